@@ -1,0 +1,121 @@
+//! Reading from a system.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::capabilities::Capabilities;
+use crate::model::evidence::Evidence;
+use crate::model::failure::{Failure, Stage};
+use crate::model::object::Object;
+
+/// What one export is to read.
+#[derive(Clone, Debug, Default)]
+pub struct ExportRequest {
+    /// Each resource type or association once.
+    pub resources: Vec<ResourceRequest>,
+}
+
+/// One resource type or association of an export.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceRequest {
+    /// Its name at the system: `users`, `memberships`.
+    pub resource: String,
+    /// Columns that the job reads, beyond those that the system offers by itself (value paths, extensions).
+    pub columns: Vec<String>,
+    /// Only what changed since this cursor; `None` = everything.
+    pub since: Option<String>,
+}
+
+/// Receives exported rows and puts them on disk while they arrive. Calls for several resources may be interleaved.
+pub trait ExportSink: Send {
+    /// Opens a resource. `key` names the columns that identify a row; for associations all end columns.
+    fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError>;
+
+    /// One row; cells in the order of `begin`'s columns, canonical as `Value::to_cell` writes them, empty = absent.
+    fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError>;
+
+    /// For an association exported since a cursor: all rows whose `end` column is `id` are replaced by those that
+    /// follow. Also called for an owner that has no rows left.
+    fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError>;
+
+    /// For an export since a cursor, where the system reports deletions: the row with this key is gone.
+    fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError>;
+
+    /// The resource is read to its end.
+    fn end(&mut self, resource: &str, end: ExportEnd) -> Result<(), ExportError>;
+}
+
+/// What a connector knows when a resource is read to its end.
+#[derive(Clone, Debug, Default)]
+pub struct ExportEnd {
+    /// What was seen. Keys and empty cells are counted by the sink's owner, not by the connector.
+    pub evidence: Evidence,
+    /// Where the next incremental export may begin (the server's own time or the highest lastModified, less an
+    /// overlap); `None` where the system cannot tell.
+    pub cursor: Option<String>,
+    /// For an export since a cursor: whether a row that is not mentioned is certainly still there.
+    pub proves_absence: bool,
+}
+
+/// Why an export ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The system's side.
+    #[error(transparent)]
+    System(#[from] Failure),
+    /// The export folder's side.
+    #[error("{0}")]
+    Disk(String),
+}
+
+/// One stage of reaching a system, as `check` reports it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Which stage.
+    pub stage: Stage,
+    /// What was tried: `tcp 127.0.0.1:8080`, `GET /ServiceProviderConfig`.
+    pub what: String,
+    /// How it ended.
+    pub result: Result<String, Failure>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What a job needs of a system, so that a probe asks for no more.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Resources to be read, with the columns that the job names.
+    pub reads: BTreeMap<String, Vec<String>>,
+    /// Resources to be written.
+    pub writes: Vec<String>,
+}
+
+/// A system that can be read. Planning holds nothing else.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The system's name in the job file.
+    fn system(&self) -> &str;
+
+    /// What makes it the same system for another job: kind and address, never a credential.
+    fn identity(&self) -> String;
+
+    /// What the system says it can do. Remembered after the first call.
+    async fn capabilities(&self) -> Result<Capabilities, Failure>;
+
+    /// Goes through the stages of reaching the system, in order, to the first that fails. Changes nothing.
+    async fn probe(&self, needs: &Needs) -> Vec<Step>;
+
+    /// Reads resources into a sink, page by page; memory does not grow with the number of pages.
+    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError>;
+
+    /// The object with an id, or `None` where the system says that it does not exist.
+    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure>;
+
+    /// All objects whose attribute equals a value; each is checked to be what was asked for.
+    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure>;
+
+    /// Which of some association rows exist; each row is end column → target id. One answer a row, in order.
+    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure>;
+}

@@ -1,0 +1,135 @@
+//! Sealed reviews: who decided what about which orders of which plan.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::order::OrderId;
+use super::run::RunId;
+
+/// A person's decision on one order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Send it.
+    Approve,
+    /// Never send it.
+    Reject,
+}
+
+super::situation::words!(Decision { Approve => "approve", Reject => "reject" });
+
+/// approval-N.json: the sealed review of named orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Readers refuse what they do not know.
+    pub format_version: u32,
+    /// The job.
+    pub job: String,
+    /// The run that it belongs to.
+    pub run: RunId,
+    /// Its number among the run's approvals, from 1.
+    pub number: u32,
+    /// The plan's digest; `None` where the run is held before its plan, and only acceptances are sealed.
+    pub plan: Option<Digest>,
+    /// The digest of `decisions` (see [`Approval::digest_of`]).
+    pub decisions_digest: Digest,
+    /// Each decided order.
+    pub decisions: BTreeMap<OrderId, Decision>,
+    /// Thresholds and suspicions accepted, by name, with the figure that was accepted.
+    pub accepted: BTreeMap<String, String>,
+    /// Who: the signer, else SUDO_USER, else the login; or `rule …`.
+    pub reviewer: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Until when it holds.
+    pub expires: DateTime<Utc>,
+    /// Why.
+    pub comment: String,
+}
+
+impl Approval {
+    /// The format that this version writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The digest of a set of decisions: of its canonical JSON.
+    pub fn digest_of(decisions: &BTreeMap<OrderId, Decision>) -> Digest {
+        Digest::of(&serde_json::to_vec(decisions).unwrap_or_default())
+    }
+
+    /// The bytes of the approval's file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+/// Why an approval, or an order under it, is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// plan.json or orders.ndjson is not what was approved.
+    #[error(
+        "the plan of run {run} changed after it was written: {what}; restore the folder, or plan anew with `muster run`"
+    )]
+    PlanChanged {
+        /// The run.
+        run: RunId,
+        /// Which file, and how.
+        what: String,
+    },
+    /// The approval's file is not the one that was sealed.
+    #[error(
+        "approval {number} of run {run} was altered after it was sealed: {what}; nothing under it is applied: approve again with `muster approve {run}`"
+    )]
+    Altered {
+        /// The run.
+        run: RunId,
+        /// The approval's number.
+        number: u32,
+        /// What differs.
+        what: String,
+    },
+    /// The approval names another run.
+    #[error("approval {number} belongs to run {other}, not to run {run}; approve run {run} itself")]
+    OtherRun {
+        /// The run that is to be applied.
+        run: RunId,
+        /// The approval's number.
+        number: u32,
+        /// The run that the approval names.
+        other: RunId,
+    },
+    /// The approval's time is over.
+    #[error("approval {number} of run {run} expired at {at}; approve again with `muster approve {run}`")]
+    Expired {
+        /// The run.
+        run: RunId,
+        /// The approval's number.
+        number: u32,
+        /// When it expired.
+        at: DateTime<Utc>,
+    },
+    /// The approval is not known to the database.
+    #[error(
+        "approval {number} of run {run} was never sealed here: its file is not in the database; approve with `muster approve {run}`"
+    )]
+    Unknown {
+        /// The run.
+        run: RunId,
+        /// The approval's number.
+        number: u32,
+    },
+    /// The file has a format that this version does not know.
+    #[error("{file} has format version {found}, this muster reads {known}; use the version that wrote it")]
+    Format {
+        /// The file.
+        file: String,
+        /// What it says.
+        found: u32,
+        /// What is known.
+        known: u32,
+    },
+}

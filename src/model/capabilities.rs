@@ -1,0 +1,54 @@
+//! What a system can do, as it says itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::order::Operation;
+
+/// What a system offers. A claim, not a proof.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// The resource types and associations that it has.
+    pub resources: BTreeMap<String, ResourceCapabilities>,
+    /// Whether an export can be limited to what changed since a cursor.
+    pub incremental: bool,
+    /// Whether a changed object can be read back at once; false for work-order files.
+    pub reads_back: bool,
+    /// Free seats by resource, where the system tells.
+    pub free: BTreeMap<String, u64>,
+}
+
+/// What one resource type or association offers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResourceCapabilities {
+    /// The operations that can be sent.
+    pub operations: Vec<Operation>,
+    /// Attributes that exist and their types, where the system tells; empty where it does not.
+    pub attributes: BTreeMap<String, AttributeType>,
+    /// Attributes that cannot be changed once set.
+    pub immutable: Vec<String>,
+    /// The column that holds the object's id; for associations, the end columns.
+    pub key: Vec<String>,
+    /// For associations: end column → the resource types that it may point to.
+    pub ends: BTreeMap<String, Vec<String>>,
+    /// The attribute that says whether an account is in use, where there is one.
+    pub enabled: Option<String>,
+}
+
+/// The type of an attribute, as far as comparing and sending values needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttributeType {
+    /// Text, compared exactly.
+    #[default]
+    Text,
+    /// Text that the target compares without regard to case.
+    CaselessText,
+    /// `true` or `false`.
+    Boolean,
+    /// A number.
+    Number,
+    /// An instant.
+    Time,
+}

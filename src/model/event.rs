@@ -1,0 +1,125 @@
+//! What the engine tells while it works. Reporters consume events; the engine never prints.
+
+use super::evidence::{Completeness, Mode};
+use super::failure::Failure;
+use super::order::{Operation, OrderId};
+use super::outcome::Outcome;
+use super::resource::ResourceName;
+use super::run::RunId;
+use super::threshold::Excess;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A run began.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: String,
+        /// How much is exported.
+        mode: Mode,
+        /// Why the mode is not the one asked for.
+        because: Option<String>,
+    },
+    /// Orders whose outcome a crash left open were found.
+    Recovering {
+        /// How many.
+        orders: u64,
+    },
+    /// Rows of a resource arrived.
+    ExportProgress {
+        /// Which resource.
+        resource: ResourceName,
+        /// Rows so far.
+        rows: u64,
+        /// The server's total, where known.
+        total: Option<u64>,
+    },
+    /// A resource was exported.
+    Exported {
+        /// Which resource.
+        resource: ResourceName,
+        /// Its rows.
+        rows: u64,
+        /// Rows that the increments had missed, told by a complete export.
+        missed: Option<u64>,
+        /// What it proves.
+        verdict: Completeness,
+    },
+    /// A system could not be exported.
+    ExportFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// The plan is written.
+    Planned {
+        /// The run.
+        run: RunId,
+        /// New orders.
+        orders: u64,
+        /// Live orders of earlier runs that stay where they are.
+        kept: u64,
+        /// Live orders that are no longer wanted or were replaced.
+        superseded: u64,
+        /// Orders of this plan that are blocked.
+        blocked: u64,
+    },
+    /// A threshold tripped.
+    Exceeded(Excess),
+    /// An apply began or entered a wave.
+    Wave {
+        /// What kind of orders.
+        kind: String,
+        /// The wave's number, from 1.
+        number: usize,
+        /// Orders in it.
+        orders: usize,
+    },
+    /// An order's request is about to leave.
+    Sending {
+        /// The order.
+        order: OrderId,
+        /// What it does.
+        operation: Operation,
+        /// To what.
+        resource: ResourceName,
+        /// Which object.
+        key: String,
+    },
+    /// A request failed and will be tried again.
+    Retrying {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        failure: Failure,
+        /// After how long.
+        wait: std::time::Duration,
+    },
+    /// An order ended.
+    Ended(Box<Outcome>),
+    /// The apply stopped before its end.
+    Stopped {
+        /// Why, and what to do next.
+        why: String,
+        /// Orders that stay approved.
+        untried: u64,
+    },
+    /// Something that a person should know.
+    Warning(String),
+    /// Something for the log only.
+    Note(String),
+}
+
+/// Consumes events. A reporter that fails keeps it to itself: it never stops the engine.
+pub trait Reporter: Send + Sync {
+    /// Takes note of an event.
+    fn event(&self, event: &Event);
+}
+
+/// A reporter that tells nobody.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _: &Event) {}
+}

@@ -1,0 +1,103 @@
+//! What an export saw, and what that proves about its completeness.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How much of a system an export reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Only what changed since the last cursor, merged into the baseline.
+    Incremental,
+    /// Everything.
+    Complete,
+}
+
+super::situation::words!(Mode { Incremental => "incremental", Complete => "complete" });
+
+/// What was seen while one resource was exported.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Requests for pages sent.
+    pub pages_asked: u64,
+    /// Pages received.
+    pub pages_received: u64,
+    /// Rows received, before any merge.
+    pub rows_received: u64,
+    /// The server's own total on the first page.
+    pub total_start: Option<u64>,
+    /// The server's own total, read again at the end.
+    pub total_end: Option<u64>,
+    /// HTTP statuses and how often.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Rows whose key is empty: how many, and the first places.
+    pub empty_keys: Occurrences,
+    /// Rows whose key was seen before: how many, and the first places (`key: rows 3 and 17`).
+    pub duplicate_keys: Occurrences,
+    /// The share of empty cells by column, 0.0 to 1.0.
+    pub empty_share: BTreeMap<String, f64>,
+    /// What the connector noticed and a person should know, in sentences (filter refused, read page by page …).
+    pub notes: Vec<String>,
+    /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.
+    pub anomalies: Vec<Suspicion>,
+}
+
+/// A count with a few examples.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrences {
+    /// How many there are.
+    pub count: u64,
+    /// The first ten, ready to print.
+    pub first: Vec<String>,
+}
+
+impl Occurrences {
+    /// Counts one more and keeps it as an example while there are fewer than ten.
+    pub fn add(&mut self, example: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.len() < 10 {
+            self.first.push(example());
+        }
+    }
+}
+
+/// One reason to doubt that a snapshot is whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// Its name, as a person accepts it: `idp.users/empty`, `idp.users/total`.
+    pub name: String,
+    /// One sentence: what was seen, what was expected.
+    pub detail: String,
+    /// The figure that was seen; an acceptance holds until it changes.
+    pub figure: String,
+}
+
+/// Whether a snapshot is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Completeness {
+    /// Everything that the system holds.
+    Complete,
+    /// Perhaps not everything; a person may accept it.
+    Suspect {
+        /// Each reason, sorted by name.
+        suspicions: Vec<Suspicion>,
+    },
+    /// Certainly not everything; never used.
+    Partial {
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Completeness {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Suspect { .. } => "suspect",
+            Self::Partial { .. } => "partial",
+        }
+    }
+}

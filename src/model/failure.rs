@@ -1,0 +1,167 @@
+//! What went wrong at the edge to a system: whose side it is on, and what to do next.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::situation::words;
+
+/// The class of a failure: stable words, used in every report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The system cannot be reached.
+    Connection,
+    /// The credential is wrong, expired or inactive.
+    Credential,
+    /// The credential may not do this.
+    Permission,
+    /// One of the two sides is set up wrongly.
+    Configuration,
+    /// The data of this object is refused.
+    Data,
+    /// A unique value is taken, or the object is there already.
+    Conflict,
+    /// No seats, licences or room left.
+    Capacity,
+    /// The system asks to slow down.
+    Throttled,
+    /// The system cannot do this at all.
+    Unsupported,
+    /// The object changed or vanished since the plan.
+    Stale,
+    /// The system failed inside.
+    Server,
+}
+
+words!(Class {
+    Connection => "connection", Credential => "credential", Permission => "permission",
+    Configuration => "configuration", Data => "data", Conflict => "conflict", Capacity => "capacity",
+    Throttled => "throttled", Unsupported => "unsupported", Stale => "stale", Server => "server",
+});
+
+/// What a failure means for the other orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recourse {
+    /// Trying again later may help.
+    Retry,
+    /// This one is lost, the others go on.
+    GiveUp,
+    /// It concerns everything: stop, what was not sent stays approved.
+    Stop,
+}
+
+/// Whether a failed request may have taken effect at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// It certainly did not.
+    None,
+    /// Nobody can tell from the answer: look before anything is sent again.
+    Unknown,
+}
+
+/// The stage of a connection that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The proxy refused or was not reached.
+    Proxy,
+    /// The host name has no address.
+    Resolve,
+    /// No TCP connection.
+    Connect,
+    /// No trusted TLS session.
+    Tls,
+    /// No usable HTTP answer.
+    Http,
+    /// The credential was refused.
+    Login,
+    /// The credential may not read or write what the job needs.
+    Permission,
+    /// The system does not have what the job names.
+    Schema,
+}
+
+words!(Stage {
+    Proxy => "proxy", Resolve => "resolve", Connect => "connect", Tls => "tls", Http => "http",
+    Login => "login", Permission => "permission", Schema => "schema",
+});
+
+/// A failed request or export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}", self.sentence())]
+pub struct Failure {
+    /// Whose side, and what kind.
+    pub class: Class,
+    /// What it means for the other orders.
+    pub recourse: Recourse,
+    /// Whether the request may have taken effect.
+    pub effect: Effect,
+    /// The system's name in the job file.
+    pub system: String,
+    /// The stage that failed, where it is about reaching the system.
+    pub stage: Option<Stage>,
+    /// What muster found, lower case: the object, the place.
+    pub cause: String,
+    /// The server's own message, verbatim.
+    pub message: Option<String>,
+    /// HTTP status or the protocol's result code.
+    pub status: Option<u16>,
+    /// SCIM's scimType (RFC 7644 section 3.12).
+    pub scim_type: Option<String>,
+    /// What to do next.
+    pub remedy: String,
+    /// The server's id of the request, where it sent one.
+    pub request_id: Option<String>,
+    /// How long the server asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure with only what every failure has.
+    pub fn new(
+        class: Class,
+        recourse: Recourse,
+        system: &str,
+        cause: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            class,
+            recourse,
+            effect: Effect::None,
+            system: system.to_owned(),
+            stage: None,
+            cause: cause.into(),
+            message: None,
+            status: None,
+            scim_type: None,
+            remedy: remedy.into(),
+            request_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// System, stage, cause, server's message and remedy in one line.
+    pub fn sentence(&self) -> String {
+        use std::fmt::Write as _;
+        let mut line = format!("{}: {}", self.system, self.cause);
+        if let Some(message) = self.message.as_deref().filter(|m| !m.is_empty()) {
+            let _ = write!(line, " (the server says: {message})");
+        }
+        let _ = write!(line, " [{}", self.class);
+        if let Some(stage) = self.stage {
+            let _ = write!(line, ", stage {stage}");
+        }
+        if let Some(status) = self.status {
+            let _ = write!(line, ", status {status}");
+        }
+        line.push(']');
+        if !self.remedy.is_empty() {
+            let _ = write!(line, "; {}", self.remedy);
+        }
+        line
+    }
+}

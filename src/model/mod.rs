@@ -1,0 +1,18 @@
+//! The nouns of muster. No I/O, no clock, no async; imports nothing of ours.
+
+pub mod approval;
+pub mod capabilities;
+pub mod digest;
+pub mod event;
+pub mod evidence;
+pub mod failure;
+pub mod object;
+pub mod order;
+pub mod outcome;
+pub mod plan;
+pub mod resource;
+pub mod run;
+pub mod settings;
+pub mod situation;
+pub mod threshold;
+pub mod value;

@@ -1,0 +1,301 @@
+//! Provisioning orders: what is to be done to one object or one association row.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::resource::ResourceName;
+use super::situation::{Cause, Situation, words};
+use super::value::Value;
+
+/// What an order does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Makes an object.
+    Create,
+    /// Changes attributes of an object.
+    Update,
+    /// Takes an account out of use without removing it.
+    Disable,
+    /// Puts a disabled account back into use.
+    Enable,
+    /// Removes an object for good.
+    Delete,
+    /// Adds an association row.
+    Add,
+    /// Removes an association row.
+    Remove,
+}
+
+words!(Operation {
+    Create => "create", Update => "update", Disable => "disable", Enable => "enable", Delete => "delete",
+    Add => "add", Remove => "remove",
+});
+
+/// Where an order stands. What happens to it after planning lives in the database, not in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderState {
+    /// Waits for a person, or for a rule of the job.
+    PendingReview,
+    /// Cannot be approved as it is; see the block's reason.
+    Blocked,
+    /// Sealed by an approval, not sent yet.
+    Approved,
+    /// Refused by a reviewer.
+    Rejected,
+    /// Its intent is committed; its request may have left.
+    InFlight,
+    /// In effect at the target.
+    Applied,
+    /// The target refused it.
+    Errored,
+    /// The object changed after the plan; planned anew by the next run.
+    Stale,
+    /// Nobody can tell whether its request took effect: a person says.
+    Uncertain,
+    /// Replaced by another order, or no longer wanted.
+    Superseded,
+}
+
+words!(OrderState {
+    PendingReview => "pending-review", Blocked => "blocked", Approved => "approved", Rejected => "rejected",
+    InFlight => "in-flight", Applied => "applied", Errored => "errored", Stale => "stale",
+    Uncertain => "uncertain", Superseded => "superseded",
+});
+
+impl OrderState {
+    /// Whether an order in this state still counts: for thresholds, and as the one live order of its object.
+    pub fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::PendingReview | Self::Blocked | Self::Approved | Self::InFlight | Self::Errored | Self::Uncertain
+        )
+    }
+}
+
+/// Why an order is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlockReason {
+    /// The run was told to block provisioning.
+    RunBlocked,
+    /// A provisioning threshold is exceeded; lifted by accepting the threshold.
+    Threshold,
+    /// An earlier order for the same object is still blocked or errored.
+    PriorOrder,
+    /// Correlated or classified with a confidence below 100 %.
+    LowConfidence,
+    /// Several candidates; needs `link SOURCE TARGET`.
+    Ambiguous,
+    /// A required value is missing.
+    Incomplete,
+    /// What it refers to does not exist, or will not.
+    MissingReference,
+    /// The target has no room (seats, licences).
+    Capacity,
+    /// The target cannot do this.
+    Unsupported,
+    /// A unique value is taken or claimed twice.
+    Conflict,
+    /// The job does not allow deletes here.
+    DeleteDisallowed,
+    /// The job protects this object.
+    Protected,
+}
+
+words!(BlockReason {
+    RunBlocked => "run-blocked", Threshold => "threshold", PriorOrder => "prior-order",
+    LowConfidence => "low-confidence", Ambiguous => "ambiguous", Incomplete => "incomplete",
+    MissingReference => "missing-reference", Capacity => "capacity", Unsupported => "unsupported",
+    Conflict => "conflict", DeleteDisallowed => "delete-disallowed", Protected => "protected",
+});
+
+/// What it takes to get a blocked order going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// A person lifts it by approving the order.
+    Approval,
+    /// A person lifts it by accepting the threshold.
+    Acceptance,
+    /// A person has to choose between candidates.
+    Choice,
+    /// Clears itself when its cause is gone; cannot be approved.
+    CauseGone,
+}
+
+impl BlockReason {
+    /// Who or what lifts this block.
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::RunBlocked | Self::PriorOrder | Self::LowConfidence => Remedy::Approval,
+            Self::Threshold => Remedy::Acceptance,
+            Self::Ambiguous => Remedy::Choice,
+            Self::Incomplete
+            | Self::MissingReference
+            | Self::Capacity
+            | Self::Unsupported
+            | Self::Conflict
+            | Self::DeleteDisallowed
+            | Self::Protected => Remedy::CauseGone,
+        }
+    }
+}
+
+/// A block with what an operator needs to know about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The stable word.
+    pub reason: BlockReason,
+    /// One sentence: which attribute, which candidate, which order; and what to do next.
+    pub detail: String,
+}
+
+/// An order's id: `o-`, its fingerprint, `-`, how often it was raised.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderId(pub String);
+
+impl OrderId {
+    /// The id of the `raised`-th order with this fingerprint (counted from 1).
+    pub fn new(fingerprint: &Fingerprint, raised: u64) -> Self {
+        Self(format!("o-{}-{raised}", fingerprint.0))
+    }
+}
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The content of an order in 16 hex digits: system, type, operation, object and attribute changes before → after;
+/// no run, time or reason. Two orders with one fingerprint ask for the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(pub String);
+
+/// One attribute's change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The target attribute.
+    pub attribute: String,
+    /// What the target holds; `None` = absent.
+    pub before: Option<Value>,
+    /// What it should hold; `None` = cleared.
+    pub after: Option<Value>,
+    /// Why they differ.
+    pub cause: Cause,
+}
+
+/// The object that an order concerns, so that no two live orders ever concern the same one.
+///
+/// A managed or wanted object is known by its source key, so that the identity does not change when the object is
+/// created; an unmanaged one by its target id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ObjectKey(pub String);
+
+impl ObjectKey {
+    /// An object known by the source row that it is managed from.
+    pub fn by_source(to: &ResourceName, from: &ResourceName, source_key: &str) -> Self {
+        Self(format!("{to}/{from}={source_key}"))
+    }
+
+    /// An object known by its target id alone.
+    pub fn by_target(to: &ResourceName, target_id: &str) -> Self {
+        Self(format!("{to}#{target_id}"))
+    }
+
+    /// An association row, known by the objects at its ends, in the order of the end names.
+    pub fn association(to: &ResourceName, ends: &[&ObjectKey]) -> Self {
+        let ends: Vec<&str> = ends.iter().map(|end| end.0.as_str()).collect();
+        Self(format!("{to}({})", ends.join(" ; ")))
+    }
+}
+
+/// Which object an association row's end is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndRef {
+    /// An object that exists at the target, by its id.
+    Target(String),
+    /// An object that another order creates; its id is that order's outcome.
+    Order(OrderId),
+}
+
+/// One end of an association row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The end's column in the association (`user`, `group`, …).
+    pub name: String,
+    /// The resource type that the end lives in, at the target.
+    pub resource: ResourceName,
+    /// The object.
+    pub object: EndRef,
+    /// What to call it in front of people.
+    pub label: String,
+}
+
+/// One operation on one object or one association row, as planned. Never changes after planning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Unique for ever.
+    pub id: OrderId,
+    /// Its content.
+    pub fingerprint: Fingerprint,
+    /// What it does.
+    pub operation: Operation,
+    /// The resource type or association at the target.
+    pub resource: ResourceName,
+    /// The sync that wants it, as its zero-based position in the job file.
+    pub sync: usize,
+    /// The object, for "one live order an object".
+    pub object: ObjectKey,
+    /// The target's id of the object; `None` for creates and for association rows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target_id: Option<String>,
+    /// The source row's key, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_key: Option<String>,
+    /// What a person looks for: the source key, else the target id; for association rows `end → end`.
+    pub key: String,
+    /// What to call the object in front of people (a login, a display name); may be empty.
+    pub name: String,
+    /// Attribute changes, sorted by attribute; empty for association rows and deletes.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub changes: Vec<Change>,
+    /// Both ends of an association row, sorted by name; empty for objects.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ends: Vec<End>,
+    /// The situation that called for it.
+    pub situation: Situation,
+    /// The strongest cause among its changes.
+    pub cause: Cause,
+    /// One sentence for the reviewer: why this order exists.
+    pub reason: String,
+    /// How sure the correlation is, in percent.
+    pub confidence: u8,
+    /// What the target removes along with a delete, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub takes_along: Vec<String>,
+    /// Set where the order was planned as blocked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub block: Option<Block>,
+}
+
+impl Order {
+    /// The fingerprint of an order's content.
+    pub fn fingerprint_of(
+        resource: &ResourceName,
+        operation: Operation,
+        object: &ObjectKey,
+        changes: &[Change],
+    ) -> Fingerprint {
+        let attributes: Vec<_> = changes.iter().map(|c| (&c.attribute, &c.before, &c.after)).collect();
+        let content = serde_json::json!([resource, operation, object, attributes]);
+        Fingerprint(Digest::of(content.to_string().as_bytes()).as_str()[..16].to_owned())
+    }
+}

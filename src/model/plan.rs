@@ -1,0 +1,73 @@
+//! The plan: a header and a sorted stream of orders.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::order::{Operation, Order};
+use super::resource::ResourceName;
+use super::situation::Situation;
+use super::threshold::Excess;
+
+/// plan.json: everything about a plan but its orders, which stand in orders.ndjson beside it.
+///
+/// Deterministic: the same snapshots, job file and state give the same bytes, so it names no run and no time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Readers refuse what they do not know.
+    pub format_version: u32,
+    /// The job's name.
+    pub job: String,
+    /// SHA-256 of the job file.
+    pub job_digest: Digest,
+    /// SHA-256 of each snapshot that the plan was made from.
+    pub snapshots: BTreeMap<ResourceName, Digest>,
+    /// SHA-256 of orders.ndjson.
+    pub orders_digest: Digest,
+    /// How many orders stand there.
+    pub orders: u64,
+    /// New orders by resource type and operation.
+    pub counts: BTreeMap<ResourceName, BTreeMap<Operation, u64>>,
+    /// Objects by situation, for each sync in the job file's order.
+    pub situations: Vec<SyncSituations>,
+    /// Provisioning thresholds that all live orders together exceed.
+    pub excesses: Vec<Excess>,
+    /// What a person should know, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// How many objects are in which situation, for one sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncSituations {
+    /// `from → to`.
+    pub sync: String,
+    /// Whether nothing had been linked by this sync before.
+    pub first_run: bool,
+    /// Objects by situation.
+    pub counts: BTreeMap<Situation, u64>,
+}
+
+impl Plan {
+    /// The format that this version writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The bytes of plan.json.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The digest that approvals bind to: of plan.json, which holds the digest of the orders.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
+    }
+}
+
+/// Sorts orders into the sequence in which they stand in a plan: by resource type, operation, object.
+pub fn sort_orders(orders: &mut [Order]) {
+    orders.sort_by(|a, b| {
+        (a.sync, &a.resource, a.operation, &a.object, &a.id).cmp(&(b.sync, &b.resource, b.operation, &b.object, &b.id))
+    });
+}

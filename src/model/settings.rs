@@ -1,0 +1,89 @@
+//! What apply, review, report and retention read from a job.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::order::Operation;
+
+/// `[apply]`: how orders are sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplySettings {
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// Requests a second at most; `None` = no limit.
+    pub rate: Option<f64>,
+    /// Sizes of the first waves of each kind; then the rest.
+    pub waves: Vec<usize>,
+    /// Failures of one cause after which the apply stops.
+    pub stop_same_cause: u64,
+    /// Failures altogether after which the apply stops.
+    pub stop_errors: u64,
+    /// How long retries of one request may take altogether.
+    pub retry_budget: Duration,
+    /// Wait between disable and delete, where deletes are allowed.
+    pub delete_after: Option<Duration>,
+    /// Objects never to be touched: `vault.users/svc-muster`.
+    pub protect: BTreeSet<String>,
+}
+
+impl Default for ApplySettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            rate: None,
+            waves: vec![1, 10, 100],
+            stop_same_cause: 5,
+            stop_errors: 50,
+            retry_budget: Duration::from_secs(60),
+            delete_after: None,
+            protect: BTreeSet::new(),
+        }
+    }
+}
+
+/// What needs a person's review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Require {
+    /// Every order.
+    Always,
+    /// Only blocked orders and held runs; the rest is approved by the job's rule.
+    BlockedOrHeld,
+    /// Orders of these operations; the rest is approved by the job's rule.
+    Operations(BTreeSet<Operation>),
+}
+
+/// `[review]`: who decides, and for how long a decision holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewSettings {
+    /// What needs a person.
+    pub require: Require,
+    /// OpenSSH allowed_signers file; then a signature is required.
+    pub approvers: Option<PathBuf>,
+    /// How long an approval holds.
+    pub expires: Duration,
+}
+
+impl Default for ReviewSettings {
+    fn default() -> Self {
+        Self { require: Require::Always, approvers: None, expires: Duration::from_secs(72 * 3600) }
+    }
+}
+
+/// `[retention]`: how long things are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionSettings {
+    /// Export folders, except the baseline and those of held runs.
+    pub exports: Duration,
+    /// Run folders.
+    pub runs: Duration,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { exports: Duration::from_secs(7 * 86_400), runs: Duration::from_secs(365 * 86_400) }
+    }
+}
