@@ -6,7 +6,8 @@ use std::process::Command;
 
 /// What `tests/systems/run` says about a system; a test whose system is not there fails.
 fn told(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start these tests with tests/systems/run"))
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: start these tests with tests/systems/run"))
 }
 
 /// A plain client, so that what is seen here is the server's and not the connector's.
