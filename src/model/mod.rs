@@ -6,6 +6,7 @@ pub mod digest;
 pub mod event;
 pub mod evidence;
 pub mod failure;
+pub mod link;
 pub mod object;
 pub mod order;
 pub mod outcome;
