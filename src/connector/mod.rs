@@ -1,4 +1,10 @@
 //! The edge to systems: everything that speaks to one lives here.
+//!
+//! A job file's `[systems.NAME]` becomes a [`config::SystemConfig`]; [`registry::Registry`] makes a
+//! [`source::Source`] or a [`target::Target`] of it.
 
+pub mod config;
+pub mod registry;
+pub mod secret;
 pub mod source;
 pub mod target;
