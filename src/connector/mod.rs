@@ -1,4 +1,14 @@
 //! The edge to systems: everything that speaks to one lives here.
+//!
+//! A job file's `[systems.NAME]` becomes a [`config::SystemConfig`]; [`registry::Registry`] makes a
+//! [`source::Source`] or a [`target::Target`] of it.
 
+pub mod backoff;
+pub mod classify;
+pub mod config;
+pub mod failure_table;
+pub mod limit;
+pub mod registry;
+pub mod secret;
 pub mod source;
 pub mod target;

@@ -7,6 +7,7 @@ pub mod event;
 pub mod evidence;
 pub mod failure;
 pub mod failure_cause;
+pub mod link;
 pub mod object;
 pub mod order;
 pub mod outcome;

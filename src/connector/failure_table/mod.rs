@@ -1,0 +1,63 @@
+//! What an answer means, as data: one row a meaning, the first row that fits is taken.
+//!
+//! Rows with a message stand before rows with a scimType, and those before rows with a status alone: what the server
+//! says beats the number it says it with.
+
+mod messages;
+mod scim_types;
+mod statuses;
+
+use crate::model::failure::{Class, Recourse};
+
+/// What was asked for: some statuses mean different things for a list and for one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// ServiceProviderConfig, ResourceTypes, Schemas, a token.
+    Discovery,
+    /// A page of a list or a search.
+    List,
+    /// One object by its id.
+    Object,
+    /// A change.
+    Write,
+}
+
+/// One meaning.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name, for tests and logs.
+    pub name: &'static str,
+    /// Only for these questions; empty = any.
+    pub asked: &'static [Asked],
+    /// Only with these statuses; empty = any that is a refusal.
+    pub statuses: &'static [u16],
+    /// Only with this scimType (RFC 7644 section 3.12, RFC 9865 section 2).
+    pub scim_type: Option<&'static str>,
+    /// Only with a message that one of these fits: parts in this order, `*` between them, case ignored; empty = any.
+    pub messages: &'static [&'static str],
+    /// The class.
+    pub class: Class,
+    /// What it means for other orders.
+    pub recourse: Recourse,
+    /// What it means, after "was answered with 400: ".
+    pub says: &'static str,
+    /// What to do next.
+    pub remedy: &'static str,
+}
+
+const ANY: Row = Row {
+    name: "",
+    asked: &[],
+    statuses: &[],
+    scim_type: None,
+    messages: &[],
+    class: Class::Server,
+    recourse: Recourse::GiveUp,
+    says: "",
+    remedy: "",
+};
+
+/// The table, in the order in which it is searched.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    messages::ROWS.iter().chain(scim_types::ROWS).chain(statuses::ROWS)
+}

@@ -1,0 +1,133 @@
+//! Makes sources and targets of configurations, by kind.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::config::SystemConfig;
+use super::secret::{NoSecrets, Secrets};
+use super::source::Source;
+use super::target::Target;
+use crate::model::failure::{Class, Failure, Recourse};
+
+/// What every connector needs to know about the run that it works for.
+#[derive(Clone)]
+pub struct ConnectContext {
+    /// Where secrets come from.
+    pub secrets: Arc<dyn Secrets>,
+    /// The job file's folder: relative paths start there.
+    pub base: PathBuf,
+    /// The run, in the names of work-order files: the run's id, or a word such as `check`.
+    pub run: String,
+    /// Requests a second at most to each system; `None` = no limit.
+    pub rate: Option<f64>,
+    /// How long the waits before repeated reads may be altogether, for each system.
+    pub retry_budget: Duration,
+    /// Numbers from 0 up to, not including, 1, for jitter.
+    pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// Takes what a connector notices and a person should find in the log.
+    pub notice: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl ConnectContext {
+    /// A context without secrets, limit, jitter or log.
+    pub fn plain(base: impl Into<PathBuf>, run: impl Into<String>) -> Self {
+        Self {
+            secrets: Arc::new(NoSecrets),
+            base: base.into(),
+            run: run.into(),
+            rate: None,
+            retry_budget: Duration::from_secs(60),
+            random: Arc::new(|| 0.5),
+            notice: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// Makes systems of one kind.
+#[async_trait]
+pub trait Factory: Send + Sync {
+    /// Connects for reading and writing. Sends nothing yet, but may start what the system needs.
+    async fn target(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Target>, Failure>;
+
+    /// Connects for reading alone.
+    async fn source(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Source>, Failure> {
+        let target = self.target(name, config, context).await?;
+        Ok(target)
+    }
+}
+
+/// The factories by kind.
+pub struct Registry {
+    factories: BTreeMap<&'static str, Box<dyn Factory>>,
+}
+
+impl Registry {
+    /// No kinds at all.
+    pub fn empty() -> Self {
+        Self { factories: BTreeMap::new() }
+    }
+
+    /// Adds a kind, or replaces it.
+    pub fn register(&mut self, kind: &'static str, factory: Box<dyn Factory>) {
+        self.factories.insert(kind, factory);
+    }
+
+    /// A system to read from.
+    pub async fn source(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Source>, Failure> {
+        self.factory(name, config)?.source(name, config, context).await
+    }
+
+    /// A system to write to.
+    pub async fn target(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Target>, Failure> {
+        self.factory(name, config)?.target(name, config, context).await
+    }
+
+    fn factory(&self, name: &str, config: &SystemConfig) -> Result<&dyn Factory, Failure> {
+        if let Some(factory) = self.factories.get(config.kind()) {
+            return Ok(factory.as_ref());
+        }
+        let known: Vec<&str> = self.factories.keys().copied().collect();
+        Err(Failure::new(
+            Class::Configuration,
+            Recourse::Stop,
+            name,
+            format!("systems of kind `{}` are not available here", config.kind()),
+            format!("available kinds: {}", known.join(", ")),
+        ))
+    }
+}
+
+/// The failure of a factory that was handed the configuration of another kind.
+pub(crate) fn wrong_kind(name: &str, expected: &str, config: &SystemConfig) -> Failure {
+    Failure::new(
+        Class::Configuration,
+        Recourse::Stop,
+        name,
+        format!("the configuration is of kind `{}`, not `{expected}`", config.kind()),
+        format!("write kind = \"{expected}\" or remove what belongs to it"),
+    )
+}
