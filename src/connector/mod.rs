@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod classify;
 pub mod config;
 pub mod failure_table;
+pub mod http;
 pub mod limit;
 pub mod registry;
 pub mod secret;

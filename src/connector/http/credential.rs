@@ -1,0 +1,189 @@
+//! What muster proves itself with: kept as a secret, sent to one origin, never printed.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::Http;
+use crate::connector::config::{Auth, web_address};
+use crate::connector::failure_table::Asked;
+use crate::connector::secret::{SecretRef, Secrets};
+use crate::model::failure::{Class, Failure, Recourse, Stage};
+use crate::scim::error::ScimError;
+
+/// A credential with its secret.
+pub(super) struct Credential {
+    auth: Auth,
+    secret: SecretString,
+    token_url: Option<Url>,
+    /// The access token in use, and until when.
+    token: Mutex<Option<(HeaderValue, Instant)>>,
+}
+
+/// Base64 with padding (RFC 4648 section 4), as HTTP basic wants it.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = three.iter().enumerate().fold(0_u32, |bits, (i, byte)| bits | u32::from(*byte) << (16 - 8 * i));
+        for place in 0..4 {
+            if place <= three.len() {
+                text.push(char::from(LETTERS[(bits >> (18 - 6 * place)) as usize & 63]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+impl Credential {
+    pub(super) fn resolve(system: &str, auth: &Auth, secrets: &dyn Secrets) -> Result<Self, Failure> {
+        let reference = auth.secret();
+        let secret = secrets.resolve(reference).map_err(|problem| {
+            let mut failure = Failure::new(
+                Class::Credential,
+                Recourse::Stop,
+                system,
+                format!("the credential {reference} cannot be had: {problem}"),
+                "put the secret where the reference points to, or correct the reference in the job file",
+            );
+            failure.stage = Some(Stage::Login);
+            failure
+        })?;
+        let token_url = match auth {
+            Auth::Client { token_url, .. } => Some(web_address(token_url).map_err(|problem| {
+                Failure::new(
+                    Class::Configuration,
+                    Recourse::Stop,
+                    system,
+                    format!("auth: token_url: {problem}"),
+                    "correct the job file",
+                )
+            })?),
+            _ => None,
+        };
+        Ok(Self { auth: auth.clone(), secret, token_url, token: Mutex::new(None) })
+    }
+
+    pub(super) fn reference(&self) -> &SecretRef {
+        self.auth.secret()
+    }
+
+    pub(super) fn token_url(&self) -> Option<&Url> {
+        self.token_url.as_ref()
+    }
+
+    /// Drops a token that was refused; whether there was one, so that a new one may help.
+    pub(super) async fn forget_token(&self) -> bool {
+        self.token.lock().await.take().is_some()
+    }
+
+    /// The value of the Authorization header.
+    pub(super) async fn header(&self, http: &Http) -> Result<HeaderValue, Failure> {
+        match (&self.auth, &self.token_url) {
+            (Auth::Client { client_id, scope, .. }, Some(url)) => {
+                let mut token = self.token.lock().await;
+                if let Some((header, until)) = token.as_ref()
+                    && Instant::now() < *until
+                {
+                    return Ok(header.clone());
+                }
+                let (header, lasts) = self.fetch_token(http, client_id, scope.as_deref(), url).await?;
+                // Renewed a little before its end, so that no request travels with a token that expires on the way.
+                let margin = Duration::from_secs(30).min(lasts / 2);
+                *token = Some((header.clone(), Instant::now() + (lasts - margin)));
+                Ok(header)
+            }
+            (Auth::Basic { user, .. }, _) => self.basic(http, user),
+            _ => self.sensitive(http, &format!("Bearer {}", self.secret.expose_secret())),
+        }
+    }
+
+    fn basic(&self, http: &Http, user: &str) -> Result<HeaderValue, Failure> {
+        let pair = format!("{user}:{}", self.secret.expose_secret());
+        self.sensitive(http, &format!("Basic {}", base64(pair.as_bytes())))
+    }
+
+    fn sensitive(&self, http: &Http, text: &str) -> Result<HeaderValue, Failure> {
+        let mut header = HeaderValue::from_str(text)
+            .map_err(|_| self.failure(http, "holds characters that cannot be sent, such as a line end", None))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
+    fn failure(&self, http: &Http, problem: &str, error: Option<&ScimError>) -> Failure {
+        let mut failure = Failure::new(
+            Class::Credential,
+            Recourse::Stop,
+            &http.system,
+            format!("the credential {} {problem}", self.reference()),
+            "renew the credential where its reference points to, then `muster check`",
+        );
+        failure.stage = Some(Stage::Login);
+        failure.status = error.map(|error| error.status);
+        failure.message = error.map(|error| error.detail.clone()).filter(|detail| !detail.is_empty());
+        failure
+    }
+
+    /// Client credentials (RFC 6749 section 4.4): as HTTP basic, which every server has to take, else in the body,
+    /// which many take alone.
+    async fn fetch_token(
+        &self,
+        http: &Http,
+        client_id: &str,
+        scope: Option<&str>,
+        url: &Url,
+    ) -> Result<(HeaderValue, Duration), Failure> {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(scope.map(|scope| ("scope", scope)));
+        let spoken = format!("POST {url}");
+        let escape = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!("{}:{}", escape(client_id), escape(self.secret.expose_secret()));
+        let header = self.sensitive(http, &format!("Basic {}", base64(pair.as_bytes())))?;
+        let post = || http.client.post(url.clone()).header("accept", "application/json");
+        let mut answer =
+            http.exchange(post().header(AUTHORIZATION, header).form(&form), url, &spoken, Asked::Discovery).await?;
+        if matches!(answer.status, 400 | 401) {
+            form.push(("client_id", client_id));
+            form.push(("client_secret", self.secret.expose_secret()));
+            answer = http.exchange(post().form(&form), url, &spoken, Asked::Discovery).await?;
+        }
+        if !answer.is_success() {
+            let error = ScimError::parse(answer.status, &answer.body);
+            if matches!(answer.status, 400 | 401 | 403) {
+                return Err(self.failure(
+                    http,
+                    &format!("is refused by {spoken} with {}", answer.status),
+                    Some(&error),
+                ));
+            }
+            return Err(http.refused(&answer, Asked::Discovery, &spoken));
+        }
+        let body = answer.json().unwrap_or_default();
+        let token = body.get("access_token").and_then(|token| token.as_str()).unwrap_or("");
+        if token.is_empty() {
+            return Err(self.failure(http, &format!("gets no access_token from {spoken}"), None));
+        }
+        let lasts = body.get("expires_in").and_then(|seconds| match seconds {
+            serde_json::Value::String(text) => text.parse().ok(),
+            number => number.as_u64(),
+        });
+        Ok((self.sensitive(http, &format!("Bearer {token}"))?, Duration::from_secs(lasts.unwrap_or(60).min(86_400))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_is_padded() {
+        for (plain, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob\u{ff}", "Zm9vYsO/")] {
+            assert_eq!(base64(plain.as_bytes()), text);
+        }
+    }
+}

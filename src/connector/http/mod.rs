@@ -1,0 +1,357 @@
+//! One HTTP client for each system: no redirects, no environment, one origin for the credential, limits on everything.
+
+mod answer;
+mod credential;
+mod proxy;
+pub(crate) mod reach;
+mod transport;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Client, Method, redirect};
+use url::Url;
+
+pub use answer::Answer;
+
+use self::credential::Credential;
+use self::proxy::ProxyRule;
+use super::backoff::{Backoff, Budget};
+use super::classify::{Refusal, classify};
+use super::config::{Auth, web_address};
+use super::failure_table::Asked;
+use super::limit::RateLimit;
+use super::registry::ConnectContext;
+use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
+use crate::scim::error::ScimError;
+
+/// What a client is made from.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// The base address; the only origin that ever sees the credential.
+    pub url: String,
+    /// How muster proves who it is.
+    pub auth: Option<Auth>,
+    /// The proxy on the way.
+    pub proxy: Option<String>,
+    /// Hosts that are reached without it.
+    pub no_proxy: Vec<String>,
+    /// PEM certificates trusted beside the machine's.
+    pub ca_file: Option<PathBuf>,
+    /// How long one answer may take, from the request to its last byte.
+    pub timeout: Duration,
+    /// The largest body that is read, in bytes.
+    pub max_bytes: u64,
+    /// The media type that is sent and asked for.
+    pub media_type: &'static str,
+}
+
+/// A question to a system.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The whole address.
+    pub url: Url,
+    /// A JSON body.
+    pub body: Option<serde_json::Value>,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What kind of question it is.
+    pub asked: Asked,
+}
+
+impl Request {
+    /// A question without a body.
+    pub fn new(method: Method, url: Url, asked: Asked) -> Self {
+        Self { method, url, body: None, headers: Vec::new(), asked }
+    }
+
+    /// Method and address without query, for people: queries may hold personal data.
+    fn spoken(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        format!("{} {url}", self.method)
+    }
+}
+
+/// A client for one system.
+pub struct Http {
+    system: String,
+    base: Url,
+    client: Client,
+    credential: Option<Credential>,
+    proxy: Option<Arc<ProxyRule>>,
+    timeout: Duration,
+    max_bytes: u64,
+    media_type: &'static str,
+    limit: RateLimit,
+    backoff: Backoff,
+    budget: Budget,
+    random: Arc<dyn Fn() -> f64 + Send + Sync>,
+}
+
+/// How long a TCP and TLS session may take to come about, at most.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Http {
+    /// Makes a client. Sends nothing yet.
+    ///
+    /// # Errors
+    /// Class `configuration` for an unusable address or file, class `credential` for a secret that cannot be had.
+    pub fn new(system: &str, settings: &HttpSettings, context: &ConnectContext) -> Result<Self, Failure> {
+        let wrong = |what: &str, problem: String| {
+            Failure::new(
+                Class::Configuration,
+                Recourse::Stop,
+                system,
+                format!("{what}: {problem}"),
+                "correct the job file",
+            )
+        };
+        let mut base = web_address(&settings.url).map_err(|problem| wrong("url", problem))?;
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let proxy = match &settings.proxy {
+            Some(address) => {
+                let url = web_address(address).map_err(|problem| wrong("proxy", problem))?;
+                Some(Arc::new(ProxyRule { url, no_proxy: settings.no_proxy.clone() }))
+            }
+            None => None,
+        };
+        let credential = match &settings.auth {
+            Some(auth) => Some(Credential::resolve(system, auth, context.secrets.as_ref())?),
+            None => None,
+        };
+        let needs_tls = base.scheme() == "https"
+            || credential.as_ref().and_then(Credential::token_url).is_some_and(|url| url.scheme() == "https");
+        let ca_file = settings.ca_file.as_ref().map(|path| context.base.join(path));
+        let client = client(settings.timeout, needs_tls, ca_file.as_deref(), proxy.clone())
+            .map_err(|problem| wrong(if ca_file.is_some() { "ca_file" } else { "client" }, problem))?;
+        Ok(Self {
+            system: system.to_owned(),
+            base,
+            client,
+            credential,
+            proxy,
+            timeout: settings.timeout,
+            max_bytes: settings.max_bytes,
+            media_type: settings.media_type,
+            limit: RateLimit::new(context.rate),
+            backoff: Backoff::default(),
+            budget: Budget::new(context.retry_budget),
+            random: context.random.clone(),
+        })
+    }
+
+    /// The base address, with a slash at its end.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// An address below the base; each segment is escaped as data.
+    pub fn address(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty();
+            for segment in segments {
+                // `..` and `.` would be swallowed as steps through the path, even escaped.
+                match *segment {
+                    "." => path.push("%2E"),
+                    ".." => path.push("%2E%2E"),
+                    plain => path.push(plain),
+                };
+            }
+        }
+        url
+    }
+
+    /// Sends a question that changes nothing, and repeats it where that may help.
+    ///
+    /// # Errors
+    /// The last failure, when tries, time or hope are used up.
+    pub async fn read(&self, request: &Request) -> Result<Answer, Failure> {
+        let mut statuses = Vec::new();
+        let mut failed = 0;
+        loop {
+            match self.send(request).await {
+                Ok(mut answer) => {
+                    answer.refused = statuses;
+                    return Ok(answer);
+                }
+                Err(failure) => {
+                    failed += 1;
+                    statuses.extend(failure.status);
+                    // An expired cursor is no matter of waiting: whoever walks the pages begins anew.
+                    let worth_it = failure.recourse == Recourse::Retry && failure.class != Class::Stale;
+                    let wait = self.backoff.wait(failed, failure.retry_after, (self.random)());
+                    match wait.filter(|wait| worth_it && self.budget.spend(*wait)) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => return Err(failure),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a question once. (A token that expired is renewed and the question sent again: a 401 did nothing.)
+    ///
+    /// # Errors
+    /// Anything that is no success, classified.
+    pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let first = self.send_once(request).await;
+        match (&first, &self.credential) {
+            (Err(failure), Some(credential)) if failure.status == Some(401) && credential.forget_token().await => {
+                self.send_once(request).await
+            }
+            _ => first,
+        }
+    }
+
+    async fn send_once(&self, request: &Request) -> Result<Answer, Failure> {
+        let spoken = request.spoken();
+        let mut builder =
+            self.client.request(request.method.clone(), request.url.clone()).header(ACCEPT, self.media_type);
+        if let Some(body) = &request.body {
+            builder = builder.header(CONTENT_TYPE, self.media_type).body(body.to_string());
+        }
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(credential) = &self.credential {
+            if request.url.origin() != self.base.origin() {
+                return Err(Failure::new(
+                    Class::Configuration,
+                    Recourse::GiveUp,
+                    &self.system,
+                    format!(
+                        "{spoken} leads away from {}: the credential is sent nowhere else",
+                        self.base.origin().ascii_serialization()
+                    ),
+                    "see why this system names foreign addresses; if it moved, write its new address as url",
+                ));
+            }
+            let header = credential.header(self).await?;
+            builder = builder.header(AUTHORIZATION, header);
+        }
+        self.limit.turn().await;
+        let answer = self.exchange(builder, &request.url, &spoken, request.asked).await?;
+        if answer.is_success() && !(answer.is_html() && !answer.body.is_empty()) {
+            return Ok(answer);
+        }
+        Err(self.refused(&answer, request.asked, &spoken))
+    }
+
+    /// The failure that an answer means which is no success.
+    fn refused(&self, answer: &Answer, asked: Asked, spoken: &str) -> Failure {
+        let error = ScimError::parse(answer.status, &answer.body);
+        classify(&Refusal {
+            system: &self.system,
+            asked,
+            request: spoken,
+            status: answer.status,
+            is_html: answer.is_html(),
+            scim_type: error.scim_type.as_deref(),
+            message: Some(error.detail.as_str()).filter(|detail| !detail.is_empty()),
+            credential: self.credential.as_ref().map(Credential::reference),
+            request_id: answer.request_id.as_deref(),
+            retry_after: answer.retry_after,
+        })
+    }
+
+    /// Sends and reads the whole answer, inside the limits of time and size. Every status is an answer.
+    async fn exchange(
+        &self,
+        builder: reqwest::RequestBuilder,
+        url: &Url,
+        spoken: &str,
+        asked: Asked,
+    ) -> Result<Answer, Failure> {
+        let effect = if asked == Asked::Write { Effect::Unknown } else { Effect::None };
+        let whole = async {
+            let response = builder.send().await.map_err(|error| self.transport_failure(error, url, spoken, effect))?;
+            let mut answer = Answer::from_head(&response);
+            let mut response = response;
+            while let Some(chunk) =
+                response.chunk().await.map_err(|error| self.transport_failure(error, url, spoken, effect))?
+            {
+                if answer.body.len() as u64 + chunk.len() as u64 > self.max_bytes {
+                    let mut failure = Failure::new(
+                        Class::Configuration,
+                        Recourse::GiveUp,
+                        &self.system,
+                        format!("the answer to {spoken} is larger than {} bytes", self.max_bytes),
+                        "set a smaller page_size, or a larger max_answer_bytes, for this system",
+                    );
+                    (failure.effect, failure.stage, failure.status) = (effect, Some(Stage::Http), Some(answer.status));
+                    return Err(failure);
+                }
+                answer.body.extend_from_slice(&chunk);
+            }
+            Ok(answer)
+        };
+        match tokio::time::timeout(self.timeout, whole).await {
+            Ok(result) => result,
+            Err(_) => {
+                let mut failure = Failure::new(
+                    Class::Connection,
+                    Recourse::Retry,
+                    &self.system,
+                    format!("{spoken} had no whole answer within {} s from {}", self.timeout.as_secs(), host_port(url)),
+                    "see whether the system is slow or a firewall or proxy swallows its answers; timeout_seconds can be raised",
+                );
+                (failure.effect, failure.stage) = (effect, Some(Stage::Http));
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Host and port of an address, for people.
+fn host_port(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0))
+}
+
+/// The cryptography of every TLS session, chosen once for the process.
+fn install_cryptography() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Fails only where something else chose already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+fn client(
+    timeout: Duration,
+    needs_tls: bool,
+    ca_file: Option<&Path>,
+    proxy: Option<Arc<ProxyRule>>,
+) -> Result<Client, String> {
+    install_cryptography();
+    let mut builder = Client::builder()
+        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(timeout.min(CONNECT_TIMEOUT))
+        .pool_idle_timeout(Duration::from_secs(30));
+    if !needs_tls {
+        // Without TLS there is nothing to trust; the machine's certificates need not be read.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(path) = ca_file {
+        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&bytes)
+            .map_err(|_| format!("{} holds no PEM certificate", path.display()))?;
+        if certificates.is_empty() {
+            return Err(format!("{} holds no PEM certificate", path.display()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let Some(rule) = proxy {
+        builder = builder.proxy(reqwest::Proxy::custom(move |url| rule.applies_to(url).then(|| rule.url.clone())));
+    }
+    builder.build().map_err(|error| transport::chain(&error))
+}
