@@ -108,7 +108,7 @@ fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
     }
     Ok(ObjectRules {
         scope: Scope::compile(&one.scope).map_err(sentence)?,
-        mapping: Mapping::compile(&one.attributes, &one.clear).map_err(sentence)?,
+        mapping: Mapping::compile(&one.attributes, &one.clear.iter().cloned().collect()).map_err(sentence)?,
         matching,
         required: one.required.clone(),
         unique: one.unique.clone(),

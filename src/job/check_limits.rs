@@ -4,7 +4,7 @@ use super::file::{LimitFile, RequireFile};
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::timer;
-use super::validate::Checked;
+use super::validate::{Checked, is_broken};
 
 pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     let file = checked.file;
@@ -47,6 +47,7 @@ pub(super) fn waves(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
 
 /// A limit without any part, or with a floor alone, would look like a limit and be the default.
 pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let mut found = Vec::new();
     let mut look = |path: &str, limits: &[(&str, Option<LimitFile>)]| {
         for (name, limit) in limits {
             if let Some(LimitFile::Parts(parts)) = limit
@@ -54,8 +55,12 @@ pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
                 && parts.percent.is_none()
                 && parts.floor.is_none()
             {
-                let message = format!("the limit `{name}` is empty; give it `count` or `percent`, or write \"off\"");
-                problems.push(checked.places.at(&key_path(path, name), message));
+                let path = key_path(path, name);
+                if !is_broken(problems, &path) {
+                    let message =
+                        format!("the limit `{name}` is empty; give it `count` or `percent`, or write \"off\"");
+                    found.push(checked.places.at(&path, message));
+                }
             }
         }
     };
@@ -76,6 +81,7 @@ pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         let named = [("inserted", limits.inserted), ("updated", limits.updated), ("deleted", limits.deleted)];
         look(&key_path(&key_path("snapshot", name), "thresholds"), &named);
     }
+    problems.extend(found);
 }
 
 pub(super) fn review(checked: &Checked<'_>, problems: &mut Vec<Problem>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
-use super::validate::{Checked, resource};
+use super::validate::{Checked, is_broken, resource};
 use crate::model::resource::ResourceName;
 use crate::rules::problem::{did_you_mean, nearest};
 
@@ -92,8 +92,9 @@ pub(super) fn repeated_syncs(checked: &Checked<'_>, problems: &mut Vec<Problem>)
     let syncs: Vec<_> = checked.syncs().collect();
     for (number, (path, sync)) in syncs.iter().enumerate() {
         let (Some(from), Some(to)) = (&sync.from, &sync.to) else { continue };
+        let is_association = checked.is_association(path, sync);
         let earlier = syncs.iter().take(number).find(|(_, other)| {
-            other.from == sync.from && other.to == sync.to && (other.scope == sync.scope || !sync.ends.is_empty())
+            other.from == sync.from && other.to == sync.to && (other.scope == sync.scope || is_association)
         });
         if let Some((earlier, _)) = earlier {
             let line = checked.places.line(earlier);
@@ -107,7 +108,7 @@ pub(super) fn repeated_syncs(checked: &Checked<'_>, problems: &mut Vec<Problem>)
 pub(super) fn ends(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (path, sync) in checked.syncs().filter(|(_, sync)| !sync.ends.is_empty()) {
         let ends_path = key_path(&path, "ends");
-        if sync.ends.len() < 2 {
+        if sync.ends.len() < 2 && !is_broken(problems, &ends_path) {
             let message = "an association ties two ends or more; this names one";
             problems.push(checked.places.at(&ends_path, message));
         }
@@ -134,8 +135,10 @@ pub(super) fn ends(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
                 }
             }
             let [from, to] = pair;
-            let is_synced = checked.syncs().any(|(_, other)| {
-                other.ends.is_empty() && other.from.as_ref() == Some(from) && other.to.as_ref() == Some(to)
+            let is_synced = checked.syncs().any(|(path, other)| {
+                !checked.is_association(&path, other)
+                    && other.from.as_ref() == Some(from)
+                    && other.to.as_ref() == Some(to)
             });
             if is_sound && !is_synced {
                 let message = format!("no [[sync]] goes from {from} to {to}, so the end `{name}` would have no links");
@@ -149,7 +152,8 @@ pub(super) fn ends(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
 pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (path, sync) in checked.syncs() {
         let mut wrong = Vec::new();
-        if sync.ends.is_empty() {
+        let is_association = checked.is_association(&path, sync);
+        if !is_association {
             wrong.extend(sync.members.map(|_| "members"));
             wrong.extend(sync.nested.map(|_| "nested"));
         } else {
@@ -173,7 +177,7 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
             wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key));
         }
         for key in wrong {
-            let message = if sync.ends.is_empty() {
+            let message = if !is_association {
                 format!("`{key}` belongs to an association, and this sync has no `ends`")
             } else {
                 format!("`{key}` belongs to a sync of objects, and `ends` makes this one an association")

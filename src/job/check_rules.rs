@@ -2,7 +2,7 @@
 
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
-use super::validate::Checked;
+use super::validate::{Checked, is_broken};
 use crate::rules::expression::Expression;
 use crate::rules::problem::{RuleProblem, did_you_mean};
 
@@ -15,7 +15,8 @@ pub(super) fn attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             }
             tell(checked, &path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
         }
-        if sync.ends.is_empty() && sync.attributes.is_empty() {
+        let is_missing = sync.attributes.is_empty() && !is_broken(problems, &key_path(&path, "attributes"));
+        if is_missing && !checked.is_association(&path, sync) {
             let message = "this sync maps no attribute; add [sync.attributes], or `ends` if it is an association";
             problems.push(checked.places.at_key(&path, message));
         }
@@ -33,7 +34,8 @@ pub(super) fn scopes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
 
 pub(super) fn matching(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (path, sync) in checked.syncs() {
-        if sync.ends.is_empty() && sync.matching.is_empty() {
+        let is_missing = sync.matching.is_empty() && !is_broken(problems, &key_path(&path, "match"));
+        if is_missing && !checked.is_association(&path, sync) {
             let message = "this sync has no `match` rule, so no source row would find its target object";
             let hint = Some("add match = [{ source = \"id\", target = \"externalId\" }]".to_owned());
             problems.push(Problem { hint, ..checked.places.at_key(&path, message) });
@@ -65,7 +67,10 @@ fn tell(
 }
 
 pub(super) fn named_attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
-    for (path, sync) in checked.syncs().filter(|(_, sync)| sync.ends.is_empty()) {
+    for (path, sync) in checked.syncs().filter(|(path, sync)| !checked.is_association(path, sync)) {
+        if is_broken(problems, &key_path(&path, "attributes")) {
+            continue;
+        }
         let mut unmapped = |key: &str, position: usize, name: &str| {
             if sync.attributes.contains_key(name) {
                 return;
@@ -74,13 +79,10 @@ pub(super) fn named_attributes(checked: &Checked<'_>, problems: &mut Vec<Problem
             let message = format!("`{key}` names `{name}`, which [sync.attributes] does not map{near}");
             problems.push(checked.places.at(&entry_path(&key_path(&path, key), position), message));
         };
-        for (key, names) in [("required", &sync.required), ("unique", &sync.unique)] {
+        for (key, names) in [("required", &sync.required), ("unique", &sync.unique), ("clear", &sync.clear)] {
             for (position, name) in names.iter().enumerate() {
                 unmapped(key, position, name);
             }
-        }
-        for (position, name) in sync.clear.iter().enumerate() {
-            unmapped("clear", position, name);
         }
     }
 }

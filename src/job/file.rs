@@ -4,7 +4,7 @@
 //! Keys that must be there are optional here and `required` in the schema: a file with a mistake is still read as far
 //! as it goes, so that every other mistake shows at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -71,7 +71,7 @@ pub(super) struct SyncFile {
     pub(super) unique: Vec<String>,
     /// Target attributes that a rule without a result clears; the others stay as they are.
     #[serde(default)]
-    pub(super) clear: BTreeSet<String>,
+    pub(super) clear: Vec<String>,
     /// Target attribute = rule: a column's name, a quoted constant, or an expression (CEL).
     #[serde(default)]
     pub(super) attributes: BTreeMap<String, String>,

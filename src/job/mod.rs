@@ -159,11 +159,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Job, JobProblems> {
     let (root, errors) = DeTable::parse_recoverable(plain);
     let places = Places::of(plain, root.get_ref());
     if !errors.is_empty() {
-        let problems = errors.iter().map(|error| {
-            let byte = error.span().map_or(0, |span| span.start);
-            places.problem(byte, "", format!("not TOML: {}", error.message().trim().replace('\n', ", ")))
-        });
-        return Err(fail(problems.collect()));
+        return Err(fail(syntax(&errors, plain, &places)));
     }
     let schema = schema();
     let mut shape = Shape { schema: &schema, places: &places, problems: Vec::new() };
@@ -172,12 +168,41 @@ pub fn parse(text: &str, path: &Path) -> Result<Job, JobProblems> {
     let file: JobFile = serde_json::from_value(fitting)
         .map_err(|error| fail(vec![places.problem(0, "", format!("the job file cannot be read: {error}"))]))?;
     let systems = systems(&file, &places, &mut problems);
-    problems.extend(validate::problems(&Checked { file: &file, systems: &systems, places: &places, folder: &folder }));
+    let tables = root.get_ref().get("systems").and_then(|systems| systems.get_ref().as_table());
+    let system_names: Vec<String> = tables.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()).collect();
+    let checked =
+        Checked { file: &file, systems: &systems, system_names: &system_names, places: &places, folder: &folder };
+    validate::run(&checked, &mut problems);
     if !problems.is_empty() {
         return Err(fail(problems));
     }
     let digest = Digest::of(text.as_bytes());
     build::job(file, systems, path, folder, digest).map_err(|message| fail(vec![places.problem(0, "", message)]))
+}
+
+/// The mistakes of a text that is not TOML: one a line, up to the first after which the parser is lost in a list, a
+/// text or a table that was not closed.
+fn syntax(errors: &[toml::de::Error], text: &str, places: &Places<'_>) -> Vec<Problem> {
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let mut errors: Vec<&toml::de::Error> = errors.iter().collect();
+    errors.sort_by_key(|error| start(error));
+    let mut problems: Vec<Problem> = Vec::new();
+    for error in errors {
+        let message = error.message().trim().replace('\n', ", ");
+        let key = error.span().and_then(|span| text.get(span)).filter(|_| message == "duplicate key");
+        let message = key.map_or_else(|| format!("not TOML: {message}"), |key| format!("the key `{key}` stands twice"));
+        let problem = places.problem(start(error), "", message);
+        if problems.last().is_some_and(|before| before.line == problem.line) {
+            continue;
+        }
+        let is_lost =
+            ["array", "inline table", "unclosed", "invalid"].iter().any(|word| problem.message.contains(word));
+        problems.push(problem);
+        if is_lost {
+            break;
+        }
+    }
+    problems
 }
 
 /// Reads each system by its kind. One whose shape has a problem already is left out without a word.

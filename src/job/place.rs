@@ -73,6 +73,11 @@ impl<'t> Places<'t> {
         self.problem(value.start + raw_offset(raw, offset), path, message)
     }
 
+    /// Whether the file has something at a path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.known.contains_key(path)
+    }
+
     /// The line of a path, from 1.
     pub(super) fn line(&self, path: &str) -> usize {
         self.at_key(path, "").line

@@ -39,8 +39,7 @@ impl<'a> Shape<'a> {
                 }
                 None => {
                     let known: Vec<&str> = properties.into_iter().flatten().map(|(known, _)| known.as_str()).collect();
-                    let free =
-                        known.iter().copied().filter(|known| !table.iter().any(|(key, _)| key.get_ref() == known));
+                    let free = known.iter().copied().filter(|known| !has_key(table, known));
                     let message = format!("unknown key `{name}` {}", location(path));
                     let mut problem = self.places.at_key(&value_path, message);
                     problem.hint = match nearest(name, free) {
@@ -55,7 +54,7 @@ impl<'a> Shape<'a> {
         for missing in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
         {
             // `kind` has a check of its own, because it decides what else is known.
-            if !table.iter().any(|(key, _)| key.get_ref() == missing) && missing != "kind" {
+            if !has_key(table, missing) && missing != "kind" {
                 let message = format!("the key `{missing}` is missing {}", location(path));
                 self.problems.push(self.places.at_key(path, message));
             }
@@ -70,33 +69,31 @@ impl<'a> Shape<'a> {
             return self.word(found, &words, path);
         }
         if let Some(variants) = variants(schema) {
-            return self.variant(value, variants, path);
+            return self.variant(value, schema, variants, path);
         }
         let types = types(schema);
         if !types.iter().any(|expected| is_of_type(found, expected)) {
-            self.wrong_type(found, &types, path);
+            self.wrong_type(found, schema, path);
             return None;
         }
         match found {
             DeValue::Table(table) => Some(self.table(table, schema, path)),
             DeValue::Array(entries) => {
-                for (bound, word) in [("minItems", "fewest"), ("maxItems", "most")] {
-                    let limit = schema.get(bound).and_then(Value::as_u64);
-                    let count = entries.len() as u64;
-                    if limit.is_some_and(|limit| if bound == "minItems" { count < limit } else { count > limit }) {
-                        let limit = limit.unwrap_or_default();
-                        let message = format!("`{}` has {count} entries; the {word} is {limit}", last(path));
-                        self.problems.push(self.places.at(path, message));
-                        return None;
-                    }
+                let bound = |name: &str| schema.get(name).and_then(Value::as_u64);
+                let count = entries.len() as u64;
+                if let Some(wanted) =
+                    bound("minItems").filter(|least| count < *least).or(bound("maxItems").filter(|most| count > *most))
+                {
+                    let message = format!("`{}` needs {wanted} entries, not {count}", last(path));
+                    self.problems.push(self.places.at(path, message));
+                    return None;
                 }
                 let expected = schema.get("items")?;
+                // A list with a wrong entry is left out as a whole: entries that move would get wrong places.
                 let entries = entries.iter().enumerate();
-                Some(Value::Array(
-                    entries
-                        .filter_map(|(number, entry)| self.value(entry, expected, &entry_path(path, number)))
-                        .collect(),
-                ))
+                let fitting: Vec<Option<Value>> =
+                    entries.map(|(number, entry)| self.value(entry, expected, &entry_path(path, number))).collect();
+                fitting.into_iter().collect::<Option<Vec<Value>>>().map(Value::Array)
             }
             DeValue::String(text) => self.text(text, schema, path),
             DeValue::Boolean(truth) => Some(Value::Bool(*truth)),
@@ -157,21 +154,28 @@ impl<'a> Shape<'a> {
         if words.contains(&&**text) {
             return Some(Value::String(text.clone().into_owned()));
         }
-        let mut problem = self.places.at(path, format!("`{text}` is no `{}`; known are {}", last(path), listed(words)));
+        let mut problem =
+            self.places.at(path, format!("`{}` cannot be `{text}`; known are {}", last(path), listed(words)));
         problem.hint = nearest(text, words.iter().copied()).map(|near| format!("did you mean `{near}`?"));
         self.problems.push(problem);
         None
     }
 
     /// One of several forms: told apart by `kind`, by type, or by which keys are there.
-    fn variant(&mut self, value: &Spanned<DeValue<'_>>, variants: &'a [Value], path: &str) -> Option<Value> {
+    fn variant(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        schema: &'a Value,
+        variants: &'a [Value],
+        path: &str,
+    ) -> Option<Value> {
         let found = value.get_ref();
         let variants: Vec<&'a Value> = variants.iter().map(|variant| self.resolved(variant)).collect();
         let kinds: Vec<(&str, &'a Value)> =
             variants.iter().filter_map(|variant| Some((kind_of(variant)?, *variant))).collect();
         if !kinds.is_empty() {
             let DeValue::Table(table) = found else {
-                self.wrong_type(found, &["object"], path);
+                self.wrong_type(found, schema, path);
                 return None;
             };
             let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
@@ -190,6 +194,16 @@ impl<'a> Shape<'a> {
             .copied()
             .filter(|variant| self.types_of(variant).iter().any(|t| is_of_type(found, t)))
             .collect();
+        if let DeValue::Table(table) = found
+            && fitting.len() > 1
+            && fitting.iter().all(|form| known_keys(table, form) == 0)
+        {
+            let forms: Vec<String> =
+                fitting.iter().map(|form| format!("{{ {} }}", required(form).join(", "))).collect();
+            let message = format!("`{}` needs one of {}", last(path), forms.join(", "));
+            self.problems.push(self.places.at(path, message));
+            return None;
+        }
         let best = match found {
             DeValue::Table(table) => fitting.into_iter().max_by_key(|variant| similarity(table, variant)),
             _ => fitting.into_iter().next(),
@@ -197,17 +211,14 @@ impl<'a> Shape<'a> {
         match best {
             Some(schema) => self.value(value, schema, path),
             None => {
-                let mut types: Vec<&str> = variants.iter().flat_map(|variant| self.types_of(variant)).collect();
-                types.dedup();
-                self.wrong_type(found, &types, path);
+                self.wrong_type(found, schema, path);
                 None
             }
         }
     }
 
-    fn wrong_type(&mut self, found: &DeValue<'_>, types: &[&str], path: &str) {
-        let wanted: Vec<&str> = types.iter().filter(|name| **name != "null").map(|name| spoken(name)).collect();
-        let message = format!("`{}` needs {}, not {}", last(path), wanted.join(" or "), name_of(found));
+    fn wrong_type(&mut self, found: &DeValue<'_>, schema: &'a Value, path: &str) {
+        let message = format!("`{}` needs {}, not {}", last(path), self.spoken(schema).join(" or "), name_of(found));
         self.problems.push(self.places.at(path, message));
     }
 
@@ -226,8 +237,32 @@ impl<'a> Shape<'a> {
         words.map(|words| words.concat())
     }
 
+    /// The types that a schema accepts.
     fn types_of(&self, schema: &'a Value) -> Vec<&'a str> {
-        if self.words(schema).is_some() { vec!["string"] } else { types(self.resolved(schema)) }
+        let schema = self.resolved(schema);
+        if self.words(schema).is_some() {
+            return vec!["string"];
+        }
+        match variants(schema) {
+            Some(variants) => variants.iter().flat_map(|variant| self.types_of(variant)).collect(),
+            None => types(schema),
+        }
+    }
+
+    /// What a schema accepts, in words.
+    fn spoken(&self, schema: &'a Value) -> Vec<String> {
+        let schema = self.resolved(schema);
+        if let Some(words) = self.words(schema) {
+            return words.iter().map(|word| format!("\"{word}\"")).collect();
+        }
+        let mut spoken: Vec<String> = match variants(schema) {
+            Some(variants) => variants.iter().flat_map(|variant| self.spoken(variant)).collect(),
+            None => {
+                types(schema).into_iter().filter(|name| *name != "null").map(|name| spoken(name).to_owned()).collect()
+            }
+        };
+        spoken.dedup();
+        spoken
     }
 
     fn resolved(&self, schema: &'a Value) -> &'a Value {
@@ -263,13 +298,22 @@ fn kind_of(schema: &Value) -> Option<&str> {
 }
 
 /// How well a table's keys fit a form: keys that it knows, less those that it misses.
-fn similarity(table: &DeTable<'_>, schema: &Value) -> i64 {
-    let has = |name: &str| table.iter().any(|(key, _)| key.get_ref() == name);
-    let properties = schema.get("properties").and_then(Value::as_object);
-    let known = properties.into_iter().flatten().filter(|(name, _)| has(name)).count() as i64;
-    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    let missing = required.filter_map(Value::as_str).filter(|name| !has(name)).count() as i64;
-    2 * known - missing
+fn similarity(table: &DeTable<'_>, form: &Value) -> usize {
+    let present = required(form).iter().filter(|name| has_key(table, name)).count();
+    known_keys(table, form) + present
+}
+
+fn known_keys(table: &DeTable<'_>, form: &Value) -> usize {
+    let properties = form.get("properties").and_then(Value::as_object);
+    properties.into_iter().flatten().filter(|(name, _)| has_key(table, name)).count()
+}
+
+fn has_key(table: &DeTable<'_>, name: &str) -> bool {
+    table.iter().any(|(key, _)| key.get_ref() == name)
+}
+
+fn required(schema: &Value) -> Vec<&str> {
+    schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn is_of_type(found: &DeValue<'_>, expected: &str) -> bool {

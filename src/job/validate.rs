@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file::{JobFile, SyncFile};
-use super::place::Places;
+use super::place::{Places, key_path};
 use super::problem::Problem;
 use super::{check_limits, check_names, check_rules, check_systems};
 use crate::connector::config::SystemConfig;
@@ -15,6 +15,8 @@ pub(super) struct Checked<'a> {
     pub(super) file: &'a JobFile,
     /// The systems whose own shape is right.
     pub(super) systems: &'a BTreeMap<String, SystemConfig>,
+    /// Every system that the file names, those with mistakes too.
+    pub(super) system_names: &'a [String],
     pub(super) places: &'a Places<'a>,
     /// The job file's folder.
     pub(super) folder: &'a Path,
@@ -26,15 +28,25 @@ impl Checked<'_> {
         self.file.sync.iter().flatten().enumerate().map(|(number, sync)| (format!("sync[{number}]"), sync))
     }
 
+    /// Whether a sync is of an association; also where its `ends` have mistakes.
+    pub(super) fn is_association(&self, path: &str, sync: &SyncFile) -> bool {
+        !sync.ends.is_empty() || self.places.has(&key_path(path, "ends"))
+    }
+
     /// Every system that the file names, those with mistakes too.
     pub(super) fn system_names(&self) -> impl Iterator<Item = &str> {
-        self.file.systems.iter().flatten().map(|(name, _)| name.as_str())
+        self.system_names.iter().map(String::as_str)
     }
 }
 
 /// `from` or `to`, where it is well formed.
 pub(super) fn resource(text: Option<&String>) -> Option<ResourceName> {
     text.and_then(|text| text.parse().ok())
+}
+
+/// Whether something at a path, or below it, is known to be wrong, so that nothing can be concluded from its absence.
+pub(super) fn is_broken(problems: &[Problem], path: &str) -> bool {
+    problems.iter().any(|problem| problem.path.starts_with(path))
 }
 
 type Check = fn(&Checked<'_>, &mut Vec<Problem>);
@@ -62,11 +74,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("addresses are usable and safe, settings of a system are possible", check_systems::settings),
 ];
 
-/// Runs every check.
-pub(super) fn problems(checked: &Checked<'_>) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// Runs every check. `problems` holds what is known to be wrong already.
+pub(super) fn run(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (_, check) in CHECKS {
-        check(checked, &mut problems);
+        check(checked, problems);
     }
-    problems
 }
