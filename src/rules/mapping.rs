@@ -114,3 +114,75 @@ impl BoundMapping {
         self.rules.get(attribute).map_or_else(Vec::new, |(rule, _)| rule.inputs(row))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::scope::Scope;
+
+    const HEADER: [&str; 5] = ["email", "enabled", "groups", "title", "unread"];
+
+    fn mapping() -> Mapping {
+        let rules = [
+            ("active", "enabled"),
+            ("emails", "[email]"),
+            ("roles", "groups.filter(g, g != title)"),
+            ("title", "title"),
+            ("userName", "email.lowerAscii().ascii()"),
+        ];
+        let rules = rules.into_iter().map(|(attribute, rule)| (attribute.to_owned(), rule.to_owned())).collect();
+        Mapping::compile(&rules, &["title".to_owned()].into()).unwrap()
+    }
+
+    #[test]
+    fn an_empty_result_leaves_or_clears_and_a_failure_is_told() {
+        let rules = [("a".to_owned(), "enabled ? email : title".to_owned()), ("b".to_owned(), "title".to_owned())];
+        let mapping = Mapping::compile(&rules.into(), &["b".to_owned()].into()).unwrap();
+        let bound = mapping.bind(&HEADER.map(str::to_owned)).unwrap();
+        let mut out = Vec::new();
+        let row = ["j@x", "", "", "", ""].map(str::to_owned).to_vec();
+        bound.map(&row, &mut out);
+        assert_eq!(out, [Mapped::Nothing, Mapped::Clear]);
+        let row = ["j@x", "perhaps", "", "CEO", ""].map(str::to_owned).to_vec();
+        let mut out = Vec::new();
+        bound.map(&row, &mut out);
+        let Mapped::Failed(failure) = &out[0] else { panic!("{out:?}") };
+        assert_eq!(
+            failure.to_string(),
+            "the rule `enabled ? email : title` failed: column `enabled` holds `perhaps`, which is neither true nor \
+             false (email = `j@x`, enabled = `perhaps`, title = `CEO`)"
+        );
+        assert_eq!(out[1], Mapped::Set("CEO".into()));
+    }
+
+    proptest! {
+        /// What a row maps to, and whether it is in scope, depends on the cells that the rules name: not on the order
+        /// of columns, not on columns that no rule reads, not on other rows.
+        #[test]
+        fn mapping_and_scope_depend_on_the_row_alone(
+            cells in proptest::array::uniform5("[a-zA-Zé@ ]{0,6}|true|FALSE|\\[\"a\",\"b\"\\]"),
+            other in "[a-z]{0,4}",
+            order in Just([0_usize, 1, 2, 3, 4]).prop_shuffle(),
+        ) {
+            let mapping = mapping();
+            let scope = Scope::compile(&["enabled && title != ''".to_owned(), "'a' in groups".to_owned()]).unwrap();
+            let header = HEADER.map(str::to_owned).to_vec();
+            let row = cells.to_vec();
+            let moved_header: Vec<String> = order.iter().map(|column| header[*column].clone()).collect();
+            let mut moved = row.clone();
+            moved[4] = other;
+            let moved: Vec<String> = order.iter().map(|column| moved[*column].clone()).collect();
+
+            let (bound, moved_bound) = (mapping.bind(&header).unwrap(), mapping.bind(&moved_header).unwrap());
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            bound.map(&row, &mut first);
+            moved_bound.map(&moved, &mut second);
+            prop_assert_eq!(first, second);
+            let (scope, moved_scope) = (scope.bind(&header).unwrap(), scope.bind(&moved_header).unwrap());
+            prop_assert_eq!(scope.admits(&row), moved_scope.admits(&moved));
+        }
+    }
+}

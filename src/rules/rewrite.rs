@@ -130,7 +130,12 @@ impl Rewriter<'_> {
                 let is_operator = name.contains('_') && !name.chars().next().is_some_and(char::is_alphabetic);
                 if !is_operator && !name.starts_with('@') && !FUNCTIONS.contains(&name.as_str()) {
                     let near = did_you_mean(&name, FUNCTIONS.iter().copied());
-                    self.problem(id, &format!("unknown function `{name}`{near}"));
+                    // A call is placed at its bracket; the name stands before it.
+                    let bracket = (self.offset)(id);
+                    let start = bracket.saturating_sub(name.len());
+                    let offset = if self.text.get(start..bracket) == Some(&name) { start } else { bracket };
+                    let message = format!("unknown function `{name}`{near}");
+                    self.problems.push(RuleProblem::new(self.text, offset, message));
                 }
                 if let Some(target) = &mut call.target {
                     let list = LIST_METHODS.contains(&name.as_str());
