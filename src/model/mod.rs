@@ -12,6 +12,7 @@ pub mod object;
 pub mod order;
 pub mod outcome;
 pub mod plan;
+pub mod record;
 pub mod resource;
 pub mod run;
 pub mod settings;
