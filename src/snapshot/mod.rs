@@ -1,3 +1,21 @@
 //! A system at one moment: files of rows, their digests, and the proof that they are whole.
+//!
+//! `writer` makes a file; `table` reads it, in parallel (`chunks`, `stream`, `record`, `mask`) or by place; `problems`
+//! explains a file that cannot be read. `diff` says what differs between two tables, `completeness` whether one is
+//! whole, `merge` puts an incremental export into its baseline, and `manifest` binds all of it.
 
+mod chunks;
+pub mod completeness;
+pub mod diff;
+pub mod digest;
+pub mod error;
+pub mod manifest;
+mod mask;
+pub mod merge;
+mod partition;
+mod problems;
+mod record;
 pub mod row;
+mod stream;
+pub mod table;
+pub mod writer;

@@ -1,5 +1,7 @@
 //! One row of a snapshot, as rules and comparisons see it.
 
+use super::record::UNESCAPED;
+
 /// Where a record begins in its file, and how many bytes it has (line end included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -24,5 +26,112 @@ impl Cells for Vec<String> {
 impl Cells for [&str] {
     fn cell(&self, column: usize) -> &str {
         self.get(column).copied().unwrap_or("")
+    }
+}
+
+/// A row while its file is read in one pass; lives as long as the call that hands it out.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The text that the record lies in.
+    pub(super) text: &'a str,
+    /// Cells that had doubled quotes.
+    pub(super) unescaped: &'a str,
+    pub(super) spans: &'a [Span],
+    /// Where the record begins and ends in `text`, without its line end.
+    pub(super) record: (u32, u32),
+    /// Whether any cell has quotes.
+    pub(super) quoted: bool,
+    pub(super) place: Place,
+}
+
+/// Where a cell lies, in the text or among the unescaped cells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Row<'_> {
+    /// Where the row is in its file; `Table::fetch` finds it again.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The record as it stands in the file, without its line end.
+    pub(super) fn raw(&self) -> &str {
+        self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("")
+    }
+
+    /// Every cell, and whether it was written with quotes.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.spans.iter().map(|span| {
+            let cell = self.at(*span);
+            let quoted = span.start & UNESCAPED != 0
+                || (self.quoted && span.start > 0 && self.text.as_bytes()[span.start as usize - 1] == b'"');
+            (cell, quoted)
+        })
+    }
+
+    #[inline]
+    fn at(&self, span: Span) -> &str {
+        let (text, start) = if span.start & UNESCAPED == 0 {
+            (self.text, span.start)
+        } else {
+            (self.unescaped, span.start ^ UNESCAPED)
+        };
+        text.get(start as usize..span.end as usize).unwrap_or("")
+    }
+}
+
+impl Cells for Row<'_> {
+    #[inline]
+    fn cell(&self, column: usize) -> &str {
+        self.spans.get(column).map_or("", |span| self.at(*span))
+    }
+}
+
+/// A row that was fetched, or kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRow {
+    /// All cells, one after the other.
+    text: String,
+    /// Where each ends.
+    ends: Vec<u32>,
+    place: Place,
+}
+
+impl OwnedRow {
+    /// Keeps a row.
+    pub fn of(row: &Row<'_>) -> Self {
+        let mut text = String::with_capacity(row.record.1.saturating_sub(row.record.0) as usize);
+        let mut ends = Vec::with_capacity(row.spans.len());
+        for (cell, _) in row.cells() {
+            text.push_str(cell);
+            ends.push(text.len() as u32);
+        }
+        Self { text, ends, place: row.place }
+    }
+
+    /// Where the row is in its file.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// How many cells it has.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it has no cells at all.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+}
+
+impl Cells for OwnedRow {
+    fn cell(&self, column: usize) -> &str {
+        let Some(end) = self.ends.get(column) else { return "" };
+        let start = if column == 0 { 0 } else { self.ends[column - 1] };
+        self.text.get(start as usize..*end as usize).unwrap_or("")
     }
 }

@@ -1,0 +1,68 @@
+//! Whether a snapshot is whole: what was counted, what was seen before, and what a person has accepted.
+
+mod census;
+mod checks;
+
+use std::collections::BTreeMap;
+
+use super::error::SnapshotError;
+use super::manifest::ResourceManifest;
+use super::table::Table;
+use crate::model::evidence::{Completeness, Evidence, Mode, Suspicion};
+use crate::model::resource::ResourceName;
+
+/// What a job says about a resource's completeness.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Objects that every whole export holds, by key, userName, name, displayName or login.
+    pub sentinels: Vec<String>,
+    /// Whether a snapshot without rows is as good as any.
+    pub allow_empty: bool,
+}
+
+/// The snapshot to be judged, and what it is judged against.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its name; suspicions begin with it.
+    pub name: &'a ResourceName,
+    /// The finished file (merged, after an incremental export).
+    pub table: &'a Table,
+    /// How it was exported.
+    pub mode: Mode,
+    /// The last accepted snapshot of the same resource.
+    pub previous: Option<&'a ResourceManifest>,
+    /// What the job says.
+    pub settings: &'a Settings,
+    /// Suspicions that a person accepted, by name, with the figure that was accepted.
+    pub accepted: &'a BTreeMap<String, String>,
+    /// Whether no rows are no surprise: the first export of a target.
+    pub may_be_empty: bool,
+}
+
+/// Judges a snapshot: completes the evidence with what only the finished file shows, and gives the verdict.
+///
+/// A file whose rows cannot be read is partial; an operating system that refuses to read it is an error.
+pub fn judge(subject: &Subject<'_>, mut evidence: Evidence) -> Result<(Evidence, Completeness), SnapshotError> {
+    let census = match census::take(subject.table, subject.settings) {
+        Ok(census) => census,
+        Err(error @ SnapshotError::Malformed { .. }) => {
+            return Ok((evidence, Completeness::Partial { cause: error.to_string() }));
+        }
+        Err(error) => return Err(error),
+    };
+    evidence.empty_keys = census.empty_keys.clone();
+    evidence.duplicate_keys = census.duplicate_keys.clone();
+    evidence.empty_share = census.empty_share.clone();
+    let found = checks::all(subject, &evidence, &census);
+    let mut suspicions: Vec<Suspicion> =
+        found.into_iter().filter(|s| subject.accepted.get(&s.name) != Some(&s.figure)).collect();
+    suspicions.sort();
+    suspicions.dedup();
+    let verdict = if suspicions.is_empty() { Completeness::Complete } else { Completeness::Suspect { suspicions } };
+    Ok((evidence, verdict))
+}
+
+/// The full name of a suspicion: `idp.users/empty`.
+pub fn suspicion_name(resource: &ResourceName, check: &str) -> String {
+    format!("{resource}/{check}")
+}

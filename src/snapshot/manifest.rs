@@ -1,0 +1,198 @@
+//! The manifest of an export: what was read, when, and what proves that the files are those that were written.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::writer::Written;
+use crate::disk::{DiskError, atomic};
+use crate::model::digest::Digest;
+use crate::model::evidence::{Completeness, Evidence, Mode};
+use crate::model::run::RunId;
+
+/// The version of the manifest's format that this program writes, and the only one that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The file's name in an export folder.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// All snapshots of one run. Written last: an export folder without it is unfinished.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `FORMAT_VERSION`.
+    pub format_version: u32,
+    /// The job's name.
+    pub job: String,
+    /// The run that exported.
+    pub run: RunId,
+    /// When the export began.
+    pub started: DateTime<Utc>,
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// By system and resource.
+    pub systems: BTreeMap<String, BTreeMap<String, ResourceManifest>>,
+}
+
+/// One snapshot file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResourceManifest {
+    /// The file, relative to the manifest's folder.
+    pub file: PathBuf,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+    /// The columns that identify a row.
+    pub key: Vec<String>,
+    /// Rows, without the header.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// How it was exported.
+    pub mode: Mode,
+    /// Where the next incremental export begins.
+    pub cursor: Option<String>,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// The verdict.
+    pub completeness: Completeness,
+    /// Whether a row that is not in the file is certainly not in the system.
+    pub proves_absence: bool,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The operating system refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Not a manifest.
+    #[error("{} is not a manifest that can be read: {cause}; run a complete export", path.display())]
+    Unreadable {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        cause: String,
+    },
+    /// Written by another version of the program.
+    #[error("{} has format version {found}, this program knows {FORMAT_VERSION}; use the version of muster that wrote it, or run a complete export", path.display())]
+    Version {
+        /// The manifest.
+        path: PathBuf,
+        /// What it says.
+        found: u64,
+    },
+    /// Files that are not those that were written.
+    #[error("{}", .0.join("\n"))]
+    Altered(Vec<String>),
+}
+
+impl Manifest {
+    /// Writes the manifest, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), ManifestError> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|e| ManifestError::Unreadable { path: path.to_owned(), cause: e.to_string() })?;
+        text.push(b'\n');
+        Ok(atomic::write(path, &text)?)
+    }
+
+    /// Reads a manifest; refuses a format version that it does not know before anything else.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        let text = std::fs::read(path).map_err(DiskError::of("read", path))?;
+        let unreadable =
+            |e: serde_json::Error| ManifestError::Unreadable { path: path.to_owned(), cause: e.to_string() };
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u64,
+        }
+        let version: Version = serde_json::from_slice(&text).map_err(unreadable)?;
+        if version.format_version != u64::from(FORMAT_VERSION) {
+            return Err(ManifestError::Version { path: path.to_owned(), found: version.format_version });
+        }
+        serde_json::from_slice(&text).map_err(unreadable)
+    }
+
+    /// One resource of a system.
+    pub fn resource(&self, system: &str, resource: &str) -> Option<&ResourceManifest> {
+        self.systems.get(system)?.get(resource)
+    }
+
+    /// Checks that every file in `folder` still has the bytes and the SHA-256 that were written; all differences are
+    /// reported at once.
+    pub fn verify(&self, folder: &Path) -> Result<(), ManifestError> {
+        let mut altered = Vec::new();
+        for resource in self.systems.values().flat_map(BTreeMap::values) {
+            match resource.verify(folder) {
+                Ok(()) => {}
+                Err(ManifestError::Altered(mut found)) => altered.append(&mut found),
+                Err(error) => altered.push(error.to_string()),
+            }
+        }
+        if altered.is_empty() { Ok(()) } else { Err(ManifestError::Altered(altered)) }
+    }
+}
+
+impl ResourceManifest {
+    /// What the writer found out, as a resource of which nothing else is known yet.
+    pub fn new(file: PathBuf, columns: &[String], key: &[String], written: Written, mode: Mode) -> Self {
+        Self {
+            file,
+            columns: columns.to_vec(),
+            key: key.to_vec(),
+            rows: written.rows,
+            bytes: written.bytes,
+            sha256: written.sha256,
+            mode,
+            cursor: None,
+            evidence: Evidence::default(),
+            completeness: Completeness::Partial { cause: "not judged".to_owned() },
+            proves_absence: false,
+        }
+    }
+
+    /// The file's path; refused where the manifest points outside its folder.
+    pub fn path(&self, folder: &Path) -> Result<PathBuf, ManifestError> {
+        if self.file.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Ok(folder.join(&self.file));
+        }
+        Err(ManifestError::Altered(vec![format!(
+            "{}: the manifest names a file outside its folder; run a complete export",
+            self.file.display()
+        )]))
+    }
+
+    /// Checks that the file still has the bytes and the SHA-256 that were written.
+    pub fn verify(&self, folder: &Path) -> Result<(), ManifestError> {
+        let path = self.path(folder)?;
+        let mut file = File::open(&path).map_err(DiskError::of("open", &path))?;
+        let length = file.metadata().map_err(DiskError::of("read", &path))?.len();
+        let altered = |what: String| {
+            let text = format!("{} is not the file that was exported: {what}; run a complete export", path.display());
+            Err(ManifestError::Altered(vec![text]))
+        };
+        if length != self.bytes {
+            return altered(format!("it has {length} bytes, the manifest says {}", self.bytes));
+        }
+        let found = sha256_of(&mut file).map_err(DiskError::of("read", &path))?;
+        if found != self.sha256 {
+            return altered(format!("its SHA-256 is {}…, the manifest says {}…", found.short(), self.sha256.short()));
+        }
+        Ok(())
+    }
+}
+
+fn sha256_of(file: &mut File) -> std::io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Digest::from_bytes(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! An incremental export put into its baseline.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::error::SnapshotError;
+use super::row::{Cells, OwnedRow};
+use super::table::Table;
+use super::writer::{Writer, Written};
+
+/// What a merge did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// The file.
+    pub written: Written,
+    /// Rows of the baseline that the delta replaced.
+    pub updated: u64,
+    /// Rows that only the delta has.
+    pub appended: u64,
+    /// Rows of the baseline that are gone: reported as gone, or of a replaced owner and not in the delta.
+    pub removed: u64,
+}
+
+/// Writes the baseline's rows in their order, each replaced by the delta's row with the same key where there is one,
+/// then the delta's other rows in theirs.
+///
+/// `gone` holds keys as `Table::key_of` makes them; a key that is gone and also in the delta stays gone, so a caller
+/// who sees a row after its deletion takes it out of `gone`. `replaced` names an end column and the owners whose
+/// rows the delta holds completely: their rows in the baseline that the delta does not repeat are dropped. The columns
+/// are the writer's (those of the delta): a column that a file does not have is empty. Of several rows with one key in
+/// the delta the last counts. The baseline is streamed, the delta is held in memory.
+pub fn merge(
+    baseline: &Path,
+    key: &[String],
+    delta: &Path,
+    gone: &HashSet<String>,
+    replaced: Option<(&str, &HashSet<String>)>,
+    mut out: Writer,
+) -> Result<Merged, SnapshotError> {
+    let (old, new) = (Table::open(baseline, key)?, Table::open(delta, key)?);
+    let mut delta = Delta::read(&new)?;
+    let old_columns = positions(&old, out.columns());
+    let new_columns = positions(&new, out.columns());
+    let owner = match replaced {
+        Some((end, owners)) => match old.column(end) {
+            Some(column) => Some((column, owners)),
+            None => {
+                let problem = format!("the end column `{end}` is not in the header; run a complete export");
+                return Err(SnapshotError::Header { path: baseline.to_owned(), problems: vec![problem] });
+            }
+        },
+        None => None,
+    };
+    let (mut updated, mut appended, mut removed) = (0, 0, 0);
+    old.try_for_each(|row| {
+        let key = old.key_of(row);
+        if gone.contains(&key) {
+            removed += 1;
+            return Ok(());
+        }
+        if let Some(i) = delta.by_key.get(&key) {
+            // A key that the baseline repeats is written once.
+            if !std::mem::replace(&mut delta.written[*i], true) {
+                updated += 1;
+                write(&mut out, &delta.rows[*i], &new_columns)?;
+            }
+            return Ok(());
+        }
+        if owner.is_some_and(|(column, owners)| owners.contains(row.cell(column))) {
+            removed += 1;
+            return Ok(());
+        }
+        write(&mut out, row, &old_columns)
+    })?;
+    for (i, row) in delta.rows.iter().enumerate() {
+        let is_last = delta.by_key.get(&new.key_of(row)) == Some(&i);
+        if is_last && !delta.written[i] && !gone.contains(&new.key_of(row)) {
+            appended += 1;
+            write(&mut out, row, &new_columns)?;
+        }
+    }
+    Ok(Merged { written: out.finish()?, updated, appended, removed })
+}
+
+/// The delta's rows by key.
+struct Delta {
+    rows: Vec<OwnedRow>,
+    by_key: HashMap<String, usize>,
+    written: Vec<bool>,
+}
+
+impl Delta {
+    fn read(table: &Table) -> Result<Self, SnapshotError> {
+        let mut delta = Self { rows: Vec::new(), by_key: HashMap::new(), written: Vec::new() };
+        table.for_each(|row| {
+            delta.by_key.insert(table.key_of(row), delta.rows.len());
+            delta.rows.push(OwnedRow::of(row));
+        })?;
+        delta.written = vec![false; delta.rows.len()];
+        Ok(delta)
+    }
+}
+
+/// For each column, its position in a table.
+fn positions(table: &Table, columns: &[String]) -> Vec<Option<usize>> {
+    columns.iter().map(|name| table.column(name)).collect()
+}
+
+fn write(out: &mut Writer, row: &dyn Cells, columns: &[Option<usize>]) -> Result<(), SnapshotError> {
+    let cells: Vec<&str> = columns.iter().map(|column| column.map_or("", |c| row.cell(c))).collect();
+    out.row(&cells)
+}

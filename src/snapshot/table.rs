@@ -1,0 +1,305 @@
+//! Reading a snapshot file: its header at once, its rows in parallel, one after the other, or one by its place.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::chunks::Body;
+use super::error::SnapshotError;
+use super::problems;
+use super::record::{Extent, Fields, RECORD_LIMIT};
+use super::row::{Cells, OwnedRow, Place, Row};
+use super::stream::read_exact_at;
+use crate::disk::DiskError;
+
+/// The most columns that a file may have.
+pub const COLUMN_LIMIT: usize = 4_096;
+
+/// Stands between the cells of a key of several columns.
+pub const KEY_JOINT: char = '\u{1f}';
+
+/// A snapshot file that was opened; its rows stay on disk.
+#[derive(Debug)]
+pub struct Table {
+    file: File,
+    path: PathBuf,
+    columns: Vec<String>,
+    key: Vec<usize>,
+    start: u64,
+    length: u64,
+}
+
+/// Where a row is, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The row as spreadsheets count: the header is row 1.
+    pub row: u64,
+    /// The line of the file on which it begins, from 1.
+    pub line: u64,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.row == self.line {
+            write!(f, "row {}", self.row)
+        } else {
+            write!(f, "row {} (line {})", self.row, self.line)
+        }
+    }
+}
+
+impl Table {
+    /// Opens a file and reads its header; every problem of the header is reported at once.
+    ///
+    /// `key` names the columns that identify a row.
+    pub fn open(path: &Path, key: &[String]) -> Result<Self, SnapshotError> {
+        let file = File::open(path).map_err(DiskError::of("open", path))?;
+        let details = file.metadata().map_err(SnapshotError::reading(path))?;
+        if details.is_dir() {
+            let folder = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder, not a file");
+            return Err(DiskError::of("open", path)(folder).into());
+        }
+        let length = details.len();
+        let mut mark = [0u8; 3];
+        let read = file.read_at(&mut mark, 0).map_err(SnapshotError::reading(path))?;
+        let bad = |problems: Vec<String>| SnapshotError::Header { path: path.to_owned(), problems };
+        if matches!(&mark[..read.min(2)], b"\xff\xfe" | b"\xfe\xff") {
+            return Err(bad(vec!["the file is UTF-16; save it as UTF-8".into()]));
+        }
+        let mut reader = problems::careful(&file).map_err(SnapshotError::reading(path))?;
+        let Some(header) = reader.next().map_err(SnapshotError::reading(path))? else {
+            return Err(SnapshotError::Empty(path.to_owned()));
+        };
+        let (columns, mut found) = check_header(&header);
+        let mut places = Vec::with_capacity(key.len());
+        for name in key {
+            match columns.iter().position(|column| column == name) {
+                Some(place) => places.push(place),
+                // A header that cannot be read would only repeat itself here.
+                None if !header.problems.is_empty() => {}
+                None => {
+                    found.push(format!("the key column `{name}` is not in the header; it has {}", some_of(&columns)))
+                }
+            }
+        }
+        if !found.is_empty() {
+            return Err(bad(found));
+        }
+        Ok(Self { file, path: path.to_owned(), columns, key: places, start: header.end, length })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the columns, as in the file.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The position of a column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    /// The positions of the key's columns, in the key's order.
+    pub fn key_columns(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> u64 {
+        self.length
+    }
+
+    /// A row's key: the cell of a single key column; those of several, joined by U+001F.
+    pub fn key_of(&self, row: &dyn Cells) -> String {
+        match self.key.as_slice() {
+            [column] => row.cell(*column).to_owned(),
+            columns => {
+                let mut key = String::new();
+                for (i, column) in columns.iter().enumerate() {
+                    if i > 0 {
+                        key.push(KEY_JOINT);
+                    }
+                    key.push_str(row.cell(*column));
+                }
+                key
+            }
+        }
+    }
+
+    /// Something of every row, computed on all cores, in file order.
+    ///
+    /// `f` may be called with what merely looks like rows (text inside quotes, on a wrong guess of where a row
+    /// begins); what it returns for them is thrown away. It must therefore have no effect but its value.
+    pub fn par_map<T: Send>(&self, f: impl Fn(&Row<'_>) -> T + Sync) -> Result<Vec<T>, SnapshotError> {
+        let chunks = self.par_fold(Vec::new, |values, row| values.push(f(row)))?;
+        let mut all = Vec::with_capacity(chunks.iter().map(Vec::len).sum());
+        for mut chunk in chunks {
+            all.append(&mut chunk);
+        }
+        Ok(all)
+    }
+
+    /// Gathers over the rows of each chunk of the file, on all cores; the gatherings are in file order. How the file
+    /// is cut depends on the number of threads. For `step` holds what `par_map` says of `f`.
+    pub fn par_fold<A: Send>(
+        &self,
+        new: impl Fn() -> A + Sync,
+        step: impl Fn(&mut A, &Row<'_>) + Sync,
+    ) -> Result<Vec<A>, SnapshotError> {
+        self.body().par_fold(new, step)
+    }
+
+    /// Every row, one after the other; memory does not grow with the file.
+    pub fn for_each(&self, mut each: impl FnMut(&Row<'_>)) -> Result<(), SnapshotError> {
+        self.body().for_each(&mut each)
+    }
+
+    /// Every row, one after the other, until one is refused.
+    pub fn try_for_each<E: From<SnapshotError>>(
+        &self,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut refused = None;
+        self.body().for_each(&mut |row| {
+            if refused.is_none() {
+                refused = each(row).err();
+            }
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// The row at a place that a pass over this table gave.
+    pub fn fetch(&self, place: Place) -> Result<OwnedRow, SnapshotError> {
+        let mut found = None;
+        self.with_row(place, &mut Fetch::default(), |row| found = Some(OwnedRow::of(row)))?;
+        found.ok_or_else(|| SnapshotError::Changed(self.path.clone()))
+    }
+
+    /// Hands out the row at a place without keeping it.
+    pub(super) fn with_row(
+        &self,
+        place: Place,
+        fetch: &mut Fetch,
+        each: impl FnOnce(&Row<'_>),
+    ) -> Result<(), SnapshotError> {
+        let changed = || SnapshotError::Changed(self.path.clone());
+        let end = place.offset + u64::from(place.length);
+        if u64::from(place.length) > RECORD_LIMIT || end > self.length || place.offset < self.start {
+            return Err(changed());
+        }
+        let length = place.length as usize;
+        fetch.bytes.resize(length, 0);
+        read_exact_at(&self.file, &mut fetch.bytes, place.offset).map_err(|stop| self.body().explain(stop))?;
+        if fetch.bytes.last() != Some(&b'\n') {
+            fetch.bytes.push(b'\n');
+        }
+        let text = std::str::from_utf8(&fetch.bytes).map_err(|_| changed())?;
+        let at = Extent { offset: place.offset, limit: end, length: self.length, columns: self.columns.len() };
+        let mut each = Some(each);
+        let progress = fetch.fields.rows(text, at, &mut |row| {
+            if let Some(each) = each.take() {
+                each(row);
+            }
+        });
+        match progress {
+            Ok(progress) if progress.consumed == text.len() && each.is_none() => Ok(()),
+            _ => Err(changed()),
+        }
+    }
+
+    /// The row and line of a place, for messages; reads the file up to it.
+    pub fn line_of(&self, place: Place) -> Result<Line, SnapshotError> {
+        Ok(self.lines_of(&[place])?.first().copied().unwrap_or(Line { row: 0, line: 0 }))
+    }
+
+    /// The rows and lines of several places, in their order; reads the file once, up to the last of them.
+    pub fn lines_of(&self, places: &[Place]) -> Result<Vec<Line>, SnapshotError> {
+        let mut order: Vec<usize> = (0..places.len()).collect();
+        order.sort_by_key(|i| places[*i].offset);
+        let mut lines = vec![Line { row: 0, line: 0 }; places.len()];
+        let mut reader = LineCount { at: 0, here: Line { row: 1, line: 1 }, inside: false };
+        let mut buffer = vec![0; 256 << 10];
+        for i in order {
+            while reader.at < places[i].offset {
+                let want = (places[i].offset - reader.at).min(buffer.len() as u64) as usize;
+                read_exact_at(&self.file, &mut buffer[..want], reader.at).map_err(|s| self.body().explain(s))?;
+                reader.pass(&buffer[..want]);
+            }
+            lines[i] = reader.here;
+        }
+        Ok(lines)
+    }
+
+    pub(super) fn body(&self) -> Body<'_> {
+        Body { file: &self.file, path: &self.path, start: self.start, length: self.length, columns: self.columns.len() }
+    }
+}
+
+/// Buffers for rows fetched one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Fetch {
+    bytes: Vec<u8>,
+    fields: Fields,
+}
+
+/// Counts rows and lines.
+struct LineCount {
+    at: u64,
+    here: Line,
+    inside: bool,
+}
+
+impl LineCount {
+    fn pass(&mut self, bytes: &[u8]) {
+        for byte in memchr::memchr2_iter(b'"', b'\n', bytes).map(|i| bytes[i]) {
+            if byte == b'"' {
+                self.inside = !self.inside;
+            } else {
+                self.here.line += 1;
+                self.here.row += u64::from(!self.inside);
+            }
+        }
+        self.at += bytes.len() as u64;
+    }
+}
+
+/// The names in a header, and what is wrong with it.
+fn check_header(header: &problems::Record) -> (Vec<String>, Vec<String>) {
+    let mut found: Vec<String> = Vec::new();
+    for (cell, line, cause) in &header.problems {
+        found.push(format!("header, line {line}, column {}: {cause}", cell + 1));
+    }
+    let names: Vec<String> = header.cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+    if names.len() > COLUMN_LIMIT {
+        found.push(format!(
+            "the header has {} columns, the limit is {COLUMN_LIMIT}; is the delimiter a comma?",
+            names.len()
+        ));
+        return (names, found);
+    }
+    if let [only] = names.as_slice()
+        && let Some(other) = [';', '\t', '|'].into_iter().find(|c| only.contains(*c))
+    {
+        found.push(format!("the header has one column, with {other:?} in it; separate the columns with commas"));
+    }
+    let mut seen = std::collections::HashMap::new();
+    for (i, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            found.push(format!("column {} of the header has no name; give it one or remove the column", i + 1));
+        } else if let Some(first) = seen.insert(name.as_str(), i + 1) {
+            found.push(format!("`{name}` is the name of columns {first} and {}; rename or remove one", i + 1));
+        }
+    }
+    (names, found)
+}
+
+/// `a`, `b`, `c` … (14 columns)
+fn some_of(columns: &[String]) -> String {
+    let first: Vec<String> = columns.iter().take(12).map(|c| format!("`{c}`")).collect();
+    let rest = columns.len().saturating_sub(first.len());
+    if rest == 0 { first.join(", ") } else { format!("{} and {rest} more", first.join(", ")) }
+}

@@ -1,0 +1,175 @@
+//! Writing a snapshot file while its rows arrive.
+
+use std::io::Write;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use super::error::SnapshotError;
+use super::record::RECORD_LIMIT;
+use super::table::COLUMN_LIMIT;
+use crate::disk::DiskError;
+use crate::disk::atomic::AtomicFile;
+use crate::model::digest::Digest;
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// Writes rows to `<file>.partial`; `finish` gives the file its name, dropping the writer removes it.
+#[derive(Debug)]
+pub struct Writer {
+    file: AtomicFile,
+    buffer: Vec<u8>,
+    hasher: Sha256,
+    columns: Vec<String>,
+    key: Vec<String>,
+    rows: u64,
+    bytes: u64,
+}
+
+/// A finished snapshot file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Rows, without the header.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+}
+
+impl Writer {
+    /// Begins a file with its header. `key` names columns that must be among `columns`.
+    pub fn create(path: &Path, columns: &[String], key: &[String]) -> Result<Self, SnapshotError> {
+        let problems = header_problems(columns, key);
+        if !problems.is_empty() {
+            return Err(SnapshotError::Header { path: path.to_owned(), problems });
+        }
+        let mut writer = Self {
+            file: AtomicFile::create(path)?,
+            buffer: Vec::with_capacity(BUFFER + (8 << 10)),
+            hasher: Sha256::new(),
+            columns: columns.to_vec(),
+            key: key.to_vec(),
+            rows: 0,
+            bytes: 0,
+        };
+        let header: Vec<&str> = columns.iter().map(String::as_str).collect();
+        writer.record(&header)?;
+        Ok(writer)
+    }
+
+    /// The names of the columns, in the order in which rows give their cells.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The names of the key's columns.
+    pub fn key(&self) -> &[String] {
+        &self.key
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// One row; a cell for every column, empty = absent.
+    pub fn row(&mut self, cells: &[&str]) -> Result<(), SnapshotError> {
+        if cells.len() != self.columns.len() {
+            let cause = format!("has {} cells, the file has {} columns", cells.len(), self.columns.len());
+            return Err(self.refusal(cause));
+        }
+        if let Some(i) = cells.iter().position(|cell| memchr::memchr(0, cell.as_bytes()).is_some()) {
+            return Err(self.refusal(format!("has a NUL byte in column `{}`", self.columns[i])));
+        }
+        self.record(cells)?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Syncs the file and gives it its name.
+    pub fn finish(mut self) -> Result<Written, SnapshotError> {
+        self.flush()?;
+        let sha256 = Digest::from_bytes(&self.hasher.finalize());
+        self.file.commit()?;
+        Ok(Written { rows: self.rows, bytes: self.bytes, sha256 })
+    }
+
+    fn record(&mut self, cells: &[&str]) -> Result<(), SnapshotError> {
+        let begin = self.buffer.len();
+        for (i, cell) in cells.iter().enumerate() {
+            if i > 0 {
+                self.buffer.push(b',');
+            }
+            push_cell(&mut self.buffer, cell);
+        }
+        // An empty line would be no row at all.
+        if self.buffer.len() == begin {
+            self.buffer.extend_from_slice(b"\"\"");
+        }
+        self.buffer.push(b'\n');
+        if (self.buffer.len() - begin) as u64 > RECORD_LIMIT {
+            self.buffer.truncate(begin);
+            return Err(self.refusal("is over 16 MiB".to_owned()));
+        }
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), SnapshotError> {
+        self.hasher.update(&self.buffer);
+        self.bytes += self.buffer.len() as u64;
+        self.file.write_all(&self.buffer).map_err(DiskError::of("write", self.file.path()))?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn refusal(&self, cause: String) -> SnapshotError {
+        SnapshotError::Row { path: self.file.path().to_owned(), row: self.rows + 2, cause }
+    }
+}
+
+/// Appends a cell as RFC 4180 writes it, with quotes only where they are needed.
+pub(super) fn push_cell(out: &mut Vec<u8>, cell: &str) {
+    let bytes = cell.as_bytes();
+    if !needs_quotes(bytes) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.push(b'"');
+    let mut rest = bytes;
+    while let Some(i) = memchr::memchr(b'"', rest) {
+        out.extend_from_slice(&rest[..=i]);
+        out.push(b'"');
+        rest = &rest[i + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// Whether a cell must be written in quotes.
+#[inline]
+pub(super) fn needs_quotes(cell: &[u8]) -> bool {
+    cell.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r'))
+}
+
+fn header_problems(columns: &[String], key: &[String]) -> Vec<String> {
+    let mut problems = Vec::new();
+    if columns.is_empty() || columns.len() > COLUMN_LIMIT {
+        problems.push(format!("a snapshot has 1 to {COLUMN_LIMIT} columns, not {}", columns.len()));
+    }
+    for (i, name) in columns.iter().enumerate() {
+        if name.is_empty() || name.contains('\0') {
+            problems.push(format!("column {} has no usable name", i + 1));
+        } else if columns[..i].contains(name) {
+            problems.push(format!("`{name}` is the name of two columns"));
+        }
+    }
+    for name in key.iter().filter(|name| !columns.contains(name)) {
+        problems.push(format!("the key column `{name}` is not among the columns"));
+    }
+    problems
+}
