@@ -31,10 +31,12 @@ pub enum OutOfScopeAction {
 /// What happens to objects at the target that are linked to nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnmanagedAction {
-    /// Never touched; not even linked by a match rule that is sure.
+    /// Left alone. A match rule or a person may still pair one with a source row: then it is correlated, no longer
+    /// unmanaged.
     #[default]
     Ignore,
-    /// A match takes them over: they are managed from then on.
+    /// The same, said aloud: the job means to take over what its match rules find. Nothing is ever changed or removed
+    /// without a source row that claims it.
     Adopt,
 }
 
