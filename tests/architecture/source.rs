@@ -69,7 +69,8 @@ impl Source {
     pub(crate) fn read(file: &str, text: &str) -> Self {
         let inside = file.strip_prefix("src/").unwrap_or(file).trim_end_matches(".rs");
         let depth = inside.split('/').filter(|name| !matches!(*name, "mod" | "lib" | "main")).count();
-        let all_tests = inside.split('/').any(|name| name == "tests" || name.ends_with("_tests")) || !file.starts_with("src/");
+        let all_tests =
+            inside.split('/').any(|name| name == "tests" || name.ends_with("_tests")) || !file.starts_with("src/");
         let mut tokens = tokens(&without_comments_and_literals(text), depth);
         mark(&mut tokens, all_tests);
         Self { tokens }
