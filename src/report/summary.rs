@@ -8,6 +8,7 @@ use super::safe_text;
 use super::table::{Column, Format, Listing};
 use crate::model::order::{BlockReason, Operation, Remedy};
 use crate::model::plan::Plan;
+use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 
 /// A plan and what the database knows about its orders.
@@ -36,7 +37,7 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
         text.push_str("  no new orders\n");
     } else {
         let _ = writeln!(text, "  {}", counted(plan.orders, "new order"));
-        text.push_str(&indented(&counts(plan).render(Format::Table, width.saturating_sub(4)), 4));
+        text.push_str(&indented(&by_operation(&plan.counts).render(Format::Table, width.saturating_sub(4)), 4));
     }
     for (number, what) in
         [(view.kept, "of earlier runs still wanted, where they were"), (view.superseded, "of earlier runs superseded")]
@@ -78,16 +79,16 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
     text
 }
 
-/// New orders: a row a resource type, a column an operation that occurs.
-fn counts(plan: &Plan) -> Listing {
-    let occurs = |operation: &&Operation| plan.counts.values().any(|counts| counts.contains_key(*operation));
+/// Orders counted: a row a resource type, a column an operation that occurs.
+pub(super) fn by_operation(counts: &BTreeMap<ResourceName, BTreeMap<Operation, u64>>) -> Listing {
+    let occurs = |operation: &&Operation| counts.values().any(|counts| counts.contains_key(*operation));
     let operations: Vec<Operation> = Operation::ALL.iter().filter(occurs).copied().collect();
     let mut columns = vec![Column::new("to")];
     columns.extend(operations.iter().map(|operation| Column::whole(operation.word())));
     let mut listing = Listing::new(columns);
-    for (resource, by_operation) in &plan.counts {
+    for (resource, numbers) in counts {
         let mut row = vec![resource.to_string().into()];
-        row.extend(operations.iter().map(|operation| by_operation.get(operation).copied().into()));
+        row.extend(operations.iter().map(|operation| numbers.get(operation).copied().into()));
         listing.push(row);
     }
     listing
@@ -132,7 +133,6 @@ mod tests {
     use super::*;
     use crate::model::digest::Digest;
     use crate::model::plan::SyncSituations;
-    use crate::model::resource::ResourceName;
     use crate::model::threshold::Excess;
 
     fn plan() -> Plan {
