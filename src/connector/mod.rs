@@ -10,6 +10,7 @@ pub mod failure_table;
 pub mod http;
 pub mod limit;
 pub mod registry;
+pub mod scim;
 pub mod secret;
 pub mod source;
 pub mod target;

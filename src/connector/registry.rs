@@ -1,6 +1,6 @@
 //! Makes sources and targets of configurations, by kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub struct ConnectContext {
     pub retry_budget: Duration,
     /// Numbers from 0 up to, not including, 1, for jitter.
     pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// Columns by resource that the job names, beyond those that a system offers by itself (value paths); objects are
+    /// read with them.
+    pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Takes what a connector notices and a person should find in the log.
     pub notice: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -42,6 +45,7 @@ impl ConnectContext {
             rate: None,
             retry_budget: Duration::from_secs(60),
             random: Arc::new(|| 0.5),
+            columns: BTreeMap::new(),
             notice: Arc::new(|_| {}),
         }
     }

@@ -1,0 +1,69 @@
+//! What a provider offers, in the words of the rest of the house.
+
+use std::collections::BTreeMap;
+
+use super::discovery::Discovery;
+use super::rows::offered;
+use super::{MEMBERSHIPS, NESTINGS};
+use crate::model::capabilities::{AttributeType, Capabilities, ResourceCapabilities};
+use crate::model::order::Operation;
+use crate::scim::column::Column;
+use crate::scim::schema::{Definition, Kind, Mutability};
+
+pub(super) fn of(discovery: &Discovery) -> Capabilities {
+    let mut resources: BTreeMap<String, ResourceCapabilities> =
+        discovery.types.iter().map(|(name, definition)| (name.clone(), of_type(definition))).collect();
+    if discovery.types.contains_key("groups") {
+        let users = if discovery.types.contains_key("users") { vec!["users".to_owned()] } else { Vec::new() };
+        let groups = || vec!["groups".to_owned()];
+        resources.insert(MEMBERSHIPS.to_owned(), association([("group", groups()), ("user", users)]));
+        resources.insert(NESTINGS.to_owned(), association([("parent", groups()), ("child", groups())]));
+    }
+    Capabilities {
+        resources,
+        incremental: discovery.provider.filter.is_some(),
+        reads_back: true,
+        free: BTreeMap::new(),
+    }
+}
+
+fn of_type(definition: &Definition) -> ResourceCapabilities {
+    let columns = offered(definition);
+    let enabled = definition.attribute(None, "active", None).map(|attribute| attribute.name.clone());
+    let mut operations = vec![Operation::Create, Operation::Update];
+    if enabled.is_some() {
+        operations.extend([Operation::Disable, Operation::Enable]);
+    }
+    operations.push(Operation::Delete);
+    ResourceCapabilities {
+        operations,
+        immutable: columns
+            .iter()
+            .filter(|column| matches!(column.mutability, Mutability::Immutable | Mutability::ReadOnly))
+            .map(|column| column.name.clone())
+            .collect(),
+        attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
+        key: vec!["id".to_owned()],
+        ends: BTreeMap::new(),
+        enabled,
+    }
+}
+
+fn association(ends: [(&str, Vec<String>); 2]) -> ResourceCapabilities {
+    ResourceCapabilities {
+        operations: vec![Operation::Add, Operation::Remove],
+        key: ends.iter().map(|(end, _)| (*end).to_owned()).collect(),
+        ends: ends.into_iter().map(|(end, types)| (end.to_owned(), types)).collect(),
+        ..ResourceCapabilities::default()
+    }
+}
+
+fn type_of(column: &Column) -> AttributeType {
+    match column.kind {
+        Kind::Boolean => AttributeType::Boolean,
+        Kind::Decimal | Kind::Integer => AttributeType::Number,
+        Kind::DateTime => AttributeType::Time,
+        Kind::String if !column.case_exact => AttributeType::CaselessText,
+        Kind::String | Kind::Binary | Kind::Reference | Kind::Complex => AttributeType::Text,
+    }
+}

@@ -1,0 +1,304 @@
+//! Users in groups and groups in groups: read from `members`, changed one by one inside a few requests.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
+
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use super::lookup::read;
+use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
+use crate::connector::failure_table::Asked;
+use crate::connector::http::Request;
+use crate::connector::target::{Applied, RowChange};
+use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::order::Operation;
+use crate::model::outcome::Effected;
+use crate::scim::patch;
+use crate::scim::path::member;
+
+/// The end that holds the members, and the end that is one.
+pub(super) fn ends_of(resource: &str) -> Option<(&'static str, &'static str)> {
+    match resource {
+        MEMBERSHIPS => Some(("group", "user")),
+        NESTINGS => Some(("parent", "child")),
+        _ => None,
+    }
+}
+
+/// A group's members, told apart.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Split {
+    pub(super) users: Vec<String>,
+    pub(super) groups: Vec<String>,
+}
+
+/// What a member says about itself: its id, and whether it is a group, where it says so.
+fn describe(element: &Json) -> Option<(String, Option<bool>)> {
+    let reference = member(element, "$ref").and_then(Json::as_str).unwrap_or("");
+    let mut steps = reference.trim_end_matches('/').rsplit('/');
+    let (tail, list) = (steps.next().unwrap_or(""), steps.next().unwrap_or(""));
+    let id = match member(element, "value").unwrap_or(element) {
+        Json::String(id) if !id.is_empty() => id.clone(),
+        Json::Number(id) => id.to_string(),
+        _ if !tail.is_empty() => percent_encoding::percent_decode_str(tail).decode_utf8_lossy().into_owned(),
+        _ => return None,
+    };
+    let kind = member(element, "type").and_then(Json::as_str).unwrap_or("");
+    let is_group = match (kind.to_ascii_lowercase().as_str(), list.to_ascii_lowercase().as_str()) {
+        ("group", _) | ("", "groups") => Some(true),
+        ("user", _) | ("", "users") => Some(false),
+        _ => None,
+    };
+    Some((id, is_group))
+}
+
+fn elements(group: &Json) -> &[Json] {
+    member(group, "members").and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Whether any member does not say what it is.
+pub(super) fn has_untyped(group: &Json) -> bool {
+    elements(group).iter().filter_map(describe).any(|(_, is_group)| is_group.is_none())
+}
+
+/// A group's members, sorted and each once. A member that does not say what it is counts as a group where `groups`
+/// holds its id.
+pub(super) fn split(group: &Json, groups: Option<&HashSet<String>>) -> Split {
+    let mut split = Split::default();
+    for (id, is_group) in elements(group).iter().filter_map(describe) {
+        let is_group = is_group.unwrap_or_else(|| groups.is_some_and(|groups| groups.contains(&id)));
+        if is_group { &mut split.groups } else { &mut split.users }.push(id);
+    }
+    for list in [&mut split.users, &mut split.groups] {
+        list.sort();
+        list.dedup();
+    }
+    split
+}
+
+fn has_member(group: &Json, id: &str) -> bool {
+    elements(group).iter().filter_map(describe).any(|(found, _)| found == id)
+}
+
+fn ends<'a>(
+    system: &ScimSystem,
+    resource: &str,
+    row: &'a BTreeMap<String, String>,
+) -> Result<(&'a str, &'a str), Failure> {
+    let names = ends_of(resource);
+    let found = names.and_then(|(owner, member)| Some((row.get(owner)?.as_str(), row.get(member)?.as_str())));
+    found.filter(|(owner, member)| !owner.is_empty() && !member.is_empty()).ok_or_else(|| {
+        let cause = match names {
+            Some((owner, member)) => format!("a row of `{resource}` needs the ends `{owner}` and `{member}`"),
+            None => format!("`{resource}` is no association of this system; it has: {MEMBERSHIPS}, {NESTINGS}"),
+        };
+        system.failure(Class::Configuration, cause, "correct the sync's `to` and `ends` in the job file")
+    })
+}
+
+pub(super) async fn holds(
+    system: &ScimSystem,
+    resource: &str,
+    rows: &[BTreeMap<String, String>],
+) -> Result<Vec<bool>, Failure> {
+    let definition = system.definition("groups").await?;
+    let mut read_groups: BTreeMap<&str, Option<Json>> = BTreeMap::new();
+    let mut answers = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (owner, member) = ends(system, resource, row)?;
+        if !read_groups.contains_key(owner) {
+            read_groups.insert(owner, read(system, definition, owner).await?);
+        }
+        answers.push(read_groups.get(owner).and_then(Option::as_ref).is_some_and(|group| has_member(group, member)));
+    }
+    Ok(answers)
+}
+
+pub(super) async fn apply_rows(
+    system: &ScimSystem,
+    resource: &str,
+    operation: Operation,
+    rows: &[RowChange],
+) -> Vec<Result<Applied, Failure>> {
+    let mut results: Vec<Option<Result<Applied, Failure>>> = rows.iter().map(|_| None).collect();
+    let mut owners: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (position, row) in rows.iter().enumerate() {
+        match ends(system, resource, &row.ends) {
+            Ok((owner, _)) => owners.entry(owner).or_default().push(position),
+            Err(failure) => results[position] = Some(Err(failure)),
+        }
+    }
+    let member_of = |position: usize| ends(system, resource, &rows[position].ends).map_or("", |(_, member)| member);
+    let mut stop: Option<Failure> = None;
+    for (owner, positions) in owners {
+        let mut waiting: Vec<Vec<usize>> =
+            positions.chunks(system.config.member_batch.max(1)).rev().map(<[usize]>::to_vec).collect();
+        while let Some(batch) = waiting.pop() {
+            let ids: Vec<&str> = batch.iter().map(|position| member_of(*position)).collect();
+            let sent = match &stop {
+                Some(failure) => Err(failure.clone()),
+                None => change(system, owner, operation, &ids).await,
+            };
+            match sent {
+                Ok(effected) => {
+                    for position in batch {
+                        results[position] = Some(Ok(Applied { id: None, effected, note: None }));
+                    }
+                }
+                // The request as a whole was refused: one of its rows is the culprit.
+                Err(failure) if batch.len() > 1 && failure.status != Some(404) && is_about_content(&failure) => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    waiting.push(second.to_vec());
+                    waiting.push(first.to_vec());
+                }
+                Err(failure) => {
+                    for position in batch {
+                        let settled = settle(system, owner, member_of(position), operation, &failure).await;
+                        results[position] = Some(settled);
+                    }
+                    if stop.is_none() && !is_about_content(&failure) && failure.recourse != Recourse::GiveUp {
+                        // What is left was never sent.
+                        stop = Some(Failure { effect: Effect::None, ..failure });
+                    }
+                }
+            }
+        }
+    }
+    let lost = || Err(system.failure(Class::Server, "the row was not tried", "`muster retry` sends it"));
+    results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+}
+
+/// Whether a refusal is about what was sent, and certainly nothing of it was done.
+fn is_about_content(failure: &Failure) -> bool {
+    failure.effect == Effect::None
+        && failure.recourse == Recourse::GiveUp
+        && matches!(
+            failure.class,
+            Class::Data | Class::Conflict | Class::Stale | Class::Unsupported | Class::Configuration
+        )
+}
+
+/// A refusal of a single row is success where things are as they should be already.
+async fn settle(
+    system: &ScimSystem,
+    owner: &str,
+    member: &str,
+    operation: Operation,
+    failure: &Failure,
+) -> Result<Applied, Failure> {
+    if !is_about_content(failure) {
+        return Err(failure.clone());
+    }
+    let definition = system.definition("groups").await?;
+    let wanted = operation == Operation::Add;
+    let (is_so, note) = match read(system, definition, owner).await? {
+        Some(group) => (has_member(&group, member) == wanted, None),
+        None => (!wanted, Some(format!("the group `{owner}` is not there any more"))),
+    };
+    if is_so {
+        return Ok(Applied { id: None, effected: Effected::AlreadySo, note });
+    }
+    let mut failure = failure.clone();
+    if let Some(note) = note {
+        failure.class = Class::Stale;
+        failure.cause = format!("{}; {note}", failure.cause);
+    }
+    Err(failure)
+}
+
+async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&str]) -> Result<Effected, Failure> {
+    let discovery = system.discovery().await?;
+    let definition = system.definition("groups").await?;
+    let url = system.http.address(&[definition.resource_type.endpoint.trim_matches('/'), group]);
+    if !discovery.provider.patch {
+        return replace(system, definition, url, group, operation, ids).await;
+    }
+    let send = async |operations: Vec<Json>| {
+        let request = Request {
+            body: Some(patch::request(operations)),
+            ..Request::new(Method::PATCH, url.clone(), Asked::Write)
+        };
+        system.http.send(&request).await
+    };
+    if operation == Operation::Add {
+        send(vec![patch::add_members(ids.iter().copied())]).await?;
+        return Ok(Effected::Sent);
+    }
+    let by_value = || vec![patch::remove_members_by_value(ids.iter().copied())];
+    if system.removes_by_value.load(Ordering::Relaxed) {
+        send(by_value()).await?;
+        return Ok(Effected::Sent);
+    }
+    match send(ids.iter().map(|id| patch::remove_member(id)).collect()).await {
+        Ok(_) => Ok(Effected::Sent),
+        // Some servers take only the other form; the refused request did nothing.
+        Err(failure) if failure.status == Some(400) && send(by_value()).await.is_ok() => {
+            system.removes_by_value.store(true, Ordering::Relaxed);
+            system.notice_once(format!(
+                "members[value eq …] is refused ({}): members are removed by a list of values",
+                failure.cause
+            ));
+            Ok(Effected::Sent)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Without PATCH: the whole group is read and written back.
+async fn replace(
+    system: &ScimSystem,
+    definition: &crate::scim::schema::Definition,
+    url: url::Url,
+    group: &str,
+    operation: Operation,
+    ids: &[&str],
+) -> Result<Effected, Failure> {
+    let Some(mut body) = read(system, definition, group).await? else {
+        let mut gone = system.failure(
+            Class::Stale,
+            format!("the group `{group}` is not there any more"),
+            "the next run correlates it anew",
+        );
+        gone.status = Some(404);
+        return Err(gone);
+    };
+    let mut list = elements(&body).to_vec();
+    let before = list.len();
+    if operation == Operation::Add {
+        let new: Vec<Json> = ids.iter().filter(|id| !has_member(&body, id)).map(|id| json!({"value": id})).collect();
+        list.extend(new);
+    } else {
+        list.retain(|element| describe(element).is_none_or(|(id, _)| !ids.contains(&id.as_str())));
+    }
+    if list.len() == before {
+        return Ok(Effected::AlreadySo);
+    }
+    let version = super::write::if_match(system, member(&body, "meta").and_then(|m| member(m, "version"))).await?;
+    if let Json::Object(members) = &mut body {
+        members.retain(|name, _| !name.eq_ignore_ascii_case("members") && !name.eq_ignore_ascii_case("meta"));
+        members.insert("members".to_owned(), Json::Array(list));
+    }
+    let request = Request { body: Some(body), headers: version, ..Request::new(Method::PUT, url, Asked::Write) };
+    system.http.send(&request).await.map(|_| Effected::Sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_told_apart_by_type_reference_and_known_groups() {
+        let group = json!({"Members": [
+            {"value": "u1", "type": "User"}, {"value": "g1", "type": "Group"},
+            {"$ref": "https://x/v2/Groups/g%202"}, {"value": "u2", "$ref": "../Users/u2"},
+            {"value": "g3"}, "u3", {"value": 7}, {"value": "u1"}, {"display": "nobody"},
+        ]});
+        assert!(has_untyped(&group));
+        let known = HashSet::from(["g3".to_owned()]);
+        let text = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let expected = Split { users: text(&["7", "u1", "u2", "u3"]), groups: text(&["g 2", "g1", "g3"]) };
+        assert_eq!(split(&group, Some(&known)), expected);
+        assert_eq!(split(&json!({"members": null}), None), Split::default());
+    }
+}

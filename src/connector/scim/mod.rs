@@ -1,0 +1,239 @@
+//! SCIM 2.0 service providers (RFC 7643, RFC 7644, RFC 9865), as sources and as targets.
+//!
+//! What a provider claims is no proof: filters are proved with a known object before "no rows" is believed, pages are
+//! counted by what came, and everything that was looked up is checked to be what was asked for.
+
+mod body;
+mod capabilities;
+mod discovery;
+mod export;
+mod lookup;
+mod members;
+mod pager;
+mod probe;
+mod rows;
+mod walk;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use tokio::sync::OnceCell;
+
+use self::discovery::Discovery;
+use super::config::{ScimConfig, SystemConfig};
+use super::http::{Answer, Http, HttpSettings};
+use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
+use super::target::{Applied, ObjectChange, RowChange, Target};
+use crate::model::capabilities::Capabilities;
+use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::object::Object;
+use crate::model::order::Operation;
+use crate::scim::MEDIA_TYPE;
+use crate::scim::schema::Definition;
+
+/// The association of users and the groups that they are in: `group`, `user`.
+pub const MEMBERSHIPS: &str = "memberships";
+/// The association of groups in groups: `parent`, `child`.
+pub const NESTINGS: &str = "nestings";
+
+/// A connection to a service provider.
+pub struct ScimSystem {
+    name: String,
+    config: ScimConfig,
+    http: Http,
+    notice: Arc<dyn Fn(&str) + Send + Sync>,
+    discovery: OnceCell<Discovery>,
+    /// Columns by resource that the job reads beyond those of the schema.
+    columns: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// Whether a filter on (resource, attribute) was proved to work (true) or not to (false).
+    filters: Mutex<BTreeMap<(String, String), bool>>,
+    /// Set once the provider was found to take `remove members` with a list of values only.
+    removes_by_value: AtomicBool,
+    /// What was said in the log already.
+    noticed: Mutex<BTreeSet<String>>,
+}
+
+impl ScimSystem {
+    /// Prepares a connection; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Class `configuration` for an unusable setting, class `credential` for a secret that cannot be had.
+    pub fn new(name: &str, config: &ScimConfig, context: &ConnectContext) -> Result<Self, Failure> {
+        if let Some((field, problem)) = SystemConfig::Scim(config.clone()).problems().into_iter().next() {
+            let cause = format!("{field}: {problem}");
+            return Err(Failure::new(Class::Configuration, Recourse::Stop, name, cause, "correct the job file"));
+        }
+        let settings = HttpSettings {
+            url: config.url.clone(),
+            auth: config.auth.clone(),
+            proxy: config.proxy.clone(),
+            no_proxy: config.no_proxy.clone(),
+            ca_file: config.ca_file.clone(),
+            timeout: Duration::from_secs(config.timeout_seconds),
+            max_bytes: config.max_answer_bytes,
+            media_type: MEDIA_TYPE,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            http: Http::new(name, &settings, context)?,
+            notice: context.notice.clone(),
+            discovery: OnceCell::new(),
+            columns: Mutex::new(context.columns.clone()),
+            filters: Mutex::new(BTreeMap::new()),
+            removes_by_value: AtomicBool::new(false),
+            noticed: Mutex::new(BTreeSet::new()),
+        })
+    }
+
+    /// What the provider is like, asked once.
+    async fn discovery(&self) -> Result<&Discovery, Failure> {
+        self.discovery.get_or_try_init(|| discovery::discover(self)).await
+    }
+
+    async fn definition(&self, resource: &str) -> Result<&Definition, Failure> {
+        let discovery = self.discovery().await?;
+        discovery.types.get(resource).ok_or_else(|| self.no_such_resource(discovery, resource))
+    }
+
+    fn no_such_resource(&self, discovery: &Discovery, resource: &str) -> Failure {
+        let names: Vec<&str> = discovery.resource_names().collect();
+        let nearest = names
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, resource).total_cmp(&strsim::jaro_winkler(b, resource)))
+            .copied()
+            .unwrap_or("users");
+        self.failure(
+            Class::Configuration,
+            format!("there is no resource type or association `{resource}`; it has: {}", names.join(", ")),
+            format!("write `{nearest}`, or whichever of these is meant, in the job file"),
+        )
+    }
+
+    fn failure(&self, class: Class, cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
+        let recourse = if class == Class::Configuration { Recourse::Stop } else { Recourse::GiveUp };
+        Failure::new(class, recourse, &self.name, cause, remedy)
+    }
+
+    /// The failure of an answer whose body is not what the protocol says.
+    fn bad_answer(&self, what: &str, problem: impl std::fmt::Display, answer: &Answer, effect: Effect) -> Failure {
+        let mut failure = self.failure(
+            Class::Server,
+            format!("{what}: {problem}"),
+            "see whether url leads to a SCIM 2.0 service; if so, the fault is on the server's side",
+        );
+        (failure.effect, failure.status) = (effect, Some(answer.status));
+        failure.request_id.clone_from(&answer.request_id);
+        failure
+    }
+
+    /// Says something in the log, once.
+    fn notice_once(&self, text: String) {
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.insert(text.clone()) {
+            (self.notice)(&format!("{}: {text}", self.name));
+        }
+    }
+
+    /// Remembers columns that the job names, so that objects are read with them from now on.
+    fn remember_columns<'a>(&self, resource: &str, names: impl IntoIterator<Item = &'a String>) {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        columns.entry(resource.to_owned()).or_default().extend(names.into_iter().cloned());
+    }
+
+    fn extra_columns(&self, resource: &str) -> Vec<String> {
+        let columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        columns.get(resource).map(|names| names.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+/// The id of a resource; some servers send a number.
+fn id_of(resource: &Json) -> Option<String> {
+    match crate::scim::path::member(resource, "id")? {
+        Json::String(id) if !id.is_empty() => Some(id.clone()),
+        Json::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Source for ScimSystem {
+    fn system(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> String {
+        format!("scim {}", self.http.base())
+    }
+
+    async fn capabilities(&self) -> Result<Capabilities, Failure> {
+        Ok(capabilities::of(self.discovery().await?))
+    }
+
+    async fn probe(&self, needs: &Needs) -> Vec<Step> {
+        probe::probe(self, needs).await
+    }
+
+    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
+        export::export(self, request, sink).await
+    }
+
+    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
+        lookup::get(self, resource, id).await
+    }
+
+    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
+        lookup::find(self, resource, attribute, value).await
+    }
+
+    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
+        members::holds(self, resource, rows).await
+    }
+}
+
+#[async_trait]
+impl Target for ScimSystem {
+    async fn apply(&self, change: &ObjectChange) -> Result<Applied, Failure> {
+        write::apply(self, change).await
+    }
+
+    async fn apply_rows(
+        &self,
+        resource: &str,
+        operation: Operation,
+        rows: &[RowChange],
+    ) -> Vec<Result<Applied, Failure>> {
+        members::apply_rows(self, resource, operation, rows).await
+    }
+
+    fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
+        match members::ends_of(resource) {
+            Some((owner, _)) => (Some(owner.to_owned()), self.config.member_batch),
+            None => (None, 1),
+        }
+    }
+}
+
+/// Makes systems of kind `scim`.
+pub struct ScimFactory;
+
+#[async_trait]
+impl Factory for ScimFactory {
+    async fn target(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Target>, Failure> {
+        match config {
+            SystemConfig::Scim(config) => Ok(Box::new(ScimSystem::new(name, config, context)?)),
+            other => Err(wrong_kind(name, "scim", other)),
+        }
+    }
+}

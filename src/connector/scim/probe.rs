@@ -1,0 +1,200 @@
+//! The stages of reaching a provider, for `check`.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+
+use super::discovery::Discovery;
+use super::rows::{RowReader, offered};
+use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
+use crate::connector::failure_table::Asked;
+use crate::connector::http::Request;
+use crate::connector::http::reach::step;
+use crate::connector::source::{Needs, Step};
+use crate::model::failure::{Class, Failure, Stage};
+use crate::scim::path::Path;
+use crate::scim::schema::Definition;
+
+pub(super) async fn probe(system: &ScimSystem, needs: &Needs) -> Vec<Step> {
+    let steps = system.http.reach().await;
+    if steps.iter().any(|step| step.result.is_err()) {
+        return steps;
+    }
+    let mut ask = Probe { system, needs, steps };
+    // The first failure ends the probe; it has been written down as a step by then.
+    let _ = ask.go().await;
+    ask.steps
+}
+
+struct Probe<'a> {
+    system: &'a ScimSystem,
+    needs: &'a Needs,
+    steps: Vec<Step>,
+}
+
+struct Ended;
+
+impl Probe<'_> {
+    async fn go(&mut self) -> Result<(), Ended> {
+        let url = self.system.http.address(&["ServiceProviderConfig"]);
+        let what = "GET /ServiceProviderConfig".to_owned();
+        let started = Instant::now();
+        let answer = self.system.http.read(&Request::new(Method::GET, url.clone(), Asked::Discovery)).await;
+        if url.scheme() == "https" && !matches!(&answer, Err(failure) if failure.stage == Some(Stage::Proxy)) {
+            let host = url.host_str().unwrap_or("").to_owned();
+            match &answer {
+                Err(failure) if failure.stage == Some(Stage::Tls) => {
+                    self.take(Stage::Tls, format!("tls {host}"), Err(failure.clone()), started)?;
+                }
+                _ => {
+                    self.take(Stage::Tls, format!("tls {host}"), Ok("the certificate is trusted".to_owned()), started)?
+                }
+            }
+        }
+        // An answer that wants another credential is an answer: HTTP works.
+        let refused = match answer {
+            Ok(_) => {
+                self.take(Stage::Http, what, Ok("answers".to_owned()), started)?;
+                None
+            }
+            Err(failure) if matches!(failure.class, Class::Credential | Class::Permission) => {
+                let told = format!("answers with {}", failure.status.unwrap_or(0));
+                self.take(Stage::Http, what, Ok(told), started)?;
+                Some(failure)
+            }
+            Err(failure) => {
+                let stage = failure.stage.unwrap_or(Stage::Http);
+                return self.take(stage, what, Err(failure), started);
+            }
+        };
+        if let Some(failure) = refused {
+            let stage = if failure.class == Class::Credential { Stage::Login } else { Stage::Permission };
+            return self.take(stage, "GET /ServiceProviderConfig".to_owned(), Err(failure), started);
+        }
+
+        let started = Instant::now();
+        let system = self.system;
+        let discovery = match system.discovery().await {
+            Ok(discovery) => discovery,
+            Err(failure) => {
+                let stage = failure.stage.unwrap_or(Stage::Http);
+                return self.take(stage, "GET /ResourceTypes, /Schemas".to_owned(), Err(failure), started);
+            }
+        };
+        self.read_what_is_needed(discovery).await?;
+        self.compare_schema(discovery)
+    }
+
+    /// Login and permission: one row of each list that the job reads.
+    async fn read_what_is_needed(&mut self, discovery: &Discovery) -> Result<(), Ended> {
+        let mut lists: Vec<&str> =
+            self.needs.reads.keys().chain(&self.needs.writes).map(|name| list_of(name)).collect();
+        if lists.is_empty() {
+            lists.push("users");
+        }
+        lists.sort_unstable();
+        lists.dedup();
+        let mut login_told = false;
+        for list in lists {
+            let Some(definition) = discovery.types.get(list) else { continue };
+            let endpoint = definition.resource_type.endpoint.trim_matches('/');
+            let mut url = self.system.http.address(&[endpoint]);
+            url.query_pairs_mut().append_pair("startIndex", "1").append_pair("count", "1");
+            let what = format!("GET /{endpoint}?count=1");
+            let started = Instant::now();
+            match self.system.http.read(&Request::new(Method::GET, url, Asked::List)).await {
+                Err(failure) if failure.class == Class::Credential => {
+                    return self.take(Stage::Login, what, Err(failure), started);
+                }
+                result => {
+                    if !std::mem::replace(&mut login_told, true) {
+                        self.take(Stage::Login, what.clone(), Ok(self.credential_told()), started)?;
+                    }
+                    let told = result.map(|_| format!("may read {list}"));
+                    self.take(Stage::Permission, what, told, started)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn credential_told(&self) -> String {
+        match &self.system.config.auth {
+            Some(auth) => format!("{} is accepted", auth.secret()),
+            None => "no credential is set, and none is asked for".to_owned(),
+        }
+    }
+
+    /// Whether everything that the job names exists.
+    fn compare_schema(&mut self, discovery: &Discovery) -> Result<(), Ended> {
+        let mut problems = Vec::new();
+        let known: Vec<&str> = discovery.resource_names().collect();
+        let names = self.needs.reads.keys().chain(&self.needs.writes);
+        for name in names.filter(|name| !known.contains(&name.as_str())) {
+            problems.push(self.system.no_such_resource(discovery, name));
+        }
+        for (resource, columns) in &self.needs.reads {
+            let Some(definition) = discovery.types.get(resource) else { continue };
+            if let Err(failure) = RowReader::new(self.system, definition, columns) {
+                problems.push(failure);
+                continue;
+            }
+            problems.extend(
+                columns
+                    .iter()
+                    .filter(|column| !is_known(definition, column))
+                    .map(|column| self.no_such_column(definition, resource, column)),
+            );
+        }
+        let started = Instant::now();
+        let what = "compare with the job".to_owned();
+        if problems.is_empty() {
+            return self.take(Stage::Schema, what, Ok("everything that the job names is there".to_owned()), started);
+        }
+        for mut failure in problems {
+            failure.stage = Some(Stage::Schema);
+            self.steps.push(Step {
+                stage: Stage::Schema,
+                what: what.clone(),
+                result: Err(failure),
+                took: Duration::ZERO,
+            });
+        }
+        Err(Ended)
+    }
+
+    fn no_such_column(&self, definition: &Definition, resource: &str, column: &str) -> Failure {
+        let nearest = offered(definition)
+            .into_iter()
+            .map(|column| column.name)
+            .max_by(|a, b| strsim::jaro_winkler(a, column).total_cmp(&strsim::jaro_winkler(b, column)))
+            .unwrap_or_default();
+        self.system.failure(
+            Class::Configuration,
+            format!("{resource} has no attribute `{column}`"),
+            format!("write `{nearest}`, if that is meant"),
+        )
+    }
+
+    fn take(
+        &mut self,
+        stage: Stage,
+        what: String,
+        result: Result<String, Failure>,
+        started: Instant,
+    ) -> Result<(), Ended> {
+        let failed = result.is_err();
+        self.steps.push(step(stage, what, result, started));
+        if failed { Err(Ended) } else { Ok(()) }
+    }
+}
+
+/// Associations are read from their groups.
+fn list_of(resource: &str) -> &str {
+    if matches!(resource, MEMBERSHIPS | NESTINGS) { "groups" } else { resource }
+}
+
+fn is_known(definition: &Definition, column: &str) -> bool {
+    definition.core.attributes.is_empty()
+        || Path::parse(column).is_ok_and(|path| path.is_extension() || definition.find(&path).is_some())
+}

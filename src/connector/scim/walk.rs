@@ -1,0 +1,256 @@
+//! One walk through a list, feeding everything that comes out of it: rows, memberships, nestings.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use serde_json::Value as Json;
+
+use super::export::{Since, cursor, refused, unsupported};
+use super::pager::{Pager, total};
+use super::rows::{RowReader, last_modified};
+use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of, members};
+use crate::connector::failure_table::Asked;
+use crate::connector::http::Request;
+use crate::connector::source::{ExportEnd, ExportError, ExportSink};
+use crate::model::evidence::{Evidence, Suspicion};
+use crate::model::failure::Failure;
+use crate::scim::path::member;
+use crate::scim::schema::Definition;
+
+/// What comes out of a walk.
+pub(super) enum Feed {
+    /// The objects, with further columns.
+    Rows(Vec<String>),
+    /// Users in groups.
+    Members,
+    /// Groups in groups.
+    Nestings,
+}
+
+/// One list to be walked once.
+pub(super) struct Walk<'a> {
+    pub(super) list: String,
+    pub(super) definition: &'a Definition,
+    pub(super) since: Option<String>,
+    pub(super) feeds: Vec<Feed>,
+}
+
+/// A feed under way.
+struct Open {
+    resource: String,
+    reader: Option<RowReader>,
+    /// For associations: the owner's end, and whether it is the nestings.
+    association: Option<(&'static str, bool)>,
+    rows: u64,
+}
+
+/// Whether list answers hold the members of groups. Some providers send them for single groups only.
+#[derive(Clone, Copy, PartialEq)]
+enum MembersIn {
+    Unknown,
+    List,
+    Object,
+}
+
+impl Walk<'_> {
+    pub(super) async fn run(
+        self,
+        system: &ScimSystem,
+        since: Option<Since>,
+        sink: &mut dyn ExportSink,
+    ) -> Result<(), ExportError> {
+        let mut parameters = Vec::new();
+        parameters.extend(since.as_ref().map(|since| ("filter", since.filter.clone())));
+        let endpoint = self.definition.resource_type.endpoint.clone();
+        let mut pager = Pager::new(system, &endpoint, parameters).await?;
+        let mut open = self.open(system, sink)?;
+        let has_associations = open.iter().any(|feed| feed.association.is_some());
+        let mut groups = Groups { system, endpoint: &endpoint, members_in: MembersIn::Unknown, ids: None };
+        let mut newest: Option<DateTime<Utc>> = None;
+
+        let first = pager.next().await.map_err(|failure| match &since {
+            Some(_) => refused(system, failure),
+            None => failure,
+        })?;
+        let mut page = first;
+        while let Some(mut resources) = page {
+            if let Some(since) = &since {
+                self.check_filtered(system, since, &resources)?;
+            }
+            if has_associations {
+                groups.with_members(&mut resources).await?;
+            }
+            for resource in &resources {
+                newest = newest.max(last_modified(resource));
+                let split = if has_associations { Some(groups.split(resource).await?) } else { None };
+                for feed in &mut open {
+                    feed.take(resource, split.as_ref(), since.is_some(), sink)?;
+                }
+            }
+            page = pager.next().await?;
+        }
+
+        let mut evidence = pager.evidence;
+        if let Some(since) = &since {
+            // The totals of an increment are those of the whole list: the merged snapshot is held against them.
+            evidence.notes.push(format!("{} objects changed since {}", evidence.rows_received, since.text));
+            evidence.total_start = since.total;
+            evidence.total_end = total(system, &endpoint, &[]).await?;
+        }
+        evidence.notes.extend(system.discovery().await?.notes.iter().cloned());
+        let next = cursor(newest, pager.date, since.as_ref());
+        for feed in open {
+            let seen = match feed.association {
+                None => evidence.clone(),
+                Some(_) => of_association(&evidence, feed.rows, since.is_some()),
+            };
+            sink.end(&feed.resource, ExportEnd { evidence: seen, cursor: next.clone(), proves_absence: false })?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, system: &ScimSystem, sink: &mut dyn ExportSink) -> Result<Vec<Open>, ExportError> {
+        let mut open = Vec::new();
+        for feed in &self.feeds {
+            let (resource, reader, association) = match feed {
+                Feed::Rows(extra) => {
+                    let reader = RowReader::new(system, self.definition, extra)?;
+                    sink.begin(&self.list, &reader.names, &["id".to_owned()])?;
+                    (self.list.clone(), Some(reader), None)
+                }
+                Feed::Members | Feed::Nestings => {
+                    let nested = matches!(feed, Feed::Nestings);
+                    let resource = if nested { NESTINGS } else { MEMBERSHIPS };
+                    let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
+                    let ends = [owner.to_owned(), member.to_owned()];
+                    sink.begin(resource, &ends, &ends)?;
+                    (resource.to_owned(), None, Some((owner, nested)))
+                }
+            };
+            open.push(Open { resource, reader, association, rows: 0 });
+        }
+        Ok(open)
+    }
+
+    /// A provider that ignores the filter answers with everybody and 200.
+    fn check_filtered(&self, system: &ScimSystem, since: &Since, resources: &[Json]) -> Result<(), Failure> {
+        let old = resources.iter().find(|resource| last_modified(resource).is_none_or(|time| time <= since.time));
+        match old {
+            None => Ok(()),
+            Some(resource) => Err(unsupported(
+                system,
+                format!(
+                    "asked for {} changed since {}, the provider sent `{}`, which did not change since: it ignores the filter",
+                    self.list,
+                    since.text,
+                    id_of(resource).unwrap_or_default()
+                ),
+            )),
+        }
+    }
+}
+
+impl Open {
+    fn take(
+        &mut self,
+        resource: &Json,
+        split: Option<&members::Split>,
+        is_increment: bool,
+        sink: &mut dyn ExportSink,
+    ) -> Result<(), ExportError> {
+        match (&self.reader, self.association, split) {
+            (Some(reader), ..) => {
+                let cells = reader.cells(resource);
+                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+                sink.row(&self.resource, &cells)?;
+            }
+            (None, Some((owner, nested)), Some(split)) => {
+                let id = id_of(resource).unwrap_or_default();
+                if is_increment {
+                    sink.replace(&self.resource, owner, &id)?;
+                }
+                for member in if nested { &split.groups } else { &split.users } {
+                    sink.row(&self.resource, &[&id, member])?;
+                    self.rows += 1;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What is known about an association's completeness: pages and their faults, but the totals speak of the groups.
+fn of_association(groups: &Evidence, rows: u64, is_increment: bool) -> Evidence {
+    let mut evidence = Evidence { rows_received: rows, total_start: None, total_end: None, ..groups.clone() };
+    if let Some(total) = groups.total_end.filter(|total| !is_increment && *total != groups.rows_received) {
+        evidence.anomalies.push(Suspicion {
+            name: "groups-total".to_owned(),
+            detail: format!(
+                "members of {} groups were read, the server's own total of groups is {total}",
+                groups.rows_received
+            ),
+            figure: format!("{} of {total}", groups.rows_received),
+        });
+    }
+    evidence
+}
+
+/// What has to be found out about groups while they are walked.
+struct Groups<'a> {
+    system: &'a ScimSystem,
+    endpoint: &'a str,
+    members_in: MembersIn,
+    /// All groups' ids, read once a member does not say what it is.
+    ids: Option<HashSet<String>>,
+}
+
+impl Groups<'_> {
+    /// Sees to it that groups come with their members.
+    async fn with_members(&mut self, resources: &mut [Json]) -> Result<(), Failure> {
+        if self.members_in == MembersIn::Unknown {
+            if resources.iter().any(|group| member(group, "members").is_some()) {
+                self.members_in = MembersIn::List;
+            } else if let Some(id) = resources.first().and_then(id_of) {
+                let single = self.read(&id).await?;
+                if single.as_ref().and_then(|group| member(group, "members")).is_some() {
+                    self.system
+                        .notice_once("lists of groups come without members: each group is read by itself".to_owned());
+                    self.members_in = MembersIn::Object;
+                }
+            }
+        }
+        if self.members_in == MembersIn::Object {
+            for group in resources.iter_mut() {
+                if let Some(id) = id_of(group)
+                    && let Some(single) = self.read(&id).await?
+                {
+                    *group = single;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, id: &str) -> Result<Option<Json>, Failure> {
+        let url = self.system.http.address(&[self.endpoint.trim_matches('/'), id]);
+        match self.system.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
+            Ok(answer) => Ok(answer.json().ok()),
+            Err(failure) if failure.status == Some(404) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn split(&mut self, group: &Json) -> Result<members::Split, Failure> {
+        if self.ids.is_none() && members::has_untyped(group) {
+            let mut ids = HashSet::new();
+            let mut pager = Pager::new(self.system, self.endpoint, vec![("attributes", "id".to_owned())]).await?;
+            while let Some(page) = pager.next().await? {
+                ids.extend(page.iter().filter_map(id_of));
+            }
+            self.ids = Some(ids);
+        }
+        Ok(members::split(group, self.ids.as_ref()))
+    }
+}
