@@ -45,25 +45,28 @@ impl Body<'_> {
     /// Gathers over the rows of each chunk; the gatherings are in file order.
     ///
     /// `step` may also see what looks like rows in a chunk whose guess was wrong; what it gathers from them is
-    /// thrown away. It must therefore have no effect but on what it gathers.
-    pub(super) fn par_fold<A: Send>(
+    /// thrown away. It must therefore have no effect but on what it gathers. `finish` ends each chunk's gathering on
+    /// the same core.
+    pub(super) fn par_fold<A, B: Send>(
         &self,
         new: impl Fn() -> A + Sync,
         step: impl Fn(&mut A, &Row<'_>) + Sync,
-    ) -> Result<Vec<A>, SnapshotError> {
+        finish: impl Fn(A) -> B + Sync,
+    ) -> Result<Vec<B>, SnapshotError> {
         let threads = rayon::current_num_threads() as u64;
         let bytes = self.length.saturating_sub(self.start);
         let size = (bytes / (threads * 8)).clamp(SMALLEST, LARGEST);
-        self.par_fold_by(size, new, step)
+        self.par_fold_by(size, new, step, finish)
     }
 
     /// The same with a given size of chunks.
-    pub(super) fn par_fold_by<A: Send>(
+    pub(super) fn par_fold_by<A, B: Send>(
         &self,
         size: u64,
         new: impl Fn() -> A + Sync,
         step: impl Fn(&mut A, &Row<'_>) + Sync,
-    ) -> Result<Vec<A>, SnapshotError> {
+        finish: impl Fn(A) -> B + Sync,
+    ) -> Result<Vec<B>, SnapshotError> {
         let count = self.length.saturating_sub(self.start).div_ceil(size);
         let limit = |k: u64| (self.start + (k + 1) * size).min(self.length);
         let pool: Mutex<Vec<Buffers>> = Mutex::default();
@@ -71,9 +74,9 @@ impl Body<'_> {
             let mut gathered = new();
             let at = Extent { offset: begin, limit, length: self.length, columns: self.columns };
             let end = stream::rows(self.file, at, buffers, &mut |row| step(&mut gathered, row))?;
-            Ok((end, gathered))
+            Ok((end, finish(gathered)))
         };
-        let chunks: Vec<Read<A>> = (0..count as usize)
+        let chunks: Vec<Read<B>> = (0..count as usize)
             .into_par_iter()
             .with_max_len(1)
             .map(|k| {
@@ -84,7 +87,7 @@ impl Body<'_> {
                     if k == 0 { Ok(Some(from)) } else { stream::guess(self.file, from, limit(k), &mut buffers) };
                 let chunk = match guess {
                     Ok(Some(begin)) => Read { begin: Some(begin), outcome: read(begin, limit(k), &mut buffers) },
-                    Ok(None) => Read { begin: None, outcome: Ok((limit(k), new())) },
+                    Ok(None) => Read { begin: None, outcome: Ok((limit(k), finish(new()))) },
                     Err(stop) => Read { begin: None, outcome: Err(stop) },
                 };
                 if let Ok(mut pool) = pool.lock() {
@@ -191,7 +194,7 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let table = Table::open(&path, &[])?;
         let columns = table.columns().len();
-        let chunks = table.body().par_fold_by(size, Vec::new, |rows, row| rows.push(OwnedRow::of(row)))?;
+        let chunks = table.body().par_fold_by(size, Vec::new, |rows, row| rows.push(OwnedRow::of(row)), |rows| rows)?;
         let rows: Vec<OwnedRow> = chunks.into_iter().flatten().collect();
         let mut one_by_one = Vec::new();
         table.for_each(|row| one_by_one.push(OwnedRow::of(row)))?;

@@ -1,6 +1,6 @@
 //! Rows as 24 bytes: hash of the key, hash of the content, place in the file.
 
-use rayon::prelude::*;
+use std::sync::Mutex;
 
 use super::error::SnapshotError;
 use super::partition::{Hashed, Sorted, bits_for};
@@ -56,50 +56,46 @@ pub struct Digests {
 /// The largest file that digests can point into, in bytes.
 const LARGEST_FILE: u64 = 1 << 40;
 
-/// Reads a table once and keeps a digest of each row, in as many shares as `rows` expects.
-pub(super) fn gather(table: &Table, digester: &dyn Digester) -> Result<Gathered, SnapshotError> {
+/// What one chunk of a file gives.
+struct Chunk {
+    digests: Vec<RowDigest>,
+    keyless: Vec<Place>,
+}
+
+/// Reads a table once and keeps a digest of each row, in shares that fit `rows` rows.
+pub fn digests(table: &Table, digester: &dyn Digester, rows: u64) -> Result<Digests, SnapshotError> {
     if table.bytes() > LARGEST_FILE {
         return Err(SnapshotError::Header {
             path: table.path().to_owned(),
             problems: vec!["the file is over 1 TiB; split the resource".to_owned()],
         });
     }
-    let chunks = table.par_fold(Chunk::default, |chunk, row| match digester.digest(row) {
-        Some((key, content)) => chunk.digests.push(RowDigest::new(key, content, row.place())),
-        None => chunk.keyless.push(row.place()),
-    })?;
-    Ok(Gathered { chunks })
-}
-
-/// Digests in file order, not yet in shares.
-pub(super) struct Gathered {
-    chunks: Vec<Chunk>,
-}
-
-#[derive(Default)]
-struct Chunk {
-    digests: Vec<RowDigest>,
-    keyless: Vec<Place>,
-}
-
-impl Gathered {
-    /// Rows that have a key.
-    pub(super) fn rows(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.digests.len() as u64).sum()
+    let bits = bits_for(rows);
+    // Fresh memory is slow: a chunk's digests are gathered where those of an earlier chunk were.
+    let pool: Mutex<Vec<Vec<RowDigest>>> = Mutex::default();
+    let chunks = table.par_fold_to(
+        || {
+            let reused = pool.lock().ok().and_then(|mut pool| pool.pop());
+            Chunk { digests: reused.unwrap_or_default(), keyless: Vec::new() }
+        },
+        |chunk, row| match digester.digest(row) {
+            Some((key, content)) => chunk.digests.push(RowDigest::new(key, content, row.place())),
+            None => chunk.keyless.push(row.place()),
+        },
+        |Chunk { mut digests, keyless }| {
+            let sorted = Sorted::new(&digests, bits);
+            digests.clear();
+            if let Ok(mut pool) = pool.lock() {
+                pool.push(digests);
+            }
+            (sorted, keyless)
+        },
+    )?;
+    let mut all = Digests { chunks: Vec::with_capacity(chunks.len()), bits, rows: 0, keyless: Vec::new() };
+    for (sorted, mut keyless) in chunks {
+        all.rows += sorted.len() as u64;
+        all.chunks.push(sorted);
+        all.keyless.append(&mut keyless);
     }
-
-    /// Puts the digests into shares.
-    pub(super) fn into_shares(mut self, bits: u32) -> Digests {
-        let rows = self.rows();
-        let keyless = self.chunks.iter_mut().flat_map(|chunk| std::mem::take(&mut chunk.keyless)).collect();
-        let chunks = self.chunks.into_par_iter().map(|chunk| Sorted::new(&chunk.digests, bits)).collect();
-        Digests { chunks, bits, rows, keyless }
-    }
-}
-
-/// Reads a table once and keeps a digest of each row.
-pub fn digests(table: &Table, digester: &dyn Digester) -> Result<Digests, SnapshotError> {
-    let gathered = gather(table, digester)?;
-    let bits = bits_for(gathered.rows());
-    Ok(gathered.into_shares(bits))
+    Ok(all)
 }

@@ -196,3 +196,74 @@ fn sha256_of(file: &mut File) -> std::io::Result<Digest> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::snapshot::table::Table;
+    use crate::snapshot::writer::Writer;
+
+    fn export(folder: &Path) -> Manifest {
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<String>>();
+        std::fs::create_dir(folder.join("idp")).unwrap();
+        let path = folder.join("idp/users.csv");
+        let (columns, key) = (names(&["id", "name"]), names(&["id"]));
+        let mut writer = Writer::create(&path, &columns, &key).unwrap();
+        writer.row(&["1", "a \"b\", c\nd"]).unwrap();
+        assert!(writer.row(&["2"]).unwrap_err().to_string().contains("row 3 has 1 cells, the file has 2 columns"));
+        let written = writer.finish().unwrap();
+        assert_eq!(written.sha256, Digest::of(&std::fs::read(&path).unwrap()));
+        let table = Table::open(&path, &key).unwrap();
+        assert_eq!(table.par_map(|row| row.cells().collect::<Vec<_>>().join("|")).unwrap(), ["1|a \"b\", c\nd"]);
+        let resource = ResourceManifest::new("idp/users.csv".into(), &columns, &key, written, Mode::Complete);
+        Manifest {
+            format_version: FORMAT_VERSION,
+            job: "idp-to-vault".into(),
+            run: RunId("20261122T150405Z-7f3a".into()),
+            started: DateTime::UNIX_EPOCH,
+            ended: DateTime::UNIX_EPOCH,
+            systems: BTreeMap::from([("idp".into(), BTreeMap::from([("users".into(), resource)]))]),
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_back_and_notices_every_altered_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = export(folder.path());
+        let path = folder.path().join(FILE_NAME);
+        manifest.write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), manifest);
+        manifest.verify(folder.path()).unwrap();
+        let file = folder.path().join("idp/users.csv");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace('d', "e")).unwrap();
+        assert!(manifest.verify(folder.path()).unwrap_err().to_string().contains("SHA-256"));
+        std::fs::write(&file, "id").unwrap();
+        assert!(manifest.verify(folder.path()).unwrap_err().to_string().contains("it has 2 bytes"));
+        std::fs::remove_file(&file).unwrap();
+        assert!(manifest.verify(folder.path()).is_err());
+    }
+
+    #[test]
+    fn another_format_version_and_a_file_outside_the_folder_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        std::fs::write(&path, r#"{"format_version": 2, "all": "different"}"#).unwrap();
+        assert!(Manifest::read(&path).unwrap_err().to_string().contains("has format version 2, this program knows 1"));
+        let mut manifest = export(folder.path());
+        for outside in ["../users.csv", "/etc/hostname"] {
+            manifest.systems.values_mut().flat_map(BTreeMap::values_mut).for_each(|r| r.file = outside.into());
+            assert!(manifest.verify(folder.path()).unwrap_err().to_string().contains("outside its folder"));
+        }
+    }
+
+    #[test]
+    fn an_unfinished_snapshot_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(&folder.path().join("a.csv"), &["id".to_owned()], &[]).unwrap();
+        writer.row(&[""]).unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -24,7 +24,7 @@ pub(super) struct Masks {
 }
 
 /// Marks the quotes and separators of a block.
-#[inline]
+#[inline(always)]
 pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
     let mut quotes = 0;
     let mut separators = 0;

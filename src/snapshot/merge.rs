@@ -110,3 +110,56 @@ fn write(out: &mut Writer, row: &dyn Cells, columns: &[Option<usize>]) -> Result
     let cells: Vec<&str> = columns.iter().map(|column| column.map_or("", |c| row.cell(c))).collect();
     out.row(&cells)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn merged(
+        baseline: &str,
+        delta: &str,
+        key: &[&str],
+        gone: &[&str],
+        replaced: Option<(&str, &[&str])>,
+    ) -> (Merged, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a.csv"), baseline).unwrap();
+        std::fs::write(at("b.csv"), delta).unwrap();
+        let set = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<HashSet<String>>();
+        let key: Vec<String> = key.iter().map(|k| (*k).to_owned()).collect();
+        let columns: Vec<String> = delta.lines().next().unwrap().split(',').map(str::to_owned).collect();
+        let out = Writer::create(&at("c.csv"), &columns, &key).unwrap();
+        let owners = replaced.map(|(end, ids)| (end, set(ids)));
+        let owners = owners.as_ref().map(|(end, ids)| (*end, ids));
+        let merged = merge(&at("a.csv"), &key, &at("b.csv"), &set(gone), owners, out).unwrap();
+        (merged, std::fs::read_to_string(at("c.csv")).unwrap())
+    }
+
+    #[test]
+    fn rows_are_updated_in_place_appended_and_removed_and_columns_unified() {
+        let (merged, text) = merged(
+            "id,name,old\n1,a,x\n2,b,x\n3,c,x\n",
+            "mail,id,name\nfirst,4,d\nb@x,2,\"B, b\"\nlast,4,d\n",
+            &["id"],
+            &["3"],
+            None,
+        );
+        assert_eq!(text, "mail,id,name\n,1,a\nb@x,2,\"B, b\"\nlast,4,d\n");
+        assert_eq!((merged.updated, merged.appended, merged.removed, merged.written.rows), (1, 1, 1, 3));
+    }
+
+    #[test]
+    fn the_rows_of_a_replaced_owner_are_those_of_the_delta() {
+        let (merged, text) = merged(
+            "group,user\ng1,a\ng2,a\ng1,b\ng3,c\n",
+            "group,user\ng1,b\ng1,d\n",
+            &["group", "user"],
+            &[],
+            Some(("group", &["g1", "g3"])),
+        );
+        assert_eq!(text, "group,user\ng2,a\ng1,b\ng1,d\n");
+        assert_eq!((merged.updated, merged.appended, merged.removed), (1, 1, 2));
+    }
+}

@@ -52,6 +52,11 @@ impl<T: Hashed> Sorted<T> {
         Self { values: sorted, ends }
     }
 
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// The values of one share.
     pub(super) fn share(&self, share: usize) -> &[T] {
         let start = if share == 0 { 0 } else { self.ends[share - 1] };

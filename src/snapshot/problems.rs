@@ -163,10 +163,12 @@ impl<R: BufRead> Careful<R> {
                 record.problem(self.line, "a NUL byte; the file is damaged or is not text");
             }
             if self.offset - begin > RECORD_LIMIT {
-                record.endless = true;
-                record.problem(opened, "the row is over 16 MiB; perhaps a quote before it is never closed");
                 break;
             }
+        }
+        if self.offset - begin > RECORD_LIMIT {
+            record.endless = true;
+            record.problem(opened, "the row is over 16 MiB; perhaps a quote before it is never closed");
         }
         if state == State::Quoted && !record.endless {
             record.problem(opened, "the quote that opens this cell is never closed");

@@ -55,18 +55,23 @@ impl Fields {
         each: &mut impl FnMut(&Row<'_>),
     ) -> Result<Progress, Malformed> {
         let bytes = text.as_bytes();
-        self.index(bytes)?;
-        self.next_row();
+        let count = index(bytes, &mut self.separators)?;
+        let Self { separators, spans, unescaped } = self;
+        spans.clear();
+        unescaped.clear();
         let mut begin = 0; // of the record
         let mut start = 0; // of the cell
         let mut any_quoted = false;
-        for i in 0..self.separators.len() {
-            let separator = self.separators[i];
+        for &separator in &separators[..count] {
             let quoted = separator & QUOTED != 0;
             let end = (separator & !QUOTED) as usize;
             if bytes[end] == b',' {
-                self.cell(text, start, end, quoted)?;
-                any_quoted |= quoted;
+                if quoted {
+                    any_quoted = true;
+                    quoted_cell(text, start, end, spans, unescaped)?;
+                } else {
+                    spans.push(Span { start: start as u32, end: end as u32 });
+                }
                 start = end + 1;
                 continue;
             }
@@ -76,116 +81,129 @@ impl Fields {
             }
             let content = if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
             if content > begin {
-                self.cell(text, start, content, quoted)?;
+                if quoted {
+                    quoted_cell(text, start, content, spans, unescaped)?;
+                } else {
+                    spans.push(Span { start: start as u32, end: content as u32 });
+                }
                 let length = (at.offset + end as u64 + 1).min(at.length) - offset;
-                if self.spans.len() != at.columns || length > RECORD_LIMIT {
+                if spans.len() != at.columns || length > RECORD_LIMIT {
                     return Err(Malformed);
                 }
                 each(&Row {
                     text,
-                    unescaped: &self.unescaped,
-                    spans: &self.spans,
+                    unescaped,
+                    spans,
                     record: (begin as u32, content as u32),
                     quoted: any_quoted | quoted,
                     place: Place { offset, length: length as u32 },
                 });
-                self.next_row();
+                spans.clear();
+                unescaped.clear();
                 any_quoted = false;
             }
             (begin, start) = (end + 1, end + 1);
         }
         Ok(Progress { consumed: begin, done: at.offset + begin as u64 >= at.limit })
     }
+}
 
-    fn next_row(&mut self) {
-        self.spans.clear();
-        self.unescaped.clear();
+/// Takes one cell that has a quote in it, without its quotes.
+fn quoted_cell(
+    text: &str,
+    start: usize,
+    end: usize,
+    spans: &mut Vec<Span>,
+    unescaped: &mut String,
+) -> Result<(), Malformed> {
+    let bytes = &text.as_bytes()[start..end];
+    if bytes.len() < 2 || bytes[0] != b'"' || bytes[bytes.len() - 1] != b'"' {
+        return Err(Malformed);
     }
-
-    /// Takes one cell, without its quotes.
-    #[inline]
-    fn cell(&mut self, text: &str, start: usize, end: usize, quoted: bool) -> Result<(), Malformed> {
-        if !quoted {
-            self.spans.push(Span { start: start as u32, end: end as u32 });
-            return Ok(());
-        }
-        self.quoted_cell(text, start, end)
+    let (inner, inner_end) = (start + 1, end - 1);
+    if memchr::memchr(b'"', &bytes[1..bytes.len() - 1]).is_none() {
+        spans.push(Span { start: inner as u32, end: inner_end as u32 });
+        return Ok(());
     }
-
-    fn quoted_cell(&mut self, text: &str, start: usize, end: usize) -> Result<(), Malformed> {
-        let bytes = &text.as_bytes()[start..end];
-        if bytes.len() < 2 || bytes[0] != b'"' || bytes[bytes.len() - 1] != b'"' {
+    let from = unescaped.len();
+    let mut rest = &text[inner..inner_end];
+    while let Some(at) = memchr::memchr(b'"', rest.as_bytes()) {
+        if rest.as_bytes().get(at + 1) != Some(&b'"') {
             return Err(Malformed);
         }
-        let (inner, inner_end) = (start + 1, end - 1);
-        if memchr::memchr(b'"', &bytes[1..bytes.len() - 1]).is_none() {
-            self.spans.push(Span { start: inner as u32, end: inner_end as u32 });
-            return Ok(());
-        }
-        let from = self.unescaped.len();
-        let mut rest = &text[inner..inner_end];
-        while let Some(at) = memchr::memchr(b'"', rest.as_bytes()) {
-            if rest.as_bytes().get(at + 1) != Some(&b'"') {
-                return Err(Malformed);
-            }
-            self.unescaped.push_str(&rest[..=at]);
-            rest = &rest[at + 2..];
-        }
-        self.unescaped.push_str(rest);
-        self.spans.push(Span { start: from as u32 | UNESCAPED, end: self.unescaped.len() as u32 });
-        Ok(())
+        unescaped.push_str(&rest[..=at]);
+        rest = &rest[at + 2..];
     }
-
-    /// Finds the commas and line feeds outside quotes.
-    fn index(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        self.separators.clear();
-        let mut state = Scan { inside: 0, pending: 0 };
-        let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-        for (i, block) in blocks.iter().enumerate() {
-            self.block(bytes, i * BLOCK, masks(block), &mut state)?;
-        }
-        if !tail.is_empty() {
-            let mut block = [b' '; BLOCK];
-            block[..tail.len()].copy_from_slice(tail);
-            self.block(bytes, blocks.len() * BLOCK, masks(&block), &mut state)?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn block(&mut self, bytes: &[u8], base: usize, found: Masks, state: &mut Scan) -> Result<(), Malformed> {
-        let inside = parity(found.quotes) ^ state.inside;
-        state.inside = ((inside as i64) >> 63) as u64;
-        let mut separators = found.separators & !inside;
-        let mut quotes = found.quotes;
-        while separators != 0 {
-            let i = separators.trailing_zeros();
-            separators &= separators - 1;
-            let at = base + i as usize;
-            match bytes[at] {
-                b',' | b'\n' => {
-                    let before = quotes & ((1 << i) - 1);
-                    quotes ^= before;
-                    let mark = if before != 0 { QUOTED } else { state.pending };
-                    state.pending = 0;
-                    self.separators.push(at as u32 | mark);
-                }
-                // A carriage return is part of a line end or, where some readers would see a row's end, an error.
-                b'\r' if bytes.get(at + 1) != Some(&b'\n') => return Err(Malformed),
-                _ => {}
-            }
-        }
-        if quotes != 0 {
-            state.pending = QUOTED;
-        }
-        Ok(())
-    }
+    unescaped.push_str(rest);
+    spans.push(Span { start: from as u32 | UNESCAPED, end: unescaped.len() as u32 });
+    Ok(())
 }
 
 /// What one block leaves for the next.
+#[derive(Default)]
 struct Scan {
     /// All ones inside quotes.
     inside: u64,
     /// `QUOTED` where quotes were seen since the last separator.
     pending: u32,
+    /// Separators found.
+    count: usize,
+}
+
+/// Finds the commas and line feeds outside quotes, and says how many there are; what follows them is left over from
+/// other texts.
+fn index(bytes: &[u8], separators: &mut Vec<u32>) -> Result<usize, Malformed> {
+    let mut state = Scan::default();
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+    for (i, block) in blocks.iter().enumerate() {
+        index_block(block, i * BLOCK, bytes, &mut state, separators)?;
+    }
+    if !tail.is_empty() {
+        let mut block = [b' '; BLOCK];
+        block[..tail.len()].copy_from_slice(tail);
+        index_block(&block, blocks.len() * BLOCK, bytes, &mut state, separators)?;
+    }
+    Ok(state.count)
+}
+
+#[inline]
+fn index_block(
+    block: &[u8; BLOCK],
+    base: usize,
+    bytes: &[u8],
+    state: &mut Scan,
+    separators: &mut Vec<u32>,
+) -> Result<(), Malformed> {
+    let Masks { mut quotes, separators: found } = masks(block);
+    let inside = parity(quotes) ^ state.inside;
+    state.inside = ((inside as i64) >> 63) as u64;
+    let mut found = found & !inside;
+    // Room for a whole block, so that no separator has to ask.
+    if separators.len() < state.count + BLOCK {
+        separators.resize((state.count + BLOCK).max(separators.len() * 2), 0);
+    }
+    let Some(out) = separators[state.count..].first_chunk_mut::<BLOCK>() else { return Err(Malformed) };
+    let mut count = 0;
+    while found != 0 {
+        let i = found.trailing_zeros() as usize % BLOCK;
+        found &= found - 1;
+        match block[i] {
+            b',' | b'\n' => {
+                let before = quotes & ((1 << i) - 1);
+                quotes ^= before;
+                let mark = if before != 0 { QUOTED } else { state.pending };
+                state.pending = 0;
+                out[count % BLOCK] = (base + i) as u32 | mark;
+                count += 1;
+            }
+            // A carriage return is part of a line end or, where some readers would see a row's end, an error.
+            b'\r' if bytes.get(base + i + 1) != Some(&b'\n') => return Err(Malformed),
+            _ => {}
+        }
+    }
+    state.count += count;
+    if quotes != 0 {
+        state.pending = QUOTED;
+    }
+    Ok(())
 }

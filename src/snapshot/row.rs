@@ -62,14 +62,22 @@ impl Row<'_> {
         self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("")
     }
 
-    /// Every cell, and whether it was written with quotes.
-    pub(super) fn cells(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.spans.iter().map(|span| {
-            let cell = self.at(*span);
-            let quoted = span.start & UNESCAPED != 0
-                || (self.quoted && span.start > 0 && self.text.as_bytes()[span.start as usize - 1] == b'"');
-            (cell, quoted)
-        })
+    /// Every cell, in the file's order.
+    pub fn cells(&self) -> impl Iterator<Item = &str> {
+        self.spans.iter().map(|span| self.at(*span))
+    }
+
+    /// The cells that were written with quotes.
+    #[inline]
+    pub(super) fn quoted_cells(&self) -> impl Iterator<Item = &str> {
+        let spans = if self.quoted { self.spans } else { &[] };
+        spans.iter().filter(|span| self.is_quoted(**span)).map(|span| self.at(*span))
+    }
+
+    #[inline]
+    fn is_quoted(&self, span: Span) -> bool {
+        span.start & UNESCAPED != 0
+            || (span.start > 0 && self.text.as_bytes().get(span.start as usize - 1) == Some(&b'"'))
     }
 
     #[inline]
@@ -105,7 +113,7 @@ impl OwnedRow {
     pub fn of(row: &Row<'_>) -> Self {
         let mut text = String::with_capacity(row.record.1.saturating_sub(row.record.0) as usize);
         let mut ends = Vec::with_capacity(row.spans.len());
-        for (cell, _) in row.cells() {
+        for cell in row.cells() {
             text.push_str(cell);
             ends.push(text.len() as u32);
         }

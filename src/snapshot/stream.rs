@@ -74,7 +74,7 @@ pub(super) fn rows(
         } else {
             usable = memchr::memrchr(b'\n', &bytes[..filled]).map_or(0, |i| i + 1);
         }
-        let text = std::str::from_utf8(&bytes[..usable]).map_err(|_| Stop::Malformed)?;
+        let text = simdutf8::basic::from_utf8(&bytes[..usable]).map_err(|_| Stop::Malformed)?;
         if memchr::memchr(0, text.as_bytes()).is_some() {
             return Err(Stop::Malformed);
         }

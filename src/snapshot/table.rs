@@ -150,7 +150,26 @@ impl Table {
         new: impl Fn() -> A + Sync,
         step: impl Fn(&mut A, &Row<'_>) + Sync,
     ) -> Result<Vec<A>, SnapshotError> {
-        self.body().par_fold(new, step)
+        self.body().par_fold(new, step, |gathered| gathered)
+    }
+
+    /// The same, with something to do at the end of each chunk, on the same core.
+    pub(super) fn par_fold_to<A, B: Send>(
+        &self,
+        new: impl Fn() -> A + Sync,
+        step: impl Fn(&mut A, &Row<'_>) + Sync,
+        finish: impl Fn(A) -> B + Sync,
+    ) -> Result<Vec<B>, SnapshotError> {
+        self.body().par_fold(new, step, finish)
+    }
+
+    /// About how many rows there are, judged by the first of them; good enough to choose sizes by.
+    pub(super) fn estimated_rows(&self) -> Result<u64, SnapshotError> {
+        let body = self.length - self.start;
+        let mut sample = vec![0; body.min(64 << 10) as usize];
+        read_exact_at(&self.file, &mut sample, self.start).map_err(|stop| self.body().explain(stop))?;
+        let rows = memchr::memchr_iter(b'\n', &sample).count().max(1) as u64;
+        Ok(body * rows / (sample.len() as u64).max(1))
     }
 
     /// Every row, one after the other; memory does not grow with the file.
@@ -302,4 +321,72 @@ fn some_of(columns: &[String]) -> String {
     let first: Vec<String> = columns.iter().take(12).map(|c| format!("`{c}`")).collect();
     let rest = columns.len().saturating_sub(first.len());
     if rest == 0 { first.join(", ") } else { format!("{} and {rest} more", first.join(", ")) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn open(bytes: &[u8], key: &[&str]) -> Result<Vec<Vec<String>>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, bytes).unwrap();
+        let key: Vec<String> = key.iter().map(|k| (*k).to_owned()).collect();
+        let read = || {
+            let table = Table::open(&path, &key)?;
+            table.par_map(|row| row.cells().map(str::to_owned).collect())
+        };
+        read().map_err(|e: SnapshotError| e.to_string().replace(&format!("{}: ", path.display()), ""))
+    }
+
+    #[test]
+    fn a_header_may_have_a_byte_order_mark_and_quotes() {
+        assert_eq!(open(b"\xef\xbb\xbf\"id\",\"a,\"\"b\"\"\"\r\n1,2\r\n", &["id", "a,\"b\""]).unwrap(), [["1", "2"]]);
+        assert_eq!(open(b"id", &["id"]).unwrap(), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn every_problem_of_a_header_is_told_at_once() {
+        let error = open(b"a,,b,a\n", &["a", "id"]).unwrap_err();
+        let want = "column 2 of the header has no name; give it one or remove the column; \
+                    `a` is the name of columns 1 and 4; rename or remove one; \
+                    the key column `id` is not in the header; it has `a`, ``, `b`, `a`";
+        assert_eq!(error, want);
+        assert!(open(b"", &[]).unwrap_err().contains("is empty"));
+        assert!(open(b"\xff\xfei\0d\0", &[]).unwrap_err().contains("UTF-16"));
+        assert!(open(b"i\0d\n", &[]).unwrap_err().contains("NUL byte"));
+        assert!(open(b"id;name\n", &["id"]).unwrap_err().contains("separate the columns with commas"));
+        assert!(open("c,".repeat(5_000).as_bytes(), &[]).unwrap_err().contains("5001 columns, the limit is 4096"));
+    }
+
+    #[test]
+    fn every_problem_of_the_rows_is_told_with_row_line_and_column() {
+        let error =
+            open(b"id,name\n1,\"two\nlines\"\n2,a\"b\n3,\"c\"d\n4\n\n5,\xff\n6,\0\n7,x,y\n8,\"open\n9,z\n", &["id"]);
+        let want = [
+            "row 3, line 4, column 2 (name): a quote inside a cell that does not begin with one; put the whole cell in quotes and double those inside",
+            "row 4, line 5, column 2 (name): text after the closing quote; double the quotes inside a quoted cell",
+            "row 5, line 6, column 1 (id): the row ends with 1 cells, the header has 2 columns",
+            "row 7, line 8, column 2 (name): the bytes are not UTF-8 (first bad one: 0xff, after 0 bytes of the cell); save the file as UTF-8",
+            "row 8, line 9, column 2 (name): a NUL byte; the file is damaged or is not text",
+            "row 9, line 10, column 3: the row ends with 3 cells, the header has 2 columns",
+            "row 10, line 11, column 2 (name): the quote that opens this cell is never closed",
+        ];
+        assert_eq!(error.unwrap_err(), want.join("\n  "));
+    }
+
+    #[test]
+    fn a_long_list_of_problems_is_cut_and_counted() {
+        let error = open(format!("id\n{}", "1,2\n".repeat(50)).as_bytes(), &["id"]).unwrap_err();
+        assert_eq!(error.lines().count(), 21);
+        assert!(error.ends_with("… and 30 more"), "{error}");
+    }
+
+    #[test]
+    fn a_row_of_16_mib_is_refused_and_a_slightly_shorter_one_read() {
+        let cell = "x".repeat(RECORD_LIMIT as usize - 3);
+        assert_eq!(open(format!("id,n\n1,{cell}\n2,b\n").as_bytes(), &["id"]).unwrap().len(), 2);
+        assert!(open(format!("id,n\n1,{cell}y\n2,b\n").as_bytes(), &["id"]).unwrap_err().contains("over 16 MiB"));
+    }
 }

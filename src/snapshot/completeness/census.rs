@@ -59,7 +59,7 @@ pub(super) fn take(table: &Table, settings: &Settings) -> Result<Census, Snapsho
         },
         |chunk, row| {
             chunk.rows += 1;
-            for (empty, (cell, _)) in chunk.empty.iter_mut().zip(row.cells()) {
+            for (empty, cell) in chunk.empty.iter_mut().zip(row.cells()) {
                 *empty += u64::from(cell.is_empty());
             }
             for (owners, end) in chunk.owners.iter_mut().zip(&ends) {

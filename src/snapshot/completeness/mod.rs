@@ -2,6 +2,9 @@
 
 mod census;
 mod checks;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -13,9 +13,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 
-use super::digest;
+use super::digest::digests;
 use super::error::SnapshotError;
-use super::partition::bits_for;
 use super::row::Place;
 use super::table::{Line, Table};
 use crate::model::evidence::Occurrences;
@@ -162,10 +161,9 @@ fn compare(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Re
     let seed = options.seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
     let old_digester = Canonical::new(old, &columns.old, seed, key_mask);
     let new_digester = Canonical::new(new, &columns.new, seed, key_mask);
-    let old_rows = digest::gather(old, &old_digester)?;
-    let new_rows = digest::gather(new, &new_digester)?;
-    let bits = bits_for(old_rows.rows() + new_rows.rows());
-    let joined = join::join(old, old_rows.into_shares(bits), new, new_rows.into_shares(bits), &columns)?;
+    let rows = old.estimated_rows()? + new.estimated_rows()?;
+    let (old_rows, new_rows) = rayon::join(|| digests(old, &old_digester, rows), || digests(new, &new_digester, rows));
+    let joined = join::join(old, old_rows?, new, new_rows?, &columns)?;
     Ok(Compared { columns, joined })
 }
 
