@@ -54,7 +54,9 @@ pub async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Result<u8>
     // Kept until the end, when it is removed.
     let scratch = match &args.database {
         Some(_) => None,
-        None => Some(tempfile::tempdir().context("cannot make a temporary folder for the database; name one with --database")?),
+        None => Some(
+            tempfile::tempdir().context("cannot make a temporary folder for the database; name one with --database")?,
+        ),
     };
     let database = match (&args.database, &scratch) {
         (Some(database), _) => database.clone(),
@@ -66,7 +68,10 @@ pub async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Result<u8>
     options.token = match &args.token_from {
         Some(reference) => {
             let token = secrets.resolve(reference).map_err(anyhow::Error::msg)?;
-            ensure!(!token.expose_secret().is_empty(), "the token at {reference} is empty; put one there, or leave --token-from out");
+            ensure!(
+                !token.expose_secret().is_empty(),
+                "the token at {reference} is empty; put one there, or leave --token-from out"
+            );
             Some(token.expose_secret().to_owned())
         }
         None => None,
@@ -96,8 +101,8 @@ pub async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Result<u8>
 
 /// Waits for Ctrl-C or SIGTERM.
 async fn until_told() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("cannot wait for SIGTERM")?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),

@@ -43,7 +43,8 @@ impl Projection {
     }
 
     /// What is shown of a resource.
-    pub(super) fn apply(&self, resource: Value, definition: &Definition) -> Value {
+    pub(super) fn apply(&self, mut resource: Value, definition: &Definition) -> Value {
+        self.leave_unasked(&mut resource, definition);
         if self.is_default() {
             return resource;
         }
@@ -59,6 +60,28 @@ impl Projection {
             }
         }
         Value::Object(out)
+    }
+
+    /// Takes out the sub-attributes that are shown only to those who name them.
+    fn leave_unasked(&self, resource: &mut Value, definition: &Definition) {
+        let Value::Object(members) = resource else { return };
+        for attribute in &definition.core.attributes {
+            let subs = attribute.sub_attributes.iter().filter(|sub| sub.returned == Returned::Request);
+            for sub in subs.filter(|sub| !self.names(&attribute.name, &sub.name)) {
+                if let Some(Value::Array(elements)) = members.get_mut(&attribute.name) {
+                    for element in elements.iter_mut().filter_map(Value::as_object_mut) {
+                        element.shift_remove(&sub.name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn names(&self, attribute: &str, sub: &str) -> bool {
+        self.only.iter().any(|path| {
+            path.attribute.eq_ignore_ascii_case(attribute)
+                && path.sub.as_ref().is_some_and(|named| named.eq_ignore_ascii_case(sub))
+        })
     }
 
     fn extension(&self, urn: &str, value: Value) -> Option<Value> {
