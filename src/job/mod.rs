@@ -1,1 +1,231 @@
-//! (to be filled)
+//! Job files: text in; a job, or every problem, out.
+
+mod build;
+mod check_limits;
+mod check_names;
+mod check_rules;
+mod check_systems;
+mod file;
+mod place;
+pub mod problem;
+mod shape;
+pub mod timer;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize as _;
+use serde_json::Value;
+use toml::de::DeTable;
+
+use crate::connector::config::SystemConfig;
+use crate::model::digest::Digest;
+use crate::model::resource::ResourceName;
+use crate::model::settings::{ApplySettings, ReportSettings, RetentionSettings, ReviewSettings};
+use crate::model::threshold::Limit;
+use crate::reconcile::policy::{AssociationSync, ObjectSync};
+
+use file::JobFile;
+use place::Places;
+use problem::{JobProblems, Problem};
+use shape::Shape;
+use validate::Checked;
+
+/// What a job file means.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name; safe as the name of a folder.
+    pub name: String,
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// The file's folder; relative paths of systems start there.
+    pub folder: PathBuf,
+    /// The digest of the file's bytes.
+    pub digest: Digest,
+    /// The systems by name.
+    pub systems: BTreeMap<String, SystemConfig>,
+    /// What flows, in the file's order.
+    pub syncs: Vec<Sync>,
+    /// Settings of each snapshot that a sync uses, defaults where the file says nothing.
+    pub snapshots: BTreeMap<ResourceName, SnapshotSettings>,
+    /// Who decides. The approvers' path starts at the folder of the job file already.
+    pub review: ReviewSettings,
+    /// How orders are sent.
+    pub apply: ApplySettings,
+    /// How long things are kept.
+    pub retention: RetentionSettings,
+    /// Who is told.
+    pub report: ReportSettings,
+}
+
+/// One sync.
+#[derive(Clone, Debug)]
+pub struct Sync {
+    /// Its zero-based position in the job file.
+    pub index: usize,
+    /// Names it for ever in links and history: `idp.users->vault.users`, with `#2` and so on for further ones.
+    pub id: String,
+    /// Where the rows come from.
+    pub from: ResourceName,
+    /// Where they are provisioned.
+    pub to: ResourceName,
+    /// Of objects or of an association.
+    pub kind: SyncKind,
+}
+
+/// What a sync carries.
+#[derive(Clone, Debug)]
+pub enum SyncKind {
+    /// Objects of one resource type.
+    Objects(ObjectSync),
+    /// Rows that tie objects.
+    Association(AssociationSync),
+}
+
+/// `[snapshot."system.resource"]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnapshotSettings {
+    /// Limits against the baseline.
+    pub thresholds: SnapshotThresholds,
+    /// Keys of objects that every whole export holds.
+    pub sentinels: Vec<String>,
+    /// Changes are also counted over this time.
+    pub window: Option<Duration>,
+    /// Whether an export without any row is legitimate.
+    pub allow_empty: bool,
+}
+
+/// Synchronization thresholds of one snapshot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SnapshotThresholds {
+    /// Rows that the baseline does not have.
+    pub inserted: Limit,
+    /// Rows that differ from the baseline's.
+    pub updated: Limit,
+    /// Rows of the baseline that are gone.
+    pub deleted: Limit,
+}
+
+impl Default for SnapshotThresholds {
+    fn default() -> Self {
+        let changing = Limit { count: None, percent: Some(20.0), floor: Limit::FLOOR };
+        let deleted = Limit { count: Some(100), percent: Some(5.0), floor: Limit::FLOOR };
+        Self { inserted: changing, updated: changing, deleted }
+    }
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        let thresholds = SnapshotThresholds::default();
+        Self { thresholds, sentinels: Vec::new(), window: None, allow_empty: false }
+    }
+}
+
+impl Job {
+    /// The settings of a snapshot; the defaults where the job has none.
+    pub fn snapshot(&self, name: &ResourceName) -> SnapshotSettings {
+        self.snapshots.get(name).cloned().unwrap_or_default()
+    }
+}
+
+/// Reads a job file.
+///
+/// # Errors
+/// Every mistake in it, or why it cannot be read.
+pub fn load(path: &Path) -> Result<Job, JobProblems> {
+    let whole = |message: String| {
+        let problem = Problem { line: 0, column: 0, path: String::new(), message, hint: None };
+        JobProblems::new(path.to_owned(), vec![problem])
+    };
+    let bytes = std::fs::read(path).map_err(|error| whole(format!("the job file cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        whole(format!("the job file is not UTF-8 text, from byte {good} on; save it as UTF-8"))
+    })?;
+    parse(&text, path)
+}
+
+/// Reads the text of a job file. `path` is what messages call it, and where relative paths start.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse(text: &str, path: &Path) -> Result<Job, JobProblems> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let fail = |problems| JobProblems::new(path.to_owned(), problems);
+    // Editors on some systems begin a text with a byte order mark; it is no part of it.
+    let plain = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (root, errors) = DeTable::parse_recoverable(plain);
+    let places = Places::of(plain, root.get_ref());
+    if !errors.is_empty() {
+        return Err(fail(syntax(&errors, plain, &places)));
+    }
+    let schema = schema();
+    let mut shape = Shape { schema: &schema, places: &places, problems: Vec::new() };
+    let fitting = shape.table(root.get_ref(), &schema, "");
+    let mut problems = shape.problems;
+    let file: JobFile = serde_json::from_value(fitting)
+        .map_err(|error| fail(vec![places.problem(0, "", format!("the job file cannot be read: {error}"))]))?;
+    let systems = systems(&file, &places, &mut problems);
+    let tables = root.get_ref().get("systems").and_then(|systems| systems.get_ref().as_table());
+    let system_names: Vec<String> = tables.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()).collect();
+    let checked =
+        Checked { file: &file, systems: &systems, system_names: &system_names, places: &places, folder: &folder };
+    validate::run(&checked, &mut problems);
+    if !problems.is_empty() {
+        return Err(fail(problems));
+    }
+    let digest = Digest::of(text.as_bytes());
+    build::job(file, systems, path, folder, digest).map_err(|message| fail(vec![places.problem(0, "", message)]))
+}
+
+/// The mistakes of a text that is not TOML: one a line, up to the first after which the parser is lost in a list, a
+/// text or a table that was not closed.
+fn syntax(errors: &[toml::de::Error], text: &str, places: &Places<'_>) -> Vec<Problem> {
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let mut errors: Vec<&toml::de::Error> = errors.iter().collect();
+    errors.sort_by_key(|error| start(error));
+    let mut problems: Vec<Problem> = Vec::new();
+    for error in errors {
+        let message = error.message().trim().replace('\n', ", ");
+        let key = error.span().and_then(|span| text.get(span)).filter(|_| message == "duplicate key");
+        let message = key.map_or_else(|| format!("not TOML: {message}"), |key| format!("the key `{key}` stands twice"));
+        let problem = places.problem(start(error), "", message);
+        if problems.last().is_some_and(|before| before.line == problem.line) {
+            continue;
+        }
+        let is_lost =
+            ["array", "inline table", "unclosed", "invalid"].iter().any(|word| problem.message.contains(word));
+        problems.push(problem);
+        if is_lost {
+            break;
+        }
+    }
+    problems
+}
+
+/// Reads each system by its kind. One whose shape has a problem already is left out without a word.
+fn systems(file: &JobFile, places: &Places<'_>, problems: &mut Vec<Problem>) -> BTreeMap<String, SystemConfig> {
+    let mut systems = BTreeMap::new();
+    for (name, value) in file.systems.iter().flatten() {
+        let path = place::key_path("systems", name);
+        match SystemConfig::deserialize(value) {
+            Ok(system) => {
+                systems.insert(name.clone(), system);
+            }
+            Err(message) => {
+                let is_known = problems.iter().any(|problem| problem.path.starts_with(&path));
+                if !is_known {
+                    problems.push(places.at_key(&path, format!("system `{name}`: {message}")));
+                }
+            }
+        }
+    }
+    systems
+}
+
+/// The JSON Schema (2020-12) of a job file.
+pub fn schema() -> Value {
+    schemars::schema_for!(JobFile).to_value()
+}

@@ -87,3 +87,31 @@ impl Default for RetentionSettings {
         Self { exports: Duration::from_secs(7 * 86_400), runs: Duration::from_secs(365 * 86_400) }
     }
 }
+
+/// When a mail goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmailWhen {
+    /// Once a day, with what happened since.
+    Daily,
+    /// Only when something failed, is held or waits.
+    OnErrors,
+    /// Not at all.
+    Never,
+}
+
+/// `[report] email`: who is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailSettings {
+    /// Addresses.
+    pub to: Vec<String>,
+    /// When.
+    pub when: EmailWhen,
+}
+
+/// `[report]`: what is told, and to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportSettings {
+    /// Mail; `None` = none.
+    pub email: Option<EmailSettings>,
+}

@@ -1,1 +1,33 @@
-//! (to be filled)
+//! What differs between source and target, and what is to be done about it. Pure and deterministic.
+//!
+//! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
+//! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
+//! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
+//! ordered, `threshold` judges the whole.
+
+mod associations;
+pub mod canonical;
+mod cause;
+mod compare;
+mod correlate;
+mod decide;
+pub mod draft;
+mod ends;
+mod error;
+mod guard;
+mod index;
+pub mod input;
+mod nesting;
+mod objects;
+pub mod plan;
+pub mod policy;
+mod reason;
+mod scan;
+mod standing;
+pub mod threshold;
+
+pub use draft::PlanDraft;
+pub use error::ReconcileError;
+pub use input::{AssociationInput, LiveOrder, NoStanding, ObjectInput, PlanInput, Prior, Standing, SyncInput, Wishes};
+pub use plan::assemble;
+pub use standing::needs;

@@ -1,1 +1,22 @@
-//! (to be filled)
+//! The telling: model in, text out.
+//!
+//! Reporters ([`console::Console`], [`run_log::RunLog`], [`tee::Tee`]) take the engine's events; the other modules turn
+//! plans, orders, errors and a job's status into text, CSV and JSON. Nothing here reads a clock, the environment or a
+//! system, and everything that comes from outside goes through [`safe_text`] before a person sees it.
+
+pub mod cell;
+pub mod console;
+pub mod error_groups;
+pub mod errors_csv;
+pub mod event_line;
+pub mod figures;
+pub mod progress;
+pub mod report_json;
+pub mod review;
+pub mod run_log;
+pub mod run_text;
+pub mod safe_text;
+pub mod status;
+pub mod summary;
+pub mod table;
+pub mod tee;

@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::path::{Path, member};
-use super::urn;
 
 /// Type of an attribute's value (RFC 7643 §2.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -386,6 +385,7 @@ fn named<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::scim::urn;
     use serde_json::json;
 
     #[test]

@@ -203,7 +203,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1_500))]
+        #![proptest_config(ProptestConfig::with_cases(600))]
 
         #[test]
         fn right_files_are_read_like_the_csv_crate_reads_them(body in right_rows(), size in 1u64..80, cut in any::<bool>()) {

@@ -60,7 +60,7 @@ pub(super) fn rows(
         let want = ahead.max(filled).saturating_add(slack).min(room).min(left);
         if bytes.len() < want + 1 {
             // One byte more, for the line end that the last record may lack.
-            bytes.resize(want.max(READ) + 1, 0);
+            bytes.resize(want + 1, 0);
         }
         read_exact_at(file, &mut bytes[filled..want], at.offset + filled as u64)?;
         filled = want;

@@ -1,1 +1,27 @@
-//! (to be filled)
+//! Memory: the state folder and the database in it.
+//!
+//! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
+//! by subject in [`runs`], [`baselines`], [`orders`], [`approvals`], [`journal`] and [`links`]. Whatever changes also
+//! goes into the hash-chained log of [`chain`], in the same transaction. [`plan_files`] and [`review_file`] write and
+//! read what people review.
+
+pub mod approvals;
+pub mod baselines;
+pub mod chain;
+pub mod database;
+pub mod error;
+pub mod journal;
+pub mod layout;
+pub mod links;
+mod needs;
+pub mod orders;
+pub mod plan_files;
+pub mod retention;
+pub mod review_cell;
+pub mod review_file;
+pub mod review_table;
+pub mod runs;
+mod schema;
+pub mod seal;
+pub mod transition;
+mod whole_file;

@@ -1,0 +1,105 @@
+//! `muster sandbox`: the built-in SCIM server, until it is told to end.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use chrono::Utc;
+use clap::Args;
+use secrecy::ExposeSecret as _;
+
+use crate::connector::secret::{SecretRef, Secrets};
+use crate::disk;
+use crate::sandbox::{Faults, Sandbox, SandboxOptions, Seed};
+
+/// Runs the built-in SCIM server on this machine, for rehearsals and to see what faults do
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
+    /// Where to listen: a loopback address and a port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// The file that keeps users and groups; without one they are gone at the end
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<PathBuf>,
+    /// Where the bearer token is: env:NAME, file:PATH or credential:NAME; without one anybody on this machine may do anything
+    #[arg(long, value_name = "REFERENCE")]
+    pub token_from: Option<SecretRef>,
+    /// Faults to play, TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// Let POST /_faults change the faults while the server runs
+    #[arg(long)]
+    pub admin: bool,
+    /// Write the port to this file when the server listens
+    #[arg(long, value_name = "FILE")]
+    pub port_file: Option<PathBuf>,
+    /// Fill an empty database with so many users
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed_users: u32,
+    /// Fill an empty database with so many groups
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed_groups: u32,
+    /// Most rows in one answer
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub max_results: usize,
+}
+
+/// Runs the server until SIGTERM or Ctrl-C. The first line on standard output is its base address.
+///
+/// # Errors
+/// A file or reference that cannot be read, an address that cannot be listened on.
+pub async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Result<u8> {
+    // Kept until the end, when it is removed.
+    let scratch = match &args.database {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().context("cannot make a temporary folder for the database; name one with --database")?),
+    };
+    let database = match (&args.database, &scratch) {
+        (Some(database), _) => database.clone(),
+        (None, Some(scratch)) => scratch.path().join("sandbox.db"),
+        (None, None) => bail!("no database to use; name one with --database"),
+    };
+    let mut options = SandboxOptions::new(database, Arc::new(Utc::now));
+    options.listen = args.listen;
+    options.token = match &args.token_from {
+        Some(reference) => {
+            let token = secrets.resolve(reference).map_err(anyhow::Error::msg)?;
+            ensure!(!token.expose_secret().is_empty(), "the token at {reference} is empty; put one there, or leave --token-from out");
+            Some(token.expose_secret().to_owned())
+        }
+        None => None,
+    };
+    options.faults = match &args.faults {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the faults in {}", file.display()))?;
+            Faults::parse(&text, file)?
+        }
+        None => Faults::default(),
+    };
+    options.admin = args.admin;
+    options.seed = Seed { users: args.seed_users, groups: args.seed_groups };
+    options.max_results = args.max_results;
+
+    let sandbox = Sandbox::start(options).await?;
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{}", sandbox.url).and_then(|()| stdout.flush()).context("cannot write the address")?;
+    if let Some(file) = &args.port_file {
+        disk::atomic::write(file, format!("{}\n", sandbox.addr.port()).as_bytes())?;
+    }
+    until_told().await?;
+    sandbox.shutdown().await;
+    Ok(0)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn until_told() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("cannot wait for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
+    }
+}

@@ -1,0 +1,16 @@
+//! `muster schema`: the JSON Schema of job files, for editors.
+
+use std::io::Write as _;
+
+use crate::job;
+
+/// Prints the schema to standard output.
+///
+/// # Errors
+/// Standard output cannot be written to.
+pub fn run() -> anyhow::Result<u8> {
+    let mut text = serde_json::to_string_pretty(&job::schema())?;
+    text.push('\n');
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(0)
+}

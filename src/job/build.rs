@@ -1,0 +1,263 @@
+//! Turns a checked file into the job that it means.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::{
+    ApplyFile, DriftWord, JobFile, LimitFile, MembersWord, NestedWord, OnFile, OperationWord, OrderThresholdsFile,
+    RemovalWord, ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile,
+    UnmanagedWord, WhenWord,
+};
+use super::{Job, SnapshotSettings, SnapshotThresholds, Sync, SyncKind, timer};
+use crate::connector::config::SystemConfig;
+use crate::model::digest::Digest;
+use crate::model::order::Operation;
+use crate::model::resource::ResourceName;
+use crate::model::settings::{
+    ApplySettings, EmailSettings, EmailWhen, ReportSettings, Require, RetentionSettings, ReviewSettings,
+};
+use crate::model::threshold::Limit;
+use crate::reconcile::policy::{
+    Actions, AssociationSync, DriftAction, EndSync, Members, Nested, ObjectSync, OrderThresholds, OrphanAction,
+    OutOfScopeAction, UnmanagedAction,
+};
+use crate::rules::ObjectRules;
+use crate::rules::mapping::Mapping;
+use crate::rules::matching::MatchRule;
+use crate::rules::problem::RuleProblem;
+use crate::rules::scope::Scope;
+
+/// Builds the job. The checks have found nothing, so that an error here is a check that is missing.
+pub(super) fn job(
+    file: JobFile,
+    systems: BTreeMap<String, SystemConfig>,
+    path: &Path,
+    folder: PathBuf,
+    digest: Digest,
+) -> Result<Job, String> {
+    let mut syncs: Vec<Sync> = Vec::new();
+    for (index, one) in file.sync.into_iter().flatten().enumerate() {
+        let from: ResourceName = one.from.as_deref().unwrap_or_default().parse()?;
+        let to: ResourceName = one.to.as_deref().unwrap_or_default().parse()?;
+        let earlier = syncs.iter().filter(|sync| sync.from == from && sync.to == to).count();
+        let id = match earlier {
+            0 => format!("{from}->{to}"),
+            _ => format!("{from}->{to}#{}", earlier + 1),
+        };
+        let kind = kind(one, &id, index, &from, &to)?;
+        syncs.push(Sync { index, id, from, to, kind });
+    }
+    let mut snapshots: BTreeMap<ResourceName, SnapshotSettings> = syncs
+        .iter()
+        .flat_map(|sync| [sync.from.clone(), sync.to.clone()])
+        .map(|name| (name, SnapshotSettings::default()))
+        .collect();
+    for (name, one) in file.snapshot {
+        snapshots.insert(name.parse()?, snapshot(one)?);
+    }
+    Ok(Job {
+        name: file.name.unwrap_or_default(),
+        path: path.to_owned(),
+        digest,
+        systems,
+        syncs,
+        snapshots,
+        review: review(file.review, &folder)?,
+        apply: apply(file.apply)?,
+        retention: retention(file.retention)?,
+        report: report(file.report),
+        folder,
+    })
+}
+
+fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &ResourceName) -> Result<SyncKind, String> {
+    let (id, from, to) = (id.to_owned(), from.clone(), to.clone());
+    let thresholds = order_thresholds(&one.thresholds);
+    if one.ends.is_empty() {
+        let rules = rules(&one)?;
+        let on = actions(&one.on);
+        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, thresholds }));
+    }
+    let mut ends = Vec::new();
+    for (name, [from, to]) in one.ends {
+        ends.push(EndSync { name, from: from.parse()?, to: to.parse()? });
+    }
+    let members = match one.members {
+        Some(MembersWord::Additive) => Members::Additive,
+        Some(MembersWord::Authoritative) => Members::Authoritative,
+        None => Members::default(),
+    };
+    let nested = match one.nested {
+        Some(NestedWord::Flatten) => Nested::Flatten,
+        Some(NestedWord::Direct) => Nested::Direct,
+        Some(NestedWord::Refuse) => Nested::Refuse,
+        None => Nested::default(),
+    };
+    Ok(SyncKind::Association(AssociationSync { id, index, from, to, ends, members, nested, thresholds }))
+}
+
+fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
+    let sentence = |problems: Vec<RuleProblem>| problems.first().map_or_else(String::new, ToString::to_string);
+    let mut matching = Vec::new();
+    for rule in &one.matching {
+        let source = rule.source.as_deref().unwrap_or_default();
+        let target = rule.target.as_deref().unwrap_or_default();
+        let compiled = MatchRule::compile(source, target, rule.confidence.unwrap_or(100));
+        matching.push(compiled.map_err(|problem| problem.to_string())?);
+    }
+    Ok(ObjectRules {
+        scope: Scope::compile(&one.scope).map_err(sentence)?,
+        mapping: Mapping::compile(&one.attributes, &one.clear.iter().cloned().collect()).map_err(sentence)?,
+        matching,
+        required: one.required.clone(),
+        unique: one.unique.clone(),
+    })
+}
+
+fn actions(on: &OnFile) -> Actions {
+    let default = Actions::default();
+    Actions {
+        orphan: on.orphan.map_or(default.orphan, |word| match word {
+            RemovalWord::Disable => OrphanAction::Disable,
+            RemovalWord::Delete => OrphanAction::Delete,
+            RemovalWord::Ignore => OrphanAction::Ignore,
+        }),
+        out_of_scope: on.out_of_scope.map_or(default.out_of_scope, |word| match word {
+            RemovalWord::Disable => OutOfScopeAction::Disable,
+            RemovalWord::Delete => OutOfScopeAction::Delete,
+            RemovalWord::Ignore => OutOfScopeAction::Ignore,
+        }),
+        unmanaged: on.unmanaged.map_or(default.unmanaged, |word| match word {
+            UnmanagedWord::Ignore => UnmanagedAction::Ignore,
+            UnmanagedWord::Adopt => UnmanagedAction::Adopt,
+        }),
+        drift: on.drift.map_or(default.drift, |word| match word {
+            DriftWord::Correct => DriftAction::Correct,
+            DriftWord::Report => DriftAction::Report,
+            DriftWord::Leave => DriftAction::Leave,
+        }),
+    }
+}
+
+/// What a limit leaves out keeps its default; only `off` removes one.
+fn limit(typed: Option<LimitFile>, default: Limit) -> Limit {
+    match typed {
+        None => default,
+        Some(LimitFile::Off(_)) => Limit::OFF,
+        Some(LimitFile::Parts(parts)) => Limit {
+            count: parts.count.or(default.count),
+            percent: parts.percent.or(default.percent),
+            floor: parts.floor.unwrap_or(default.floor),
+        },
+    }
+}
+
+fn order_thresholds(typed: &OrderThresholdsFile) -> OrderThresholds {
+    let default = OrderThresholds::default();
+    let disable = limit(typed.disable, default.disable);
+    let delete = limit(typed.delete, default.delete);
+    OrderThresholds {
+        create: limit(typed.create, default.create),
+        update: limit(typed.update, default.update),
+        disable,
+        delete,
+        add: limit(typed.add, default.add),
+        remove: limit(typed.remove, default.remove),
+        removal_sum: looser(disable, delete),
+    }
+}
+
+/// The limit of disables and deletes together: the looser of the two, part by part, so that the sum never trips where
+/// one operation alone stays inside a limit that the job set. A limit that is off does not count, unless both are.
+fn looser(left: Limit, right: Limit) -> Limit {
+    if left.count.is_none() && left.percent.is_none() {
+        return right;
+    }
+    if right.count.is_none() && right.percent.is_none() {
+        return left;
+    }
+    let percent = match (left.percent, right.percent) {
+        (Some(left), Some(right)) => Some(left.max(right)),
+        (one, other) => one.or(other),
+    };
+    Limit { count: left.count.max(right.count), percent, floor: left.floor.min(right.floor) }
+}
+
+fn snapshot(one: SnapshotFile) -> Result<SnapshotSettings, String> {
+    let default = SnapshotThresholds::default();
+    Ok(SnapshotSettings {
+        thresholds: SnapshotThresholds {
+            inserted: limit(one.thresholds.inserted, default.inserted),
+            updated: limit(one.thresholds.updated, default.updated),
+            deleted: limit(one.thresholds.deleted, default.deleted),
+        },
+        sentinels: one.sentinels,
+        window: one.window.as_deref().map(timer::duration).transpose()?,
+        allow_empty: one.allow_empty,
+    })
+}
+
+fn review(one: ReviewFile, folder: &Path) -> Result<ReviewSettings, String> {
+    let default = ReviewSettings::default();
+    Ok(ReviewSettings {
+        require: match one.require {
+            None | Some(RequireFile::Word(RequireWord::Always)) => Require::Always,
+            Some(RequireFile::Word(RequireWord::BlockedOrHeld)) => Require::BlockedOrHeld,
+            Some(RequireFile::Operations(words)) => Require::Operations(words.into_iter().map(operation).collect()),
+        },
+        approvers: one.approvers.map(|file| folder.join(file)),
+        expires: or_default(one.expires, default.expires)?,
+    })
+}
+
+fn operation(word: OperationWord) -> Operation {
+    match word {
+        OperationWord::Create => Operation::Create,
+        OperationWord::Update => Operation::Update,
+        OperationWord::Disable => Operation::Disable,
+        OperationWord::Enable => Operation::Enable,
+        OperationWord::Delete => Operation::Delete,
+        OperationWord::Add => Operation::Add,
+        OperationWord::Remove => Operation::Remove,
+    }
+}
+
+fn apply(one: ApplyFile) -> Result<ApplySettings, String> {
+    let default = ApplySettings::default();
+    let size = |figure: u64| usize::try_from(figure).unwrap_or(usize::MAX);
+    Ok(ApplySettings {
+        concurrency: one.concurrency.map_or(default.concurrency, size),
+        rate: one.rate.as_deref().map(timer::rate).transpose()?,
+        waves: one.waves.map_or(default.waves, |waves| waves.into_iter().map(size).collect()),
+        stop_same_cause: one.stop_after.same_cause.unwrap_or(default.stop_same_cause),
+        stop_errors: one.stop_after.errors.unwrap_or(default.stop_errors),
+        retry_budget: or_default(one.retry_budget, default.retry_budget)?,
+        delete_after: one.delete_after.as_deref().map(timer::duration).transpose()?,
+        protect: one.protect.into_iter().collect(),
+    })
+}
+
+fn retention(one: RetentionFile) -> Result<RetentionSettings, String> {
+    let default = RetentionSettings::default();
+    Ok(RetentionSettings {
+        exports: or_default(one.exports, default.exports)?,
+        runs: or_default(one.runs, default.runs)?,
+    })
+}
+
+fn or_default(text: Option<String>, default: Duration) -> Result<Duration, String> {
+    text.as_deref().map_or(Ok(default), timer::duration)
+}
+
+fn report(one: ReportFile) -> ReportSettings {
+    let email = one.email.map(|email| EmailSettings {
+        to: email.to.unwrap_or_default(),
+        when: match email.when {
+            Some(WhenWord::Daily) => EmailWhen::Daily,
+            Some(WhenWord::Never) => EmailWhen::Never,
+            Some(WhenWord::OnErrors) | None => EmailWhen::OnErrors,
+        },
+    });
+    ReportSettings { email }
+}

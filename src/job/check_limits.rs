@@ -1,0 +1,127 @@
+//! Checks of numbers, times and of who decides.
+
+use super::file::{LimitFile, RequireFile};
+use super::place::{entry_path, key_path};
+use super::problem::Problem;
+use super::timer;
+use super::validate::{Checked, is_broken};
+
+pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let file = checked.file;
+    let fixed = [
+        ("review.expires", &file.review.expires),
+        ("apply.retry_budget", &file.apply.retry_budget),
+        ("apply.delete_after", &file.apply.delete_after),
+        ("retention.exports", &file.retention.exports),
+        ("retention.runs", &file.retention.runs),
+    ];
+    let fixed = fixed.into_iter().map(|(path, text)| (path.to_owned(), text));
+    let windows =
+        file.snapshot.iter().map(|(name, one)| (key_path(&key_path("snapshot", name), "window"), &one.window));
+    for (path, text) in fixed.chain(windows) {
+        if let Some(Err(message)) = text.as_deref().map(timer::duration) {
+            problems.push(checked.places.at(&path, message));
+        }
+    }
+}
+
+pub(super) fn rates(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    if let Some(Err(message)) = checked.file.apply.rate.as_deref().map(timer::rate) {
+        problems.push(checked.places.at("apply.rate", message));
+    }
+}
+
+pub(super) fn waves(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let waves = checked.file.apply.waves.iter().flatten();
+    let mut before = 0;
+    for (number, wave) in waves.enumerate() {
+        if *wave == 0 {
+            problems.push(checked.places.at(&entry_path("apply.waves", number), "a wave of 0 orders sends nothing"));
+        } else if *wave <= before {
+            let message = format!("waves grow: {wave} is not more than {before} before it");
+            problems.push(checked.places.at(&entry_path("apply.waves", number), message));
+        }
+        before = *wave;
+    }
+}
+
+/// A limit without any part, or with a floor alone, would look like a limit and be the default.
+pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let mut found = Vec::new();
+    let mut look = |path: &str, limits: &[(&str, Option<LimitFile>)]| {
+        for (name, limit) in limits {
+            if let Some(LimitFile::Parts(parts)) = limit
+                && parts.count.is_none()
+                && parts.percent.is_none()
+                && parts.floor.is_none()
+            {
+                let path = key_path(path, name);
+                if !is_broken(problems, &path) {
+                    let message =
+                        format!("the limit `{name}` is empty; give it `count` or `percent`, or write \"off\"");
+                    found.push(checked.places.at(&path, message));
+                }
+            }
+        }
+    };
+    for (path, sync) in checked.syncs() {
+        let limits = &sync.thresholds;
+        let named = [
+            ("create", limits.create),
+            ("update", limits.update),
+            ("disable", limits.disable),
+            ("delete", limits.delete),
+            ("add", limits.add),
+            ("remove", limits.remove),
+        ];
+        look(&key_path(&path, "thresholds"), &named);
+    }
+    for (name, snapshot) in &checked.file.snapshot {
+        let limits = &snapshot.thresholds;
+        let named = [("inserted", limits.inserted), ("updated", limits.updated), ("deleted", limits.deleted)];
+        look(&key_path(&key_path("snapshot", name), "thresholds"), &named);
+    }
+    problems.extend(found);
+}
+
+pub(super) fn review(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let review = &checked.file.review;
+    if let Some(RequireFile::Operations(operations)) = &review.require
+        && operations.is_empty()
+    {
+        let message =
+            "an empty list would have every order approved by rule; write \"blocked-or-held\" if that is meant";
+        problems.push(checked.places.at("review.require", message));
+    }
+    let Some(approvers) = &review.approvers else { return };
+    let file = checked.folder.join(approvers);
+    if approvers.as_os_str().is_empty() || !file.is_file() {
+        let message = format!("the approvers file `{}` is not there", approvers.display());
+        let hint = Some("it is an OpenSSH allowed_signers file, beside the job file or with its full path".to_owned());
+        problems.push(Problem { hint, ..checked.places.at("review.approvers", message) });
+    }
+    let by_rule = match &review.require {
+        Some(RequireFile::Word(super::file::RequireWord::BlockedOrHeld)) => true,
+        Some(RequireFile::Operations(_)) => true,
+        Some(RequireFile::Word(super::file::RequireWord::Always)) | None => false,
+    };
+    if by_rule {
+        let message = "an approval by rule carries no signature, and `approvers` asks for one";
+        let hint = Some("write require = \"always\", or leave `approvers` out".to_owned());
+        problems.push(Problem { hint, ..checked.places.at("review.require", message) });
+    }
+}
+
+pub(super) fn email(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let Some(to) = checked.file.report.email.as_ref().and_then(|email| email.to.as_ref()) else { return };
+    if to.is_empty() {
+        problems.push(checked.places.at("report.email.to", "mail to nobody; name an address, or leave `email` out"));
+    }
+    for (number, address) in to.iter().enumerate() {
+        let is_address = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
+        if !is_address || address.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            let message = format!("`{address}` is no mail address");
+            problems.push(checked.places.at(&entry_path("report.email.to", number), message));
+        }
+    }
+}

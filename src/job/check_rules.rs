@@ -1,0 +1,88 @@
+//! Checks of rules: mapping, scope, matching, and the attributes that they name.
+
+use super::place::{entry_path, key_path};
+use super::problem::Problem;
+use super::validate::{Checked, is_broken};
+use crate::rules::expression::Expression;
+use crate::rules::problem::{RuleProblem, did_you_mean};
+
+pub(super) fn attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (path, sync) in checked.syncs() {
+        for (attribute, rule) in &sync.attributes {
+            let path = key_path(&key_path(&path, "attributes"), attribute);
+            if attribute.trim().is_empty() {
+                problems.push(checked.places.at_key(&path, "an attribute without a name"));
+            }
+            tell(checked, &path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
+        }
+        let is_missing = sync.attributes.is_empty() && !is_broken(problems, &key_path(&path, "attributes"));
+        if is_missing && !checked.is_association(&path, sync) {
+            let message = "this sync maps no attribute; add [sync.attributes], or `ends` if it is an association";
+            problems.push(checked.places.at_key(&path, message));
+        }
+    }
+}
+
+pub(super) fn scopes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (path, sync) in checked.syncs() {
+        for (number, condition) in sync.scope.iter().enumerate() {
+            let path = entry_path(&key_path(&path, "scope"), number);
+            tell(checked, &path, "the scope", Expression::condition(condition), problems);
+        }
+    }
+}
+
+pub(super) fn matching(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (path, sync) in checked.syncs() {
+        let is_missing = sync.matching.is_empty() && !is_broken(problems, &key_path(&path, "match"));
+        if is_missing && !checked.is_association(&path, sync) {
+            let message = "this sync has no `match` rule, so no source row would find its target object";
+            let hint = Some("add match = [{ source = \"id\", target = \"externalId\" }]".to_owned());
+            problems.push(Problem { hint, ..checked.places.at_key(&path, message) });
+        }
+        for (number, rule) in sync.matching.iter().enumerate() {
+            let path = entry_path(&key_path(&path, "match"), number);
+            if let Some(source) = &rule.source {
+                let path = key_path(&path, "source");
+                tell(checked, &path, "the match rule", Expression::compile(source), problems);
+            }
+            if rule.target.as_ref().is_some_and(|target| target.trim().is_empty()) {
+                let message = "the match rule names no target column";
+                problems.push(checked.places.at(&key_path(&path, "target"), message));
+            }
+        }
+    }
+}
+
+fn tell(
+    checked: &Checked<'_>,
+    path: &str,
+    what: &str,
+    compiled: Result<Expression, RuleProblem>,
+    problems: &mut Vec<Problem>,
+) {
+    if let Err(problem) = compiled {
+        problems.push(checked.places.inside(path, problem.offset, format!("{what}: {}", problem.message)));
+    }
+}
+
+pub(super) fn named_attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (path, sync) in checked.syncs().filter(|(path, sync)| !checked.is_association(path, sync)) {
+        if is_broken(problems, &key_path(&path, "attributes")) {
+            continue;
+        }
+        let mut unmapped = |key: &str, position: usize, name: &str| {
+            if sync.attributes.contains_key(name) {
+                return;
+            }
+            let near = did_you_mean(name, sync.attributes.keys().map(String::as_str));
+            let message = format!("`{key}` names `{name}`, which [sync.attributes] does not map{near}");
+            problems.push(checked.places.at(&entry_path(&key_path(&path, key), position), message));
+        };
+        for (key, names) in [("required", &sync.required), ("unique", &sync.unique), ("clear", &sync.clear)] {
+            for (position, name) in names.iter().enumerate() {
+                unmapped(key, position, name);
+            }
+        }
+    }
+}

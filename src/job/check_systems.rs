@@ -1,0 +1,41 @@
+//! Checks of systems beyond their shape.
+
+use url::{Host, Url};
+
+use super::place::key_path;
+use super::problem::Problem;
+use super::validate::Checked;
+use crate::connector::config::{Auth, SystemConfig};
+
+pub(super) fn settings(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (name, system) in checked.systems {
+        let path = key_path("systems", name);
+        for (key, message) in system.problems() {
+            problems.push(checked.places.at(&key_path(&path, key), format!("`{key}` of system `{name}`: {message}")));
+        }
+        if let SystemConfig::Scim(config) = system {
+            let token = match &config.auth {
+                Some(Auth::Client { token_url, .. }) => Some(("auth.token_url", token_url)),
+                _ => None,
+            };
+            for (key, address) in [("url", &config.url)].into_iter().chain(token) {
+                if in_the_clear(address) {
+                    let message = "http would send the credential and every account in the clear; use https";
+                    let hint = Some("http is for this machine alone: 127.0.0.1, [::1], localhost".to_owned());
+                    problems.push(Problem { hint, ..checked.places.at(&format!("{path}.{key}"), message) });
+                }
+            }
+        }
+    }
+}
+
+fn in_the_clear(address: &str) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let is_this_machine = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !is_this_machine
+}

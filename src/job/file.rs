@@ -1,0 +1,340 @@
+//! A job file as typed. Its JSON Schema is made of these types, and the reader checks a file against that schema, so
+//! that what an editor completes and what the reader accepts cannot drift apart.
+//!
+//! Keys that must be there are optional here and `required` in the schema: a file with a mistake is still read as far
+//! as it goes, so that every other mistake shows at once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::connector::config::SystemConfig;
+
+/// A muster job: systems, and what flows between them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "muster job file", inline)]
+pub(super) struct JobFile {
+    /// The job's name: lower-case letters, digits, `-` and `_`. It names the job's folders and its history.
+    #[schemars(required, extend("pattern" = "^[a-z0-9][a-z0-9_-]{0,63}$"))]
+    pub(super) name: Option<String>,
+    /// The systems by name.
+    #[schemars(required, with = "BTreeMap<String, SystemConfig>")]
+    pub(super) systems: Option<BTreeMap<String, Value>>,
+    /// What flows, in order.
+    #[schemars(required)]
+    pub(super) sync: Option<Vec<SyncFile>>,
+    /// Settings of snapshots, by `system.resource`.
+    #[serde(default)]
+    pub(super) snapshot: BTreeMap<String, SnapshotFile>,
+    /// Who decides, and for how long a decision holds.
+    #[serde(default)]
+    pub(super) review: ReviewFile,
+    /// How orders are sent.
+    #[serde(default)]
+    pub(super) apply: ApplyFile,
+    /// How long things are kept.
+    #[serde(default)]
+    pub(super) retention: RetentionFile,
+    /// Who is told.
+    #[serde(default)]
+    pub(super) report: ReportFile,
+}
+
+/// One sync: of objects, or, with `ends`, of an association.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SyncFile {
+    /// Where the rows come from: `system.resource`.
+    #[schemars(required)]
+    pub(super) from: Option<String>,
+    /// Where they are provisioned: `system.resource`.
+    #[schemars(required)]
+    pub(super) to: Option<String>,
+    /// Conditions on source rows; a row takes part where any of them holds. None at all admits every row.
+    #[serde(default)]
+    pub(super) scope: Vec<String>,
+    /// How a source row finds its target object, the surest rule first.
+    #[serde(default, rename = "match")]
+    pub(super) matching: Vec<MatchFile>,
+    /// What is done about situations that call for a decision.
+    #[serde(default)]
+    pub(super) on: OnFile,
+    /// Target attributes without which an object is not sent.
+    #[serde(default)]
+    pub(super) required: Vec<String>,
+    /// Target attributes whose value no two objects may share.
+    #[serde(default)]
+    pub(super) unique: Vec<String>,
+    /// Target attributes that a rule without a result clears; the others stay as they are.
+    #[serde(default)]
+    pub(super) clear: Vec<String>,
+    /// Target attribute = rule: a column's name, a quoted constant, or an expression (CEL).
+    #[serde(default)]
+    pub(super) attributes: BTreeMap<String, String>,
+    /// How many orders may be live at once, by operation.
+    #[serde(default)]
+    pub(super) thresholds: OrderThresholdsFile,
+    /// Makes this an association: end column = [source resource, target resource].
+    #[serde(default)]
+    pub(super) ends: BTreeMap<String, [String; 2]>,
+    /// Which association rows may be removed.
+    pub(super) members: Option<MembersWord>,
+    /// What a group in a group means.
+    pub(super) nested: Option<NestedWord>,
+}
+
+/// One match rule.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MatchFile {
+    /// A rule on the source row.
+    #[schemars(required)]
+    pub(super) source: Option<String>,
+    /// The target's column that holds the same value.
+    #[schemars(required)]
+    pub(super) target: Option<String>,
+    /// How sure a match is, in percent; below 100 a person confirms it. Default 100.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) confidence: Option<u8>,
+}
+
+/// What is done about situations.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OnFile {
+    /// A managed object whose source row is gone. Default disable.
+    pub(super) orphan: Option<RemovalWord>,
+    /// A managed object whose source row the scope leaves out. Default disable.
+    pub(super) out_of_scope: Option<RemovalWord>,
+    /// Objects at the target that are linked to nothing. Default ignore.
+    pub(super) unmanaged: Option<UnmanagedWord>,
+    /// A value that somebody changed at the target. Default correct.
+    pub(super) drift: Option<DriftWord>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RemovalWord {
+    Disable,
+    Delete,
+    Ignore,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum UnmanagedWord {
+    Ignore,
+    Adopt,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DriftWord {
+    Correct,
+    Report,
+    Leave,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MembersWord {
+    Additive,
+    Authoritative,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NestedWord {
+    Flatten,
+    Direct,
+    Refuse,
+}
+
+/// Provisioning thresholds. What is left out keeps its default; only "off" removes a limit.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrderThresholdsFile {
+    /// Objects to make.
+    pub(super) create: Option<LimitFile>,
+    /// Objects to change.
+    pub(super) update: Option<LimitFile>,
+    /// Objects to take out of use.
+    pub(super) disable: Option<LimitFile>,
+    /// Objects to remove.
+    pub(super) delete: Option<LimitFile>,
+    /// Association rows to add.
+    pub(super) add: Option<LimitFile>,
+    /// Association rows to remove.
+    pub(super) remove: Option<LimitFile>,
+}
+
+/// A limit, or "off".
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum LimitFile {
+    Off(OffWord),
+    Parts(LimitParts),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OffWord {
+    Off,
+}
+
+/// Exceeded means strictly more than the count or than the percent, whichever comes first.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitParts {
+    /// The largest number.
+    pub(super) count: Option<u64>,
+    /// The largest share of the size before, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) percent: Option<f64>,
+    /// The percent applies where the size before is at least this. Default 50.
+    pub(super) floor: Option<u64>,
+}
+
+/// Settings of one snapshot.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SnapshotFile {
+    /// Synchronization thresholds: against the baseline.
+    #[serde(default)]
+    pub(super) thresholds: SnapshotThresholdsFile,
+    /// Keys of objects that every whole export holds.
+    #[serde(default)]
+    pub(super) sentinels: Vec<String>,
+    /// Changes are also counted over this time: `7d`.
+    pub(super) window: Option<String>,
+    /// An export without any row is legitimate. Default false: it is held.
+    #[serde(default)]
+    pub(super) allow_empty: bool,
+}
+
+/// Synchronization thresholds. What is left out keeps its default; only "off" removes a limit.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SnapshotThresholdsFile {
+    /// Rows that the baseline does not have.
+    pub(super) inserted: Option<LimitFile>,
+    /// Rows that differ from the baseline's.
+    pub(super) updated: Option<LimitFile>,
+    /// Rows of the baseline that are gone.
+    pub(super) deleted: Option<LimitFile>,
+}
+
+/// Who decides.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReviewFile {
+    /// What needs a person. Default always.
+    pub(super) require: Option<RequireFile>,
+    /// An OpenSSH allowed_signers file; then a signature is required.
+    pub(super) approvers: Option<PathBuf>,
+    /// How long an approval holds. Default 72h.
+    pub(super) expires: Option<String>,
+}
+
+/// A word, or the operations that need a person.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RequireFile {
+    Word(RequireWord),
+    Operations(Vec<OperationWord>),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RequireWord {
+    Always,
+    BlockedOrHeld,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OperationWord {
+    Create,
+    Update,
+    Disable,
+    Enable,
+    Delete,
+    Add,
+    Remove,
+}
+
+/// How orders are sent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApplyFile {
+    /// Requests in flight at once. Default 8.
+    #[schemars(range(min = 1, max = 256))]
+    pub(super) concurrency: Option<u64>,
+    /// Requests at most: `25/s`, `600/m`. Default no limit.
+    pub(super) rate: Option<String>,
+    /// Sizes of the first waves of each kind; then the rest. Default [1, 10, 100].
+    pub(super) waves: Option<Vec<u64>>,
+    /// Failures that stop the apply.
+    #[serde(default)]
+    pub(super) stop_after: StopFile,
+    /// How long retries of one request may take altogether. Default 60s.
+    pub(super) retry_budget: Option<String>,
+    /// Wait between disable and delete, where deletes are allowed: `30d`.
+    pub(super) delete_after: Option<String>,
+    /// Objects never to be touched: `vault.users/svc-muster`.
+    #[serde(default)]
+    pub(super) protect: Vec<String>,
+}
+
+/// Failures that stop the apply.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StopFile {
+    /// Failures of one cause. Default 5.
+    #[schemars(range(min = 1))]
+    pub(super) same_cause: Option<u64>,
+    /// Failures altogether. Default 50.
+    #[schemars(range(min = 1))]
+    pub(super) errors: Option<u64>,
+}
+
+/// How long things are kept.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetentionFile {
+    /// Export folders, except the baseline and those of held runs. Default 7d.
+    pub(super) exports: Option<String>,
+    /// Run folders. Default 365d.
+    pub(super) runs: Option<String>,
+}
+
+/// Who is told.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReportFile {
+    /// Mail.
+    pub(super) email: Option<EmailFile>,
+}
+
+/// Mail.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmailFile {
+    /// Addresses.
+    #[schemars(required)]
+    pub(super) to: Option<Vec<String>>,
+    /// When a mail goes out. Default on-errors.
+    pub(super) when: Option<WhenWord>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WhenWord {
+    Daily,
+    OnErrors,
+    Never,
+}

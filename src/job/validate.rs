@@ -1,0 +1,82 @@
+//! The table of checks: each is one function and one line.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::file::{JobFile, SyncFile};
+use super::place::{Places, key_path};
+use super::problem::Problem;
+use super::{check_limits, check_names, check_rules, check_systems};
+use crate::connector::config::SystemConfig;
+use crate::model::resource::ResourceName;
+
+/// What the checks look at.
+pub(super) struct Checked<'a> {
+    pub(super) file: &'a JobFile,
+    /// The systems whose own shape is right.
+    pub(super) systems: &'a BTreeMap<String, SystemConfig>,
+    /// Every system that the file names, those with mistakes too.
+    pub(super) system_names: &'a [String],
+    pub(super) places: &'a Places<'a>,
+    /// The job file's folder.
+    pub(super) folder: &'a Path,
+}
+
+impl Checked<'_> {
+    /// The syncs with their paths.
+    pub(super) fn syncs(&self) -> impl Iterator<Item = (String, &SyncFile)> {
+        self.file.sync.iter().flatten().enumerate().map(|(number, sync)| (format!("sync[{number}]"), sync))
+    }
+
+    /// Whether a sync is of an association; also where its `ends` have mistakes.
+    pub(super) fn is_association(&self, path: &str, sync: &SyncFile) -> bool {
+        !sync.ends.is_empty() || self.places.has(&key_path(path, "ends"))
+    }
+
+    /// Every system that the file names, those with mistakes too.
+    pub(super) fn system_names(&self) -> impl Iterator<Item = &str> {
+        self.system_names.iter().map(String::as_str)
+    }
+}
+
+/// `from` or `to`, where it is well formed.
+pub(super) fn resource(text: Option<&String>) -> Option<ResourceName> {
+    text.and_then(|text| text.parse().ok())
+}
+
+/// Whether something at a path, or below it, is known to be wrong, so that nothing can be concluded from its absence.
+pub(super) fn is_broken(problems: &[Problem], path: &str) -> bool {
+    problems.iter().any(|problem| problem.path.starts_with(path))
+}
+
+type Check = fn(&Checked<'_>, &mut Vec<Problem>);
+
+const CHECKS: &[(&str, Check)] = &[
+    ("the job's name is safe as a file name", check_names::job_name),
+    ("systems have safe names, and there is one", check_names::system_names),
+    ("there is something to sync", check_names::some_sync),
+    ("from and to name systems of the job", check_names::sides),
+    ("no two syncs claim the same rows", check_names::repeated_syncs),
+    ("an association's ends are synced themselves", check_names::ends),
+    ("an association has no keys of an object sync, nor the other way round", check_names::keys_of_the_other_kind),
+    ("[snapshot] names resources that a sync uses", check_names::snapshots),
+    ("protected objects are named in full", check_names::protect),
+    ("rules compile", check_rules::attributes),
+    ("scope conditions compile", check_rules::scopes),
+    ("match rules compile and name a column", check_rules::matching),
+    ("required, unique and clear name mapped attributes", check_rules::named_attributes),
+    ("durations", check_limits::durations),
+    ("rates", check_limits::rates),
+    ("waves grow", check_limits::waves),
+    ("limits limit something", check_limits::limits),
+    ("approvers exist, and decide alone", check_limits::review),
+    ("mail has addresses", check_limits::email),
+    ("addresses are usable and safe, settings of a system are possible", check_systems::settings),
+];
+
+/// Runs every check. `problems` holds what is known to be wrong already.
+pub(super) fn run(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (_, check) in CHECKS {
+        check(checked, problems);
+    }
+}

@@ -1,0 +1,148 @@
+//! What is remembered about runs and orders, as status, reports and planning read it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::evidence::Mode;
+use super::order::{Block, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use super::resource::ResourceName;
+use super::run::{RunId, RunState};
+use super::situation::words;
+
+/// A run as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its id.
+    pub id: RunId,
+    /// The job.
+    pub job: String,
+    /// SHA-256 of the job file at its start.
+    pub job_digest: Digest,
+    /// How much was exported.
+    pub mode: Mode,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// When it ended; `None` while it is under way, or where it was killed.
+    pub ended: Option<DateTime<Utc>>,
+    /// Where it stands.
+    pub state: RunState,
+    /// The digest of its plan, once there is one.
+    pub plan_digest: Option<Digest>,
+    /// Who or what started it.
+    pub starter: String,
+    /// A sentence about how it ended; may be empty.
+    pub note: String,
+    /// Its exit status.
+    pub exit: Option<u8>,
+}
+
+/// What kind of limit holds a run, and so how long an acceptance of it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldKind {
+    /// A doubt about a snapshot; an acceptance is remembered until the figure changes.
+    Suspicion,
+    /// A synchronization threshold; an acceptance is for its run alone.
+    Snapshot,
+    /// A provisioning threshold; an acceptance is for its run alone.
+    Plan,
+}
+
+words!(HoldKind { Suspicion => "suspicion", Snapshot => "snapshot", Plan => "plan" });
+
+/// One thing that a person has to accept before a held run goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What kind of limit.
+    pub kind: HoldKind,
+    /// Its name, as a person accepts it: `vault.users/disable/percent`, `idp.users/empty`.
+    pub name: String,
+    /// One sentence: the limit and what was found.
+    pub detail: String,
+    /// The figure that was found; an acceptance names it.
+    pub figure: String,
+    /// The first objects or rows concerned, by key.
+    pub first: Vec<String>,
+}
+
+/// A person's acceptance of one hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// The run that was held.
+    pub run: RunId,
+    /// The hold's name.
+    pub name: String,
+    /// The figure that was accepted.
+    pub figure: String,
+    /// Who.
+    pub reviewer: String,
+    /// Why.
+    pub comment: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// An order as it is remembered: where it stands, not what it does in detail (that stands in its plan).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRecord {
+    /// Its id.
+    pub id: OrderId,
+    /// Its content.
+    pub fingerprint: Fingerprint,
+    /// Which raising of this fingerprint it is, from 1.
+    pub raised: u64,
+    /// The run that planned it.
+    pub run: RunId,
+    /// The job.
+    pub job: String,
+    /// The sync that wants it, by a name that outlives the order of syncs in the job file.
+    pub sync_id: String,
+    /// Its zero-based position in its plan.
+    pub seq: u64,
+    /// The resource type or association at the target.
+    pub resource: ResourceName,
+    /// What makes the target the same for another job.
+    pub target_identity: String,
+    /// The object.
+    pub object: ObjectKey,
+    /// What a person looks for.
+    pub key: String,
+    /// What it does.
+    pub operation: Operation,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Why it is blocked, where it is.
+    pub block: Option<Block>,
+    /// The number, within its run, of the approval that it stands under.
+    pub approved_by: Option<u32>,
+    /// Until when that approval holds.
+    pub approval_expires: Option<DateTime<Utc>>,
+    /// Whether it was handed over to people in a work-order file, rather than carried out.
+    pub handed_over: bool,
+    /// When its state last changed.
+    pub updated: DateTime<Utc>,
+}
+
+/// One entry of the hash-chained log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Its position, from 1, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What happened: `run-started`, `orders-raised`, `approval-sealed`, `order-applied` …
+    pub kind: String,
+    /// The run concerned.
+    pub run: Option<RunId>,
+    /// The orders concerned.
+    pub orders: Vec<OrderId>,
+    /// Who or what caused it; empty where muster itself did.
+    pub who: String,
+    /// Whether it tells of an error.
+    pub error: bool,
+    /// The rest, as JSON.
+    pub detail: serde_json::Value,
+    /// SHA-256 over the previous entry's hash and all of the above.
+    pub hash: Digest,
+}

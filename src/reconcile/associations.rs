@@ -1,0 +1,452 @@
+//! One association: rows of two ends, compared as pairs of object numbers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use rayon::prelude::*;
+
+use crate::model::order::{End, EndRef, ObjectKey, Operation, Order, OrderId};
+use crate::model::plan::SyncSituations;
+use crate::model::situation::{Cause, Situation};
+use crate::snapshot::row::Cells;
+use crate::snapshot::table::Table;
+
+use super::ends::{EndState, EndTable};
+use super::error::ReconcileError;
+use super::guard;
+use super::input::{AssociationInput, Wishes};
+use super::nesting;
+use super::objects::{ObjectPlan, counted};
+use super::policy::{EndSync, Members, Nested};
+use super::reason::{block, some};
+use super::scan::checked;
+use super::standing::Raised;
+use crate::model::order::BlockReason;
+
+/// No such object.
+const UNKNOWN: u32 = u32::MAX;
+/// At the target, and not managed.
+const FOREIGN: u32 = u32::MAX - 1;
+/// Set on the number of an object of the other end's kind: a group that is a member.
+const NESTED: u32 = 1 << 31;
+
+/// One end: its objects, and what became of the orders that create some of them.
+#[derive(Clone, Copy)]
+pub(crate) struct EndOf<'a> {
+    pub(crate) plan: &'a ObjectPlan<'a>,
+    pub(crate) raised: &'a HashMap<u32, Raised>,
+}
+
+/// What one association comes to.
+#[derive(Default)]
+pub(crate) struct AssociationPlan {
+    pub(crate) proposals: Vec<Order>,
+    pub(crate) situations: SyncSituations,
+    pub(crate) warnings: Vec<String>,
+    /// Rows about which nothing can be said now.
+    pub(crate) undecided: HashSet<ObjectKey>,
+    /// Operations whose absence from the proposals means that they are no longer wanted.
+    pub(crate) conclusive: Vec<Operation>,
+    /// Rows at the target before.
+    pub(crate) size: u64,
+    /// For each end, rows of objects that an order deletes, by number.
+    pub(crate) taken_along: [BTreeMap<u32, u64>; 2],
+}
+
+type Pair = (u32, u32);
+
+struct Planner<'a> {
+    wishes: Wishes<'a>,
+    input: &'a AssociationInput<'a>,
+    ends: [EndOf<'a>; 2],
+    names: [&'a EndSync; 2],
+}
+
+/// Plans one association; `ends` are in the order of the sync's.
+pub(crate) fn plan(
+    wishes: Wishes<'_>,
+    input: &AssociationInput<'_>,
+    ends: [EndOf<'_>; 2],
+) -> Result<AssociationPlan, ReconcileError> {
+    let [first, second] = input.sync.ends.as_slice() else {
+        return Err(ReconcileError::Ends { sync: input.sync.id.clone(), found: input.sync.ends.len() });
+    };
+    let planner = Planner { wishes, input, ends, names: [first, second] };
+    let mut done = AssociationPlan {
+        situations: SyncSituations { sync: input.sync.id.clone(), first_run: input.first_run, counts: BTreeMap::new() },
+        ..AssociationPlan::default()
+    };
+    let source = planner.source_pairs(&mut done)?;
+    let held = planner.target_pairs(&mut done)?;
+    let Some(source) = source else { return Ok(done) };
+    let wanted = planner.wanted(source, &mut done);
+    let (add, remove) = planner.differences(&wanted, &held, &mut done);
+    let mut proposals = planner.orders(Operation::Add, &add)?;
+    proposals.extend(planner.orders(Operation::Remove, &remove)?);
+    proposals.sort_by(|a, b| a.object.cmp(&b.object));
+    done.proposals = proposals;
+    if input.target_absence {
+        done.conclusive.push(Operation::Add);
+    }
+    if input.source_absence {
+        done.conclusive.push(Operation::Remove);
+    }
+    Ok(done)
+}
+
+impl Planner<'_> {
+    fn table(&self, end: usize) -> &EndTable<'_> {
+        &self.ends[end].plan.table
+    }
+
+    fn columns(&self, table: &Table, at_source: bool) -> Result<[usize; 2], ReconcileError> {
+        let sync = self.input.sync;
+        let find = |name: &str| {
+            table.column(name).ok_or_else(|| ReconcileError::Column {
+                sync: sync.id.clone(),
+                resource: if at_source { sync.from.clone() } else { sync.to.clone() },
+                column: name.to_owned(),
+                present: table.columns().join(", "),
+            })
+        };
+        Ok([find(&self.names[0].name)?, find(&self.names[1].name)?])
+    }
+
+    /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
+    fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Pair>>, ReconcileError> {
+        let columns = self.columns(self.input.source, true)?;
+        let code = |row: &dyn Cells, end: usize| {
+            let key = row.cell(columns[end]);
+            match self.table(end).find_source(key) {
+                Some(number) => number,
+                None => self.table(1 - end).find_source(key).map_or(UNKNOWN, |number| number | NESTED),
+            }
+        };
+        let rows = self.input.source.par_map(|row| (code(row, 0), code(row, 1)))?;
+        let rows = checked(rows, &self.input.sync.from)?;
+        let known = |code: u32| code & NESTED == 0;
+        // A row of a group in a group: which end holds the inner one is told by the rows themselves.
+        let inner = |(a, b): &Pair| match (*a, *b) {
+            (a, b) if a != UNKNOWN && !known(a) && known(b) => Some(0),
+            (a, b) if b != UNKNOWN && !known(b) && known(a) => Some(1),
+            _ => None,
+        };
+        let count = |end: usize| rows.iter().filter(|row| inner(row) == Some(end)).count();
+        let member = usize::from(count(1) >= count(0));
+        let mut direct: Vec<Pair> = Vec::with_capacity(rows.len());
+        let (mut nested, mut unknown) = (Vec::new(), 0usize);
+        for row in rows {
+            match inner(&row) {
+                None if known(row.0) && known(row.1) => direct.push(row),
+                Some(end) if end == member => {
+                    let (child, parent) = if member == 0 { row } else { (row.1, row.0) };
+                    nested.push((child & !NESTED, parent));
+                }
+                _ => unknown += 1,
+            }
+        }
+        if unknown > 0 {
+            done.warnings.push(format!(
+                "{}: {} of {} an object that is in no snapshot; skipped",
+                self.input.sync.id,
+                counted(unknown, "row"),
+                if unknown == 1 { "names" } else { "name" }
+            ));
+        }
+        if !nested.is_empty() && !self.nest(member, &mut direct, &nested, done) {
+            return Ok(None);
+        }
+        direct.par_sort_unstable();
+        direct.dedup();
+        Ok(Some(direct))
+    }
+
+    /// Resolves groups in groups; false where the job refuses them.
+    fn nest(&self, member: usize, direct: &mut Vec<Pair>, nested: &[Pair], done: &mut AssociationPlan) -> bool {
+        let containers = self.table(1 - member);
+        let (sync, found) = (&self.input.sync.id, counted(nested.len(), "nested group"));
+        match self.input.sync.nested {
+            Nested::Direct => {
+                done.warnings.push(format!(
+                    "{sync}: {found} skipped with nested = \"direct\": their members do not become members of the outer groups"
+                ));
+                true
+            }
+            Nested::Refuse => {
+                let mut first: Vec<String> = nested
+                    .iter()
+                    .map(|(child, parent)| format!("`{}` in `{}`", containers.key(*child), containers.key(*parent)))
+                    .collect();
+                first.sort();
+                done.warnings.push(format!(
+                    "{sync}: {found} and nested = \"refuse\": nothing of this association is planned; take {} apart, or set nested = \"flatten\"",
+                    some(&first)
+                ));
+                false
+            }
+            Nested::Flatten => {
+                let oriented: Vec<Pair> =
+                    direct.iter().map(|pair| if member == 0 { *pair } else { (pair.1, pair.0) }).collect();
+                let flat = nesting::flatten(&oriented, nested);
+                let mut cycles: Vec<String> = flat
+                    .cycles
+                    .iter()
+                    .map(|cycle| {
+                        let mut keys: Vec<String> =
+                            cycle.iter().map(|number| format!("`{}`", containers.key(*number))).collect();
+                        keys.sort();
+                        keys.join(" ↔ ")
+                    })
+                    .collect();
+                cycles.sort();
+                if !cycles.is_empty() {
+                    done.warnings.push(format!(
+                        "{sync}: groups contain each other: {}; their members belong to each of them: take one of the groups out of the other",
+                        cycles.join("; ")
+                    ));
+                }
+                direct.extend(flat.pairs.into_iter().map(|pair| if member == 0 { pair } else { (pair.1, pair.0) }));
+                true
+            }
+        }
+    }
+
+    /// The target's rows of two managed objects; the others are counted.
+    fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Pair>, ReconcileError> {
+        let columns = self.columns(self.input.target, false)?;
+        let code = |row: &dyn Cells, end: usize| {
+            let table = self.table(end);
+            let target = table.find_target(row.cell(columns[end]));
+            target.map_or(UNKNOWN, |row| table.number_of(row).unwrap_or(FOREIGN))
+        };
+        let rows = self.input.target.par_map(|row| (code(row, 0), code(row, 1)))?;
+        let rows = checked(rows, &self.input.sync.to)?;
+        done.size = rows.len() as u64;
+        let mut held = Vec::with_capacity(rows.len());
+        let (mut foreign, mut unknown) = (0u64, 0usize);
+        for (a, b) in rows {
+            for (end, number) in [(0, a), (1, b)] {
+                let state = self.table(end).states.get(number as usize);
+                if matches!(state, Some(EndState::Leaving(_))) {
+                    *done.taken_along[end].entry(number).or_default() += 1;
+                }
+            }
+            match (a, b) {
+                (UNKNOWN, _) | (_, UNKNOWN) => unknown += 1,
+                (FOREIGN, _) | (_, FOREIGN) => foreign += 1,
+                pair => held.push(pair),
+            }
+        }
+        if unknown > 0 {
+            done.warnings.push(format!(
+                "{}: {} of {} {} an object that is not in the target's snapshot; left as it is",
+                self.input.sync.id,
+                counted(unknown, "row"),
+                self.input.sync.to,
+                if unknown == 1 { "names" } else { "name" }
+            ));
+        }
+        if foreign > 0 {
+            done.situations.counts.insert(Situation::Unmanaged, foreign);
+        }
+        held.par_sort_unstable();
+        held.dedup();
+        Ok(held)
+    }
+
+    fn states(&self, pair: Pair) -> [EndState; 2] {
+        [self.table(0).states[pair.0 as usize], self.table(1).states[pair.1 as usize]]
+    }
+
+    fn object(&self, pair: Pair) -> ObjectKey {
+        let (first, second) = (self.table(0).object(pair.0), self.table(1).object(pair.1));
+        ObjectKey::association(&self.input.sync.to, &[&first, &second])
+    }
+
+    /// Source rows whose both ends are wanted at the target.
+    fn wanted(&self, pairs: Vec<Pair>, done: &mut AssociationPlan) -> Vec<Pair> {
+        let (mut wanted, mut outside, mut waiting) = (Vec::with_capacity(pairs.len()), 0usize, 0usize);
+        for pair in pairs {
+            let states = self.states(pair);
+            let wants = |state: &EndState| matches!(state, EndState::Paired(_) | EndState::Creating);
+            if states.iter().all(wants) {
+                wanted.push(pair);
+            } else if states.contains(&EndState::Undecided)
+                && states.iter().all(|s| wants(s) || *s == EndState::Undecided)
+            {
+                waiting += 1;
+                done.undecided.insert(self.object(pair));
+            } else {
+                outside += 1;
+            }
+        }
+        if outside > 0 {
+            done.warnings.push(format!(
+                "{}: {} of {} not wanted: an end is out of scope or not managed",
+                self.input.sync.id,
+                counted(outside, "row"),
+                if outside == 1 { "it is" } else { "them are" }
+            ));
+        }
+        if waiting > 0 {
+            done.warnings.push(format!(
+                "{}: {} before an end is correlated: decide the ambiguous and uncertain matches first",
+                self.input.sync.id,
+                if waiting == 1 { "1 row waits".to_owned() } else { format!("{waiting} rows wait") }
+            ));
+        }
+        wanted
+    }
+
+    /// Rows to add, and rows to remove.
+    fn differences(&self, wanted: &[Pair], held: &[Pair], done: &mut AssociationPlan) -> (Vec<Pair>, Vec<Pair>) {
+        let (mut add, mut remove) = (Vec::new(), Vec::new());
+        let (mut confirmed, mut by_hand, mut unproved) = (0u64, 0u64, [0usize; 2]);
+        let (mut w, mut h) = (wanted.iter().copied().peekable(), held.iter().copied().peekable());
+        loop {
+            let (next_w, next_h) = (w.peek().copied(), h.peek().copied());
+            match (next_w, next_h) {
+                (None, None) => break,
+                (Some(a), Some(b)) if a == b => {
+                    confirmed += 1;
+                    w.next();
+                    h.next();
+                }
+                (Some(a), b) if b.is_none_or(|b| a < b) => {
+                    w.next();
+                    if self.input.target_absence { add.push(a) } else { unproved[0] += 1 }
+                }
+                (_, Some(b)) => {
+                    h.next();
+                    let states = self.states(b);
+                    if states.iter().any(|state| matches!(state, EndState::Leaving(_))) {
+                        continue;
+                    }
+                    if states.contains(&EndState::Undecided) {
+                        done.undecided.insert(self.object(b));
+                        continue;
+                    }
+                    let ours = self.input.sync.members == Members::Authoritative
+                        || self.input.managed_rows.contains(&self.object(b).0);
+                    match (ours, self.input.source_absence) {
+                        (false, _) => by_hand += 1,
+                        (true, true) => remove.push(b),
+                        (true, false) => unproved[1] += 1,
+                    }
+                }
+                (Some(_), None) => break,
+            }
+        }
+        for (situation, count) in [
+            (Situation::Confirmed, confirmed),
+            (Situation::Missing, (add.len() + unproved[0]) as u64),
+            (Situation::Orphan, (remove.len() + unproved[1]) as u64),
+            (Situation::Unmanaged, by_hand),
+        ] {
+            if count > 0 {
+                *done.situations.counts.entry(situation).or_default() += count;
+            }
+        }
+        for (count, what, resource) in
+            [(unproved[0], "added", &self.input.sync.to), (unproved[1], "removed", &self.input.sync.from)]
+        {
+            if count > 0 {
+                done.warnings.push(format!(
+                    "{}: {} not {what}: the snapshot of {resource} does not prove absence, a complete run is needed",
+                    self.input.sync.id,
+                    counted(count, "row")
+                ));
+            }
+        }
+        (add, remove)
+    }
+
+    fn orders(&self, operation: Operation, pairs: &[Pair]) -> Result<Vec<Order>, ReconcileError> {
+        let mut labels: [HashMap<u32, String>; 2] = Default::default();
+        for (end, labels) in labels.iter_mut().enumerate() {
+            let numbers: BTreeSet<u32> = pairs.iter().map(|pair| if end == 0 { pair.0 } else { pair.1 }).collect();
+            let read: Result<Vec<(u32, String)>, ReconcileError> = numbers
+                .into_par_iter()
+                .map(|number| {
+                    let label = match self.ends[end].raised.get(&number) {
+                        Some(raised) if self.table(end).target_of(number).is_none() => raised.name.clone(),
+                        _ => self.table(end).label(number)?,
+                    };
+                    Ok((number, label))
+                })
+                .collect();
+            labels.extend(read?);
+        }
+        Ok(pairs.par_iter().filter_map(|pair| self.order(operation, *pair, &labels)).collect())
+    }
+
+    /// `None` where an end has neither an object nor an order.
+    fn order(&self, operation: Operation, pair: Pair, labels: &[HashMap<u32, String>; 2]) -> Option<Order> {
+        let sync = self.input.sync;
+        let numbers = [pair.0, pair.1];
+        let mut ends = Vec::new();
+        let mut missing = Vec::new();
+        let mut protected = None;
+        let mut keys = Vec::new();
+        for (end, number) in numbers.into_iter().enumerate() {
+            let (table, label) = (self.table(end), labels[end].get(&number).cloned().unwrap_or_default());
+            let id = table.target_id(number);
+            let object = match (id, self.ends[end].raised.get(&number)) {
+                (Some(id), _) => EndRef::Target(id.to_owned()),
+                (None, Some(raised)) => {
+                    if let Some(why) = &raised.refused {
+                        missing.push(format!(
+                            "{} `{label}` is not in {}: {why}",
+                            self.names[end].name, self.names[end].to
+                        ));
+                    }
+                    EndRef::Order(raised.id.clone())
+                }
+                (None, None) => return None,
+            };
+            let key = table.key(number);
+            let names: Vec<&str> = [Some(key), id, Some(label.as_str())].into_iter().flatten().collect();
+            protected = protected.or_else(|| guard::protected(self.wishes.protect, &self.names[end].to, &names));
+            keys.push(key.to_owned());
+            let (name, resource) = (self.names[end].name.clone(), self.names[end].to.clone());
+            ends.push(End { name, resource, object, label });
+        }
+        let object = self.object(pair);
+        let missing =
+            (!missing.is_empty()).then(|| format!("{}; decide or mend that first, and run again", missing.join("; ")));
+        let block = protected
+            .or_else(|| guard::unsupported(self.input.capabilities, &sync.to, operation, &[]))
+            .or_else(|| block(BlockReason::MissingReference, missing?));
+        let (a, b) = (&ends[0].label, &ends[1].label);
+        let reason = match operation {
+            Operation::Add => format!("`{a}` and `{b}` belong together in {} and not in {}", sync.from, sync.to),
+            _ if sync.members == Members::Authoritative => {
+                format!(
+                    "`{a}` and `{b}` belong together in {} and not in {}, which has the last word",
+                    sync.to, sync.from
+                )
+            }
+            _ => format!("muster tied `{a}` and `{b}` in {}, and {} no longer does", sync.to, sync.from),
+        };
+        let fingerprint = Order::fingerprint_of(&sync.to, operation, &object, &[]);
+        Some(Order {
+            id: OrderId::new(&fingerprint, 0),
+            fingerprint,
+            operation,
+            resource: sync.to.clone(),
+            sync: sync.index,
+            object,
+            target_id: None,
+            source_key: None,
+            key: keys.join(" → "),
+            name: format!("{a} → {b}"),
+            changes: Vec::new(),
+            ends,
+            situation: if operation == Operation::Add { Situation::Missing } else { Situation::Orphan },
+            cause: Cause::Source,
+            reason,
+            confidence: 100,
+            takes_along: Vec::new(),
+            block,
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! Which target object belongs to which source row: links first, then match rules in order over what is left.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::canonical::{self, ABSENT};
+use super::error::ReconcileError;
+use super::index::KeyIndex;
+use super::scan::{Admission, Scanner, SourceRow, TargetRow};
+
+/// How a source row stands to the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pairing {
+    /// No candidate.
+    None,
+    /// By a link (its position among the input's).
+    Linked { target: u32, link: u32 },
+    /// By a match rule (its position).
+    Matched { target: u32, rule: u8 },
+    /// In a group of several candidates.
+    Ambiguous { group: u32 },
+    /// Cannot be judged: its key or that of its object is not unique, or its scope failed.
+    Skipped,
+}
+
+/// Sources and targets that one match rule could pair in more than one way.
+pub(crate) struct Group {
+    pub(crate) rule: u8,
+    pub(crate) sources: Vec<u32>,
+    pub(crate) targets: Vec<u32>,
+}
+
+/// Both sides, correlated.
+pub(crate) struct Correlation {
+    /// By source row.
+    pub(crate) pairing: Vec<Pairing>,
+    /// By target row: whether something is linked to it, paired with it, or contends for it.
+    pub(crate) taken: Vec<bool>,
+    pub(crate) groups: Vec<Group>,
+    /// Links whose object is not in the target's snapshot: source row, position of the link.
+    pub(crate) dangling: Vec<(u32, u32)>,
+    /// Links whose source row is gone: target row, position of the link.
+    pub(crate) orphans: Vec<(u32, u32)>,
+    /// Links with neither side in the snapshots, by position.
+    pub(crate) dead: Vec<u32>,
+    /// Links that another link to the same object contradicts, by position: the first, the later one.
+    pub(crate) contradicting: Vec<(u32, u32)>,
+}
+
+/// Rows and their indexes.
+pub(crate) struct Sides<'a> {
+    pub(crate) scanner: &'a Scanner<'a>,
+    pub(crate) source: &'a [SourceRow],
+    pub(crate) target: &'a [TargetRow],
+    pub(crate) source_index: &'a KeyIndex,
+    pub(crate) target_index: &'a KeyIndex,
+    /// Rows whose key is empty or not unique.
+    pub(crate) source_skipped: &'a [bool],
+    pub(crate) target_skipped: &'a [bool],
+}
+
+/// Pairs both sides.
+pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError> {
+    let mut done = Correlation {
+        pairing: vec![Pairing::None; sides.source.len()],
+        taken: sides.target_skipped.to_vec(),
+        groups: Vec::new(),
+        dangling: Vec::new(),
+        orphans: Vec::new(),
+        dead: Vec::new(),
+        contradicting: Vec::new(),
+    };
+    by_links(sides, &mut done);
+    for (row, pairing) in sides.source.iter().zip(&mut done.pairing) {
+        if matches!(row.admission, Admission::Unknown(_)) && *pairing == Pairing::None {
+            *pairing = Pairing::Skipped;
+        }
+    }
+    for rule in 0..sides.scanner.matchers.len() {
+        by_rule(sides, rule, &mut done)?;
+    }
+    Ok(done)
+}
+
+fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
+    let links = sides.scanner.input.links;
+    for (row, skipped) in sides.source_skipped.iter().enumerate() {
+        if *skipped {
+            done.pairing[row] = Pairing::Skipped;
+        }
+    }
+    let mut order: Vec<u32> = (0..links.len() as u32).collect();
+    order.par_sort_unstable_by_key(|i| (&links[*i as usize].source_key, &links[*i as usize].target_id));
+    let mut linked: HashMap<u32, u32> = HashMap::new();
+    for position in order {
+        let link = &links[position as usize];
+        let source = sides.source_index.get(&link.source_key, |row| &sides.source[row as usize].key);
+        let target = sides.target_index.get(&link.target_id, |row| &sides.target[row as usize].key);
+        if let Some(row) = target {
+            if let Some(first) = linked.get(&row) {
+                done.contradicting.push((*first, position));
+                if let Some(source) = source {
+                    done.pairing[source as usize] = Pairing::Skipped;
+                }
+                continue;
+            }
+            linked.insert(row, position);
+            done.taken[row as usize] = true;
+        }
+        match (source, target) {
+            (Some(source), _) if sides.source_skipped[source as usize] => {}
+            (Some(source), Some(target)) if sides.target_skipped[target as usize] => {
+                done.pairing[source as usize] = Pairing::Skipped;
+            }
+            (Some(source), Some(target)) => {
+                done.pairing[source as usize] = Pairing::Linked { target, link: position };
+            }
+            (Some(source), None) => {
+                done.dangling.push((source, position));
+                // Whether the object is gone is not known: neither match nor create another one.
+                if !sides.scanner.input.target_absence {
+                    done.pairing[source as usize] = Pairing::Skipped;
+                }
+            }
+            (None, Some(target)) if sides.target_skipped[target as usize] => {}
+            (None, Some(target)) => done.orphans.push((target, position)),
+            (None, None) => done.dead.push(position),
+        }
+    }
+}
+
+/// One rule over what is left. Equal values make groups; a group of one and one is a pair.
+fn by_rule(sides: &Sides<'_>, rule: usize, done: &mut Correlation) -> Result<(), ReconcileError> {
+    let digests = |matches: &[u64]| matches.get(rule).copied().filter(|digest| *digest != ABSENT);
+    let free = |row: usize| done.pairing[row] == Pairing::None && sides.source[row].admission == Admission::In;
+    let left = sides.source.par_iter().enumerate().filter(|(row, _)| free(*row));
+    let mut left: Vec<(u64, u32)> =
+        left.filter_map(|(row, source)| Some((digests(&source.matches)?, row as u32))).collect();
+    let right = sides.target.par_iter().enumerate().filter(|(row, _)| !done.taken[*row]);
+    let mut right: Vec<(u64, u32)> =
+        right.filter_map(|(row, target)| Some((digests(&target.matches)?, row as u32))).collect();
+    left.par_sort_unstable();
+    right.par_sort_unstable();
+
+    let mut candidates: Vec<(&[(u64, u32)], &[(u64, u32)])> = Vec::new();
+    let (mut l, mut r) = (&left[..], &right[..]);
+    while let (Some((a, _)), Some((b, _))) = (l.first(), r.first()) {
+        let (in_l, in_r) = (l.partition_point(|(d, _)| d <= a), r.partition_point(|(d, _)| d <= b));
+        match a.cmp(b) {
+            std::cmp::Ordering::Less => l = &l[in_l..],
+            std::cmp::Ordering::Greater => r = &r[in_r..],
+            std::cmp::Ordering::Equal => {
+                candidates.push((&l[..in_l], &r[..in_r]));
+                (l, r) = (&l[in_l..], &r[in_r..]);
+            }
+        }
+    }
+    let verified: Result<Vec<Vec<Group>>, ReconcileError> =
+        candidates.par_iter().map(|(l, r)| verify(sides, rule, l, r)).collect();
+    for group in verified?.into_iter().flatten() {
+        for target in &group.targets {
+            done.taken[*target as usize] = true;
+        }
+        if let ([source], [target]) = (&group.sources[..], &group.targets[..]) {
+            done.pairing[*source as usize] = Pairing::Matched { target: *target, rule: rule as u8 };
+            continue;
+        }
+        for source in &group.sources {
+            done.pairing[*source as usize] = Pairing::Ambiguous { group: done.groups.len() as u32 };
+        }
+        done.groups.push(group);
+    }
+    Ok(())
+}
+
+/// Equal digests are a hint; the values themselves decide.
+fn verify(sides: &Sides<'_>, rule: usize, l: &[(u64, u32)], r: &[(u64, u32)]) -> Result<Vec<Group>, ReconcileError> {
+    let (input, matcher) = (sides.scanner.input, &sides.scanner.matchers[rule]);
+    let mut groups: HashMap<String, Group> = HashMap::new();
+    for (_, row) in l {
+        let cells = input.source.fetch(sides.source[*row as usize].place)?;
+        let value = canonical::canonical(&matcher.value(&cells), matcher.kind).into_owned();
+        let fresh = || Group { rule: rule as u8, sources: Vec::new(), targets: Vec::new() };
+        groups.entry(value).or_insert_with(fresh).sources.push(*row);
+    }
+    for (_, row) in r {
+        let cells = input.target.fetch(sides.target[*row as usize].place)?;
+        let value = canonical::canonical(matcher.held(&cells), matcher.kind);
+        if let Some(group) = groups.get_mut(&*value) {
+            group.targets.push(*row);
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_values().filter(|group| !group.targets.is_empty()).collect();
+    groups.sort_by(|a, b| a.sources.cmp(&b.sources));
+    Ok(groups)
+}

@@ -1,0 +1,419 @@
+//! One object that is not plainly confirmed: what is to be done about it, and why.
+
+use crate::model::order::{Block, BlockReason, Change, Fingerprint, ObjectKey, Operation, Order, OrderId};
+use crate::model::situation::{Cause, Situation};
+use crate::model::value::Value;
+use crate::snapshot::row::{Cells, OwnedRow};
+
+use super::canonical;
+use super::compare::{self, Comparison};
+use super::correlate::Correlation;
+use super::draft::ListedObject;
+use super::ends::{EndTable, NAMES, name_in};
+use super::error::ReconcileError;
+use super::guard;
+use super::input::Wishes;
+use super::objects::Claims;
+use super::policy::{DriftAction, OrphanAction, OutOfScopeAction};
+use super::reason::{self, block, some};
+use super::scan::Scanner;
+use crate::model::capabilities::AttributeType;
+
+/// An object to be looked at. Sources and targets are row numbers, links are positions among the input's.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Wanted, and not at the target; `link` where it was there once.
+    Create { source: u32, link: Option<u32> },
+    /// Correlated, by a link or by a match rule (its position, and whether all digests are equal).
+    Pair { source: u32, target: u32, link: Option<u32>, rule: Option<(u8, bool)> },
+    /// One of several candidates.
+    Ambiguous { source: u32, group: u32 },
+    /// Managed, and its source row is gone.
+    Orphan { number: u32, target: u32, link: u32 },
+    /// Managed, and left out by the scope.
+    OutOfScope { source: u32, target: u32, link: u32 },
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) number: u32,
+    pub(crate) situation: Situation,
+    pub(crate) order: Option<Order>,
+    /// The match is confirmed: a link is to be recorded.
+    pub(crate) link: bool,
+    /// Somebody else manages the object.
+    pub(crate) foreign: bool,
+    /// What was changed at the target and is to be told.
+    pub(crate) drift: Option<String>,
+    pub(crate) listed: Option<ListedObject>,
+}
+
+impl Built {
+    fn nothing(number: u32, situation: Situation) -> Self {
+        Self { number, situation, order: None, link: false, foreign: false, drift: None, listed: None }
+    }
+}
+
+/// Decides about objects; shared between threads.
+pub(crate) struct Decider<'a> {
+    pub(crate) wishes: Wishes<'a>,
+    pub(crate) scanner: &'a Scanner<'a>,
+    pub(crate) table: &'a EndTable<'a>,
+    pub(crate) done: &'a Correlation,
+    pub(crate) claims: &'a Claims,
+}
+
+/// The parts of an order that differ from case to case.
+struct Case<'c> {
+    number: u32,
+    key: &'c str,
+    source_key: Option<&'c str>,
+    target_id: Option<&'c str>,
+    name: String,
+    operation: Operation,
+    changes: Vec<Change>,
+    situation: Situation,
+    cause: Cause,
+    reason: String,
+    confidence: u8,
+    block: Option<Block>,
+}
+
+impl Decider<'_> {
+    /// Looks at one object.
+    pub(crate) fn build(&self, work: &Work) -> Result<Built, ReconcileError> {
+        match work {
+            Work::Create { source, link } => self.create(*source, *link),
+            Work::Pair { source, target, link, rule } => self.pair(*source, *target, *link, *rule),
+            Work::Ambiguous { source, group } => self.ambiguous(*source, *group),
+            Work::Orphan { number, target, link } => self.removal(*number, *target, *link, Situation::Orphan),
+            Work::OutOfScope { source, target, link } => self.removal(*source, *target, *link, Situation::OutOfScope),
+        }
+    }
+
+    fn source(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
+        Ok(self.scanner.input.source.fetch(self.table.source[row as usize].place)?)
+    }
+
+    fn target(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
+        Ok(self.scanner.input.target.fetch(self.table.target[row as usize].place)?)
+    }
+
+    fn create(&self, row: u32, link: Option<u32>) -> Result<Built, ReconcileError> {
+        let (sync, key) = (self.scanner.input.sync, &*self.table.source[row as usize].key);
+        let cells = self.source(row)?;
+        let comparison = compare::create(self.scanner, &cells);
+        let incomplete = self.incomplete(&cells, key, &comparison);
+        let was = link.map(|link| self.scanner.input.links[link as usize].target_id.as_str());
+        let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
+        let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
+        Ok(self.order(Case {
+            number: row,
+            key,
+            source_key: Some(key),
+            target_id: None,
+            operation: Operation::Create,
+            block: self.never(&[key, &name]).or(incomplete),
+            name,
+            changes: comparison.changes,
+            situation,
+            cause: Cause::Initial,
+            reason: reason::create(sync, key, was),
+            confidence: 100,
+        }))
+    }
+
+    fn pair(
+        &self,
+        row: u32,
+        target: u32,
+        link: Option<u32>,
+        rule: Option<(u8, bool)>,
+    ) -> Result<Built, ReconcileError> {
+        let (input, sync) = (self.scanner.input, self.scanner.input.sync);
+        let (source, held) = (&self.table.source[row as usize], &self.table.target[target as usize]);
+        let (key, id) = (&*source.key, &*held.key);
+        let matcher = rule.map(|(rule, _)| &self.scanner.matchers[rule as usize]);
+        let confidence = matcher.map_or(100, |m| m.confidence);
+        let claimed = self.claims.get(id);
+        if let (Some((_, true)), None, 100..) = (rule, claimed, confidence) {
+            return Ok(Built { link: true, ..Built::nothing(row, Situation::Confirmed) });
+        }
+        let (cells, held) = (self.source(row)?, self.target(target)?);
+        let agreed = link.and_then(|link| input.links[link as usize].agreed.as_ref());
+        let comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw);
+        let incomplete = self.incomplete(&cells, key, &comparison);
+        let name = self.wanted_name(&comparison.changes).or_else(|| name_in(input, &held));
+        let name = name.unwrap_or_else(|| key.to_owned());
+        let drift = (!comparison.drifted.is_empty() && sync.on.drift == DriftAction::Report)
+            .then(|| reason::drift(sync, key, &comparison.drifted));
+        let nothing = comparison.changes.is_empty() && incomplete.is_none() && confidence == 100;
+        if nothing && claimed.is_none() {
+            let listed = self.listed(Situation::Changed, key, &name, Some(id), drift.as_deref().unwrap_or_default());
+            return Ok(Built { drift, listed, ..Built::nothing(row, Situation::Changed) });
+        }
+        let how = match matcher {
+            None => String::new(),
+            Some(m) => format!("matched with `{id}` by `{}` ({} %), not linked before", m.text, m.confidence),
+        };
+        let low = (confidence < 100).then(|| Block {
+            reason: BlockReason::LowConfidence,
+            detail: format!(
+                "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
+                name_in(input, &held).unwrap_or_default(),
+                matcher.map_or("", |m| &m.text),
+            ),
+        });
+        let foreign = claimed.and_then(|who| {
+            block(
+                BlockReason::Conflict,
+                format!(
+                    "`{id}` of {} is managed by {who} as well; `unlink` it in one of them, or narrow a scope",
+                    sync.to
+                ),
+            )
+        });
+        let situation = match (&foreign, &incomplete) {
+            (Some(_), _) => Situation::Conflict,
+            (None, Some(_)) => Situation::Incomplete,
+            (None, None) => Situation::Changed,
+        };
+        let cause = comparison.changes.iter().map(|c| c.cause).max().unwrap_or(Cause::Initial);
+        let held_name = name_in(input, &held).unwrap_or_default();
+        let is_foreign = foreign.is_some();
+        let built = self.order(Case {
+            number: row,
+            key,
+            source_key: Some(key),
+            target_id: Some(id),
+            operation: self.operation(&comparison.changes),
+            block: self.never(&[key, id, &name, &held_name]).or(foreign).or(incomplete).or(low),
+            name,
+            reason: reason::update(&comparison.changes, &how),
+            changes: comparison.changes,
+            situation,
+            cause,
+            confidence,
+        });
+        Ok(Built { drift, foreign: is_foreign, ..built })
+    }
+
+    fn ambiguous(&self, row: u32, group: u32) -> Result<Built, ReconcileError> {
+        let sync = self.scanner.input.sync;
+        let group = &self.done.groups[group as usize];
+        let key = &*self.table.source[row as usize].key;
+        let cells = self.source(row)?;
+        let comparison = compare::create(self.scanner, &cells);
+        let mut targets = Vec::new();
+        for target in &group.targets {
+            let name = name_in(self.scanner.input, &self.target(*target)?).unwrap_or_default();
+            targets.push(format!("`{}` ({name})", self.table.target[*target as usize].key));
+        }
+        targets.sort();
+        let others = group.sources.iter().filter(|other| **other != row);
+        let mut others: Vec<String> = others.map(|o| format!("`{}`", self.table.source[*o as usize].key)).collect();
+        others.sort();
+        let rule = &self.scanner.matchers[group.rule as usize].text;
+        let rivals =
+            if others.is_empty() { String::new() } else { format!(", and so do {} of {}", some(&others), sync.from) };
+        let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
+        let detail = format!(
+            "by `{rule}`, `{key}` matches {} of {}{rivals}; choose with `link {key} TARGET`",
+            some(&targets),
+            sync.to
+        );
+        Ok(self.order(Case {
+            number: row,
+            key,
+            source_key: Some(key),
+            target_id: None,
+            operation: Operation::Update,
+            changes: comparison.changes,
+            situation: Situation::Ambiguous,
+            cause: Cause::Initial,
+            reason: format!("`{key}` of {} has several candidates in {}", sync.from, sync.to),
+            confidence: 0,
+            block: self.never(&[key, &name]).or_else(|| block(BlockReason::Ambiguous, detail)),
+            name,
+        }))
+    }
+
+    /// A managed object that is no longer wanted.
+    fn removal(&self, number: u32, target: u32, link: u32, situation: Situation) -> Result<Built, ReconcileError> {
+        let (input, sync) = (self.scanner.input, self.scanner.input.sync);
+        let link = &input.links[link as usize];
+        let (key, id) = (link.source_key.as_str(), &*self.table.target[target as usize].key);
+        let held = self.target(target)?;
+        let name = name_in(input, &held).unwrap_or_else(|| key.to_owned());
+        let (operation, setting, why) = match situation {
+            Situation::Orphan => (
+                match sync.on.orphan {
+                    OrphanAction::Disable => Some(Operation::Disable),
+                    OrphanAction::Delete => Some(Operation::Delete),
+                    OrphanAction::Ignore => None,
+                },
+                "orphan",
+                format!("its row `{key}` is gone from {}", sync.from),
+            ),
+            _ => (
+                match sync.on.out_of_scope {
+                    OutOfScopeAction::Disable => Some(Operation::Disable),
+                    OutOfScopeAction::Delete => Some(Operation::Delete),
+                    OutOfScopeAction::Ignore => None,
+                },
+                "out_of_scope",
+                format!("its row `{key}` is in {}, but the scope leaves it out", sync.from),
+            ),
+        };
+        let nothing = |note: &str| Built {
+            listed: self.listed(situation, key, &name, Some(id), note),
+            ..Built::nothing(number, situation)
+        };
+        let Some(operation) = operation else { return Ok(nothing("left as it is, as the job asks")) };
+        let (operation, note) = match (operation, self.wishes.delete_after) {
+            (Operation::Delete, Some(grace)) => {
+                (Operation::Disable, format!("; disabled now, to be deleted {} days later", grace.as_secs() / 86_400))
+            }
+            (operation, _) => (operation, String::new()),
+        };
+        let mut unsupported = None;
+        let mut changes = Vec::new();
+        if operation == Operation::Disable {
+            let flag = input.capabilities.enabled.as_deref();
+            match flag.and_then(|name| Some((name, input.target.column(name)?))) {
+                Some((attribute, column)) => {
+                    let before = canonical::value(held.cell(column), AttributeType::Boolean);
+                    if before.as_ref().and_then(Value::as_text) == Some("false") {
+                        return Ok(nothing("disabled already"));
+                    }
+                    let after = Value::text("false");
+                    changes.push(Change { attribute: attribute.to_owned(), before, after, cause: Cause::Source });
+                }
+                None => {
+                    unsupported = block(
+                        BlockReason::Unsupported,
+                        format!(
+                            "{} shows no attribute that says whether `{id}` is in use, so it cannot be disabled; set on.{setting} = \"delete\" or \"ignore\" in the job, or do it by hand",
+                            sync.to
+                        ),
+                    );
+                }
+            }
+        }
+        let unchanged = situation == Situation::OutOfScope
+            && link.agreed.as_ref().is_some_and(|agreed| {
+                self.table.source.get(number as usize).is_some_and(|row| row.raw == agreed.source_digest)
+            });
+        let cause = if unchanged { Cause::Rule } else { Cause::Source };
+        changes.iter_mut().for_each(|change| change.cause = cause);
+        let foreign = self.claims.get(id).and_then(|who| {
+            block(
+                BlockReason::Conflict,
+                format!("`{id}` of {} is managed by {who} as well; `unlink {key}` here if it moved there", sync.to),
+            )
+        });
+        Ok(self.order(Case {
+            number,
+            key,
+            source_key: Some(key),
+            target_id: Some(id),
+            operation,
+            changes,
+            situation,
+            cause,
+            reason: format!("`{id}` is managed, and {why} (on.{setting}){note}"),
+            confidence: 100,
+            block: self.never(&[key, id, &name]).or(foreign).or(unsupported),
+            name,
+        }))
+    }
+
+    fn never(&self, names: &[&str]) -> Option<Block> {
+        guard::protected(self.wishes.protect, &self.scanner.input.sync.to, names)
+    }
+
+    fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
+        if !comparison.failures.is_empty() {
+            return reason::failed(self.scanner.input.sync, key, &comparison.failures);
+        }
+        if comparison.lacking.is_empty() {
+            return None;
+        }
+        reason::lacking(self.scanner, row, key, &comparison.lacking)
+    }
+
+    /// A change of the attribute that says whether an account is in use makes the order a disable or an enable.
+    fn operation(&self, changes: &[Change]) -> Operation {
+        let Some(flag) = self.scanner.input.capabilities.enabled.as_deref() else { return Operation::Update };
+        let after = changes.iter().find(|c| c.attribute == flag).and_then(|c| c.after.as_ref());
+        match after.and_then(Value::as_text) {
+            Some("false") => Operation::Disable,
+            Some("true") => Operation::Enable,
+            _ => Operation::Update,
+        }
+    }
+
+    fn wanted_name(&self, changes: &[Change]) -> Option<String> {
+        let value = |name: &&str| changes.iter().find(|c| c.attribute == *name)?.after.as_ref().map(Value::to_string);
+        NAMES.iter().find_map(value)
+    }
+
+    fn listed(
+        &self,
+        situation: Situation,
+        key: &str,
+        name: &str,
+        target_id: Option<&str>,
+        note: &str,
+    ) -> Option<ListedObject> {
+        self.wishes.list.then(|| ListedObject {
+            sync: self.scanner.input.sync.index,
+            situation,
+            key: key.to_owned(),
+            name: name.to_owned(),
+            target_id: target_id.map(str::to_owned),
+            note: note.to_owned(),
+        })
+    }
+
+    fn order(&self, case: Case<'_>) -> Built {
+        let input = self.scanner.input;
+        let sync = input.sync;
+        let object = ObjectKey::by_source(&sync.to, &sync.from, case.key);
+        let unsupported = || guard::unsupported(input.capabilities, &sync.to, case.operation, &case.changes);
+        let block = match case.block {
+            Some(block) if block.reason != BlockReason::LowConfidence => Some(block),
+            weaker => unsupported().or(weaker),
+        };
+        let listed = self.listed(
+            case.situation,
+            case.key,
+            &case.name,
+            case.target_id,
+            block.as_ref().map_or(&case.reason, |block| &block.detail),
+        );
+        let fingerprint: Fingerprint = Order::fingerprint_of(&sync.to, case.operation, &object, &case.changes);
+        let order = Order {
+            id: OrderId::new(&fingerprint, 0),
+            fingerprint,
+            operation: case.operation,
+            resource: sync.to.clone(),
+            sync: sync.index,
+            object,
+            target_id: case.target_id.map(str::to_owned),
+            source_key: case.source_key.map(str::to_owned),
+            key: case.key.to_owned(),
+            name: case.name,
+            changes: case.changes,
+            ends: Vec::new(),
+            situation: case.situation,
+            cause: case.cause,
+            reason: case.reason,
+            confidence: case.confidence,
+            takes_along: Vec::new(),
+            block,
+        };
+        Built { order: Some(order), listed, ..Built::nothing(case.number, case.situation) }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a plan comes to: orders, and what is to be remembered.
+
+use std::collections::BTreeMap;
+
+use crate::model::link::{Agreed, How, Link};
+use crate::model::order::{Block, Operation, Order, OrderId};
+use crate::model::plan::SyncSituations;
+use crate::model::resource::ResourceName;
+use crate::model::situation::Situation;
+use crate::model::threshold::Excess;
+
+/// A plan before it is written. Deterministic, sorted throughout.
+#[derive(Debug, Default)]
+pub struct PlanDraft {
+    /// New orders, in the order of [`crate::model::plan::sort_orders`].
+    pub orders: Vec<Order>,
+    /// Live orders that are still wanted and stay where they are.
+    pub kept: Vec<OrderId>,
+    /// Kept orders whose block changed: a cause appeared or is gone. `None` lifts the block.
+    pub reblocked: Vec<(OrderId, Option<Block>)>,
+    /// Wanted again, but a reviewer refused the same content: the rejected order, and what it was about.
+    pub withheld: Vec<(OrderId, String)>,
+    /// Handed over to people and not done yet: the order, and what it was about.
+    pub handed_over: Vec<(OrderId, String)>,
+    /// Live orders that were replaced or are no longer wanted, with the reason.
+    pub superseded: Vec<(OrderId, String)>,
+    /// Thresholds that the live orders together exceed and nobody accepted.
+    pub excesses: Vec<Excess>,
+    /// Objects by situation, for each planned sync.
+    pub situations: Vec<SyncSituations>,
+    /// What changed about links, for each sync of objects.
+    pub links: Vec<LinkBook>,
+    /// Objects that are not confirmed, where the input asked for them.
+    pub listed: Vec<ListedObject>,
+    /// What a person should know, in sentences.
+    pub warnings: Vec<String>,
+}
+
+impl PlanDraft {
+    /// New orders by resource type and operation.
+    pub fn counts(&self) -> BTreeMap<ResourceName, BTreeMap<Operation, u64>> {
+        let mut counts: BTreeMap<ResourceName, BTreeMap<Operation, u64>> = BTreeMap::new();
+        for order in &self.orders {
+            *counts.entry(order.resource.clone()).or_default().entry(order.operation).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// What a plan learned about the links of one sync. Kept compact: a first load agrees on every object.
+#[derive(Debug, Default)]
+pub struct LinkBook {
+    /// The sync's id.
+    pub sync_id: String,
+    /// The mapped attributes, in the order of [`Settled::values`].
+    pub attributes: Vec<String>,
+    /// Matches of 100 % confidence that were found confirmed: links to record.
+    pub recorded: Vec<Settled>,
+    /// Linked objects that were found confirmed with values other than the agreed ones.
+    pub agreed: Vec<Settled>,
+    /// Links whose object is gone from the target, or from both sides: source key, target id, why.
+    pub dropped: Vec<(String, String, String)>,
+}
+
+/// A confirmed object.
+#[derive(Debug)]
+pub struct Settled {
+    /// The source row's key.
+    pub source_key: Box<str>,
+    /// The target's id.
+    pub target_id: Box<str>,
+    /// Digest of all cells of the source row.
+    pub source_digest: u64,
+    /// Digest of each mapped attribute.
+    pub values: Box<[u64]>,
+}
+
+impl LinkBook {
+    /// The agreed state of a confirmed object.
+    pub fn agreed_state(&self, settled: &Settled) -> Agreed {
+        Agreed {
+            source_digest: settled.source_digest,
+            attributes: self.attributes.iter().cloned().zip(settled.values.iter().copied()).collect(),
+        }
+    }
+
+    /// The links to record, each with its agreed state.
+    pub fn new_links(&self) -> impl Iterator<Item = Link> + '_ {
+        self.recorded.iter().map(|settled| Link {
+            sync_id: self.sync_id.clone(),
+            source_key: settled.source_key.to_string(),
+            target_id: settled.target_id.to_string(),
+            how: How::Match,
+            agreed: Some(self.agreed_state(settled)),
+        })
+    }
+
+    /// New agreed states of linked objects, by source key.
+    pub fn new_agreements(&self) -> impl Iterator<Item = (&str, Agreed)> + '_ {
+        self.agreed.iter().map(|settled| (&*settled.source_key, self.agreed_state(settled)))
+    }
+}
+
+/// An object that is not confirmed, for listings.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListedObject {
+    /// The sync, as its position in the job file.
+    pub sync: usize,
+    /// How it stands.
+    pub situation: Situation,
+    /// The source key, else the target id.
+    pub key: String,
+    /// What to call it; may be empty.
+    pub name: String,
+    /// The target's id, where there is one.
+    pub target_id: Option<String>,
+    /// What there is to say about it; may be empty.
+    pub note: String,
+}

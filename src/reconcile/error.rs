@@ -1,0 +1,64 @@
+//! Why no plan can be made.
+
+use crate::model::resource::ResourceName;
+use crate::snapshot::error::SnapshotError;
+
+/// Why no plan can be made from the snapshots at hand.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A snapshot cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A rule cannot be bound to the columns of its source.
+    #[error("{sync}: {cause}; correct the rule in the job file, or look at the columns of {resource}")]
+    Rule {
+        /// The sync's id.
+        sync: String,
+        /// The source.
+        resource: ResourceName,
+        /// What is wrong with which rule.
+        cause: String,
+    },
+    /// A column that the sync needs is not there.
+    #[error("{sync}: the snapshot of {resource} has no column `{column}`, it has {present}; correct the job file")]
+    Column {
+        /// The sync's id.
+        sync: String,
+        /// The resource.
+        resource: ResourceName,
+        /// The column.
+        column: String,
+        /// The columns that it has.
+        present: String,
+    },
+    /// An association that does not tie two resources.
+    #[error("{sync}: an association ties two ends, this one names {found}; correct `ends` in the job file")]
+    Ends {
+        /// The sync's id.
+        sync: String,
+        /// How many ends it names.
+        found: usize,
+    },
+    /// An end whose objects are not synchronized in this plan.
+    #[error(
+        "{sync}: the end `{end}` goes from {from} to {to}, and no sync of these two is planned; add a [[sync]] from {from} to {to}"
+    )]
+    EndSync {
+        /// The sync's id.
+        sync: String,
+        /// The end.
+        end: String,
+        /// The resource type at the source.
+        from: ResourceName,
+        /// The resource type at the target.
+        to: ResourceName,
+    },
+    /// More rows than row numbers.
+    #[error("{resource} has {rows} rows, muster plans at most 2,147,483,647 at once; split the resource")]
+    TooManyRows {
+        /// The resource.
+        resource: ResourceName,
+        /// Its rows.
+        rows: usize,
+    },
+}

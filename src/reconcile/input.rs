@@ -1,0 +1,157 @@
+//! What a plan is made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::capabilities::ResourceCapabilities;
+use crate::model::link::Link;
+use crate::model::order::{BlockReason, Change, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use crate::model::resource::ResourceName;
+use crate::model::run::RunId;
+use crate::snapshot::table::Table;
+
+use super::policy::{AssociationSync, ObjectSync};
+
+/// Everything that a plan depends on: the same input gives the same draft.
+pub struct PlanInput<'a> {
+    /// The syncs that can be planned, in the job's order. A sync whose system is held is left out, and its live orders
+    /// with it.
+    pub syncs: &'a [SyncInput<'a>],
+    /// The live orders of this job, and those of other jobs for the same targets.
+    pub live: &'a [LiveOrder],
+    /// What became of orders with the same content.
+    pub standing: &'a dyn Standing,
+    /// Whether what was rejected is asked again.
+    pub ask_again: bool,
+    /// Provisioning thresholds that a person accepted, with the figure that was accepted.
+    pub accepted: &'a BTreeMap<String, u64>,
+    /// The run blocks provisioning (`run --block`).
+    pub block_all: bool,
+    /// What concerns each object alike.
+    pub wishes: Wishes<'a>,
+}
+
+/// What the job and the caller want of every object.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes<'a> {
+    /// Objects never to be touched, as the job writes them: `vault.users/KEY`.
+    pub protect: &'a BTreeSet<String>,
+    /// The job's grace between disable and delete.
+    pub delete_after: Option<Duration>,
+    /// Whether [`super::PlanDraft::listed`] is wanted: one entry for each object that is not confirmed.
+    pub list: bool,
+}
+
+/// One sync with its snapshots and its memory.
+pub enum SyncInput<'a> {
+    /// Objects into objects.
+    Objects(ObjectInput<'a>),
+    /// Rows that tie two resources.
+    Association(AssociationInput<'a>),
+}
+
+/// A sync of objects with its snapshots and links.
+pub struct ObjectInput<'a> {
+    /// What the job says.
+    pub sync: &'a ObjectSync,
+    /// The source's snapshot.
+    pub source: &'a Table,
+    /// The target's snapshot.
+    pub target: &'a Table,
+    /// Whether a row that is not in the source's snapshot is gone there: it is complete, or a person accepted it.
+    pub source_absence: bool,
+    /// The same for the target. Also false where links are younger than the target's snapshot (a plan from an older
+    /// run's snapshots), or objects created since would be created twice.
+    pub target_absence: bool,
+    /// The links of this sync.
+    pub links: &'a [Link],
+    /// Target ids that other jobs manage, with the words to name them by (`job payroll`).
+    pub claimed: &'a BTreeMap<String, String>,
+    /// What the target offers for this resource type.
+    pub capabilities: &'a ResourceCapabilities,
+    /// The target's identity, the same in every job that provisions it.
+    pub identity: &'a str,
+    /// Whether this sync never linked anything before.
+    pub first_run: bool,
+    /// Free seats at the target, where it tells.
+    pub free: Option<u64>,
+}
+
+/// A sync of an association with its snapshots and memory.
+pub struct AssociationInput<'a> {
+    /// What the job says.
+    pub sync: &'a AssociationSync,
+    /// The source's snapshot.
+    pub source: &'a Table,
+    /// The target's snapshot.
+    pub target: &'a Table,
+    /// Whether a row that is not in the source's snapshot is gone there.
+    pub source_absence: bool,
+    /// The same for the target.
+    pub target_absence: bool,
+    /// The rows that muster added, by [`ObjectKey::association`].
+    pub managed_rows: &'a BTreeSet<String>,
+    /// What the target offers for this association.
+    pub capabilities: &'a ResourceCapabilities,
+    /// The target's identity, the same in every job that provisions it.
+    pub identity: &'a str,
+    /// Whether this sync never added anything before.
+    pub first_run: bool,
+}
+
+/// An order of an earlier run that still counts.
+#[derive(Clone, Debug)]
+pub struct LiveOrder {
+    /// The order.
+    pub id: OrderId,
+    /// Its content.
+    pub fingerprint: Fingerprint,
+    /// The run that planned it.
+    pub run: RunId,
+    /// The object that it concerns.
+    pub object: ObjectKey,
+    /// The target's id of the object, where the order has one.
+    pub target_id: Option<String>,
+    /// The target's identity.
+    pub identity: String,
+    /// The resource type or association.
+    pub resource: ResourceName,
+    /// What it does.
+    pub operation: Operation,
+    /// What a person looks for.
+    pub key: String,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Why it is blocked, where it is.
+    pub block: Option<BlockReason>,
+    /// Its changes, where they are at hand; without them an errored order never counts as repeated.
+    pub changes: Option<Vec<Change>>,
+    /// The orders that create its ends, for association rows.
+    pub needs: Vec<OrderId>,
+    /// The other job that it belongs to; `None` for this job.
+    pub of_other_job: Option<String>,
+}
+
+/// What became of the orders with one content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prior {
+    /// How often it was raised.
+    pub raised: u64,
+    /// The newest of them, its state, and whether it was handed over to people (work-order files).
+    pub newest: Option<(OrderId, OrderState, bool)>,
+}
+
+/// Remembers orders by content.
+pub trait Standing {
+    /// What became of orders with this content.
+    fn of(&self, fingerprint: &Fingerprint) -> Prior;
+}
+
+/// Remembers nothing: for `plan` without a database, and for tests.
+pub struct NoStanding;
+
+impl Standing for NoStanding {
+    fn of(&self, _: &Fingerprint) -> Prior {
+        Prior::default()
+    }
+}

@@ -1,0 +1,265 @@
+//! The whole plan: every sync, what earlier runs ordered, and the thresholds over all of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::model::order::{Block, BlockReason, ObjectKey, Operation, Order, OrderState};
+use crate::model::plan::{SyncSituations, sort_orders};
+use crate::model::resource::ResourceName;
+
+use super::associations::{self, EndOf};
+use super::draft::PlanDraft;
+use super::ends::EndState;
+use super::error::ReconcileError;
+use super::input::{AssociationInput, ObjectInput, PlanInput, SyncInput};
+use super::objects::{self, Claims, ObjectPlan};
+use super::policy::EndSync;
+use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
+use super::threshold::{self, Load};
+
+/// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
+pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
+    let mut ledger = Ledger::new(input);
+    let mut loads: BTreeMap<ResourceName, Load> = BTreeMap::new();
+    let mut undecided: HashSet<ObjectKey> = HashSet::new();
+    let mut judged: Vec<Judged> = Vec::new();
+    let mut told: Vec<Told> = Vec::new();
+
+    let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
+    let mut plans: Vec<(ObjectPlan<'_>, HashMap<u32, Raised>)> = Vec::new();
+    for sync in &objects {
+        let claims = claims(sync, &objects, &plans);
+        let mut plan = objects::plan(input.wishes, sync, &claims)?;
+        let mut raised = HashMap::new();
+        for proposal in std::mem::take(&mut plan.proposals) {
+            let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
+            let settled = ledger.settle(proposal.order, sync.identity);
+            if creates {
+                raised.insert(proposal.number, settled);
+            }
+        }
+        let load = loads.entry(sync.sync.to.clone()).or_default();
+        load.size += sync.links.len() as u64;
+        load.first_run |= sync.first_run;
+        load.limits.push(sync.sync.thresholds);
+        judged.push(Judged { prefix: objects_prefix(&sync.sync.to, &sync.sync.from), operations: None });
+        undecided.extend(std::mem::take(&mut plan.undecided));
+        told.push(Told {
+            index: sync.sync.index,
+            situations: std::mem::take(&mut plan.situations),
+            warnings: std::mem::take(&mut plan.warnings),
+        });
+        ledger.draft.links.push(std::mem::take(&mut plan.book));
+        ledger.draft.listed.append(&mut plan.listed);
+        plans.push((plan, raised));
+    }
+
+    let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
+    for sync in input.syncs.iter().filter_map(association_of) {
+        let ends = ends_of(sync, &plans)?;
+        let plan = associations::plan(input.wishes, sync, ends)?;
+        for order in plan.proposals {
+            ledger.settle(order, sync.identity);
+        }
+        for (end, rows) in plan.taken_along.iter().enumerate() {
+            let table = &ends[end].plan.table;
+            for (number, rows) in rows {
+                if let Some(id) = table.target_id(*number) {
+                    let taken = along.entry((table.input.sync.to.clone(), id.to_owned())).or_default();
+                    taken.push(format!("{} of {}", objects::counted(*rows as usize, "row"), sync.sync.to));
+                }
+            }
+        }
+        let load = loads.entry(sync.sync.to.clone()).or_default();
+        load.size = load.size.max(plan.size);
+        load.first_run |= sync.first_run;
+        load.limits.push(sync.sync.thresholds);
+        judged.push(Judged { prefix: association_prefix(&sync.sync.to), operations: Some(plan.conclusive) });
+        undecided.extend(plan.undecided);
+        told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
+    }
+    drop(plans);
+
+    for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Delete) {
+        let id = order.target_id.clone().unwrap_or_default();
+        order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
+    }
+    ledger.finish(&judged, &undecided);
+    capacity(&objects, &mut ledger);
+    thresholds(input, &mut ledger, loads);
+
+    let mut draft = std::mem::take(&mut ledger.draft);
+    told.sort_by_key(|told| told.index);
+    let mut warnings = Vec::new();
+    for told in told {
+        draft.situations.push(told.situations);
+        warnings.extend(told.warnings);
+    }
+    draft.warnings.sort();
+    draft.warnings.splice(0..0, warnings);
+    draft.listed.sort();
+    draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
+    sort_orders(&mut draft.orders);
+    Ok(draft)
+}
+
+/// What a sync has to say, brought back into the job's order at the end.
+struct Told {
+    index: usize,
+    situations: SyncSituations,
+    warnings: Vec<String>,
+}
+
+fn objects_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s ObjectInput<'a>> {
+    match sync {
+        SyncInput::Objects(objects) => Some(objects),
+        SyncInput::Association(_) => None,
+    }
+}
+
+fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInput<'a>> {
+    match sync {
+        SyncInput::Association(association) => Some(association),
+        SyncInput::Objects(_) => None,
+    }
+}
+
+/// Target ids that other jobs, or other syncs of this one, manage: by their links, or found by those planned before.
+fn claims(
+    sync: &ObjectInput<'_>,
+    all: &[&ObjectInput<'_>],
+    planned: &[(ObjectPlan<'_>, HashMap<u32, Raised>)],
+) -> Claims {
+    let mut claims: Claims = sync.claimed.iter().map(|(id, who)| (id.clone(), who.clone())).collect();
+    let rivals = |other: &&&ObjectInput<'_>| other.sync.to == sync.sync.to && other.sync.id != sync.sync.id;
+    for other in all.iter().filter(rivals) {
+        let who = format!("sync `{}`", other.sync.id);
+        claims.extend(other.links.iter().map(|link| (link.target_id.clone(), who.clone())));
+    }
+    for (plan, _) in planned.iter().filter(|(plan, _)| plan.table.input.sync.to == sync.sync.to) {
+        let who = format!("sync `{}`", plan.table.input.sync.id);
+        let managed = plan.table.target.iter().zip(&plan.table.numbers);
+        let managed = managed.filter(|(_, number)| **number != super::index::NONE);
+        claims.extend(managed.map(|(row, _)| (row.key.to_string(), who.clone())));
+    }
+    claims
+}
+
+/// The plans of both ends of an association.
+fn ends_of<'p>(
+    input: &AssociationInput<'_>,
+    plans: &'p [(ObjectPlan<'p>, HashMap<u32, Raised>)],
+) -> Result<[EndOf<'p>; 2], ReconcileError> {
+    let find = |end: &EndSync| {
+        let found = plans.iter().find(|(plan, _)| {
+            let sync = plan.table.input.sync;
+            sync.from == end.from && sync.to == end.to
+        });
+        found.map(|(plan, raised)| EndOf { plan, raised }).ok_or_else(|| ReconcileError::EndSync {
+            sync: input.sync.id.clone(),
+            end: end.name.clone(),
+            from: end.from.clone(),
+            to: end.to.clone(),
+        })
+    };
+    match input.sync.ends.as_slice() {
+        [first, second] => Ok([find(first)?, find(second)?]),
+        other => Err(ReconcileError::Ends { sync: input.sync.id.clone(), found: other.len() }),
+    }
+}
+
+/// Creates beyond the free seats are blocked; those that wait since earlier runs come first.
+fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
+    let mut free: BTreeMap<&ResourceName, u64> = BTreeMap::new();
+    for sync in objects {
+        if let Some(seats) = sync.free {
+            let least = free.entry(&sync.sync.to).or_insert(seats);
+            *least = seats.min(*least);
+        }
+    }
+    if free.is_empty() {
+        return;
+    }
+    let mut waiting: BTreeMap<ResourceName, u64> = BTreeMap::new();
+    let mut seat = |resource: &ResourceName| {
+        let waiting = waiting.entry(resource.clone()).or_default();
+        *waiting += 1;
+        *waiting
+    };
+    let full = |resource: &ResourceName, place: u64, seats: u64| Block {
+        reason: BlockReason::Capacity,
+        detail: format!(
+            "{resource} has {seats} free seats, and this is create number {place} of those that wait; free or buy seats, or reject other creates, and run again"
+        ),
+    };
+    for live in ledger.remaining().into_iter().filter(|live| live.operation == Operation::Create) {
+        let Some(seats) = free.get(&live.resource) else { continue };
+        let place = seat(&live.resource);
+        let blocked = live.state == OrderState::Blocked && live.block == Some(BlockReason::Capacity);
+        let already = ledger.draft.reblocked.iter().any(|(id, _)| *id == live.id);
+        if already {
+            continue;
+        }
+        if place > *seats && live.state == OrderState::PendingReview {
+            ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, *seats))));
+        } else if place <= *seats && blocked {
+            ledger.draft.reblocked.push((live.id.clone(), None));
+        }
+    }
+    ledger.draft.orders.sort_by(|a, b| a.object.cmp(&b.object));
+    for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Create) {
+        let Some(seats) = free.get(&order.resource) else { continue };
+        if order.block.as_ref().is_some_and(|b| b.reason.remedy() == crate::model::order::Remedy::CauseGone) {
+            continue;
+        }
+        let place = seat(&order.resource);
+        if place > *seats {
+            order.block = Some(full(&order.resource, place, *seats));
+        }
+    }
+}
+
+/// Judges all live orders together, old and new.
+fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: BTreeMap<ResourceName, Load>) {
+    let remaining = ledger.remaining();
+    let live = remaining.iter().map(|live| (&live.resource, live.operation, live.key.as_str()));
+    let new = ledger.draft.orders.iter().map(|order| (&order.resource, order.operation, order.key.as_str()));
+    for (resource, operation, key) in live.chain(new) {
+        if let Some(load) = loads.get_mut(resource) {
+            load.orders.entry(operation).or_default().add(key);
+        }
+    }
+    let mut excesses = threshold::provisioning(&loads);
+    excesses.retain(|excess| input.accepted.get(&excess.name).is_none_or(|accepted| excess.figure > *accepted));
+
+    let mut over: HashMap<(&ResourceName, Operation), Block> = HashMap::new();
+    for excess in &excesses {
+        for resource in loads.keys() {
+            for operation in threshold::operations_of(&excess.name, resource) {
+                let detail = format!(
+                    "{}; if that is right, accept it with `approve --accept {} --comment …`, which does not approve the orders",
+                    excess.sentence(),
+                    excess.name
+                );
+                over.entry((resource, *operation)).or_insert(Block { reason: BlockReason::Threshold, detail });
+            }
+        }
+    }
+    let concerned = |order: &Order| over.get(&(&order.resource, order.operation)).cloned();
+    for order in ledger.draft.orders.iter_mut().filter(|order| order.block.is_none()) {
+        order.block = concerned(order);
+    }
+    let touched: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
+    for live in remaining.into_iter().filter(|live| loads.contains_key(&live.resource)) {
+        let block = over.get(&(&live.resource, live.operation));
+        let held = live.state == OrderState::Blocked && live.block == Some(BlockReason::Threshold);
+        match block {
+            _ if touched.contains(&live.id) => {}
+            Some(block) if live.state == OrderState::PendingReview => {
+                ledger.draft.reblocked.push((live.id.clone(), Some(block.clone())));
+            }
+            None if held => ledger.draft.reblocked.push((live.id.clone(), None)),
+            _ => {}
+        }
+    }
+    ledger.draft.excesses = excesses;
+}

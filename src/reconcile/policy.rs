@@ -1,0 +1,174 @@
+//! What a job wants done about each situation, and how much may change: the configuration of one sync.
+
+use crate::model::resource::ResourceName;
+use crate::model::threshold::Limit;
+use crate::rules::ObjectRules;
+
+/// What happens to a managed object whose source row is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrphanAction {
+    /// Taken out of use, kept at the target.
+    #[default]
+    Disable,
+    /// Removed for good; after the job's grace where it has one.
+    Delete,
+    /// Left as it is.
+    Ignore,
+}
+
+/// What happens to a managed object whose source row exists but is left out by the scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutOfScopeAction {
+    /// Taken out of use, kept at the target.
+    #[default]
+    Disable,
+    /// Removed for good; after the job's grace where it has one.
+    Delete,
+    /// Left as it is.
+    Ignore,
+}
+
+/// What happens to objects at the target that are linked to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnmanagedAction {
+    /// Left alone. A match rule or a person may still pair one with a source row: then it is correlated, no longer
+    /// unmanaged.
+    #[default]
+    Ignore,
+    /// The same, said aloud: the job means to take over what its match rules find. Nothing is ever changed or removed
+    /// without a source row that claims it.
+    Adopt,
+}
+
+/// What happens to a value that somebody changed at the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriftAction {
+    /// Set back to what the rules want.
+    #[default]
+    Correct,
+    /// Left, and told in the plan's warnings.
+    Report,
+    /// Left without a word.
+    Leave,
+}
+
+/// What a sync does about situations that call for a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// The source row is gone.
+    pub orphan: OrphanAction,
+    /// The scope leaves the source row out.
+    pub out_of_scope: OutOfScopeAction,
+    /// Linked to nothing.
+    pub unmanaged: UnmanagedAction,
+    /// Changed at the target.
+    pub drift: DriftAction,
+}
+
+/// Provisioning thresholds of one sync's target resource: how many orders of each operation may be live at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OrderThresholds {
+    /// Objects to make.
+    pub create: Limit,
+    /// Objects to change; enabling counts here too.
+    pub update: Limit,
+    /// Objects to take out of use.
+    pub disable: Limit,
+    /// Objects to remove.
+    pub delete: Limit,
+    /// Association rows to add.
+    pub add: Limit,
+    /// Association rows to remove.
+    pub remove: Limit,
+    /// Disables and deletes together.
+    pub removal_sum: Limit,
+}
+
+impl Default for OrderThresholds {
+    fn default() -> Self {
+        let removing = Limit { count: Some(25), percent: Some(5.0), floor: Limit::FLOOR };
+        let changing = Limit { count: None, percent: Some(20.0), floor: Limit::FLOOR };
+        Self {
+            create: changing,
+            update: changing,
+            disable: removing,
+            delete: removing,
+            add: changing,
+            remove: removing,
+            removal_sum: removing,
+        }
+    }
+}
+
+/// A sync of objects: one resource type into another.
+#[derive(Clone, Debug)]
+pub struct ObjectSync {
+    /// Names the sync for ever in links and history: `from → to`, told apart by the job file where two are alike.
+    pub id: String,
+    /// Its zero-based position in the job file.
+    pub index: usize,
+    /// Where the rows come from.
+    pub from: ResourceName,
+    /// Where the objects are provisioned.
+    pub to: ResourceName,
+    /// Scope, mapping, matching, required and unique attributes.
+    pub rules: ObjectRules,
+    /// What is done about each situation.
+    pub on: Actions,
+    /// How many orders may be live at once.
+    pub thresholds: OrderThresholds,
+}
+
+/// Which association rows at the target a sync may remove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Members {
+    /// Only rows that muster added.
+    #[default]
+    Additive,
+    /// Every row of two managed ends that the source does not have.
+    Authoritative,
+}
+
+/// What happens to a group that is a member of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nested {
+    /// Its members count as members of the outer group.
+    #[default]
+    Flatten,
+    /// It is skipped, and counted in a warning.
+    Direct,
+    /// Nothing of this association is planned while there is one.
+    Refuse,
+}
+
+/// One end of an association: the resource types that it ties on each side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndSync {
+    /// The end's column (`user`, `group`, …), the same on both sides.
+    pub name: String,
+    /// The resource type at the source that the column points to.
+    pub from: ResourceName,
+    /// The resource type at the target that it points to.
+    pub to: ResourceName,
+}
+
+/// A sync of an association: both ends go through links.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssociationSync {
+    /// Names the sync for ever in history: `from → to`, told apart by the job file where two are alike.
+    pub id: String,
+    /// Its zero-based position in the job file.
+    pub index: usize,
+    /// Where the rows come from.
+    pub from: ResourceName,
+    /// Where they are provisioned.
+    pub to: ResourceName,
+    /// Its ends, sorted by name.
+    pub ends: Vec<EndSync>,
+    /// Which rows may be removed.
+    pub members: Members,
+    /// What nested groups mean.
+    pub nested: Nested,
+    /// How many orders may be live at once.
+    pub thresholds: OrderThresholds,
+}

@@ -1,0 +1,295 @@
+//! One run after another: what is wanted now, set against what earlier runs ordered.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::model::order::{
+    Block, BlockReason, Change, EndRef, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
+};
+use crate::model::resource::ResourceName;
+
+use super::draft::PlanDraft;
+use super::input::{LiveOrder, PlanInput};
+use super::reason::block;
+
+/// What became of an order that a sync would raise.
+#[derive(Clone, Debug)]
+pub(crate) struct Raised {
+    /// The order that stands for it now, new or older.
+    pub(crate) id: OrderId,
+    /// What the object is called.
+    pub(crate) name: String,
+    /// Why the object will not be there, for rows that need it.
+    pub(crate) refused: Option<String>,
+}
+
+/// Sorts wanted orders into new, kept, withheld; what is left over of the live ones is superseded.
+pub(crate) struct Ledger<'a> {
+    input: &'a PlanInput<'a>,
+    own: HashMap<&'a ObjectKey, Vec<&'a LiveOrder>>,
+    foreign_objects: HashMap<(&'a str, &'a ObjectKey), &'a LiveOrder>,
+    foreign_targets: HashMap<(&'a str, &'a str, &'a str), &'a LiveOrder>,
+    proposed: HashSet<ObjectKey>,
+    kept: BTreeSet<OrderId>,
+    superseded: BTreeMap<OrderId, String>,
+    /// The rest of the draft.
+    pub(crate) draft: PlanDraft,
+}
+
+/// Live orders that a finished plan may call unwanted.
+pub(crate) struct Judged {
+    /// Prefix of the object keys concerned.
+    pub(crate) prefix: String,
+    /// The operations concerned; `None` = all.
+    pub(crate) operations: Option<Vec<Operation>>,
+}
+
+impl<'a> Ledger<'a> {
+    pub(crate) fn new(input: &'a PlanInput<'a>) -> Self {
+        let mut ledger = Self {
+            input,
+            own: HashMap::new(),
+            foreign_objects: HashMap::new(),
+            foreign_targets: HashMap::new(),
+            proposed: HashSet::new(),
+            kept: BTreeSet::new(),
+            superseded: BTreeMap::new(),
+            draft: PlanDraft::default(),
+        };
+        for live in input.live.iter().filter(|live| live.state.is_live()) {
+            if live.of_other_job.is_none() {
+                ledger.own.entry(&live.object).or_default().push(live);
+                continue;
+            }
+            ledger.foreign_objects.insert((&live.identity, &live.object), live);
+            if let Some(id) = &live.target_id {
+                ledger.foreign_targets.insert((&live.identity, &live.resource.resource, id), live);
+            }
+        }
+        ledger.own.values_mut().for_each(|live| live.sort_by(|a, b| a.id.cmp(&b.id)));
+        ledger
+    }
+
+    /// Takes in an order that a sync would raise; `identity` is its target's.
+    pub(crate) fn settle(&mut self, order: Order, identity: &str) -> Raised {
+        let name = order.name.clone();
+        let prior = self.input.standing.of(&order.fingerprint);
+        let id = OrderId::new(&order.fingerprint, prior.raised + 1);
+        if !self.proposed.insert(order.object.clone()) {
+            self.draft.warnings.push(format!(
+                "{}: two syncs want something of `{}`, only the first is planned; narrow the scope of one of them",
+                order.resource, order.key
+            ));
+            return Raised { id, name, refused: Some("another sync claims the object".into()) };
+        }
+        let live = self.own.get(&order.object).cloned().unwrap_or_default();
+        let under_way = |live: &&&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
+        if let Some(busy) = live.iter().find(under_way) {
+            self.kept.insert(busy.id.clone());
+            return Raised { id: busy.id.clone(), name, refused: None };
+        }
+        let same = live.iter().find(|live| live.fingerprint == order.fingerprint && !self.needs_are_gone(live));
+        if let Some(same) = same {
+            self.kept.insert(same.id.clone());
+            self.reblock(same, order.block.as_ref());
+            for other in live.iter().filter(|other| other.id != same.id) {
+                self.superseded.insert(other.id.clone(), format!("{} asks for the same object", same.id));
+            }
+            return Raised { id: same.id.clone(), name, refused: refused(same, order.block.as_ref()) };
+        }
+        match &prior.newest {
+            Some((rejected, OrderState::Rejected, _)) if !self.input.ask_again => {
+                self.no_longer(&live, &format!("what is wanted now was rejected before ({rejected})"));
+                self.draft.withheld.push((rejected.clone(), about(&order)));
+                let refused = Some(format!("order {rejected}, which would make it, was rejected"));
+                return Raised { id: rejected.clone(), name, refused };
+            }
+            Some((handed, OrderState::Applied, true)) => {
+                self.no_longer(&live, &format!("what is wanted now was handed over already ({handed})"));
+                self.draft.handed_over.push((handed.clone(), about(&order)));
+                let refused =
+                    Some(format!("order {handed}, which makes it, was handed over to people and is not done yet"));
+                return Raised { id: handed.clone(), name, refused };
+            }
+            _ => {}
+        }
+        let mut order = Order { id: id.clone(), ..order };
+        self.foreign(&mut order, identity);
+        for replaced in &live {
+            self.superseded.insert(replaced.id.clone(), format!("replaced by {id}"));
+            if let Some(why) = still_open(replaced, &order)
+                && !self.needs_are_gone(replaced)
+                && order.block.as_ref().is_none_or(|b| b.reason == BlockReason::LowConfidence)
+            {
+                order.block = block(
+                    BlockReason::PriorOrder,
+                    format!(
+                        "it replaces order {} of run {}, which {why}; approve this one if that was not the reason to stop",
+                        replaced.id, replaced.run
+                    ),
+                );
+            }
+        }
+        if self.input.block_all && order.block.is_none() {
+            order.block = block(
+                BlockReason::RunBlocked,
+                "the run was told to block provisioning (--block); approve to lift it".into(),
+            );
+        }
+        let refused = order
+            .block
+            .as_ref()
+            .filter(|b| !liftable(b.reason))
+            .map(|b| format!("order {id}, which would make it, is blocked ({}: {})", b.reason, b.detail));
+        self.draft.orders.push(order);
+        Raised { id, name, refused }
+    }
+
+    /// Whether a live row order refers to an order that this plan replaced.
+    fn needs_are_gone(&self, live: &LiveOrder) -> bool {
+        live.needs.iter().any(|id| self.superseded.contains_key(id))
+    }
+
+    fn no_longer(&mut self, live: &[&LiveOrder], why: &str) {
+        for order in live {
+            self.superseded.insert(order.id.clone(), why.to_owned());
+        }
+    }
+
+    /// Another job has a live order for the object.
+    fn foreign(&self, order: &mut Order, identity: &str) {
+        let by_object = self.foreign_objects.get(&(identity, &order.object));
+        let by_target = order
+            .target_id
+            .as_deref()
+            .and_then(|id| self.foreign_targets.get(&(identity, order.resource.resource.as_str(), id)));
+        if let Some(other) = by_object.or(by_target)
+            && order.block.as_ref().is_none_or(|b| b.reason == BlockReason::LowConfidence)
+        {
+            order.block = block(
+                BlockReason::Conflict,
+                format!(
+                    "job {} has order {} (`{}`, {}) for the same object; wait for it, or reject it there, and run again",
+                    other.of_other_job.as_deref().unwrap_or_default(),
+                    other.id,
+                    other.operation,
+                    other.state
+                ),
+            );
+        }
+    }
+
+    /// A kept order whose cause to be blocked appeared, changed or is gone.
+    fn reblock(&mut self, live: &LiveOrder, now: Option<&Block>) {
+        let now = now.filter(|_| live.state != OrderState::Errored);
+        match (live.state, live.block, now) {
+            (OrderState::Blocked, Some(before), Some(now)) if before != now.reason => {
+                self.draft.reblocked.push((live.id.clone(), Some(now.clone())));
+            }
+            (OrderState::Blocked, Some(before), None) if !set_by_history(before) => {
+                self.draft.reblocked.push((live.id.clone(), None));
+            }
+            (OrderState::PendingReview, _, Some(now)) => {
+                self.draft.reblocked.push((live.id.clone(), Some(now.clone())));
+            }
+            // A person has approved it knowing its confidence; a cause that came later still stops it.
+            (OrderState::Approved, _, Some(now)) if now.reason.remedy() == Remedy::CauseGone => {
+                self.draft.reblocked.push((live.id.clone(), Some(now.clone())));
+            }
+            _ => {}
+        }
+    }
+
+    /// Live orders of this job that are neither replaced nor unwanted.
+    pub(crate) fn remaining(&self) -> Vec<&'a LiveOrder> {
+        let mut remaining: Vec<&LiveOrder> =
+            self.own.values().flatten().filter(|live| !self.superseded.contains_key(&live.id)).copied().collect();
+        remaining.sort_by(|a, b| a.id.cmp(&b.id));
+        remaining
+    }
+
+    /// Supersedes what no planned sync wants any more.
+    pub(crate) fn finish(&mut self, judged: &[Judged], undecided: &HashSet<ObjectKey>) {
+        for live in self.own.values().flatten() {
+            if self.kept.contains(&live.id) || self.superseded.contains_key(&live.id) {
+                continue;
+            }
+            let concerned = judged.iter().any(|part| {
+                live.object.0.starts_with(&part.prefix)
+                    && part.operations.as_ref().is_none_or(|operations| operations.contains(&live.operation))
+            });
+            if !concerned {
+                continue;
+            }
+            if undecided.contains(&live.object) || matches!(live.state, OrderState::InFlight | OrderState::Uncertain) {
+                self.kept.insert(live.id.clone());
+            } else {
+                self.superseded.insert(live.id.clone(), "no longer wanted".into());
+            }
+        }
+        self.draft.kept = self.kept.iter().cloned().collect();
+        self.draft.superseded = self.superseded.iter().map(|(id, why)| (id.clone(), why.clone())).collect();
+        self.draft.withheld.sort();
+        self.draft.handed_over.sort();
+    }
+}
+
+/// Blocks that come from earlier runs or from the whole plan, not from the object.
+pub(crate) fn set_by_history(reason: BlockReason) -> bool {
+    matches!(reason, BlockReason::RunBlocked | BlockReason::PriorOrder | BlockReason::Threshold | BlockReason::Capacity)
+}
+
+/// Whether a person can lift it together with the rows that need the object.
+fn liftable(reason: BlockReason) -> bool {
+    matches!(reason.remedy(), Remedy::Approval | Remedy::Acceptance)
+}
+
+/// Why rows that need the object of a kept order cannot go.
+fn refused(live: &LiveOrder, now: Option<&Block>) -> Option<String> {
+    if live.state == OrderState::Errored {
+        return Some(format!("order {} of run {}, which would make it, errored", live.id, live.run));
+    }
+    let lasting = live.block.filter(|before| live.state == OrderState::Blocked && set_by_history(*before));
+    let reason = now.map(|b| b.reason).or(lasting).filter(|reason| !liftable(*reason))?;
+    Some(format!("order {} of run {}, which would make it, is blocked ({reason})", live.id, live.run))
+}
+
+/// Whether a replaced order was open in a way that a person should see before the new one goes.
+fn still_open(replaced: &LiveOrder, new: &Order) -> Option<String> {
+    match (replaced.state, replaced.block) {
+        (OrderState::Blocked, Some(reason)) if liftable(reason) => Some(format!("is blocked ({reason})")),
+        (OrderState::Errored, _) if replaced.operation == new.operation => {
+            let asked_again = |old: &Change| {
+                new.changes
+                    .iter()
+                    .any(|c| (&c.attribute, &c.before, &c.after) == (&old.attribute, &old.before, &old.after))
+            };
+            let repeated = replaced.changes.as_ref().is_some_and(|changes| changes.iter().all(asked_again));
+            repeated.then(|| "errored, and everything that it asked for is asked for again".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What an order is about, for people.
+fn about(order: &Order) -> String {
+    format!("{} `{}` in {}", order.operation, order.key, order.resource)
+}
+
+/// The orders that the ends of a row refer to.
+pub fn needs(order: &Order) -> Vec<OrderId> {
+    let ends = order.ends.iter().filter_map(|end| match &end.object {
+        EndRef::Order(id) => Some(id.clone()),
+        EndRef::Target(_) => None,
+    });
+    ends.collect()
+}
+
+/// The object-key prefix of a sync of objects.
+pub(crate) fn objects_prefix(to: &ResourceName, from: &ResourceName) -> String {
+    ObjectKey::by_source(to, from, "").0
+}
+
+/// The object-key prefix of an association.
+pub(crate) fn association_prefix(to: &ResourceName) -> String {
+    format!("{to}(")
+}

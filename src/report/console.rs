@@ -1,0 +1,202 @@
+//! Events for people on a terminal.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use super::event_line::{Level, event_line};
+use super::figures::counted;
+use super::progress::Progress;
+use super::safe_text;
+use crate::model::event::{Event, Reporter};
+use crate::model::failure::Class;
+use crate::model::order::OrderState;
+use crate::model::outcome::Outcome;
+
+/// What the console may do. Where it stands is found out by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// Whether standard error is a terminal. Where it is not, only failures are told: cron mails every line.
+    pub is_terminal: bool,
+    /// Whether colour is wanted; used on a terminal only, and never without a word that says the same.
+    pub color: bool,
+    /// Only failures, on a terminal too.
+    pub quiet: bool,
+}
+
+/// Tells events on standard error: plain lines, and progress bars on a terminal.
+///
+/// Orders that fail alike are told once; [`Console::end`] says how many there were.
+pub struct Console {
+    settings: ConsoleSettings,
+    out: Mutex<Box<dyn Write + Send>>,
+    progress: Option<Progress>,
+    /// Failed orders by state, class and normalised message: the order told, and how many more were not.
+    alike: Mutex<HashMap<Alike, (String, u64)>>,
+}
+
+type Alike = (OrderState, Option<Class>, String);
+
+impl Console {
+    /// A console on standard error.
+    pub fn new(settings: ConsoleSettings) -> Self {
+        let bars = settings.is_terminal && !settings.quiet;
+        Self::with(settings, Box::new(io::stderr()), bars.then(Progress::on_stderr))
+    }
+
+    /// A console elsewhere, without progress bars.
+    pub fn to(settings: ConsoleSettings, out: Box<dyn Write + Send>) -> Self {
+        Self::with(settings, out, None)
+    }
+
+    fn with(settings: ConsoleSettings, out: Box<dyn Write + Send>, progress: Option<Progress>) -> Self {
+        Self { settings, out: Mutex::new(out), progress, alike: Mutex::default() }
+    }
+
+    /// Tells a text for people that belongs to no event (a summary, a listing, the next command), as it is: the text
+    /// has to be safe already. Nothing where the console tells failures only.
+    pub fn tell(&self, text: &str) {
+        if self.tells(Level::Info) {
+            self.write(text.trim_end());
+        }
+    }
+
+    /// Takes the progress bars away and says how many failures were alike.
+    pub fn end(&self) {
+        if let Some(progress) = &self.progress {
+            progress.end();
+        }
+        let alike = std::mem::take(&mut *self.alike.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut more: Vec<(String, u64)> = alike.into_values().filter(|(_, more)| *more > 0).collect();
+        more.sort();
+        for (first, more) in more {
+            self.line(Level::Error, &format!("{} ended like {first}", counted(more, "more order")));
+        }
+    }
+
+    fn tells(&self, level: Level) -> bool {
+        let least = if self.settings.is_terminal && !self.settings.quiet { Level::Info } else { Level::Error };
+        level >= least
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        let (word, color) = match level {
+            Level::Error => ("error: ", "\u{1b}[31m"),
+            Level::Warning => ("warning: ", "\u{1b}[33m"),
+            Level::Info | Level::Detail => ("", ""),
+        };
+        if self.settings.color && self.settings.is_terminal && !word.is_empty() {
+            self.write(&format!("{color}{word}\u{1b}[0m{text}"));
+        } else {
+            self.write(&format!("{word}{text}"));
+        }
+    }
+
+    /// Writes whole lines; where standard error is gone there is nobody to tell.
+    fn write(&self, text: &str) {
+        let write = || {
+            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
+        };
+        match &self.progress {
+            Some(progress) => progress.aside(write),
+            None => write(),
+        }
+    }
+
+    /// Whether a failed order is the first of its kind; counts it where it is not.
+    fn is_news(&self, outcome: &Outcome) -> bool {
+        let failure = outcome.failure.as_ref();
+        let message = failure.map(|f| f.message.as_deref().filter(|m| !m.is_empty()).unwrap_or(&f.cause));
+        let message = message.map(crate::model::failure_cause::normalised).unwrap_or_default();
+        let mut alike = self.alike.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news = false;
+        alike
+            .entry((outcome.state, failure.map(|f| f.class), message))
+            .and_modify(|(_, more)| *more += 1)
+            .or_insert_with(|| {
+                news = true;
+                (safe_text::line(&outcome.order.0).into_owned(), 0)
+            });
+        news
+    }
+}
+
+impl Reporter for Console {
+    fn event(&self, event: &Event) {
+        if let Some(progress) = &self.progress {
+            progress.event(event);
+        }
+        let Some((level, text)) = event_line(event) else { return };
+        if !self.tells(level) {
+            return;
+        }
+        if let Event::Ended(outcome) = event
+            && !self.is_news(outcome)
+        {
+            return;
+        }
+        self.line(level, &text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::failure::{Failure, Recourse};
+    use crate::model::order::OrderId;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn failed(order: u32) -> Event {
+        let cause = format!("userName 'u{order}' is taken");
+        let failure = Failure::new(Class::Conflict, Recourse::GiveUp, "vault", cause, "rename it");
+        Event::Ended(Box::new(Outcome {
+            order: OrderId(format!("o-{order}-1")),
+            state: OrderState::Errored,
+            effected: None,
+            target_id: None,
+            note: None,
+            failure: Some(failure),
+            tries: 1,
+            at: "2026-11-22T15:04:05Z".parse().unwrap(),
+        }))
+    }
+
+    fn told(is_terminal: bool, color: bool, quiet: bool) -> String {
+        let page = Page::default();
+        let console = Console::to(ConsoleSettings { is_terminal, color, quiet }, Box::new(page.clone()));
+        console.event(&Event::Warning("look \u{1b}]0;x".to_owned()));
+        console.event(&Event::Note("log only".to_owned()));
+        for order in 0..4 {
+            console.event(&failed(order));
+        }
+        console.tell("done\n");
+        console.end();
+        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn failures_that_are_alike_are_told_once_and_only_failures_leave_a_terminal() {
+        let errors = "error: o-0-1 errored: vault: userName 'u0' is taken [conflict]; rename it\n";
+        let rest = "error: 3 more orders ended like o-0-1\n";
+        assert_eq!(told(true, false, false), format!("warning: look \\u{{1b}}]0;x\n{errors}done\n{rest}"));
+        assert_eq!(told(false, true, false), format!("{errors}{rest}"));
+        assert_eq!(told(true, false, true), format!("{errors}{rest}"));
+        assert!(told(true, true, false).starts_with("\u{1b}[33mwarning: \u{1b}[0mlook"));
+    }
+}

@@ -1,0 +1,140 @@
+//! One event in one safe line: what the console and the run's log have in common.
+
+use std::fmt::Write as _;
+
+use super::figures::{count, counted, examples};
+use super::safe_text;
+use crate::model::event::Event;
+use crate::model::evidence::Completeness;
+use crate::model::order::OrderState;
+use crate::model::outcome::{Effected, Outcome};
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For the log only.
+    Detail,
+    /// What goes on.
+    Info,
+    /// A person should know; nothing failed.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+impl Level {
+    /// The word for it in a log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Detail => "detail",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// An event's level and text; `None` for events that only move a progress bar.
+///
+/// The text is one line and safe for a terminal, whatever the event holds.
+pub fn event_line(event: &Event) -> Option<(Level, String)> {
+    let (level, text) = match event {
+        Event::RunStarted { run, job, mode, because } => {
+            let because = because.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
+            (Level::Info, format!("run {run} of job {job}: {mode}{because}"))
+        }
+        Event::Recovering { orders } => (
+            Level::Warning,
+            format!(
+                "{} without a known outcome after an interrupted apply; each is looked up at its target before anything \
+                 is sent",
+                counted(*orders, "order")
+            ),
+        ),
+        Event::ExportProgress { .. } => return None,
+        Event::Exported { resource, rows, missed, verdict } => {
+            let missed = missed
+                .filter(|n| *n > 0)
+                .map(|n| format!(", {} more than the incremental runs had seen", counted(n, "difference")));
+            let text = format!("exported {resource}: {}{}", counted(*rows, "row"), missed.unwrap_or_default());
+            verdict_line(text, verdict)
+        }
+        Event::ExportFailed { failure } => (Level::Error, format!("export failed: {}", failure.sentence())),
+        Event::Planned { run, orders, kept, superseded, blocked } => {
+            let mut text = format!("planned run {run}: {}", counted(*orders, "new order"));
+            for (number, what) in [(kept, "kept from earlier runs"), (superseded, "superseded"), (blocked, "blocked")] {
+                if *number > 0 {
+                    let _ = write!(text, ", {} {what}", count(*number));
+                }
+            }
+            (Level::Info, text)
+        }
+        Event::Exceeded(excess) => {
+            let first = examples(excess.first.iter().map(String::as_str), excess.figure, 5);
+            let first = if first.is_empty() { first } else { format!(": {first}") };
+            (Level::Warning, format!("threshold exceeded: {}{first}", excess.sentence()))
+        }
+        Event::Wave { kind, number, orders } => {
+            (Level::Info, format!("{kind}, wave {number}: {}", counted(*orders as u64, "order")))
+        }
+        Event::Sending { order, operation, resource, key } => {
+            (Level::Detail, format!("sending {order}: {operation} {resource} {key}"))
+        }
+        Event::Retrying { order, failure, wait } => {
+            (Level::Detail, format!("trying {order} again in {:.1} s: {}", wait.as_secs_f64(), failure.sentence()))
+        }
+        Event::Ended(outcome) => outcome_line(outcome),
+        Event::Stopped { why, untried } => {
+            let untried = match untried {
+                0 => String::new(),
+                1 => "; 1 order was not tried and stays approved".to_owned(),
+                n => format!("; {} orders were not tried and stay approved", count(*n)),
+            };
+            (Level::Error, format!("the apply stopped: {why}{untried}"))
+        }
+        Event::Warning(text) => (Level::Warning, text.clone()),
+        Event::Note(text) => (Level::Detail, text.clone()),
+    };
+    Some((level, safe_text::line(&text).into_owned()))
+}
+
+/// The verdict on a snapshot, after what was read.
+fn verdict_line(text: String, verdict: &Completeness) -> (Level, String) {
+    match verdict {
+        Completeness::Complete => (Level::Info, format!("{text}, complete")),
+        Completeness::Suspect { suspicions } => {
+            let reasons: Vec<String> = suspicions.iter().map(|s| format!("{}: {}", s.name, s.detail)).collect();
+            (Level::Warning, format!("{text}, suspect; {}", reasons.join("; ")))
+        }
+        Completeness::Partial { cause } => (Level::Error, format!("{text}, partial and not used; {cause}")),
+    }
+}
+
+/// How an order ended.
+fn outcome_line(outcome: &Outcome) -> (Level, String) {
+    let level = match outcome.state {
+        OrderState::Errored | OrderState::Uncertain => Level::Error,
+        OrderState::Stale => Level::Warning,
+        _ => Level::Detail,
+    };
+    let mut text = format!("{} {}", outcome.order, outcome.state);
+    match outcome.effected {
+        Some(Effected::AlreadySo) => text.push_str(" (it was so already)"),
+        Some(Effected::HandedOver) => text.push_str(" (handed over as a work order)"),
+        Some(Effected::Recovered) => text.push_str(" (found in effect after an interrupted apply)"),
+        Some(Effected::Sent) | None => {}
+    }
+    if let Some(id) = &outcome.target_id {
+        let _ = write!(text, ", target id {id}");
+    }
+    if outcome.tries > 1 {
+        let _ = write!(text, ", after {} requests", outcome.tries);
+    }
+    if let Some(note) = &outcome.note {
+        let _ = write!(text, ": {note}");
+    }
+    if let Some(failure) = &outcome.failure {
+        let _ = write!(text, ": {}", failure.sentence());
+    }
+    (level, text)
+}

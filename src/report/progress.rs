@@ -1,0 +1,135 @@
+//! Progress bars on a terminal.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::safe_text;
+use crate::model::event::Event;
+use crate::model::resource::ResourceName;
+
+/// How many of how many, with rate and time left.
+const GAUGE: &str = "{prefix}  {bar:20} {human_pos}/{human_len}  {per_sec}  {eta} left  {wide_msg}";
+
+/// How many, where nobody knows of how many.
+const COUNTER: &str = "{prefix}  {spinner} {human_pos}  {per_sec}  {wide_msg}";
+
+/// Bars of a running export and apply, drawn on standard error.
+pub struct Progress {
+    bars: MultiProgress,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    exports: HashMap<ResourceName, ProgressBar>,
+    wave: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Bars on standard error, redrawn ten times a second at most.
+    pub fn on_stderr() -> Self {
+        Self::on(ProgressDrawTarget::stderr_with_hz(10))
+    }
+
+    /// Bars elsewhere.
+    pub fn on(target: ProgressDrawTarget) -> Self {
+        Self { bars: MultiProgress::with_draw_target(target), state: Mutex::default() }
+    }
+
+    /// Moves the bars that an event concerns.
+    pub fn event(&self, event: &Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::ExportProgress { resource, rows, total } => {
+                let bar = state.exports.entry(resource.clone()).or_insert_with(|| {
+                    let bar = self.bars.add(ProgressBar::no_length());
+                    bar.set_prefix(safe_text::line(&format!("export {resource}")).into_owned());
+                    bar.set_style(style(COUNTER));
+                    bar
+                });
+                if let Some(total) = total
+                    && bar.length() != Some(*total)
+                {
+                    bar.set_style(style(GAUGE));
+                    bar.set_length(*total);
+                }
+                bar.set_position(*rows);
+            }
+            Event::Exported { resource, .. } => {
+                if let Some(bar) = state.exports.remove(resource) {
+                    self.remove(&bar);
+                }
+            }
+            Event::Wave { kind, number, orders } => {
+                if let Some(bar) = state.wave.take() {
+                    self.remove(&bar);
+                }
+                let bar = self.bars.add(ProgressBar::new(*orders as u64));
+                bar.set_prefix(safe_text::line(&format!("{kind}, wave {number}")).into_owned());
+                bar.set_style(style(GAUGE));
+                state.wave = Some(bar);
+            }
+            Event::Ended(_) => {
+                if let Some(bar) = &state.wave {
+                    bar.set_message("");
+                    bar.inc(1);
+                }
+            }
+            Event::Retrying { wait, failure, .. } => {
+                if let Some(bar) = &state.wave {
+                    let why = format!("waiting {:.0} s: {}", wait.as_secs_f64().ceil(), failure.cause);
+                    bar.set_message(safe_text::clip(&safe_text::line(&why), 60).into_owned());
+                }
+            }
+            Event::ExportFailed { .. } | Event::Planned { .. } | Event::Stopped { .. } => self.clear(&mut state),
+            _ => {}
+        }
+    }
+
+    /// Writes something while the bars are out of the way.
+    pub fn aside<R>(&self, write: impl FnOnce() -> R) -> R {
+        self.bars.suspend(write)
+    }
+
+    /// Takes all bars away.
+    pub fn end(&self) {
+        self.clear(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn clear(&self, state: &mut State) {
+        for bar in state.exports.drain().map(|(_, bar)| bar).chain(state.wave.take()) {
+            self.remove(&bar);
+        }
+    }
+
+    fn remove(&self, bar: &ProgressBar) {
+        bar.finish_and_clear();
+        self.bars.remove(bar);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants above; a bar in a plain style is better than none.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn templates_parse() {
+        for template in [GAUGE, COUNTER] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+        let bars = Progress::on(ProgressDrawTarget::hidden());
+        let users = ResourceName::new("idp", "users");
+        bars.event(&Event::ExportProgress { resource: users.clone(), rows: 5, total: None });
+        bars.event(&Event::ExportProgress { resource: users.clone(), rows: 9, total: Some(10) });
+        let state = bars.state.lock().unwrap();
+        assert_eq!((state.exports[&users].position(), state.exports[&users].length()), (9, Some(10)));
+    }
+}

@@ -1,0 +1,203 @@
+//! `muster review RUN`: each order with what it changes and why.
+
+use std::fmt::Write as _;
+
+use super::figures::counted;
+use super::safe_text;
+use super::table::{Column, Listing};
+use crate::model::order::{Block, Change, Order, OrderState};
+use crate::model::value::Value;
+
+/// How much of one value is shown, in columns.
+const SHOWN: usize = 120;
+
+/// An order and where it stands now.
+#[derive(Clone, Copy, Debug)]
+pub struct ReviewRow<'a> {
+    /// The order as planned.
+    pub order: &'a Order,
+    /// Its state now.
+    pub state: OrderState,
+    /// Its block now, where it is blocked.
+    pub block: Option<&'a Block>,
+}
+
+/// One order for people, over several lines, ending with a line break.
+pub fn review_text(row: &ReviewRow) -> String {
+    let order = row.order;
+    let mut text = format!("{}  {} {}  {}", order.id, order.operation, order.resource, safe_text::line(&order.key));
+    if !order.name.is_empty() && order.name != order.key {
+        let _ = write!(text, " ({})", safe_text::line(&order.name));
+    }
+    let _ = writeln!(text, "  [{}]", row.state);
+    for change in &order.changes {
+        let _ = write!(text, "    {}", change_text(change));
+        if change.cause != order.cause {
+            let _ = write!(text, "  ({})", change.cause);
+        }
+        text.push('\n');
+    }
+    let confidence =
+        if order.confidence < 100 { format!(", confidence {} %", order.confidence) } else { String::new() };
+    let _ = writeln!(text, "    {}, {}{confidence}: {}", order.situation, order.cause, safe_text::line(&order.reason));
+    if let Some(block) = row.block {
+        let _ = writeln!(text, "    blocked, {}: {}", block.reason, safe_text::line(&block.detail));
+    }
+    if !order.takes_along.is_empty() {
+        let _ = writeln!(text, "    takes along: {}", safe_text::line(&order.takes_along.join("; ")));
+    }
+    text
+}
+
+/// Orders as a listing, for `--format table`, `json` or `csv`.
+pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> Listing {
+    let mut listing = Listing::new(vec![
+        Column::whole("order"),
+        Column::whole("state"),
+        Column::whole("operation"),
+        Column::whole("resource"),
+        Column::new("key"),
+        Column::new("name"),
+        Column::new("changes"),
+        Column::whole("situation"),
+        Column::whole("cause"),
+        Column::new("reason"),
+        Column::whole("confidence"),
+        Column::new("block"),
+        Column::new("detail"),
+        Column::new("takes_along"),
+    ]);
+    for row in rows {
+        let order = row.order;
+        listing.push(vec![
+            order.id.to_string().into(),
+            row.state.word().into(),
+            order.operation.word().into(),
+            order.resource.to_string().into(),
+            order.key.as_str().into(),
+            order.name.as_str().into(),
+            order.changes.iter().map(change_text).collect::<Vec<_>>().into(),
+            order.situation.word().into(),
+            order.cause.word().into(),
+            order.reason.as_str().into(),
+            u64::from(order.confidence).into(),
+            row.block.map(|block| block.reason.word()).into(),
+            row.block.map(|block| block.detail.as_str()).into(),
+            order.takes_along.clone().into(),
+        ]);
+    }
+    listing
+}
+
+/// One change: `title: "Nurse" → "Head nurse"`; `(none)` where there is no value. Safe for a terminal.
+pub fn change_text(change: &Change) -> String {
+    let attribute = safe_text::line(&change.attribute);
+    format!("{attribute}: {} → {}", value_text(change.before.as_ref()), value_text(change.after.as_ref()))
+}
+
+/// A value in quotes, several in brackets; a long one is cut and its length told.
+fn value_text(value: Option<&Value>) -> String {
+    match value {
+        None => "(none)".to_owned(),
+        Some(Value::Text(text)) => quoted(text),
+        Some(Value::Many(values)) => {
+            let mut shown = String::new();
+            let mut told = 0;
+            for value in values {
+                if safe_text::width(&shown) > SHOWN {
+                    break;
+                }
+                if told > 0 {
+                    shown.push_str(", ");
+                }
+                shown.push_str(&quoted(value));
+                told += 1;
+            }
+            if told < values.len() {
+                let _ = write!(shown, " and {} more", values.len() - told);
+            }
+            format!("[{shown}]")
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let safe = safe_text::line(text);
+    if safe_text::width(&safe) <= SHOWN {
+        return format!("\"{safe}\"");
+    }
+    format!("\"{}\" ({})", safe_text::clip(&safe, SHOWN), counted(text.chars().count() as u64, "character"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::table::Format;
+    use super::*;
+    use crate::model::order::{BlockReason, ObjectKey, Operation, OrderId};
+    use crate::model::resource::ResourceName;
+    use crate::model::situation::{Cause, Situation};
+
+    pub(in crate::report) fn order() -> Order {
+        let users = ResourceName::new("vault", "users");
+        let object = ObjectKey::by_target(&users, "77");
+        let changes = vec![
+            Change {
+                attribute: "roles".to_owned(),
+                before: None,
+                after: Value::many(["b".to_owned(), "a".to_owned()]),
+                cause: Cause::Source,
+            },
+            Change {
+                attribute: "title".to_owned(),
+                before: Value::text("old\u{202e}"),
+                after: Value::text("x".repeat(500)),
+                cause: Cause::Drift,
+            },
+        ];
+        let fingerprint = Order::fingerprint_of(&users, Operation::Update, &object, &changes);
+        Order {
+            id: OrderId("o-0123456789abcdef-1".to_owned()),
+            fingerprint,
+            operation: Operation::Update,
+            resource: users,
+            sync: 0,
+            object,
+            target_id: Some("77".to_owned()),
+            source_key: Some("jane".to_owned()),
+            key: "jane@corp".to_owned(),
+            name: "Jane".to_owned(),
+            changes,
+            ends: Vec::new(),
+            situation: Situation::Changed,
+            cause: Cause::Source,
+            reason: "the source row changed".to_owned(),
+            confidence: 80,
+            takes_along: vec!["3 keys".to_owned()],
+            block: None,
+        }
+    }
+
+    #[test]
+    fn an_order_shows_before_and_after_cause_reason_and_block() {
+        let order = order();
+        let block = Block { reason: BlockReason::LowConfidence, detail: "matched by e-mail; approve it".to_owned() };
+        let row = ReviewRow { order: &order, state: OrderState::Blocked, block: Some(&block) };
+        let long = "x".repeat(119);
+        assert_eq!(
+            review_text(&row),
+            format!(
+                "o-0123456789abcdef-1  update vault.users  jane@corp (Jane)  [blocked]\n    \
+                 roles: (none) → [\"a\", \"b\"]\n    \
+                 title: \"old\\u{{202e}}\" → \"{long}…\" (500 characters)  (drift)\n    \
+                 changed, source, confidence 80 %: the source row changed\n    \
+                 blocked, low-confidence: matched by e-mail; approve it\n    \
+                 takes along: 3 keys\n"
+            )
+        );
+        let json: serde_json::Value = serde_json::from_str(&review_listing([row]).render(Format::Json, 80)).unwrap();
+        assert_eq!(json[0]["block"], "low-confidence");
+        assert_eq!(json[0]["changes"][0], "roles: (none) → [\"a\", \"b\"]");
+        assert_eq!(json[0]["confidence"], 80);
+    }
+}

@@ -1,0 +1,139 @@
+//! `muster report RUN`, and the last word of an apply: what became of a run, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::error_groups::groups_text;
+use super::figures::{count, counted, time};
+use super::report_json::RunReport;
+use super::safe_text;
+use super::summary::{by_operation, indented};
+use super::table::Format;
+use crate::model::order::{Operation, OrderState};
+use crate::model::resource::ResourceName;
+use crate::model::run::RunState;
+
+/// A run's report for people: what was exported, what became of its orders, the errors by cause, and the next command
+/// to type.
+pub fn run_text(report: &RunReport, width: usize) -> String {
+    let mut text = format!("run {} of job {}, {}", report.run, safe_text::line(&report.job), report.mode);
+    let _ = write!(text, "\n  {}, began {}", report.state, time(report.started));
+    if let Some(ended) = report.ended {
+        let _ = write!(text, ", ended {}", time(ended));
+    }
+    let _ = writeln!(text, ", exit status {}", report.exit_status);
+    for export in &report.exports {
+        let missed =
+            export.missed.filter(|n| *n > 0).map(|n| format!(", {} more than the incremental runs saw", count(n)));
+        let _ = writeln!(
+            text,
+            "  exported {}: {}, {}{}",
+            safe_text::line(&export.resource.to_string()),
+            counted(export.rows, "row"),
+            export.verdict.word(),
+            missed.unwrap_or_default()
+        );
+    }
+    part(&mut text, "orders of its plan", &report.orders_by_operation, width);
+    part(&mut text, "in effect at the target", &report.applied_by_operation, width);
+    if report.orders_by_state.values().any(|number| *number > 0) {
+        text.push_str("\norders by state\n");
+        for (state, number) in report.orders_by_state.iter().filter(|(_, number)| **number > 0) {
+            let _ = writeln!(text, "  {state:<15} {}", count(*number));
+        }
+    }
+    if !report.holds.is_empty() {
+        text.push_str("\nheld, because a threshold is exceeded\n");
+        for excess in &report.holds {
+            let _ = writeln!(text, "  {}", safe_text::line(&excess.sentence()));
+        }
+    }
+    if !report.error_groups.is_empty() {
+        let _ = write!(text, "\nerrors: {}\n{}", report.errors, indented(&groups_text(&report.error_groups), 2));
+    }
+    if report.untried > 0 {
+        let verb = if report.untried == 1 { "was not tried and stays" } else { "were not tried and stay" };
+        let _ = writeln!(text, "\n{} {verb} approved", counted(report.untried, "order"));
+    }
+    if !report.warnings.is_empty() {
+        text.push_str("\nto know\n");
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "  {}", safe_text::line(warning));
+    }
+    let _ = write!(text, "\n{}", next(report));
+    text
+}
+
+/// A table of orders under a heading, where there are any.
+fn part(text: &mut String, heading: &str, counts: &BTreeMap<ResourceName, BTreeMap<Operation, u64>>, width: usize) {
+    if !counts.is_empty() {
+        let table = by_operation(counts).render(Format::Table, width.saturating_sub(2));
+        let _ = write!(text, "\n{heading}\n{}", indented(&table, 2));
+    }
+}
+
+/// The next command to type.
+fn next(report: &RunReport) -> String {
+    let run = &report.run;
+    let of = |state: OrderState| report.orders_by_state.get(&state).copied().unwrap_or(0);
+    if report.state == RunState::Failed {
+        return format!("next: muster check {}\n", safe_text::line(&report.job));
+    }
+    if report.state.is_held() || of(OrderState::Uncertain) + of(OrderState::PendingReview) + of(OrderState::Blocked) > 0
+    {
+        return format!("next: muster review {run}\n");
+    }
+    if of(OrderState::Errored) > 0 {
+        return format!("next: see to the causes above, then muster retry {run}\n");
+    }
+    if of(OrderState::Approved) > 0 { format!("next: muster apply {run}\n") } else { "nothing waits\n".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::error_groups::{Untried, error_groups};
+    use super::super::errors_csv::tests::row;
+    use super::*;
+    use crate::model::evidence::Mode;
+    use crate::model::run::RunId;
+
+    #[test]
+    fn a_stopped_apply_says_its_one_cause_and_what_stays_approved() {
+        let users = ResourceName::new("vault", "users");
+        let untried = [Untried { operation: Operation::Create, resource: users.clone(), orders: 149 }];
+        let run = RunId("20261122T150405Z-7f3a".to_owned());
+        let started = "2026-11-22T15:04:05Z".parse().unwrap();
+        let mut report = RunReport::new(run, "people", Mode::Complete, RunState::Planned, started)
+            .with_errors(error_groups(&[row(1, "no seat left")], &untried));
+        report.orders_by_operation.entry(users).or_default().insert(Operation::Create, 150);
+        report.orders_by_state = BTreeMap::from([(OrderState::Approved, 149), (OrderState::Errored, 1)]);
+        (report.untried, report.exit_status) = (149, 1);
+        assert_eq!(
+            run_text(&report, 80),
+            "\
+run 20261122T150405Z-7f3a of job people, complete
+  planned, began 2026-11-22 15:04:05Z, exit status 1
+
+orders of its plan
+  to           create
+  vault.users     150
+
+orders by state
+  approved        149
+  errored         1
+
+errors: 1 cause, 150 orders, 1 tried
+  1. create vault.users: 150 orders, 1 tried [conflict, status 409, uniqueness]
+     no seat left
+     objects: `u-1`
+     next: rename one of the two
+
+149 orders were not tried and stay approved
+
+next: see to the causes above, then muster retry 20261122T150405Z-7f3a
+"
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! `muster status JOB`: where a job stands.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::figures::{ago, bytes, count, counted, time};
+use super::report_json::Export;
+use super::safe_text;
+use super::summary::indented;
+use super::table::{Column, Format, Listing};
+use crate::model::evidence::Mode;
+use crate::model::order::OrderState;
+use crate::model::run::{RunId, RunState};
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobStatus {
+    /// Readers refuse what they do not know.
+    pub format_version: u32,
+    /// The job.
+    pub job: String,
+    /// When this was found.
+    pub now: DateTime<Utc>,
+    /// Who holds the job's lock: `pid 4711 on runner1 since …`; `None` where nobody does.
+    pub under_way: Option<String>,
+    /// Its last runs, newest first.
+    pub runs: Vec<RunLine>,
+    /// The export files of the newest run that has any.
+    pub exports: Vec<Export>,
+    /// Live orders by state, of all runs.
+    pub live: BTreeMap<OrderState, u64>,
+}
+
+/// One run in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunLine {
+    /// The run.
+    pub run: RunId,
+    /// How much was exported.
+    pub mode: Mode,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// When it ended; `None` while it is under way.
+    pub ended: Option<DateTime<Utc>>,
+    /// New orders of its plan, where there is one.
+    pub orders: Option<u64>,
+    /// Why it failed or is held, in one sentence.
+    pub why: Option<String>,
+}
+
+impl JobStatus {
+    /// The format of the JSON that this version writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The status as one JSON object.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        safe_text::json(text)
+    }
+
+    /// The status for people.
+    pub fn to_text(&self, width: usize) -> String {
+        let inner = width.saturating_sub(2);
+        let mut text = format!("job {}", safe_text::line(&self.job));
+        match &self.under_way {
+            Some(owner) => {
+                let _ = writeln!(text, ": under way, {}", safe_text::line(owner));
+            }
+            None => text.push('\n'),
+        }
+        if self.runs.is_empty() {
+            text.push_str("\nno run yet\n");
+        } else {
+            text.push_str("\nlast runs\n");
+            text.push_str(&indented(&self.run_listing().render(Format::Table, inner), 2));
+        }
+        if let Some(why) = self.runs.first().and_then(|run| run.why.as_ref()) {
+            let _ = writeln!(text, "  {}", safe_text::line(why));
+        }
+        if !self.exports.is_empty() {
+            text.push_str("\nexport files\n");
+            text.push_str(&indented(&self.export_listing().render(Format::Table, inner), 2));
+        }
+        if self.live.values().any(|number| *number > 0) {
+            text.push_str("\nlive orders\n");
+            for (state, number) in self.live.iter().filter(|(_, number)| **number > 0) {
+                let _ = writeln!(text, "  {state:<15} {}", count(*number));
+            }
+        }
+        let _ = write!(text, "\n{}", self.next());
+        text
+    }
+
+    /// The last runs.
+    pub fn run_listing(&self) -> Listing {
+        let columns = ["run", "mode", "state", "began", "took", "orders"];
+        let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+        for run in &self.runs {
+            let took = run
+                .ended
+                .map(|ended| format!("{} s", count(u64::try_from((ended - run.started).num_seconds()).unwrap_or(0))));
+            listing.push(vec![
+                run.run.to_string().into(),
+                run.mode.word().into(),
+                run.state.word().into(),
+                ago(run.started, self.now).into(),
+                took.into(),
+                run.orders.into(),
+            ]);
+        }
+        listing
+    }
+
+    /// The export files.
+    pub fn export_listing(&self) -> Listing {
+        let columns = [
+            Column::new("file"),
+            Column::whole("date"),
+            Column::whole("rows"),
+            Column::whole("size"),
+            Column::whole("verdict"),
+        ];
+        let mut listing = Listing::new(columns.to_vec());
+        for export in &self.exports {
+            listing.push(vec![
+                export.resource.to_string().into(),
+                time(export.at).into(),
+                export.rows.into(),
+                bytes(export.bytes).into(),
+                export.verdict.word().into(),
+            ]);
+        }
+        listing
+    }
+
+    /// The next command to type.
+    fn next(&self) -> String {
+        let job = safe_text::line(&self.job);
+        let of = |state: OrderState| self.live.get(&state).copied().unwrap_or(0);
+        let newest = self.runs.first();
+        if let Some(run) = newest.filter(|run| run.state.is_held()) {
+            return format!("run {} is held\nnext: muster review {}\n", run.run, run.run);
+        }
+        if of(OrderState::Uncertain) > 0 {
+            return format!(
+                "nobody can tell whether {} took effect; look at the target\nnext: muster review {job}\n",
+                counted(of(OrderState::Uncertain), "order")
+            );
+        }
+        if newest.is_some_and(|run| run.state == RunState::Failed) {
+            return format!("the last run failed\nnext: muster check {job}\n");
+        }
+        let waiting = of(OrderState::PendingReview) + of(OrderState::Blocked);
+        if waiting > 0 {
+            return format!("next: muster review {job}\n");
+        }
+        if of(OrderState::Errored) > 0 {
+            return format!("next: muster report {job}, then muster retry {job}\n");
+        }
+        if of(OrderState::Approved) > 0 {
+            return format!("next: muster apply {job}\n");
+        }
+        if newest.is_none() { format!("next: muster run {job}\n") } else { "nothing waits\n".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::evidence::Completeness;
+    use crate::model::resource::ResourceName;
+
+    #[test]
+    fn a_status_fits_eighty_columns_and_ends_with_the_next_command() {
+        let at: DateTime<Utc> = "2026-11-22T15:04:05Z".parse().unwrap();
+        let mut status = JobStatus {
+            format_version: JobStatus::FORMAT,
+            job: "idp-to-vault".to_owned(),
+            now: "2026-11-22T16:05:05Z".parse().unwrap(),
+            under_way: None,
+            runs: vec![RunLine {
+                run: RunId("20261122T150405Z-7f3a".to_owned()),
+                mode: Mode::Incremental,
+                state: RunState::Planned,
+                started: at,
+                ended: Some("2026-11-22T15:04:47Z".parse().unwrap()),
+                orders: Some(12),
+                why: None,
+            }],
+            exports: vec![Export {
+                resource: ResourceName::new("idp", "users"),
+                rows: 120_000,
+                bytes: 13_107_200,
+                at,
+                mode: Mode::Incremental,
+                missed: None,
+                verdict: Completeness::Complete,
+            }],
+            live: BTreeMap::from([(OrderState::PendingReview, 12), (OrderState::Errored, 1)]),
+        };
+        let text = status.to_text(80);
+        assert_eq!(
+            text,
+            "\
+job idp-to-vault
+
+last runs
+  run                    mode         state    began       took  orders
+  20261122T150405Z-7f3a  incremental  planned  1 hour ago  42 s      12
+
+export files
+  file       date                     rows  size      verdict
+  idp.users  2026-11-22 15:04:05Z  120,000  12.5 MiB  complete
+
+live orders
+  pending-review  12
+  errored         1
+
+next: muster review idp-to-vault
+"
+        );
+        status.runs[0].state = RunState::HeldPlan;
+        assert!(status.to_text(80).ends_with("is held\nnext: muster review 20261122T150405Z-7f3a\n"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&status.to_json()).unwrap()["live"]["errored"], 1);
+    }
+}

@@ -1,0 +1,220 @@
+//! What a plan wants to do, in one screen.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::figures::{count, counted, examples};
+use super::safe_text;
+use super::table::{Column, Format, Listing};
+use crate::model::order::{BlockReason, Operation, Remedy};
+use crate::model::plan::Plan;
+use crate::model::resource::ResourceName;
+use crate::model::run::RunId;
+
+/// A plan and what the database knows about its orders.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanView<'a> {
+    /// The run that made it.
+    pub run: &'a RunId,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Live orders of earlier runs that stay where they are.
+    pub kept: u64,
+    /// Live orders of earlier runs that are replaced or no longer wanted.
+    pub superseded: u64,
+    /// Orders of this plan that are blocked, by reason.
+    pub blocked: &'a BTreeMap<BlockReason, u64>,
+    /// Live orders of this and earlier runs that wait for a person.
+    pub waiting: u64,
+}
+
+/// The summary of a plan for people: orders by resource type and operation, thresholds that tripped, blocked orders by
+/// reason, warnings, and the next command to type.
+pub fn plan_summary(view: &PlanView, width: usize) -> String {
+    let plan = view.plan;
+    let mut text = format!("run {} of job {}\n", view.run, safe_text::line(&plan.job));
+    if plan.orders == 0 {
+        text.push_str("  no new orders\n");
+    } else {
+        let _ = writeln!(text, "  {}", counted(plan.orders, "new order"));
+        text.push_str(&indented(&by_operation(&plan.counts).render(Format::Table, width.saturating_sub(4)), 4));
+    }
+    for (number, what) in
+        [(view.kept, "of earlier runs still wanted, where they were"), (view.superseded, "of earlier runs superseded")]
+    {
+        if number > 0 {
+            let _ = writeln!(text, "  {} {what}", counted(number, "order"));
+        }
+    }
+    for sync in plan.situations.iter().filter(|sync| sync.first_run) {
+        let _ = writeln!(
+            text,
+            "  first run of {}: it waits for review whatever the rules say; percentages do not hold it, numbers do",
+            safe_text::line(&sync.sync)
+        );
+    }
+    if !plan.excesses.is_empty() {
+        text.push_str("\nheld, because a threshold is exceeded:\n");
+        for excess in &plan.excesses {
+            let _ = writeln!(text, "  {}", safe_text::line(&excess.sentence()));
+            let first = examples(excess.first.iter().map(String::as_str), excess.figure, 5);
+            if !first.is_empty() {
+                let _ = writeln!(text, "    {first}");
+            }
+        }
+    }
+    if view.blocked.values().any(|number| *number > 0) {
+        text.push_str("\nblocked:\n");
+        for (reason, number) in view.blocked.iter().filter(|(_, number)| **number > 0) {
+            let _ = writeln!(text, "  {}  {reason}: {}", count(*number), way_out(*reason));
+        }
+    }
+    if !plan.warnings.is_empty() {
+        text.push_str("\nto know:\n");
+        for warning in &plan.warnings {
+            let _ = writeln!(text, "  {}", safe_text::line(warning));
+        }
+    }
+    let _ = write!(text, "\n{}", next(view));
+    text
+}
+
+/// Orders counted: a row a resource type, a column an operation that occurs.
+pub(super) fn by_operation(counts: &BTreeMap<ResourceName, BTreeMap<Operation, u64>>) -> Listing {
+    let occurs = |operation: &&Operation| counts.values().any(|counts| counts.contains_key(*operation));
+    let operations: Vec<Operation> = Operation::ALL.iter().filter(occurs).copied().collect();
+    let mut columns = vec![Column::new("to")];
+    columns.extend(operations.iter().map(|operation| Column::whole(operation.word())));
+    let mut listing = Listing::new(columns);
+    for (resource, numbers) in counts {
+        let mut row = vec![resource.to_string().into()];
+        row.extend(operations.iter().map(|operation| numbers.get(operation).copied().into()));
+        listing.push(row);
+    }
+    listing
+}
+
+/// What gets a blocked order going, in half a sentence.
+fn way_out(reason: BlockReason) -> &'static str {
+    match reason.remedy() {
+        Remedy::Approval => "a person lifts it by approving the order",
+        Remedy::Acceptance => "lifted by accepting the threshold",
+        Remedy::Choice => "choose with `muster link SOURCE TARGET`",
+        Remedy::CauseGone => "cannot be approved; clears itself when its cause is gone",
+    }
+}
+
+/// The next command to type.
+fn next(view: &PlanView) -> String {
+    let run = view.run;
+    if !view.plan.excesses.is_empty() {
+        let names = view.plan.excesses.iter().map(|excess| format!(" --accept {}", safe_text::line(&excess.name)));
+        return format!(
+            "next: muster review {run}\nthen: muster approve {run}{} --comment \"why\"\n",
+            names.collect::<String>()
+        );
+    }
+    if view.waiting > 0 {
+        return format!(
+            "{} for review\nnext: muster review {run}\nthen: muster approve {run} --all --comment \"why\"\n",
+            counted(view.waiting, "order") + if view.waiting == 1 { " waits" } else { " wait" }
+        );
+    }
+    "nothing waits for review\n".to_owned()
+}
+
+/// A text with blanks before each line.
+pub(super) fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::digest::Digest;
+    use crate::model::plan::SyncSituations;
+    use crate::model::threshold::Excess;
+
+    fn plan() -> Plan {
+        let users = ResourceName::new("vault", "users");
+        let groups = ResourceName::new("vault", "groups");
+        Plan {
+            format_version: Plan::FORMAT,
+            job: "idp-to-vault".to_owned(),
+            job_digest: Digest::of(b"job"),
+            snapshots: BTreeMap::new(),
+            orders_digest: Digest::of(b"orders"),
+            orders: 1212,
+            counts: BTreeMap::from([
+                (users, BTreeMap::from([(Operation::Create, 1200), (Operation::Disable, 4)])),
+                (groups, BTreeMap::from([(Operation::Create, 8)])),
+            ]),
+            situations: vec![SyncSituations {
+                sync: "idp.groups → vault.groups".to_owned(),
+                first_run: true,
+                ..Default::default()
+            }],
+            excesses: vec![Excess {
+                name: "vault.users/create/count".to_owned(),
+                limit: 500.0,
+                figure: 1200,
+                size: 4000,
+                first: vec!["ann".to_owned(), "bob".to_owned()],
+            }],
+            warnings: vec!["lookup table `hr.people` is empty".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_held_plan_says_what_it_wants_why_it_is_held_and_what_to_type() {
+        let run = RunId("20261122T150405Z-7f3a".to_owned());
+        let blocked = BTreeMap::from([(BlockReason::Threshold, 1200), (BlockReason::Incomplete, 2)]);
+        let view = PlanView { run: &run, plan: &plan(), kept: 1, superseded: 0, blocked: &blocked, waiting: 10 };
+        assert_eq!(
+            plan_summary(&view, 80),
+            "\
+run 20261122T150405Z-7f3a of job idp-to-vault
+  1,212 new orders
+    to            create  disable
+    vault.groups       8
+    vault.users    1,200        4
+  1 order of earlier runs still wanted, where they were
+  first run of idp.groups → vault.groups: it waits for review whatever the rules say; percentages do not hold it, \
+numbers do
+
+held, because a threshold is exceeded:
+  vault.users/create/count: 1200, the limit is 500
+    `ann`, `bob` and 1,198 more
+
+blocked:
+  1,200  threshold: lifted by accepting the threshold
+  2  incomplete: cannot be approved; clears itself when its cause is gone
+
+to know:
+  lookup table `hr.people` is empty
+
+next: muster review 20261122T150405Z-7f3a
+then: muster approve 20261122T150405Z-7f3a --accept vault.users/create/count --comment \"why\"
+"
+        );
+    }
+
+    #[test]
+    fn a_plan_that_wants_nothing_says_so() {
+        let run = RunId("20261122T150405Z-7f3a".to_owned());
+        let empty = Plan {
+            orders: 0,
+            counts: BTreeMap::new(),
+            situations: vec![],
+            excesses: vec![],
+            warnings: vec![],
+            ..plan()
+        };
+        let none = BTreeMap::new();
+        let mut view = PlanView { run: &run, plan: &empty, kept: 0, superseded: 0, blocked: &none, waiting: 0 };
+        let head = "run 20261122T150405Z-7f3a of job idp-to-vault\n  no new orders\n\n";
+        assert_eq!(plan_summary(&view, 80), format!("{head}nothing waits for review\n"));
+        view.waiting = 1;
+        assert!(plan_summary(&view, 80).starts_with(&format!("{head}1 order waits for review\nnext: muster review")));
+    }
+}

@@ -1,0 +1,243 @@
+//! Listings: rows under named columns, as an aligned table, as JSON or as CSV.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+pub use super::cell::Cell;
+use super::safe_text;
+
+/// How wide a table is where nobody says how wide the terminal is, in columns.
+pub const DEFAULT_WIDTH: usize = 80;
+
+/// The narrowest that a column is squeezed to.
+const NARROWEST: usize = 6;
+
+/// Columns between two columns.
+const GAP: usize = 2;
+
+/// How a listing is written (`--format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for people.
+    #[default]
+    Table,
+    /// An array of objects, one a row.
+    Json,
+    /// A header and one record a row (RFC 4180).
+    Csv,
+}
+
+impl Format {
+    /// Every format, by its word.
+    pub const WORDS: [&'static str; 3] = ["table", "json", "csv"];
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "table" => Ok(Self::Table),
+            "json" => Ok(Self::Json),
+            "csv" => Ok(Self::Csv),
+            _ => Err(format!("`{text}` is none of {}", Self::WORDS.join(", "))),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        })
+    }
+}
+
+/// A column of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name: the table's heading, the JSON key, the CSV header.
+    pub name: String,
+    /// Never cut to fit the width: an id that people copy.
+    pub whole: bool,
+}
+
+impl Column {
+    /// A column whose cells are cut where the table would be too wide.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), whole: false }
+    }
+
+    /// A column whose cells are never cut.
+    pub fn whole(name: &str) -> Self {
+        Self { name: name.to_owned(), whole: true }
+    }
+}
+
+/// Rows under named columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The columns, from left to right.
+    pub columns: Vec<Column>,
+    /// The rows; a missing cell at the end is empty.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Listing {
+    /// A listing without rows.
+    pub fn new(columns: Vec<Column>) -> Self {
+        Self { columns, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: Vec<Cell>) {
+        self.rows.push(row);
+    }
+
+    /// The listing in a format, ending with a line break; a table at most `width` columns wide where its whole
+    /// columns let it.
+    ///
+    /// In every format the text is safe for a terminal. JSON loses nothing; in tables and CSV control characters stand
+    /// as visible escapes.
+    pub fn render(&self, format: Format, width: usize) -> String {
+        match format {
+            Format::Table => self.table(width),
+            Format::Json => self.json(),
+            Format::Csv => self.csv(),
+        }
+    }
+
+    fn cell(row: &[Cell], column: usize) -> &Cell {
+        row.get(column).unwrap_or(&Cell::Empty)
+    }
+
+    fn json(&self) -> String {
+        let rows = self.rows.iter().map(|row| {
+            let object = self.columns.iter().enumerate().map(|(i, c)| (c.name.clone(), Self::cell(row, i).json()));
+            Value::Object(object.collect::<Map<String, Value>>())
+        });
+        let mut text = serde_json::to_string_pretty(&Value::Array(rows.collect())).unwrap_or_default();
+        text.push('\n');
+        safe_text::json(text)
+    }
+
+    fn csv(&self) -> String {
+        let header = self.columns.iter().map(|column| column.name.clone()).collect();
+        let rows = self.rows.iter().map(|row| (0..self.columns.len()).map(|i| Self::cell(row, i).plain()).collect());
+        csv_text(std::iter::once(header).chain(rows))
+    }
+
+    fn table(&self, width: usize) -> String {
+        let heading: Vec<String> = self.columns.iter().map(|c| safe_text::line(&c.name).into_owned()).collect();
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let cells = (0..heading.len()).map(|i| Self::cell(row, i).shown());
+                cells.map(|text| safe_text::line(&text).into_owned()).collect()
+            })
+            .collect();
+        let right: Vec<bool> = (0..heading.len()).map(|i| self.is_numeric(i)).collect();
+        let natural: Vec<usize> = (0..heading.len())
+            .map(|i| {
+                rows.iter().map(|row| safe_text::width(&row[i])).max().unwrap_or(0).max(safe_text::width(&heading[i]))
+            })
+            .collect();
+        let fixed: Vec<bool> = self.columns.iter().zip(&right).map(|(c, right)| c.whole || *right).collect();
+        let widths = squeeze(natural, &fixed, width);
+
+        let mut text = String::new();
+        for row in std::iter::once(&heading).chain(&rows) {
+            let mut line = String::new();
+            for (i, cell) in row.iter().enumerate() {
+                let cell = safe_text::clip(cell, widths[i]);
+                let blanks = " ".repeat(widths[i] - safe_text::width(&cell));
+                if i > 0 {
+                    line.push_str(&" ".repeat(GAP));
+                }
+                if right[i] {
+                    line.push_str(&blanks);
+                }
+                line.push_str(&cell);
+                if !right[i] {
+                    line.push_str(&blanks);
+                }
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Whether a column holds numbers alone.
+    fn is_numeric(&self, column: usize) -> bool {
+        let mut cells =
+            self.rows.iter().map(|row| Self::cell(row, column)).filter(|cell| **cell != Cell::Empty).peekable();
+        cells.peek().is_some() && cells.all(|cell| matches!(cell, Cell::Number(_)))
+    }
+}
+
+/// Records as RFC 4180 text with LF line ends, each cell safe for a terminal.
+pub(super) fn csv_text(records: impl Iterator<Item = Vec<String>>) -> String {
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    for record in records {
+        // Writing into memory does not fail.
+        let _ = writer.write_record(record.iter().map(|cell| safe_text::line(cell).into_owned()));
+    }
+    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// Takes columns away from the widest that may be cut until the table fits, or nothing more can be taken.
+fn squeeze(mut widths: Vec<usize>, fixed: &[bool], width: usize) -> Vec<usize> {
+    let mut excess = (widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)).saturating_sub(width);
+    while excess > 0 {
+        let cuttable = |i: &usize| !fixed[*i] && widths[*i] > NARROWEST;
+        let Some(widest) = (0..widths.len()).filter(cuttable).max_by_key(|i| widths[*i]) else { break };
+        // Down to the next widest at once, so that a cell of a million characters takes one step.
+        let next = (0..widths.len()).filter(|i| *i != widest && cuttable(i)).map(|i| widths[i]).max();
+        let step = (widths[widest] - next.unwrap_or(NARROWEST).max(NARROWEST)).clamp(1, excess);
+        widths[widest] -= step;
+        excess -= step;
+    }
+    widths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing() -> Listing {
+        let mut listing = Listing::new(vec![Column::whole("order"), Column::new("name"), Column::new("rows")]);
+        listing.push(vec!["o-1".into(), "田中 \u{1b}[31m".into(), 5u64.into()]);
+        listing.push(vec!["o-22".into(), "a rather long name, \"quoted\"".into(), 1234u64.into()]);
+        listing.push(vec!["o-3".into()]);
+        listing
+    }
+
+    #[test]
+    fn a_table_aligns_by_width_and_fits() {
+        assert_eq!(
+            listing().render(Format::Table, 30),
+            "order  name               rows\n\
+             o-1    田中 \\u{1b}[31m       5\n\
+             o-22   a rather long n…  1,234\n\
+             o-3\n"
+        );
+        assert!(listing().render(Format::Table, 1).lines().all(|line| line.len() < 40), "never endless");
+    }
+
+    #[test]
+    fn json_and_csv_hold_every_cell_whole() {
+        let json: Value = serde_json::from_str(&listing().render(Format::Json, 1)).unwrap_or_default();
+        assert_eq!(json[0], serde_json::json!({"order": "o-1", "name": "田中 \u{1b}[31m", "rows": 5}));
+        assert_eq!(json[2]["rows"], Value::Null);
+        assert_eq!(
+            listing().render(Format::Csv, 1),
+            "order,name,rows\no-1,田中 \\u{1b}[31m,5\no-22,\"a rather long name, \"\"quoted\"\"\",1234\no-3,,\n"
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! The one door to muster.db.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::{Connection, Row, TransactionBehavior};
+
+use super::chain::{Chain, Entry};
+use super::error::{Fault, StoreError};
+use super::layout::Layout;
+use super::schema::{APPLICATION_ID, STEPS};
+
+/// How long another process may hold the database before this one gives up.
+pub(super) const BUSY: Duration = Duration::from_secs(15);
+
+/// The database of a state folder. Every change is one transaction that is on the disk when the call returns.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    file: PathBuf,
+    pub(super) layout: Layout,
+}
+
+impl Store {
+    /// Opens the database of a state folder, creating both where they are missing and bringing an older database to
+    /// this version's format.
+    ///
+    /// # Errors
+    /// The file and what to do: full disk, read-only, damaged, locked by another process, written by a newer muster.
+    pub fn open(layout: &Layout, at: DateTime<Utc>) -> Result<Self, StoreError> {
+        layout.create()?;
+        let file = layout.db();
+        create_private(&file)?;
+        let db = Connection::open(&file).map_err(|e| Fault::from(e).named(&file))?;
+        let mut store = Self { db, file, layout: layout.clone() };
+        store.prepare(at).map_err(|fault| fault.named(&store.file))?;
+        Ok(store)
+    }
+
+    /// The layout that this database belongs to.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn prepare(&mut self, at: DateTime<Utc>) -> Result<(), Fault> {
+        let db = &mut self.db;
+        db.busy_timeout(BUSY)?;
+        db.set_prepared_statement_cache_capacity(128);
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", "ON")?;
+        db.pragma_update(None, "trusted_schema", "OFF")?;
+        let known = STEPS.len() as i64;
+        if format(db)? == known {
+            return owned(db).map(drop);
+        }
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = format(&tx)?;
+        if found > known || found < 0 {
+            let file = self.file.clone();
+            return Err(StoreError::Newer { file, found, known }.into());
+        }
+        if !owned(&tx)? && tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? > 0 {
+            return Err(Fault::Row("it holds tables of another program".into()));
+        }
+        for step in STEPS.iter().skip(found as usize) {
+            tx.execute_batch(step)?;
+        }
+        if found < known {
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            tx.pragma_update(None, "user_version", known)?;
+            let mut log = Chain::open(&tx)?;
+            let detail = serde_json::json!({ "from": found, "to": known });
+            log.append(&tx, &Entry::new(at, "database-format", None, detail))?;
+            log.close(&tx)?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Runs a reading step; what it reads is of one moment.
+    pub(super) fn read<T>(&self, step: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let run = || {
+            let tx = self.db.unchecked_transaction()?;
+            let result = step(&tx)?;
+            tx.finish()?;
+            Ok(result)
+        };
+        run().map_err(|fault: Fault| fault.named(&self.file))
+    }
+
+    /// Runs a changing step and commits it together with what it logs, or nothing of it.
+    pub(super) fn write<T>(
+        &mut self,
+        step: impl FnOnce(&Connection, &mut Chain) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let file = &self.file;
+        let run = || {
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut log = Chain::open(&tx)?;
+            let result = step(&tx, &mut log)?;
+            log.close(&tx)?;
+            tx.commit()?;
+            Ok(result)
+        };
+        run().map_err(|fault: Fault| fault.named(file))
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.db
+    }
+}
+
+fn format(db: &Connection) -> Result<i64, Fault> {
+    Ok(db.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Whether the file is marked as ours; a database that is marked as another program's is refused.
+fn owned(db: &Connection) -> Result<bool, Fault> {
+    match db.query_row("PRAGMA application_id", [], |row| row.get::<_, i64>(0))? {
+        0 => Ok(false),
+        id if id == APPLICATION_ID => Ok(true),
+        id => Err(Fault::Row(format!("its application id is {id:#x}"))),
+    }
+}
+
+/// Makes sure that the database's file exists and is for its owner alone; SQLite gives its companions the same mode.
+fn create_private(file: &Path) -> Result<(), StoreError> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            Err(StoreError::ReadOnly { file: file.to_owned() })
+        }
+        Err(error) => Err(StoreError::file("create", file, error)),
+    }
+}
+
+/// An instant as the database holds it: RFC 3339 in UTC with nine decimals, so that texts sort as times do.
+pub(super) fn stamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Nanos, true)
+}
+
+/// Reads an instant that [`stamp`] wrote.
+pub(super) fn instant(row: &Row<'_>, column: usize) -> Result<DateTime<Utc>, Fault> {
+    parse_instant(&row.get::<_, String>(column)?)
+}
+
+/// Reads an instant that may be absent.
+pub(super) fn maybe_instant(row: &Row<'_>, column: usize) -> Result<Option<DateTime<Utc>>, Fault> {
+    row.get::<_, Option<String>>(column)?.map(|text| parse_instant(&text)).transpose()
+}
+
+fn parse_instant(text: &str) -> Result<DateTime<Utc>, Fault> {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(at) => Ok(at.with_timezone(&Utc)),
+        Err(_) => Err(Fault::Row(format!("`{text}` is no time"))),
+    }
+}
+
+/// Reads a word of one of the model's enums, or a name.
+pub(super) fn word<T: std::str::FromStr<Err = String>>(row: &Row<'_>, column: usize) -> Result<T, Fault> {
+    row.get::<_, String>(column)?.parse().map_err(Fault::Row)
+}
+
+/// Reads a SHA-256 that was stored as hex.
+pub(super) fn digest(text: String) -> Result<crate::model::digest::Digest, Fault> {
+    serde_json::from_value(serde_json::Value::String(text)).map_err(|e| Fault::Row(e.to_string()))
+}
+
+/// Reads JSON that was stored as text.
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Fault> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|e| Fault::Row(format!("`{text}`: {e}")))
+}
+
+/// JSON as text for the database.
+pub(super) fn as_json<T: serde::Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|e| Fault::Row(e.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn open(dir: &Path) -> Result<Store, StoreError> {
+        Store::open(&Layout::new(dir), DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn it_opens_again_and_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let store = open(dir.path()).unwrap();
+        assert_eq!(store.log_head().unwrap().0, 1);
+        let mode = std::fs::metadata(dir.path().join("muster.db")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let pragma = |name: &str| store.connection().query_row(name, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((pragma("PRAGMA synchronous"), pragma("PRAGMA foreign_keys")), (2, 1));
+    }
+
+    #[test]
+    fn a_newer_damaged_or_foreign_database_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path()).unwrap().connection().pragma_update(None, "user_version", 999).unwrap();
+        let error = open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 999, .. }), "{error}");
+        assert!(error.to_string().contains("use the newer program"), "{error}");
+
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("muster.db"), vec![b'x'; 8192]).unwrap();
+        assert!(matches!(open(dir.path()).unwrap_err(), StoreError::Corrupt { .. }));
+
+        let dir = tempfile::tempdir().unwrap();
+        let other = Connection::open(dir.path().join("muster.db")).unwrap();
+        other.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+        drop(other);
+        assert!(matches!(open(dir.path()).unwrap_err(), StoreError::Corrupt { .. }));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = open(dir.path()).unwrap();
+        let failed = store.write(|tx, log| {
+            tx.execute("INSERT INTO syncs (job, sync_id) VALUES ('j', 's')", [])?;
+            log.append(tx, &Entry::new(DateTime::UNIX_EPOCH, "test", None, serde_json::Value::Null))?;
+            Err::<(), _>(Fault::Row("broken".into()))
+        });
+        assert!(failed.is_err());
+        assert_eq!(store.verify_log().unwrap(), Ok(1));
+        let rows = store.connection().query_row("SELECT count(*) FROM syncs", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows.unwrap(), 0);
+    }
+}

@@ -1,0 +1,231 @@
+//! What can go wrong with the state folder, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::approval::Refusal;
+use crate::model::order::{OrderId, OrderState};
+use crate::model::run::RunId;
+
+/// Why something could not be remembered or read back.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No room on the disk.
+    #[error(
+        "{}: the disk is full; nothing of this step was recorded: make room and run the same command again",
+        file.display()
+    )]
+    DiskFull {
+        /// The database or file.
+        file: PathBuf,
+    },
+    /// The database cannot be written.
+    #[error(
+        "{}: read-only; run as the user that owns the state folder, or name another folder with --state",
+        file.display()
+    )]
+    ReadOnly {
+        /// The database.
+        file: PathBuf,
+    },
+    /// The database is damaged, or is not a database of muster.
+    #[error(
+        "{}: damaged or not a database of muster ({what}); restore it from a backup, or move it away: links are then rebuilt by the match rules, and the first run waits for review",
+        file.display()
+    )]
+    Corrupt {
+        /// The database.
+        file: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// Another process holds the database.
+    #[error(
+        "{}: locked by another process for more than {seconds} s; see which with `fuser {}`, and run the same command again",
+        file.display(), file.display()
+    )]
+    Locked {
+        /// The database.
+        file: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A newer muster wrote the database.
+    #[error(
+        "{}: written by a newer muster (format {found}, this one knows {known}); use the newer program, nothing was changed",
+        file.display()
+    )]
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format that is known.
+        known: i64,
+    },
+    /// Any other answer of the database.
+    #[error("{}: {cause}; nothing of this step was recorded", file.display())]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// SQLite's message.
+        cause: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("cannot {doing} {}: {source}; check its owner, its mode and the room on its disk", path.display())]
+    File {
+        /// `write`, `read`, `create the folder` …
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{}: {what}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// There is no such run.
+    #[error("run {run} is not known in this state folder; `muster status` lists the runs")]
+    NoRun {
+        /// The run.
+        run: RunId,
+    },
+    /// There is no such order.
+    #[error("order {order} is not known in this state folder; `muster review RUN` lists a run's orders")]
+    NoOrder {
+        /// The order.
+        order: OrderId,
+    },
+    /// A run with this id exists.
+    #[error("run {run} exists already; wait a second and run the same command again")]
+    RunExists {
+        /// The run.
+        run: RunId,
+    },
+    /// The object has a live order.
+    #[error(
+        "order {order} is not recorded: its object {object} has the live order {live} of job {job}; supersede or decide that one first"
+    )]
+    AlreadyLive {
+        /// The new order.
+        order: OrderId,
+        /// The object.
+        object: String,
+        /// The order that is live.
+        live: OrderId,
+        /// The live order's job.
+        job: String,
+    },
+    /// An order with this id exists.
+    #[error("order {order} was raised before; number it anew from what is remembered of its fingerprint")]
+    OrderExists {
+        /// The order.
+        order: OrderId,
+    },
+    /// An order cannot take this step.
+    #[error("order {order} is {from} and cannot become {to}; `muster review` shows where it stands")]
+    Transition {
+        /// The order.
+        order: OrderId,
+        /// Where it stands.
+        from: OrderState,
+        /// Where it was to go.
+        to: OrderState,
+    },
+    /// A hold is not known by this name, or has another figure.
+    #[error("run {run} is not held by `{name}`{figure}; it is held by: {known}")]
+    NotHeld {
+        /// The run.
+        run: RunId,
+        /// The name that was accepted.
+        name: String,
+        /// ` at the figure …`, where only the figure differs; else empty.
+        figure: String,
+        /// The holds that it has.
+        known: String,
+    },
+    /// Two sources are linked to one target object.
+    #[error(
+        "{target} is linked to {holder} already and cannot be linked to {source_key}; `muster unlink` the other one first"
+    )]
+    LinkTaken {
+        /// The target object's id.
+        target: String,
+        /// The source key that holds the link.
+        holder: String,
+        /// The source key that wants it.
+        source_key: String,
+    },
+    /// A sealed review or its plan is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl StoreError {
+    /// A file that could not be read or written; a full disk is named as such.
+    pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::StorageFull {
+            return Self::DiskFull { file: path.to_owned() };
+        }
+        Self::File { doing, path: path.to_owned(), source }
+    }
+}
+
+/// Why a step inside the database failed, before the file's name is put to it.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite.
+    Sql(rusqlite::Error),
+    /// A row that muster cannot have written.
+    Row(String),
+    /// Ours.
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(error: Refusal) -> Self {
+        Self::Store(StoreError::Refused(error))
+    }
+}
+
+impl Fault {
+    /// The error as it leaves the store.
+    pub(super) fn named(self, file: &Path) -> StoreError {
+        let file = file.to_owned();
+        match self {
+            Self::Store(error) => error,
+            Self::Row(what) => StoreError::Corrupt { file, what },
+            Self::Sql(error) => {
+                let cause = error.to_string();
+                use rusqlite::ErrorCode as Code;
+                match error.sqlite_error_code() {
+                    Some(Code::DiskFull) => StoreError::DiskFull { file },
+                    Some(Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied) => {
+                        StoreError::ReadOnly { file }
+                    }
+                    Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::Corrupt { file, what: cause },
+                    Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+                        StoreError::Locked { file, seconds: super::database::BUSY.as_secs() }
+                    }
+                    _ => StoreError::Database { file, cause },
+                }
+            }
+        }
+    }
+}

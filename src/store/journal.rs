@@ -1,0 +1,313 @@
+//! The journal of an apply: intents before their requests, outcomes after. No record, no action.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::approvals::ApprovedPlan;
+use super::chain::{Chain, Entry};
+use super::database::{Store, as_json, stamp};
+use super::error::{Fault, StoreError};
+use super::links::{LinkChange, write_changes};
+use super::needs::{block_needing, free_needing, needing};
+use super::orders::{Numbered, orders_where, require, step, sync_number};
+use crate::model::order::{OrderId, OrderState};
+use crate::model::outcome::{Effected, Outcome};
+use crate::model::record::OrderRecord;
+use crate::model::run::{RunId, RunState};
+
+/// Which intents are on the disk now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Their requests may leave.
+    pub begun: Vec<OrderId>,
+    /// Their requests must not leave, with a sentence why.
+    pub refused: Vec<(OrderId, String)>,
+}
+
+/// The end of one attempt, with what is to be remembered because of it.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What became of the order: applied, errored, stale or uncertain; `approved` where its request certainly was
+    /// not sent.
+    pub outcome: Outcome,
+    /// Links, agreed states and association rows of the order's sync that change with it.
+    pub links: Vec<LinkChange>,
+}
+
+/// What a person found out about an uncertain order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It took effect.
+    TookEffect,
+    /// It did not; it waits for review again.
+    HadNoEffect,
+}
+
+impl Store {
+    /// Commits the intents of orders in one transaction. An order is refused unless it is `approved`, its run is
+    /// not held, and the verified file of its approval approves it and has not expired.
+    ///
+    /// # Errors
+    /// When the database cannot be written: then nothing may be sent.
+    pub fn begin(&mut self, plan: &ApprovedPlan, orders: &[OrderId], at: DateTime<Utc>) -> Result<Begun, StoreError> {
+        self.write(|tx, log| {
+            let mut result = Begun::default();
+            let run = super::runs::known(tx, plan.run())?;
+            let held = run.state.is_held() && !super::runs::unaccepted(tx, plan.run())?.is_empty();
+            let mut numbered = Vec::with_capacity(orders.len());
+            for id in orders {
+                let (n, order) = match require(tx, id) {
+                    Ok(found) => found,
+                    Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
+                        result.refused.push((id.clone(), error.to_string()));
+                        continue;
+                    }
+                    Err(fault) => return Err(fault),
+                };
+                if let Some(why) = refusal(&order, plan, held, run.state, at) {
+                    result.refused.push((id.clone(), why));
+                    continue;
+                }
+                step(tx, n, &order, OrderState::InFlight, None, at)?;
+                tx.prepare_cached("INSERT INTO attempts (\"order\", approval, begun) VALUES (?, ?, ?)")?
+                    .execute(params![n, order.approved_by, stamp(at)])?;
+                numbered.push((n, id.clone()));
+            }
+            log.append_orders(
+                tx,
+                &Entry::new(at, "orders-begun", Some(plan.run()), serde_json::Value::Null),
+                &numbered,
+            )?;
+            result.begun = numbered.into_iter().map(|(_, id)| id).collect();
+            Ok(result)
+        })
+    }
+
+    /// Records outcomes, with the links that change with them, in one transaction. Waiting orders that need one
+    /// that failed are blocked; they are returned with a sentence why.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where an order is not in flight; then nothing is recorded.
+    pub fn finish(&mut self, ends: &[Finished], at: DateTime<Utc>) -> Result<Vec<(OrderId, String)>, StoreError> {
+        self.write(|tx, log| {
+            let mut failed = Vec::new();
+            for end in ends {
+                let outcome = &end.outcome;
+                let (n, order) = require(tx, &outcome.order)?;
+                step(tx, n, &order, outcome.state, None, at)?;
+                end_attempt(tx, n, outcome)?;
+                if outcome.effected == Some(Effected::HandedOver) {
+                    tx.execute("UPDATE orders SET handed_over = 1 WHERE n = ?", [n])?;
+                }
+                if !end.links.is_empty() {
+                    write_changes(tx, sync_number(tx, &order.job, &order.sync_id)?, &end.links)?;
+                }
+                log_outcome(tx, log, n, &order, outcome, at)?;
+                if matches!(outcome.state, OrderState::Errored | OrderState::Stale) {
+                    failed.push(n);
+                }
+            }
+            block_needing(tx, log, needing(tx, &failed)?, at)
+        })
+    }
+
+    /// Returns orders whose requests certainly were not sent to `approved`.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where one is not in flight; then none is returned.
+    pub fn release(&mut self, orders: &[OrderId], why: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let end = |order: &OrderId| Finished {
+            outcome: Outcome {
+                order: order.clone(),
+                state: OrderState::Approved,
+                effected: None,
+                target_id: None,
+                note: Some(why.to_owned()),
+                failure: None,
+                tries: 0,
+                at,
+            },
+            links: Vec::new(),
+        };
+        self.finish(&orders.iter().map(end).collect::<Vec<_>>(), at).map(drop)
+    }
+
+    /// Orders whose intents are committed and whose outcomes are not: what a crash left open.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn in_flight(&self, job: &str) -> Result<Vec<OrderRecord>, StoreError> {
+        self.read(|db| {
+            let found = orders_where(db, "s.job = ? AND o.state = 'in-flight' ORDER BY o.run, o.seq", &[&job])?;
+            Ok(found.into_iter().map(|(_, order)| order).collect())
+        })
+    }
+
+    /// Returns errored orders to `approved` where their approval lasts, else to review, and with them what was
+    /// blocked because it needed them. The orders that may be approved or reviewed again come back through their
+    /// states; returned are those that went straight back to `approved`.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where one is not errored; then none is returned.
+    pub fn retry(&mut self, orders: &[OrderId], who: &str, at: DateTime<Utc>) -> Result<Vec<OrderId>, StoreError> {
+        self.write(|tx, log| {
+            let (mut approved, mut retried) = (Vec::new(), Vec::new());
+            for id in orders {
+                let (n, order) = require(tx, id)?;
+                let lasts = order.approved_by.is_some() && order.approval_expires.is_some_and(|expires| expires > at);
+                let to = if lasts { OrderState::Approved } else { OrderState::PendingReview };
+                if order.state != OrderState::Errored {
+                    return Err(StoreError::Transition { order: id.clone(), from: order.state, to }.into());
+                }
+                step(tx, n, &order, to, None, at)?;
+                let entry = Entry::new(at, "order-retried", Some(&order.run), serde_json::json!({ "to": to }));
+                log.append_orders(tx, &entry.by(who), &[(n, id.clone())])?;
+                if lasts {
+                    approved.push(id.clone());
+                }
+                retried.push(n);
+            }
+            approved.extend(free_needing(tx, log, needing(tx, &retried)?, at)?);
+            Ok(approved)
+        })
+    }
+
+    /// Records what a person found out about an uncertain order.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where it is not uncertain.
+    pub fn settle(
+        &mut self,
+        order: &OrderId,
+        finding: Finding,
+        who: &str,
+        comment: &str,
+        links: &[LinkChange],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let (n, record) = require(tx, order)?;
+            let to = match finding {
+                Finding::TookEffect => OrderState::Applied,
+                Finding::HadNoEffect => OrderState::PendingReview,
+            };
+            if record.state != OrderState::Uncertain {
+                return Err(StoreError::Transition { order: order.clone(), from: record.state, to }.into());
+            }
+            step(tx, n, &record, to, None, at)?;
+            write_changes(tx, sync_number(tx, &record.job, &record.sync_id)?, links)?;
+            let detail = serde_json::json!({ "to": to, "comment": comment });
+            let entry = Entry::new(at, "order-settled", Some(&record.run), detail).by(who);
+            log.append_orders(tx, &entry, &[(n, order.clone())])
+        })
+    }
+
+    /// How the newest ended attempt at each order of a run ended, in the plan's sequence; orders never tried are
+    /// left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn outcomes(&self, run: &RunId) -> Result<Vec<Outcome>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT a.outcome FROM orders o JOIN attempts a ON a.\"order\" = o.n
+                 WHERE o.run = ? AND a.n = (SELECT max(b.n) FROM attempts b WHERE b.\"order\" = o.n
+                   AND b.outcome IS NOT NULL AND b.state <> 'approved') ORDER BY o.seq",
+            )?;
+            let mut rows = statement.query([&run.0])?;
+            let mut outcomes = Vec::new();
+            while let Some(row) = rows.next()? {
+                outcomes.push(super::database::json(row, 0)?);
+            }
+            Ok(outcomes)
+        })
+    }
+
+    /// The newest ended attempt at an order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn outcome(&self, order: &OrderId) -> Result<Option<Outcome>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT a.outcome FROM attempts a JOIN orders o ON o.n = a.\"order\"
+                 WHERE o.id = ? AND a.outcome IS NOT NULL ORDER BY a.n DESC LIMIT 1",
+            )?;
+            let found = statement.query_row([&order.0], |row| Ok(super::database::json(row, 0))).optional()?;
+            found.transpose()
+        })
+    }
+}
+
+/// Why an order may not be sent.
+fn refusal(
+    order: &OrderRecord,
+    plan: &ApprovedPlan,
+    held: bool,
+    run_state: RunState,
+    at: DateTime<Utc>,
+) -> Option<String> {
+    if order.run != *plan.run() {
+        return Some(format!("it belongs to run {}, not to run {}", order.run, plan.run()));
+    }
+    if order.state != OrderState::Approved {
+        return Some(format!("it is {}, not approved", order.state));
+    }
+    if held {
+        return Some(format!("its run is {run_state}: accept what holds it first"));
+    }
+    match (order.approved_by, order.approval_expires) {
+        (Some(number), Some(expires)) if expires <= at => {
+            Some(format!("approval {number} expired; approve again with `muster approve {}`", order.run))
+        }
+        (Some(number), Some(_)) if plan.covers(number, &order.id, at) => None,
+        _ => Some(format!("no sealed approval covers it; approve with `muster approve {}`", order.run)),
+    }
+}
+
+fn end_attempt(tx: &Connection, n: i64, outcome: &Outcome) -> Result<(), Fault> {
+    let failure = outcome.failure.as_ref();
+    let ended = tx
+        .prepare_cached(
+            "UPDATE attempts SET ended = ?, state = ?, class = ?, status = ?, message = ?, remedy = ?,
+               request_id = ?, tries = ?, outcome = ? WHERE \"order\" = ? AND ended IS NULL",
+        )?
+        .execute(params![
+            stamp(outcome.at),
+            outcome.state.word(),
+            failure.map(|f| f.class.word()),
+            failure.and_then(|f| f.status),
+            failure.and_then(|f| f.message.as_ref()),
+            failure.map(|f| &f.remedy),
+            failure.and_then(|f| f.request_id.as_ref()),
+            outcome.tries,
+            as_json(outcome)?,
+            n
+        ])?;
+    if ended == 1 { Ok(()) } else { Err(Fault::Row(format!("order {} has {ended} open attempts", outcome.order))) }
+}
+
+fn log_outcome(
+    tx: &Connection,
+    log: &mut Chain,
+    n: i64,
+    order: &OrderRecord,
+    outcome: &Outcome,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let kind = match outcome.state {
+        OrderState::Applied => "order-applied",
+        OrderState::Errored => "order-errored",
+        OrderState::Stale => "order-stale",
+        OrderState::Uncertain => "order-uncertain",
+        _ => "order-released",
+    };
+    let error = matches!(outcome.state, OrderState::Errored | OrderState::Uncertain);
+    let failure = outcome.failure.as_ref().map(|f| f.sentence());
+    let detail = serde_json::json!({
+        "operation": order.operation, "resource": order.resource, "key": order.key, "target_id": outcome.target_id,
+        "effected": outcome.effected, "note": outcome.note, "failure": failure, "tries": outcome.tries,
+    });
+    let numbered: [Numbered; 1] = [(n, outcome.order.clone())];
+    log.append_orders(tx, &Entry { error, ..Entry::new(at, kind, Some(&order.run), detail) }, &numbered)
+}

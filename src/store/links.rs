@@ -1,0 +1,445 @@
+//! Links: remembered source–target pairs, what was last agreed on them, and the association rows that muster added.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::chain::{Chain, Entry};
+use super::database::{Store, as_json, json};
+use super::error::{Fault, StoreError};
+use super::orders::sync_number;
+
+/// How a link came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum How {
+    /// A match rule of full confidence found it.
+    Matched,
+    /// A person said so.
+    Person,
+    /// An order created the object.
+    Applied,
+    /// An order found the object there already, equal to what was wanted.
+    Adopted,
+}
+
+impl How {
+    const ALL: [Self; 4] = [Self::Matched, Self::Person, Self::Applied, Self::Adopted];
+
+    /// The word used in listings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::Person => "person",
+            Self::Applied => "applied",
+            Self::Adopted => "adopted",
+        }
+    }
+}
+
+/// What source and target last agreed on: hashes, never values.
+///
+/// The names are shared among all links with the same mapped attributes, so a million links stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    source_digest: u64,
+    names: Arc<[String]>,
+    hashes: Box<[u64]>,
+}
+
+impl Agreed {
+    /// The agreed state of a source row with this digest, whose mapped attributes had these hashes.
+    pub fn new(source_digest: u64, attributes: &BTreeMap<String, u64>) -> Self {
+        Self {
+            source_digest,
+            names: attributes.keys().cloned().collect(),
+            hashes: attributes.values().copied().collect(),
+        }
+    }
+
+    /// The same for other hashes of the same attributes, sharing their names. `None` where the number differs.
+    pub fn alike(&self, source_digest: u64, hashes: &[u64]) -> Option<Self> {
+        (hashes.len() == self.names.len()).then(|| Self {
+            source_digest,
+            names: Arc::clone(&self.names),
+            hashes: hashes.into(),
+        })
+    }
+
+    /// The digest of the source row.
+    pub fn source_digest(&self) -> u64 {
+        self.source_digest
+    }
+
+    /// The hash of one attribute's agreed value; `None` where the attribute was not mapped then.
+    pub fn hash(&self, attribute: &str) -> Option<u64> {
+        let position = self.names.binary_search_by(|name| name.as_str().cmp(attribute)).ok()?;
+        self.hashes.get(position).copied()
+    }
+
+    /// Each attribute with its hash, sorted by name.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.names.iter().map(String::as_str).zip(self.hashes.iter().copied())
+    }
+
+    fn to_blob(&self) -> Vec<u8> {
+        let mut blob = self.source_digest.to_le_bytes().to_vec();
+        self.hashes.iter().for_each(|hash| blob.extend_from_slice(&hash.to_le_bytes()));
+        blob
+    }
+
+    fn from_blob(names: &Arc<[String]>, blob: &[u8]) -> Result<Self, Fault> {
+        let (words, rest) = blob.as_chunks::<8>();
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        match words.next() {
+            Some(source_digest) if rest.is_empty() && words.len() == names.len() => {
+                Ok(Self { source_digest, names: Arc::clone(names), hashes: words.collect() })
+            }
+            _ => Err(Fault::Row(format!("an agreed state of {} bytes for {} attributes", blob.len(), names.len()))),
+        }
+    }
+}
+
+/// A remembered pair of one sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The source row's key.
+    pub source_key: String,
+    /// The target object's id.
+    pub target_id: String,
+    /// How it came to be.
+    pub how: How,
+    /// What was last agreed; `None` = never yet.
+    pub agreed: Option<Agreed>,
+}
+
+/// A change to what is remembered, made together with an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// Remember this pair, or its new agreed state.
+    Put(Link),
+    /// Forget the pair of this source key.
+    Drop(String),
+    /// muster added this association row (its ends' target ids, by end name, as [`row_key`] writes them).
+    AddedRow(String),
+    /// This association row is gone.
+    RemovedRow(String),
+}
+
+/// The key of an association row: its end ids in the order of the end names, as a JSON array.
+pub fn row_key(ends: &BTreeMap<String, String>) -> String {
+    serde_json::Value::from_iter(ends.values().map(String::as_str)).to_string()
+}
+
+impl Store {
+    /// All links of a sync, by source key.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn links(&self, job: &str, sync_id: &str) -> Result<Vec<Link>, StoreError> {
+        self.read(|db| {
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Vec::new()) };
+            let sets = attribute_sets(db)?;
+            let count =
+                db.query_row("SELECT count(*) FROM links WHERE sync = ?", [sync], |row| row.get::<_, i64>(0))?;
+            let mut statement = db.prepare_cached(
+                "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? ORDER BY source_key",
+            )?;
+            let mut rows = statement.query([sync])?;
+            let mut links = Vec::with_capacity(count as usize);
+            while let Some(row) = rows.next()? {
+                links.push(read(row, &sets)?);
+            }
+            Ok(links)
+        })
+    }
+
+    /// The link of a source key.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn link_of(&self, job: &str, sync_id: &str, source_key: &str) -> Result<Option<Link>, StoreError> {
+        self.one_link(job, sync_id, "source_key", source_key)
+    }
+
+    /// The link that holds a target object.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn link_to(&self, job: &str, sync_id: &str, target_id: &str) -> Result<Option<Link>, StoreError> {
+        self.one_link(job, sync_id, "target_id", target_id)
+    }
+
+    fn one_link(&self, job: &str, sync_id: &str, column: &str, value: &str) -> Result<Option<Link>, StoreError> {
+        self.read(|db| {
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(None) };
+            let sets = attribute_sets(db)?;
+            let sql = format!(
+                "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? AND {column} = ?"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![sync, value])?;
+            rows.next()?.map(|row| read(row, &sets)).transpose()
+        })
+    }
+
+    /// Whether anything was ever linked by a sync: its first run is over.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has_links(&self, job: &str, sync_id: &str) -> Result<bool, StoreError> {
+        self.read(|db| {
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(false) };
+            let sql = "SELECT EXISTS (SELECT 1 FROM links WHERE sync = ?1)
+                       OR EXISTS (SELECT 1 FROM managed_rows WHERE sync = ?1)";
+            Ok(db.query_row(sql, [sync], |row| row.get(0))?)
+        })
+    }
+
+    /// Remembers links, or their new agreed states, in one transaction; `who` is a person, or empty.
+    ///
+    /// # Errors
+    /// [`StoreError::LinkTaken`] where a target object is linked to another source key that is not among `links`.
+    pub fn put_links(
+        &mut self,
+        job: &str,
+        sync_id: &str,
+        links: &[Link],
+        who: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let changes: Vec<LinkChange> = links.iter().cloned().map(LinkChange::Put).collect();
+            change_links(tx, log, job, sync_id, &changes, who, at)
+        })
+    }
+
+    /// Forgets the links of source keys; `who` is a person, or empty.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn drop_links(
+        &mut self,
+        job: &str,
+        sync_id: &str,
+        source_keys: &[String],
+        who: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let changes: Vec<LinkChange> = source_keys.iter().cloned().map(LinkChange::Drop).collect();
+            change_links(tx, log, job, sync_id, &changes, who, at)
+        })
+    }
+
+    /// The association rows that muster added for a sync, as [`row_key`] writes them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn managed_rows(&self, job: &str, sync_id: &str) -> Result<BTreeSet<String>, StoreError> {
+        self.read(|db| {
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(BTreeSet::new()) };
+            let mut statement = db.prepare_cached("SELECT ends FROM managed_rows WHERE sync = ? ORDER BY ends")?;
+            let rows = statement.query_map([sync], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(rows)
+        })
+    }
+
+    /// Remembers (`added`) and forgets (`removed`) association rows of a sync.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn change_managed_rows(
+        &mut self,
+        job: &str,
+        sync_id: &str,
+        added: &[String],
+        removed: &[String],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let removed = removed.iter().cloned().map(LinkChange::RemovedRow);
+            let changes: Vec<LinkChange> = removed.chain(added.iter().cloned().map(LinkChange::AddedRow)).collect();
+            change_links(tx, log, job, sync_id, &changes, "", at)
+        })
+    }
+}
+
+/// Carries out changes to a sync's links and rows and logs their number, and each pair that a person decided on.
+pub(super) fn change_links(
+    tx: &Connection,
+    log: &mut Chain,
+    job: &str,
+    sync_id: &str,
+    changes: &[LinkChange],
+    who: &str,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let sync = sync_number(tx, job, sync_id)?;
+    write_changes(tx, sync, changes)?;
+    let count = |kind: fn(&LinkChange) -> bool| changes.iter().filter(|change| kind(change)).count();
+    let mut detail = serde_json::json!({
+        "job": job, "sync": sync_id,
+        "put": count(|c| matches!(c, LinkChange::Put(_))), "dropped": count(|c| matches!(c, LinkChange::Drop(_))),
+        "rows_added": count(|c| matches!(c, LinkChange::AddedRow(_))),
+        "rows_removed": count(|c| matches!(c, LinkChange::RemovedRow(_))),
+    });
+    if !who.is_empty() {
+        detail["pairs"] = changes
+            .iter()
+            .filter_map(|change| match change {
+                LinkChange::Put(link) => Some(serde_json::json!([link.source_key, link.target_id])),
+                LinkChange::Drop(source_key) => Some(serde_json::json!([source_key, null])),
+                LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) => None,
+            })
+            .collect();
+    }
+    log.append(tx, &Entry::new(at, "links", None, detail).by(who))
+}
+
+/// Writes changes to links and rows. Pairs that move make room first, so that two may exchange their targets.
+pub(super) fn write_changes(tx: &Connection, sync: i64, changes: &[LinkChange]) -> Result<(), Fault> {
+    let mut drop_link = tx.prepare_cached("DELETE FROM links WHERE sync = ? AND source_key = ?")?;
+    let mut make_room = tx.prepare_cached("DELETE FROM links WHERE sync = ? AND source_key = ? AND target_id <> ?")?;
+    for change in changes {
+        match change {
+            LinkChange::Drop(source_key) => drop_link.execute(params![sync, source_key])?,
+            LinkChange::Put(link) => make_room.execute(params![sync, link.source_key, link.target_id])?,
+            LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) => 0,
+        };
+    }
+    let mut put = tx.prepare_cached(
+        "INSERT INTO links (sync, source_key, target_id, how, attributes, agreed) VALUES (?1,?2,?3,?4,?5,?6)
+         ON CONFLICT (sync, source_key) DO UPDATE SET target_id = ?3, how = ?4, attributes = ?5, agreed = ?6",
+    )?;
+    let mut add = tx.prepare_cached("INSERT OR IGNORE INTO managed_rows VALUES (?, ?)")?;
+    let mut remove = tx.prepare_cached("DELETE FROM managed_rows WHERE sync = ? AND ends = ?")?;
+    let mut sets: HashMap<Arc<[String]>, i64> = HashMap::new();
+    for change in changes {
+        match change {
+            LinkChange::Put(link) => {
+                let set = match &link.agreed {
+                    Some(agreed) => Some(match sets.get(&agreed.names) {
+                        Some(set) => *set,
+                        None => *sets.entry(Arc::clone(&agreed.names)).or_insert(attribute_set(tx, &agreed.names)?),
+                    }),
+                    None => None,
+                };
+                let blob = link.agreed.as_ref().map(Agreed::to_blob);
+                put.execute(params![sync, link.source_key, link.target_id, link.how as u8, set, blob])
+                    .map_err(|error| link_taken(tx, sync, link, error))?;
+            }
+            LinkChange::AddedRow(ends) => drop(add.execute(params![sync, ends])?),
+            LinkChange::RemovedRow(ends) => drop(remove.execute(params![sync, ends])?),
+            LinkChange::Drop(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn link_taken(tx: &Connection, sync: i64, link: &Link, error: rusqlite::Error) -> Fault {
+    let holder = tx
+        .query_row(
+            "SELECT source_key FROM links WHERE sync = ? AND target_id = ?",
+            params![sync, link.target_id],
+            |row| row.get(0),
+        )
+        .optional();
+    match holder {
+        Ok(Some(holder)) => {
+            StoreError::LinkTaken { target: link.target_id.clone(), holder, source_key: link.source_key.clone() }.into()
+        }
+        _ => error.into(),
+    }
+}
+
+fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Option<i64>, Fault> {
+    let mut statement = db.prepare_cached("SELECT n FROM syncs WHERE job = ? AND sync_id = ?")?;
+    Ok(statement.query_row([job, sync_id], |row| row.get(0)).optional()?)
+}
+
+fn attribute_set(tx: &Connection, names: &[String]) -> Result<i64, Fault> {
+    let names = as_json(&names)?;
+    tx.execute("INSERT OR IGNORE INTO attribute_sets (names) VALUES (?)", [&names])?;
+    Ok(tx.query_row("SELECT n FROM attribute_sets WHERE names = ?", [&names], |row| row.get(0))?)
+}
+
+fn attribute_sets(db: &Connection) -> Result<HashMap<i64, Arc<[String]>>, Fault> {
+    let mut statement = db.prepare_cached("SELECT n, names FROM attribute_sets")?;
+    let mut rows = statement.query([])?;
+    let mut sets = HashMap::new();
+    while let Some(row) = rows.next()? {
+        sets.insert(row.get(0)?, json::<Vec<String>>(row, 1)?.into());
+    }
+    Ok(sets)
+}
+
+fn read(row: &rusqlite::Row<'_>, sets: &HashMap<i64, Arc<[String]>>) -> Result<Link, Fault> {
+    let how = usize::from(row.get::<_, u8>(2)?);
+    let agreed = match (row.get::<_, Option<i64>>(3)?, row.get_ref(4)?) {
+        (Some(set), rusqlite::types::ValueRef::Blob(blob)) => {
+            let names = sets.get(&set).ok_or_else(|| Fault::Row(format!("no attribute set {set}")))?;
+            Some(Agreed::from_blob(names, blob)?)
+        }
+        _ => None,
+    };
+    Ok(Link {
+        source_key: row.get(0)?,
+        target_id: row.get(1)?,
+        how: How::ALL.get(how).copied().ok_or_else(|| Fault::Row(format!("{how} says not how a link came to be")))?,
+        agreed,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::layout::Layout;
+
+    fn link(source: &str, target: &str, agreed: Option<Agreed>) -> Link {
+        Link { source_key: source.into(), target_id: target.into(), how: How::Matched, agreed }
+    }
+
+    #[test]
+    fn links_come_back_as_they_were_and_may_exchange_targets() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&Layout::new(dir.path()), DateTime::UNIX_EPOCH).unwrap();
+        let at = DateTime::UNIX_EPOCH;
+        let two = Agreed::new(7, &BTreeMap::from([("userName".into(), 1), ("active".into(), u64::MAX)]));
+        let one = Agreed::new(8, &BTreeMap::from([("userName".into(), 2)]));
+        let links = [link("a", "1", Some(two.clone())), link("b", "2", Some(one)), link("c", "3", None)];
+        store.put_links("job", "s", &links, "", at).unwrap();
+        assert_eq!(store.links("job", "s").unwrap(), links);
+        assert!(store.links("job", "other").unwrap().is_empty());
+        assert_eq!((two.hash("active"), two.hash("title")), (Some(u64::MAX), None));
+
+        store.put_links("job", "s", &[link("a", "2", None), link("b", "1", None)], "", at).unwrap();
+        assert_eq!(store.link_to("job", "s", "1").unwrap().unwrap().source_key, "b");
+        let taken = store.put_links("job", "s", &[link("d", "3", None)], "jane", at).unwrap_err();
+        assert!(matches!(taken, StoreError::LinkTaken { ref holder, .. } if holder == "c"), "{taken}");
+        store.drop_links("job", "s", &["c".into()], "jane", at).unwrap();
+        store.put_links("job", "s", &[link("d", "3", None)], "jane", at).unwrap();
+        assert_eq!(store.link_of("job", "s", "d").unwrap().unwrap().target_id, "3");
+        assert!(store.verify_log().unwrap().is_ok());
+    }
+
+    #[test]
+    fn rows_that_were_added_are_known_apart_from_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&Layout::new(dir.path()), DateTime::UNIX_EPOCH).unwrap();
+        let row = |group: &str, user: &str| {
+            row_key(&BTreeMap::from([("user".to_owned(), user.to_owned()), ("group".to_owned(), group.to_owned())]))
+        };
+        let at = DateTime::UNIX_EPOCH;
+        store.change_managed_rows("job", "m", &[row("g", "1"), row("g", "2")], &[], at).unwrap();
+        store.change_managed_rows("job", "m", &[], &[row("g", "1")], at).unwrap();
+        assert_eq!(store.managed_rows("job", "m").unwrap(), BTreeSet::from([row("g", "2")]));
+        assert_ne!(row("a", "b,c"), row("a\",\"b", "c"));
+        assert!(store.has_links("job", "m").unwrap());
+    }
+}

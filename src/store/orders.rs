@@ -1,0 +1,474 @@
+//! Orders as they are remembered: raised with a plan, looked up, moved from state to state.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+
+use super::chain::{Chain, Entry};
+use super::database::{Store, instant, maybe_instant, stamp, word};
+use super::error::{Fault, StoreError};
+use super::needs::inherit_needs;
+use super::transition::may_become;
+use crate::model::digest::Digest;
+use crate::model::order::{Block, BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
+use crate::model::record::{Hold, OrderRecord};
+use crate::model::run::{RunId, RunState};
+
+const ORDER: &str = "SELECT o.n, o.id, o.fingerprint, o.raised, o.run, s.job, s.sync_id, o.seq, o.resource, t.identity,
+  o.object, o.key, o.operation, o.state, o.block_reason, o.block_detail, o.approved_by, o.approval_expires,
+  o.handed_over, o.updated FROM orders o JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target";
+
+const LIVE: &str = "o.state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain')";
+
+/// A plan as it enters the database.
+#[derive(Clone, Copy, Debug)]
+pub struct RegisterPlan<'a> {
+    /// The run that made it; its state becomes `planned`, or `held-plan`.
+    pub run: &'a RunId,
+    /// The digest of plan.json.
+    pub plan_digest: &'a Digest,
+    /// Its orders, in the plan's sequence.
+    pub orders: &'a [NewOrder<'a>],
+    /// Live orders that are no longer wanted or are replaced, each with a sentence why.
+    pub superseded: &'a [(OrderId, String)],
+    /// Provisioning thresholds that hold the plan; where there are any, the run's state becomes `held-plan`.
+    pub holds: &'a [Hold],
+}
+
+/// An order that enters the database.
+#[derive(Clone, Copy, Debug)]
+pub struct NewOrder<'a> {
+    /// The order.
+    pub order: &'a Order,
+    /// Which raising of its fingerprint it is, from 1; the end of its id.
+    pub raised: u64,
+    /// The sync that wants it, by a name that outlives the order of syncs in the job file.
+    pub sync_id: &'a str,
+    /// What makes its target the same for another job.
+    pub target_identity: &'a str,
+}
+
+/// How often a fingerprint was raised, and where its newest order stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The highest raising, by any job.
+    pub raised: u64,
+    /// The newest order with this fingerprint of the job that asked; `None` where only other jobs raised it.
+    pub newest: Option<(OrderId, OrderState)>,
+}
+
+/// An order's row number and id, as the log wants them.
+pub(super) type Numbered = (i64, OrderId);
+
+impl Store {
+    /// Records a plan: first what it supersedes, then its orders, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyLive`] where an object has a live order of any job, [`StoreError::Transition`] where an
+    /// order to supersede is in flight or ended, [`StoreError::OrderExists`], [`StoreError::NoRun`].
+    pub fn register_plan(&mut self, plan: &RegisterPlan<'_>, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let run = super::runs::known(tx, plan.run)?;
+            let superseded = supersede(tx, log, Some(plan.run), plan.superseded, at)?;
+            insert_orders(tx, log, &run.job, plan, at)?;
+            superseded.into_iter().try_for_each(|n| inherit_needs(tx, n))?;
+            tx.execute("UPDATE runs SET plan_digest = ? WHERE id = ?", params![plan.plan_digest.as_str(), plan.run.0])?;
+            if plan.holds.is_empty() {
+                super::runs::change_state(tx, plan.run, RunState::Planned, "")?;
+            } else {
+                super::runs::write_holds(tx, log, plan.run, RunState::HeldPlan, plan.holds, at)?;
+            }
+            let detail = serde_json::json!({
+                "plan": plan.plan_digest, "orders": plan.orders.len(), "superseded": plan.superseded.len(),
+            });
+            log.append(tx, &Entry::new(at, "plan", Some(plan.run), detail))
+        })
+    }
+
+    /// Supersedes live orders outside a plan; each with a sentence why.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where one is in flight or ended, [`StoreError::NoOrder`]; then none is superseded.
+    pub fn supersede(&mut self, orders: &[(OrderId, String)], at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| supersede(tx, log, None, orders, at).map(drop))
+    }
+
+    /// Moves one order on by hand of the engine: `why` is logged, a `block` is needed for `blocked`. Approvals and
+    /// attempts have their own doors, so `approved`, `in-flight` and `applied` are not reached from here.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where the state machine does not allow it, [`StoreError::NoOrder`].
+    pub fn set_order_state(
+        &mut self,
+        order: &OrderId,
+        to: OrderState,
+        block: Option<&Block>,
+        why: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let (n, record) = require(tx, order)?;
+            let reserved = matches!(to, OrderState::Approved | OrderState::InFlight | OrderState::Applied);
+            if reserved || (to == OrderState::Blocked) != block.is_some() {
+                return Err(StoreError::Transition { order: order.clone(), from: record.state, to }.into());
+            }
+            step(tx, n, &record, to, block, at)?;
+            let detail = serde_json::json!({ "from": record.state, "to": to, "block": block, "why": why });
+            log.append_orders(tx, &Entry::new(at, "order-state", Some(&record.run), detail), &[(n, order.clone())])
+        })
+    }
+
+    /// All live orders of a job, by run and position.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn live_orders(&self, job: &str) -> Result<Vec<OrderRecord>, StoreError> {
+        self.read(|db| select(db, &format!("{ORDER} WHERE s.job = ? AND {LIVE} ORDER BY o.run, o.seq"), &[&job]))
+    }
+
+    /// The live order of an object, whichever job raised it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn live_for(&self, target_identity: &str, object: &ObjectKey) -> Result<Option<OrderRecord>, StoreError> {
+        self.read(|db| live_of(db, target_identity, object))
+    }
+
+    /// All live orders of other jobs at a target, by object.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn live_elsewhere(
+        &self,
+        job: &str,
+        target_identity: &str,
+    ) -> Result<BTreeMap<ObjectKey, OrderRecord>, StoreError> {
+        self.read(|db| {
+            let sql = format!("{ORDER} WHERE t.identity = ? AND s.job <> ? AND {LIVE}");
+            let found = select(db, &sql, &[&target_identity, &job])?;
+            Ok(found.into_iter().map(|order| (order.object.clone(), order)).collect())
+        })
+    }
+
+    /// How often a fingerprint was raised, by any job.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn raised(&self, fingerprint: &Fingerprint) -> Result<u64, StoreError> {
+        self.read(|db| raised(db, fingerprint))
+    }
+
+    /// Where many fingerprints stand for a job; those never raised are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn standing(
+        &self,
+        job: &str,
+        fingerprints: &[Fingerprint],
+    ) -> Result<HashMap<Fingerprint, Standing>, StoreError> {
+        self.read(|db| {
+            let mut newest = db.prepare_cached(
+                "SELECT o.id, o.state FROM orders o JOIN syncs s ON s.n = o.sync
+                 WHERE o.fingerprint = ? AND s.job = ? ORDER BY o.raised DESC LIMIT 1",
+            )?;
+            let mut found = HashMap::new();
+            for fingerprint in fingerprints {
+                let raised = raised(db, fingerprint)?;
+                if raised == 0 {
+                    continue;
+                }
+                let newest = newest
+                    .query_row([fingerprint.0.as_str(), job], |row| Ok((row.get(0)?, word(row, 1))))
+                    .optional()?;
+                let newest = newest.map(|(id, state)| Ok::<_, Fault>((OrderId(id), state?))).transpose()?;
+                found.insert(fingerprint.clone(), Standing { raised, newest });
+            }
+            Ok(found)
+        })
+    }
+
+    /// The orders that a run raised, in the plan's sequence.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn orders_of(&self, run: &RunId) -> Result<Vec<OrderRecord>, StoreError> {
+        self.read(|db| select(db, &format!("{ORDER} WHERE o.run = ? ORDER BY o.seq"), &[&run.0]))
+    }
+
+    /// One order.
+    ///
+    /// # Errors
+    /// [`StoreError::NoOrder`].
+    pub fn order(&self, order: &OrderId) -> Result<OrderRecord, StoreError> {
+        self.read(|db| Ok(require(db, order)?.1))
+    }
+
+    /// The newest order for the same object: what became of the order that was to create an end, where that one was
+    /// replaced after the row that needs it was planned.
+    ///
+    /// # Errors
+    /// [`StoreError::NoOrder`].
+    pub fn newest_for_object_of(&self, order: &OrderId) -> Result<OrderRecord, StoreError> {
+        self.read(|db| {
+            let (_, record) = require(db, order)?;
+            let sql = format!("{ORDER} WHERE t.identity = ? AND o.object = ? ORDER BY o.n DESC LIMIT 1");
+            let newest = select(db, &sql, &[&record.target_identity, &record.object.0])?.pop();
+            Ok(newest.unwrap_or(record))
+        })
+    }
+
+    /// Orders by what a person looks for (key, object or target name as planned), newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn orders_for_key(&self, job: &str, key: &str) -> Result<Vec<OrderRecord>, StoreError> {
+        self.read(|db| {
+            let sql = format!("{ORDER} WHERE s.job = ? AND o.key = ? ORDER BY o.n DESC");
+            select(db, &sql, &[&job, &key])
+        })
+    }
+
+    /// How many orders of a job are in which state, of one run or of all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn order_counts(&self, job: &str, run: Option<&RunId>) -> Result<BTreeMap<OrderState, u64>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT o.state, count(*) FROM orders o JOIN syncs s ON s.n = o.sync
+                 WHERE s.job = ?1 AND (?2 IS NULL OR o.run = ?2) GROUP BY o.state",
+            )?;
+            let mut rows = statement.query(params![job, run.map(|run| &run.0)])?;
+            let mut counts = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                counts.insert(word(row, 0)?, row.get::<_, i64>(1)? as u64);
+            }
+            Ok(counts)
+        })
+    }
+
+    /// The runs of a job that have live orders, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn live_runs(&self, job: &str) -> Result<Vec<RunId>, StoreError> {
+        self.read(|db| {
+            let sql = format!(
+                "SELECT DISTINCT o.run FROM orders o JOIN syncs s ON s.n = o.sync WHERE s.job = ? AND {LIVE} ORDER BY o.run"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            let runs = statement.query_map([job], |row| row.get(0).map(RunId))?.collect::<Result<_, _>>()?;
+            Ok(runs)
+        })
+    }
+}
+
+fn insert_orders(
+    tx: &Connection,
+    log: &mut Chain,
+    job: &str,
+    plan: &RegisterPlan<'_>,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO orders (id, fingerprint, raised, run, sync, seq, resource, target, object, key, operation, state,
+           block_reason, block_detail, link_source, link_target, updated)
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    )?;
+    let mut needs = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
+    let updated = stamp(at);
+    let (mut syncs, mut targets) = (HashMap::new(), HashMap::new());
+    let mut numbered = Vec::with_capacity(plan.orders.len());
+    for (seq, new) in plan.orders.iter().enumerate() {
+        let order = new.order;
+        let sync = match syncs.get(new.sync_id) {
+            Some(n) => *n,
+            None => *syncs.entry(new.sync_id).or_insert(sync_number(tx, job, new.sync_id)?),
+        };
+        let target = match targets.get(new.target_identity) {
+            Some(n) => *n,
+            None => *targets.entry(new.target_identity).or_insert(target_number(tx, new.target_identity)?),
+        };
+        let block = order.block.as_ref();
+        let state = if block.is_some() { OrderState::Blocked } else { OrderState::PendingReview };
+        // Approving an order of low confidence records the link that it was correlated by.
+        let link = block.is_some_and(|b| b.reason == BlockReason::LowConfidence);
+        let (link_source, link_target) =
+            if link { (order.source_key.as_ref(), order.target_id.as_ref()) } else { (None, None) };
+        let inserted = insert.execute(params![
+            order.id.0,
+            order.fingerprint.0,
+            new.raised as i64,
+            plan.run.0,
+            sync,
+            seq as i64,
+            order.resource.to_string(),
+            target,
+            order.object.0,
+            order.key,
+            order.operation.word(),
+            state.word(),
+            block.map(|b| b.reason.word()),
+            block.map(|b| &b.detail),
+            link_source,
+            link_target,
+            updated
+        ]);
+        if let Err(error) = inserted {
+            return Err(taken(tx, new, error));
+        }
+        numbered.push((tx.last_insert_rowid(), order.id.clone()));
+    }
+    // A row's ends may stand later in the plan than the row, so needs come when all orders are there.
+    for (new, (n, _)) in plan.orders.iter().zip(&numbered) {
+        for end in &new.order.ends {
+            if let EndRef::Order(needed) = &end.object {
+                needs.execute(params![n, needed.0])?;
+            }
+        }
+    }
+    log.append_orders(tx, &Entry::new(at, "orders-raised", Some(plan.run), serde_json::Value::Null), &numbered)
+}
+
+/// Why an order could not be inserted, where it is the one-live-order rule or a repeated id.
+fn taken(tx: &Connection, new: &NewOrder<'_>, error: rusqlite::Error) -> Fault {
+    if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
+        return error.into();
+    }
+    let order = new.order.id.clone();
+    match live_of(tx, new.target_identity, &new.order.object) {
+        Ok(Some(live)) if live.id != order => {
+            StoreError::AlreadyLive { order, object: live.object.0, live: live.id, job: live.job }.into()
+        }
+        Ok(_) => match require(tx, &order) {
+            Ok(_) => StoreError::OrderExists { order }.into(),
+            Err(_) => error.into(),
+        },
+        Err(fault) => fault,
+    }
+}
+
+fn supersede(
+    tx: &Connection,
+    log: &mut Chain,
+    run: Option<&RunId>,
+    orders: &[(OrderId, String)],
+    at: DateTime<Utc>,
+) -> Result<Vec<i64>, Fault> {
+    let mut numbers = Vec::with_capacity(orders.len());
+    for (order, why) in orders {
+        let (n, record) = require(tx, order)?;
+        step(tx, n, &record, OrderState::Superseded, None, at)?;
+        let detail = serde_json::json!({ "from": record.state, "why": why });
+        let entry = Entry::new(at, "order-superseded", run.or(Some(&record.run)), detail);
+        log.append_orders(tx, &entry, &[(n, order.clone())])?;
+        numbers.push(n);
+    }
+    Ok(numbers)
+}
+
+/// Moves an order on where the state machine allows it. Its approval stays with it: it counts only while `approved`,
+/// and an errored or blocked order may return to it.
+pub(super) fn step(
+    tx: &Connection,
+    n: i64,
+    record: &OrderRecord,
+    to: OrderState,
+    block: Option<&Block>,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    if !may_become(record.state, to) {
+        return Err(StoreError::Transition { order: record.id.clone(), from: record.state, to }.into());
+    }
+    tx.prepare_cached(
+        "UPDATE orders SET state = ?, block_reason = ?, block_detail = ?, waits_for = NULL, updated = ? WHERE n = ?",
+    )?
+    .execute(params![to.word(), block.map(|b| b.reason.word()), block.map(|b| &b.detail), stamp(at), n])?;
+    Ok(())
+}
+
+/// The number that stands for a sync of a job.
+pub(super) fn sync_number(tx: &Connection, job: &str, sync_id: &str) -> Result<i64, Fault> {
+    tx.prepare_cached("INSERT OR IGNORE INTO syncs (job, sync_id) VALUES (?, ?)")?.execute([job, sync_id])?;
+    Ok(tx
+        .prepare_cached("SELECT n FROM syncs WHERE job = ? AND sync_id = ?")?
+        .query_row([job, sync_id], |row| row.get(0))?)
+}
+
+fn target_number(tx: &Connection, identity: &str) -> Result<i64, Fault> {
+    tx.execute("INSERT OR IGNORE INTO targets (identity) VALUES (?)", [identity])?;
+    Ok(tx.query_row("SELECT n FROM targets WHERE identity = ?", [identity], |row| row.get(0))?)
+}
+
+fn raised(db: &Connection, fingerprint: &Fingerprint) -> Result<u64, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT raised FROM orders WHERE fingerprint = ? ORDER BY raised DESC LIMIT 1")?;
+    Ok(statement.query_row([&fingerprint.0], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0) as u64)
+}
+
+fn live_of(db: &Connection, target_identity: &str, object: &ObjectKey) -> Result<Option<OrderRecord>, Fault> {
+    let sql = format!("{ORDER} WHERE t.identity = ? AND o.object = ? AND {LIVE}");
+    Ok(select(db, &sql, &[&target_identity, &object.0])?.pop())
+}
+
+/// An order with its row number, or [`StoreError::NoOrder`].
+pub(super) fn require(db: &Connection, order: &OrderId) -> Result<(i64, OrderRecord), Fault> {
+    numbered(db, &format!("{ORDER} WHERE o.id = ?"), &[&order.0])?
+        .pop()
+        .ok_or_else(|| StoreError::NoOrder { order: order.clone() }.into())
+}
+
+/// Orders with their row numbers that meet a condition on `o` (orders), `s` (syncs) or `t` (targets).
+pub(super) fn orders_where(
+    db: &Connection,
+    condition: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<(i64, OrderRecord)>, Fault> {
+    numbered(db, &format!("{ORDER} WHERE {condition}"), values)
+}
+
+fn select(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<OrderRecord>, Fault> {
+    Ok(numbered(db, sql, values)?.into_iter().map(|(_, record)| record).collect())
+}
+
+fn numbered(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<(i64, OrderRecord)>, Fault> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get(0)?, record(row)?));
+    }
+    Ok(found)
+}
+
+fn record(row: &Row<'_>) -> Result<OrderRecord, Fault> {
+    let block = match row.get::<_, Option<String>>(14)? {
+        Some(reason) => Some(Block {
+            reason: reason.parse().map_err(Fault::Row)?,
+            detail: row.get::<_, Option<String>>(15)?.unwrap_or_default(),
+        }),
+        None => None,
+    };
+    Ok(OrderRecord {
+        id: OrderId(row.get(1)?),
+        fingerprint: Fingerprint(row.get(2)?),
+        raised: row.get::<_, i64>(3)? as u64,
+        run: RunId(row.get(4)?),
+        job: row.get(5)?,
+        sync_id: row.get(6)?,
+        seq: row.get::<_, i64>(7)? as u64,
+        resource: word(row, 8)?,
+        target_identity: row.get(9)?,
+        object: ObjectKey(row.get(10)?),
+        key: row.get(11)?,
+        operation: word::<Operation>(row, 12)?,
+        state: word::<OrderState>(row, 13)?,
+        block,
+        approved_by: row.get(16)?,
+        approval_expires: maybe_instant(row, 17)?,
+        handed_over: row.get(18)?,
+        updated: instant(row, 19)?,
+    })
+}

@@ -1,0 +1,353 @@
+//! review.csv: one row an order, for any spreadsheet, and read back with everything that spreadsheets do to a file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+use super::review_cell::{is_same, typed, written};
+use super::review_table;
+use super::whole_file::{ReadyFile, WholeFile};
+use crate::model::approval::Decision;
+use crate::model::order::{Order, OrderId};
+
+/// The columns, in the order in which they are written.
+pub const COLUMNS: [&str; 12] = [
+    "decision",
+    "order",
+    "operation",
+    "resource",
+    "key",
+    "name",
+    "changes",
+    "cause",
+    "reason",
+    "confidence",
+    "takes_along",
+    "comment",
+];
+
+/// Rows of one file at most; a plan of more orders goes on in review-2.csv, and so on.
+pub const ROWS_A_FILE: usize = 1_000_000;
+
+/// Problems that are told one by one; of more only the number.
+const PROBLEMS_TOLD: usize = 1_000;
+
+/// What a person filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewDecisions {
+    /// Decided orders; those with an empty decision still wait.
+    pub decisions: BTreeMap<OrderId, Decision>,
+    /// Comments by order.
+    pub comments: BTreeMap<OrderId, String>,
+}
+
+/// Why a review file is refused. Rows are counted as spreadsheets do, the header being row 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReviewProblem {
+    /// The file cannot be read as a table.
+    #[error("{what}")]
+    NoTable {
+        /// Why.
+        what: String,
+    },
+    /// A column is missing.
+    #[error("the column `{column}` is missing; give the file its header back")]
+    NoColumn {
+        /// Which.
+        column: &'static str,
+    },
+    /// A column is there twice.
+    #[error("the column `{column}` is there twice; remove one")]
+    TwiceColumn {
+        /// Which.
+        column: String,
+    },
+    /// A column that the review file does not have.
+    #[error("the column `{column}` does not belong here{hint}; remove it")]
+    OtherColumn {
+        /// Which.
+        column: String,
+        /// ` (did you mean …)`, or empty.
+        hint: String,
+    },
+    /// Text beyond the last column.
+    #[error("row {row}: `{found}` stands beyond the last column; remove it")]
+    Beyond {
+        /// The row.
+        row: usize,
+        /// The text.
+        found: String,
+    },
+    /// A row without an order's id, or with one that the plan does not have.
+    #[error("row {row}, column order: `{found}` is no order of this plan; remove the row, or restore its id")]
+    OtherOrder {
+        /// The row.
+        row: usize,
+        /// What stands there.
+        found: String,
+    },
+    /// An order has two rows.
+    #[error("row {row}: order {order} stands in row {first} already; remove one of the two")]
+    Twice {
+        /// The row.
+        row: usize,
+        /// The row before.
+        first: usize,
+        /// The order.
+        order: OrderId,
+    },
+    /// An order has no row.
+    #[error("order {order} ({label}) has no row; a row that is not to be decided keeps an empty decision: restore it")]
+    Missing {
+        /// The order.
+        order: OrderId,
+        /// What it is about.
+        label: String,
+    },
+    /// A word that is no decision.
+    #[error("row {row}, column decision: `{found}` is no decision{hint}; write approve, reject, or nothing")]
+    Decision {
+        /// The row.
+        row: usize,
+        /// The word.
+        found: String,
+        /// ` (did you mean …)`, or empty.
+        hint: String,
+    },
+    /// A cell that a person may not change was changed.
+    #[error(
+        "row {row}, column {column} of order {order}: expected `{expected}`, found `{found}`; restore the cell: only decision and comment are yours to change"
+    )]
+    Changed {
+        /// The row.
+        row: usize,
+        /// The column.
+        column: &'static str,
+        /// The order.
+        order: OrderId,
+        /// The beginning of what was written.
+        expected: String,
+        /// The beginning of what is there.
+        found: String,
+    },
+    /// More problems than are told.
+    #[error("and {count} more problems")]
+    More {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// One order's row, its decision and comment empty.
+pub fn row(order: &Order) -> [String; 12] {
+    let value = |value: &Option<crate::model::value::Value>| match value {
+        Some(value) => value.to_cell().replace('\r', "\\r").replace('\n', "\\n"),
+        None => "(absent)".to_owned(),
+    };
+    let changes: Vec<String> = order
+        .changes
+        .iter()
+        .map(|change| format!("{}: {} → {}", change.attribute, value(&change.before), value(&change.after)))
+        .collect();
+    let reason = match &order.block {
+        Some(block) => format!("blocked, {}: {}", block.reason, block.detail),
+        None => order.reason.clone(),
+    };
+    let cells = [
+        String::new(),
+        order.id.0.clone(),
+        order.operation.word().to_owned(),
+        order.resource.to_string(),
+        order.key.clone(),
+        order.name.clone(),
+        changes.join("\n"),
+        order.cause.word().to_owned(),
+        reason,
+        order.confidence.to_string(),
+        order.takes_along.join("\n"),
+        String::new(),
+    ];
+    cells.map(|cell| written(&cell))
+}
+
+/// Writes rows for these orders: UTF-8 with BOM, so that spreadsheets see what it is.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn write(orders: &[Order], output: impl Write) -> std::io::Result<()> {
+    let mut output = output;
+    output.write_all(b"\xEF\xBB\xBF")?;
+    let mut writer = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(output);
+    writer.write_record(COLUMNS)?;
+    for order in orders {
+        writer.write_record(row(order))?;
+    }
+    writer.flush()
+}
+
+/// Writes the review files of a plan, to be shown with its other files.
+pub(super) fn begin(folder: &Path, orders: &[Order]) -> Result<Vec<(PathBuf, ReadyFile)>, StoreError> {
+    let mut files = Vec::new();
+    let mut rest = orders;
+    loop {
+        let (part, more) = rest.split_at(rest.len().min(ROWS_A_FILE));
+        let name = if files.is_empty() { "review.csv".to_owned() } else { format!("review-{}.csv", files.len() + 1) };
+        let path = folder.join(name);
+        let mut file = WholeFile::begin(&path)?;
+        write(part, &mut file).map_err(|source| file.error(source))?;
+        files.push((path, file.end()?));
+        if more.is_empty() {
+            return Ok(files);
+        }
+        rest = more;
+    }
+}
+
+/// Reads a review file back and holds every row against the plan's orders, in the plan's sequence.
+///
+/// Where the plan was split into several files, each is read on its own: all rows of its part have to be there.
+///
+/// # Errors
+/// All problems of the file at once (of more than a thousand, the number).
+pub fn read(bytes: &[u8], orders: &[Order]) -> Result<ReviewDecisions, Vec<ReviewProblem>> {
+    read_parts(bytes, orders, ROWS_A_FILE)
+}
+
+fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<ReviewDecisions, Vec<ReviewProblem>> {
+    let table = review_table::read(bytes, &COLUMNS).map_err(|what| vec![ReviewProblem::NoTable { what }])?;
+    let positions = columns(&table.header)?;
+    let by_id: HashMap<&str, usize> = orders.iter().enumerate().map(|(i, order)| (order.id.0.as_str(), i)).collect();
+    let mut seen: HashMap<usize, usize> = HashMap::with_capacity(table.rows.len());
+    let mut result = ReviewDecisions::default();
+    let mut problems = Problems::default();
+    for (row, cells) in &table.rows {
+        let row = *row;
+        let cell = |column: usize| cells.get(positions[column]).map_or("", String::as_str);
+        let beyond = cells.iter().enumerate().find(|(i, text)| !positions.contains(i) && !text.trim().is_empty());
+        if let Some((_, found)) = beyond {
+            problems.add(|| ReviewProblem::Beyond { row, found: beginning(found) });
+        }
+        let id = typed(cell(1));
+        let Some(index) = by_id.get(id).copied() else {
+            problems.add(|| ReviewProblem::OtherOrder { row, found: beginning(id) });
+            continue;
+        };
+        let order = &orders[index];
+        if let Some(first) = seen.insert(index, row) {
+            problems.add(|| ReviewProblem::Twice { row, first, order: order.id.clone() });
+            continue;
+        }
+        for (column, expected) in self::row(order).iter().enumerate().skip(2).take(9) {
+            if !is_same(expected, cell(column)) {
+                problems.add(|| {
+                    let (expected, found) = difference(expected, cell(column));
+                    ReviewProblem::Changed { row, column: COLUMNS[column], order: order.id.clone(), expected, found }
+                });
+            }
+        }
+        match decision(cell(0)) {
+            Ok(Some(decision)) => drop(result.decisions.insert(order.id.clone(), decision)),
+            Ok(None) => {}
+            Err(hint) => {
+                let found = beginning(cell(0).trim());
+                problems.add(|| ReviewProblem::Decision { row, found, hint });
+            }
+        }
+        let comment = typed(cell(11));
+        if !comment.is_empty() {
+            result.comments.insert(order.id.clone(), comment.to_owned());
+        }
+    }
+    for (part, of_part) in orders.chunks(rows_a_file).enumerate() {
+        let first = part * rows_a_file;
+        let indices = first..first + of_part.len();
+        let whole = orders.len() <= rows_a_file;
+        if !whole && !indices.clone().any(|i| seen.contains_key(&i)) {
+            continue;
+        }
+        for order in indices.filter(|i| !seen.contains_key(i)).map(|i| &orders[i]) {
+            problems.add(|| ReviewProblem::Missing {
+                order: order.id.clone(),
+                label: beginning(&format!("{} {} {}", order.operation, order.resource, order.key)),
+            });
+        }
+    }
+    problems.none().map(|()| result)
+}
+
+/// Where each of [`COLUMNS`] stands in the file.
+fn columns(header: &[String]) -> Result<[usize; 12], Vec<ReviewProblem>> {
+    let mut problems = Problems::default();
+    let mut positions = [usize::MAX; 12];
+    for (position, name) in header.iter().enumerate() {
+        match COLUMNS.iter().position(|column| column == name) {
+            Some(column) if positions[column] == usize::MAX => positions[column] = position,
+            Some(_) => problems.add(|| ReviewProblem::TwiceColumn { column: name.clone() }),
+            None if name.is_empty() => {}
+            None => {
+                let hint = nearest(name, &COLUMNS);
+                problems.add(|| ReviewProblem::OtherColumn { column: beginning(name), hint });
+            }
+        }
+    }
+    for (column, position) in COLUMNS.iter().copied().zip(&positions) {
+        // A comment column that nobody used may be gone; the others are what was reviewed.
+        if *position == usize::MAX && column != "comment" {
+            problems.add(|| ReviewProblem::NoColumn { column });
+        }
+    }
+    problems.none().map(|()| positions)
+}
+
+/// The decision that a cell holds; the error is a hint.
+fn decision(cell: &str) -> Result<Option<Decision>, String> {
+    let word = typed(cell).trim().to_lowercase();
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let words: Vec<&str> = Decision::ALL.iter().map(|decision| decision.word()).collect();
+    word.parse().map(Some).map_err(|_| nearest(&word, &words))
+}
+
+fn nearest(word: &str, known: &[&str]) -> String {
+    let best = known.iter().map(|k| (strsim::jaro_winkler(word, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(likeness, _)| *likeness > 0.7).map_or_else(String::new, |(_, k)| format!(" (did you mean {k}?)"))
+}
+
+/// The beginning of a text in one line.
+fn beginning(text: &str) -> String {
+    excerpt(text, 0)
+}
+
+/// Both texts in one line, from shortly before where they begin to differ.
+fn difference(expected: &str, found: &str) -> (String, String) {
+    let common = expected.chars().zip(found.chars()).take_while(|(a, b)| a == b).count();
+    let from = if common > 40 { common - 20 } else { 0 };
+    (excerpt(expected, from), excerpt(found, from))
+}
+
+fn excerpt(text: &str, from: usize) -> String {
+    let shown: String = text.chars().skip(from).take(80).flat_map(char::escape_debug).collect();
+    let more = text.chars().nth(from + 80).is_some();
+    format!("{}{}{}", if from > 0 { "…" } else { "" }, shown.replace("\\'", "'"), if more { "…" } else { "" })
+}
+
+#[derive(Default)]
+struct Problems {
+    told: Vec<ReviewProblem>,
+    more: usize,
+}
+
+impl Problems {
+    fn add(&mut self, problem: impl FnOnce() -> ReviewProblem) {
+        if self.told.len() < PROBLEMS_TOLD { self.told.push(problem()) } else { self.more += 1 }
+    }
+
+    fn none(mut self) -> Result<(), Vec<ReviewProblem>> {
+        if self.more > 0 {
+            self.told.push(ReviewProblem::More { count: self.more });
+        }
+        if self.told.is_empty() { Ok(()) } else { Err(self.told) }
+    }
+}

@@ -1,0 +1,348 @@
+//! Runs, what holds them, and what people accepted.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::chain::{Chain, Entry};
+use super::database::{Store, as_json, digest, instant, json, maybe_instant, stamp, word};
+use super::error::{Fault, StoreError};
+use crate::model::digest::Digest;
+use crate::model::evidence::Mode;
+use crate::model::record::{Acceptance, Hold, HoldKind, RunRecord};
+use crate::model::run::{RunId, RunState};
+
+const RUN: &str = "SELECT id, job, job_digest, mode, started, ended, state, plan_digest, starter, note, exit FROM runs";
+
+/// What is known of a run when it starts.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// The job.
+    pub job: String,
+    /// SHA-256 of the job file.
+    pub job_digest: Digest,
+    /// How much is exported.
+    pub mode: Mode,
+    /// Who or what started it.
+    pub starter: String,
+}
+
+impl Store {
+    /// Records that a run starts, before it does anything.
+    ///
+    /// # Errors
+    /// [`StoreError::RunExists`] where the id is taken.
+    pub fn start_run(&mut self, run: &NewRun, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            if find(tx, &run.id)?.is_some() {
+                return Err(StoreError::RunExists { run: run.id.clone() }.into());
+            }
+            tx.execute(
+                "INSERT INTO runs (id, job, job_digest, mode, started, state, starter) VALUES (?,?,?,?,?,?,?)",
+                params![
+                    run.id.0,
+                    run.job,
+                    run.job_digest.as_str(),
+                    run.mode.word(),
+                    stamp(at),
+                    RunState::Started.word(),
+                    run.starter
+                ],
+            )?;
+            let detail = serde_json::json!({ "job": run.job, "job_digest": run.job_digest, "mode": run.mode });
+            log.append(tx, &Entry::new(at, "run-started", Some(&run.id), detail).by(&run.starter))
+        })
+    }
+
+    /// Moves a run on; the note says why.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn set_run_state(
+        &mut self,
+        run: &RunId,
+        state: RunState,
+        note: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            change_state(tx, run, state, note)?;
+            let detail = serde_json::json!({ "state": state, "note": note });
+            log.append(tx, &Entry::new(at, "run-state", Some(run), detail))
+        })
+    }
+
+    /// Changes how much a run exports, where it goes complete by itself.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn set_run_mode(&mut self, run: &RunId, mode: Mode, why: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            known(tx, run)?;
+            tx.execute("UPDATE runs SET mode = ? WHERE id = ?", params![mode.word(), run.0])?;
+            let detail = serde_json::json!({ "mode": mode, "why": why });
+            log.append(tx, &Entry::new(at, "run-mode", Some(run), detail))
+        })
+    }
+
+    /// Records a run's end and exit status. A run that goes on later, after an acceptance, ends again.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn end_run(&mut self, run: &RunId, exit: u8, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            known(tx, run)?;
+            tx.execute("UPDATE runs SET ended = ?, exit = ? WHERE id = ?", params![stamp(at), exit, run.0])?;
+            let entry = Entry::new(at, "run-ended", Some(run), serde_json::json!({ "exit": exit }));
+            log.append(tx, &Entry { error: matches!(exit, 1 | 2 | 5), ..entry })
+        })
+    }
+
+    /// A run.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn run(&self, run: &RunId) -> Result<RunRecord, StoreError> {
+        self.read(|db| known(db, run))
+    }
+
+    /// The newest runs of a job, newest first; `limit` 0 = all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn runs(&self, job: &str, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
+        let limit = if limit == 0 { -1 } else { i64::try_from(limit).unwrap_or(-1) };
+        self.read(|db| {
+            let mut statement = db.prepare_cached(&format!("{RUN} WHERE job = ? ORDER BY id DESC LIMIT ?"))?;
+            let mut rows = statement.query(params![job, limit])?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push(record(row)?);
+            }
+            Ok(runs)
+        })
+    }
+
+    /// The newest run of a job.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn newest_run(&self, job: &str) -> Result<Option<RunRecord>, StoreError> {
+        Ok(self.runs(job, 1)?.pop())
+    }
+
+    /// The jobs that this state folder knows, sorted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn jobs(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached("SELECT DISTINCT job FROM runs ORDER BY job")?;
+            let jobs = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(jobs)
+        })
+    }
+
+    /// Records what holds a run and sets its state, in one step. Holds of an earlier call that are not named again
+    /// are gone.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn hold(&mut self, run: &RunId, state: RunState, holds: &[Hold], at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| write_holds(tx, log, run, state, holds, at))
+    }
+
+    /// What holds or held a run, sorted by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn holds(&self, run: &RunId) -> Result<Vec<Hold>, StoreError> {
+        self.read(|db| holds_of(db, run))
+    }
+
+    /// What still holds a run: holds that nobody accepted at their figure. An accepted suspicion counts for later
+    /// runs of the job while its figure is the same; an accepted threshold counts for its run alone.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn unaccepted_holds(&self, run: &RunId) -> Result<Vec<Hold>, StoreError> {
+        self.read(|db| unaccepted(db, run))
+    }
+
+    /// Accepts a hold of a run outside an approval (a held run without a plan has nothing else to seal).
+    ///
+    /// # Errors
+    /// [`StoreError::NotHeld`] where the run has no such hold at this figure.
+    pub fn accept(&mut self, acceptance: &Acceptance) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let job = known(tx, &acceptance.run)?.job;
+            record_acceptance(tx, &job, acceptance)?;
+            let detail = serde_json::json!({
+                "name": acceptance.name, "figure": acceptance.figure, "comment": acceptance.comment,
+            });
+            let entry = Entry::new(acceptance.at, "hold-accepted", Some(&acceptance.run), detail);
+            log.append(tx, &entry.by(&acceptance.reviewer))
+        })
+    }
+
+    /// The suspicions that were accepted for a job: name → the figure that was accepted last.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn accepted(&self, job: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        self.read(|db| accepted_suspicions(db, job))
+    }
+
+    /// Everything that was accepted for a run, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn acceptances(&self, run: &RunId) -> Result<Vec<Acceptance>, StoreError> {
+        self.read(|db| acceptances_of(db, run))
+    }
+}
+
+fn find(db: &Connection, run: &RunId) -> Result<Option<RunRecord>, Fault> {
+    db.prepare_cached(&format!("{RUN} WHERE id = ?"))?
+        .query_row([&run.0], |row| Ok(record(row)))
+        .optional()?
+        .transpose()
+}
+
+/// The run, or [`StoreError::NoRun`].
+pub(super) fn known(db: &Connection, run: &RunId) -> Result<RunRecord, Fault> {
+    find(db, run)?.ok_or_else(|| StoreError::NoRun { run: run.clone() }.into())
+}
+
+/// Sets a run's state and note.
+pub(super) fn change_state(tx: &Connection, run: &RunId, state: RunState, note: &str) -> Result<(), Fault> {
+    known(tx, run)?;
+    tx.execute("UPDATE runs SET state = ?, note = ? WHERE id = ?", params![state.word(), note, run.0])?;
+    Ok(())
+}
+
+fn record(row: &Row<'_>) -> Result<RunRecord, Fault> {
+    Ok(RunRecord {
+        id: RunId(row.get(0)?),
+        job: row.get(1)?,
+        job_digest: digest(row.get(2)?)?,
+        mode: word(row, 3)?,
+        started: instant(row, 4)?,
+        ended: maybe_instant(row, 5)?,
+        state: word(row, 6)?,
+        plan_digest: row.get::<_, Option<String>>(7)?.map(digest).transpose()?,
+        starter: row.get(8)?,
+        note: row.get(9)?,
+        exit: row.get(10)?,
+    })
+}
+
+/// See [`Store::hold`].
+pub(super) fn write_holds(
+    tx: &Connection,
+    log: &mut Chain,
+    run: &RunId,
+    state: RunState,
+    holds: &[Hold],
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let names: Vec<&str> = holds.iter().map(|hold| hold.name.as_str()).collect();
+    change_state(tx, run, state, &names.join(", "))?;
+    tx.execute("DELETE FROM holds WHERE run = ?", [&run.0])?;
+    let mut insert = tx.prepare_cached("INSERT OR REPLACE INTO holds VALUES (?,?,?,?,?,?)")?;
+    for hold in holds {
+        let first = as_json(&hold.first)?;
+        insert.execute(params![run.0, hold.name, hold.kind.word(), hold.detail, hold.figure, first])?;
+    }
+    let detail = serde_json::json!({ "state": state, "holds": holds });
+    log.append(tx, &Entry::new(at, "run-held", Some(run), detail))
+}
+
+/// What holds or held a run.
+pub(super) fn holds_of(db: &Connection, run: &RunId) -> Result<Vec<Hold>, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT kind, name, detail, figure, first FROM holds WHERE run = ? ORDER BY name")?;
+    let mut rows = statement.query([&run.0])?;
+    let mut holds = Vec::new();
+    while let Some(row) = rows.next()? {
+        holds.push(Hold {
+            kind: word(row, 0)?,
+            name: row.get(1)?,
+            detail: row.get(2)?,
+            figure: row.get(3)?,
+            first: json(row, 4)?,
+        });
+    }
+    Ok(holds)
+}
+
+/// See [`Store::unaccepted_holds`].
+pub(super) fn unaccepted(db: &Connection, run: &RunId) -> Result<Vec<Hold>, Fault> {
+    let suspicions = accepted_suspicions(db, &known(db, run)?.job)?;
+    let own = acceptances_of(db, run)?;
+    let mut holds = holds_of(db, run)?;
+    holds.retain(|hold| {
+        let here = own.iter().any(|a| a.name == hold.name && a.figure == hold.figure);
+        let before = hold.kind == HoldKind::Suspicion && suspicions.get(&hold.name) == Some(&hold.figure);
+        !here && !before
+    });
+    Ok(holds)
+}
+
+/// Writes an acceptance, after making sure that there is something to accept.
+pub(super) fn record_acceptance(tx: &Connection, job: &str, acceptance: &Acceptance) -> Result<(), Fault> {
+    let holds = holds_of(tx, &acceptance.run)?;
+    let Some(hold) = holds.iter().find(|h| h.name == acceptance.name && h.figure == acceptance.figure) else {
+        let same_name = holds.iter().any(|h| h.name == acceptance.name);
+        let known: Vec<String> = holds.iter().map(|h| format!("{} ({})", h.name, h.figure)).collect();
+        return Err(StoreError::NotHeld {
+            run: acceptance.run.clone(),
+            name: acceptance.name.clone(),
+            figure: if same_name { format!(" at the figure {}", acceptance.figure) } else { String::new() },
+            known: if known.is_empty() { "nothing".to_owned() } else { known.join(", ") },
+        }
+        .into());
+    };
+    tx.execute(
+        "INSERT INTO acceptances (job, run, name, kind, figure, reviewer, comment, at) VALUES (?,?,?,?,?,?,?,?)",
+        params![
+            job,
+            acceptance.run.0,
+            acceptance.name,
+            hold.kind.word(),
+            acceptance.figure,
+            acceptance.reviewer,
+            acceptance.comment,
+            stamp(acceptance.at)
+        ],
+    )?;
+    Ok(())
+}
+
+fn accepted_suspicions(db: &Connection, job: &str) -> Result<BTreeMap<String, String>, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT name, figure FROM acceptances WHERE job = ? AND kind = ? ORDER BY n")?;
+    let rows = statement.query_map([job, HoldKind::Suspicion.word()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn acceptances_of(db: &Connection, run: &RunId) -> Result<Vec<Acceptance>, Fault> {
+    let mut statement =
+        db.prepare_cached("SELECT run, name, figure, reviewer, comment, at FROM acceptances WHERE run = ? ORDER BY n")?;
+    let mut rows = statement.query([&run.0])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Acceptance {
+            run: RunId(row.get(0)?),
+            name: row.get(1)?,
+            figure: row.get(2)?,
+            reviewer: row.get(3)?,
+            comment: row.get(4)?,
+            at: instant(row, 5)?,
+        });
+    }
+    Ok(found)
+}

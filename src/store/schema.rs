@@ -1,0 +1,105 @@
+//! The tables, and the steps from one format of the database to the next.
+
+/// Marks the file as a database of muster: `mstr`.
+pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
+
+/// Each step brings the database from the format of its position to the next one. Steps that were released never
+/// change; a new format is a new step.
+pub(super) const STEPS: &[&str] = &[FIRST];
+
+/// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
+const FIRST: &str = "
+CREATE TABLE runs (
+  id TEXT PRIMARY KEY, job TEXT NOT NULL, job_digest TEXT NOT NULL, mode TEXT NOT NULL, started TEXT NOT NULL,
+  ended TEXT, state TEXT NOT NULL, plan_digest TEXT, starter TEXT NOT NULL, note TEXT NOT NULL DEFAULT '',
+  exit INTEGER
+) WITHOUT ROWID;
+CREATE INDEX runs_of_job ON runs (job, id);
+
+CREATE TABLE holds (
+  run TEXT NOT NULL REFERENCES runs (id), name TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL,
+  figure TEXT NOT NULL, first TEXT NOT NULL, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE TABLE acceptances (
+  n INTEGER PRIMARY KEY, job TEXT NOT NULL, run TEXT NOT NULL REFERENCES runs (id), name TEXT NOT NULL,
+  kind TEXT NOT NULL, figure TEXT NOT NULL, reviewer TEXT NOT NULL, comment TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE INDEX acceptances_of_job ON acceptances (job, name);
+CREATE INDEX acceptances_of_run ON acceptances (run, name);
+
+CREATE TABLE baselines (
+  job TEXT NOT NULL, resource TEXT NOT NULL, run TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL,
+  rows INTEGER NOT NULL, columns TEXT NOT NULL, key TEXT NOT NULL, cursor TEXT, mode TEXT NOT NULL, at TEXT NOT NULL,
+  PRIMARY KEY (job, resource)
+) WITHOUT ROWID;
+CREATE TABLE exports (
+  job TEXT NOT NULL, system TEXT NOT NULL, failed TEXT, why TEXT, succeeded TEXT, complete TEXT,
+  PRIMARY KEY (job, system)
+) WITHOUT ROWID;
+
+CREATE TABLE syncs (n INTEGER PRIMARY KEY, job TEXT NOT NULL, sync_id TEXT NOT NULL, UNIQUE (job, sync_id));
+CREATE TABLE targets (n INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
+
+CREATE TABLE orders (
+  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL, raised INTEGER NOT NULL,
+  run TEXT NOT NULL REFERENCES runs (id), sync INTEGER NOT NULL REFERENCES syncs (n), seq INTEGER NOT NULL,
+  resource TEXT NOT NULL, target INTEGER NOT NULL REFERENCES targets (n), object TEXT NOT NULL, key TEXT NOT NULL,
+  operation TEXT NOT NULL, state TEXT NOT NULL, block_reason TEXT, block_detail TEXT, waits_for INTEGER,
+  link_source TEXT, link_target TEXT, approved_by INTEGER, approval_expires TEXT,
+  handed_over INTEGER NOT NULL DEFAULT 0, updated TEXT NOT NULL
+);
+CREATE UNIQUE INDEX one_live_order ON orders (target, object)
+  WHERE state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain');
+CREATE INDEX orders_by_fingerprint ON orders (fingerprint, raised);
+CREATE INDEX orders_of_run ON orders (run, seq);
+CREATE INDEX live_orders ON orders (sync, state)
+  WHERE state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain');
+CREATE TABLE needs (
+  needed INTEGER NOT NULL, needing INTEGER NOT NULL, PRIMARY KEY (needed, needing)
+) WITHOUT ROWID;
+CREATE INDEX needs_of ON needs (needing);
+
+CREATE TABLE approvals (
+  run TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  decisions_digest TEXT NOT NULL, reviewer TEXT NOT NULL, at TEXT NOT NULL, expires TEXT NOT NULL,
+  comment TEXT NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+
+CREATE TABLE attempts (
+  n INTEGER PRIMARY KEY, \"order\" INTEGER NOT NULL REFERENCES orders (n), approval INTEGER, begun TEXT NOT NULL,
+  ended TEXT, state TEXT, class TEXT, status INTEGER, message TEXT, remedy TEXT, request_id TEXT, tries INTEGER,
+  outcome TEXT
+);
+CREATE INDEX attempts_of_order ON attempts (\"order\", n);
+
+CREATE TABLE attribute_sets (n INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
+CREATE TABLE links (
+  sync INTEGER NOT NULL, source_key TEXT NOT NULL, target_id TEXT NOT NULL, how INTEGER NOT NULL,
+  attributes INTEGER, agreed BLOB, PRIMARY KEY (sync, source_key)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX links_by_target ON links (sync, target_id);
+CREATE TABLE managed_rows (
+  sync INTEGER NOT NULL, ends TEXT NOT NULL, PRIMARY KEY (sync, ends)
+) WITHOUT ROWID;
+
+CREATE TABLE log (
+  seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, run TEXT, orders TEXT NOT NULL, who TEXT NOT NULL,
+  error INTEGER NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL
+);
+CREATE TABLE log_orders (\"order\" INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (\"order\", seq)) WITHOUT ROWID;
+CREATE TABLE log_head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL);
+INSERT INTO log_head VALUES (1, 0, zeroblob(32));
+";
+
+#[cfg(test)]
+mod tests {
+    use crate::model::order::OrderState;
+
+    #[test]
+    fn the_index_of_live_orders_names_the_live_states() {
+        let live: Vec<String> =
+            OrderState::ALL.iter().filter(|s| s.is_live()).map(|s| format!("'{}'", s.word())).collect();
+        let clause = format!("WHERE state IN ({})", live.join(", "));
+        assert_eq!(super::FIRST.matches(&clause).count(), 2, "{clause}");
+    }
+}
