@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod classify;
 pub mod config;
+pub mod csv;
 pub mod failure_table;
 pub mod http;
 pub mod limit;

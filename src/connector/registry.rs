@@ -80,6 +80,14 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// The kinds that need nothing else of the house: `csv` and `scim`.
+    pub fn standard() -> Self {
+        let mut registry = Self::empty();
+        registry.register("csv", Box::new(super::csv::CsvFactory));
+        registry.register("scim", Box::new(super::scim::ScimFactory));
+        registry
+    }
+
     /// No kinds at all.
     pub fn empty() -> Self {
         Self { factories: BTreeMap::new() }

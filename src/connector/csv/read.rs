@@ -1,0 +1,161 @@
+//! Rows of a file: all of them, one, some.
+
+use std::collections::BTreeMap;
+
+use super::CsvSystem;
+use super::folder::Opened;
+use crate::connector::source::{ExportEnd, ExportError, ExportSink, ResourceRequest};
+use crate::model::evidence::Evidence;
+use crate::model::failure::{Class, Failure};
+use crate::model::object::Object;
+use crate::model::value::Value;
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::row::Cells;
+
+/// A pass over a file ends for the file's sake or for the sink's.
+enum Broken {
+    File(SnapshotError),
+    Sink(ExportError),
+}
+
+impl From<SnapshotError> for Broken {
+    fn from(error: SnapshotError) -> Self {
+        Self::File(error)
+    }
+}
+
+/// A cell as snapshots write it: a list is sorted, and an empty one is empty.
+fn canonical(cell: &str) -> Option<String> {
+    if !cell.starts_with('[') {
+        return None;
+    }
+    Some(Value::from_cell(cell).map(|value| value.to_cell()).unwrap_or_default())
+}
+
+fn object(opened: &Opened, row: &dyn Cells) -> Object {
+    let columns = opened.table.columns().iter().enumerate();
+    Object {
+        id: opened.table.key_of(row),
+        attributes: columns
+            .filter_map(|(position, column)| Some((column.clone(), Value::from_cell(row.cell(position))?)))
+            .collect(),
+        version: None,
+    }
+}
+
+impl CsvSystem {
+    pub(super) fn export_resource(
+        &self,
+        request: &ResourceRequest,
+        sink: &mut dyn ExportSink,
+    ) -> Result<(), ExportError> {
+        if request.since.is_some() {
+            return Err(ExportError::System(self.failure(
+                Class::Unsupported,
+                "no incremental export: a file says nothing about changes",
+                "the next export reads everything; nothing has to be done",
+            )));
+        }
+        let resource = request.resource.as_str();
+        let opened = self.open(resource)?;
+        let columns = opened.table.columns();
+        if let Some(missing) = request.columns.iter().find(|column| !columns.contains(column)) {
+            return Err(ExportError::System(self.no_column(resource, missing, columns)));
+        }
+        sink.begin(resource, columns, &opened.key)?;
+        let mut rows = 0;
+        let passed = opened.table.try_for_each(|row| {
+            rows += 1;
+            let lists: Vec<Option<String>> = (0..columns.len()).map(|position| canonical(row.cell(position))).collect();
+            let cells: Vec<&str> =
+                lists.iter().enumerate().map(|(at, list)| list.as_deref().unwrap_or(row.cell(at))).collect();
+            sink.row(resource, &cells).map_err(Broken::Sink)
+        });
+        match passed {
+            Ok(()) => self.still_the_same(&opened)?,
+            Err(Broken::Sink(error)) => return Err(error),
+            Err(Broken::File(error)) => return Err(ExportError::System(self.unreadable(&error))),
+        }
+        let evidence = Evidence { pages_asked: 1, pages_received: 1, rows_received: rows, ..Evidence::default() };
+        sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: false })
+    }
+
+    pub(super) fn no_column(&self, resource: &str, missing: &str, columns: &[String]) -> Failure {
+        let nearest = columns
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, missing).total_cmp(&strsim::jaro_winkler(b, missing)))
+            .map_or("", String::as_str);
+        self.failure(
+            Class::Configuration,
+            format!(
+                "{resource}.csv in {} has no column `{missing}`; it has: {}",
+                self.folder.display(),
+                columns.join(", ")
+            ),
+            format!("write `{nearest}`, if that is meant, or add the column to the file"),
+        )
+    }
+
+    pub(super) fn get_row(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
+        if id.is_empty() {
+            return Ok(None);
+        }
+        let opened = self.open(resource)?;
+        let mut found = None;
+        self.pass(&opened, |row| {
+            if found.is_none() && opened.table.key_of(row) == id {
+                found = Some(object(&opened, row));
+            }
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn find_rows(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
+        let opened = self.open(resource)?;
+        let Some(column) = opened.table.column(attribute) else {
+            return Err(self.no_column(resource, attribute, opened.table.columns()));
+        };
+        let mut found = Vec::new();
+        if value.is_empty() {
+            return Ok(found);
+        }
+        self.pass(&opened, |row| {
+            let is_it = match Value::from_cell(row.cell(column)) {
+                Some(Value::Text(text)) => text == value,
+                Some(Value::Many(values)) => values.iter().any(|one| one == value),
+                None => false,
+            };
+            if is_it {
+                found.push(object(&opened, row));
+            }
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn holds_rows(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
+        let opened = self.open(resource)?;
+        let mut wanted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut cells = Vec::with_capacity(row.len());
+            for (end, id) in row {
+                let Some(column) = opened.table.column(end) else {
+                    return Err(self.no_column(resource, end, opened.table.columns()));
+                };
+                cells.push((column, id.as_str()));
+            }
+            wanted.push(cells);
+        }
+        let mut answers = vec![false; rows.len()];
+        self.pass(&opened, |row| {
+            for (cells, answer) in wanted.iter().zip(&mut answers) {
+                *answer |= !cells.is_empty() && cells.iter().all(|(column, id)| row.cell(*column) == *id);
+            }
+        })?;
+        Ok(answers)
+    }
+
+    fn pass(&self, opened: &Opened, each: impl FnMut(&crate::snapshot::row::Row<'_>)) -> Result<(), Failure> {
+        opened.table.for_each(each).map_err(|error| self.unreadable(&error))?;
+        self.still_the_same(opened)
+    }
+}
