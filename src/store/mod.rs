@@ -12,6 +12,8 @@ pub mod database;
 pub mod error;
 pub mod journal;
 pub mod layout;
+#[cfg(test)]
+mod lifecycle;
 pub mod links;
 mod needs;
 pub mod orders;

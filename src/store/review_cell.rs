@@ -20,8 +20,9 @@ pub fn written(text: &str) -> String {
 /// Whether a cell that was read back is the one that was written. Line ends do not count; of all other changes only
 /// the loss of the text mark is accepted.
 pub fn is_same(written: &str, found: &str) -> bool {
-    let (written, found) = (line_ends(written), line_ends(found));
-    written == found || written.strip_prefix(MARK).is_some_and(|bare| is_reinterpreted(bare) && bare == found.as_ref())
+    let found = line_ends(found);
+    let bare = written.strip_prefix(MARK).filter(|bare| is_reinterpreted(bare));
+    line_ends(written) == found || bare.is_some_and(|bare| line_ends(bare) == found)
 }
 
 /// What a person typed, without a text mark that a spreadsheet may have kept.
