@@ -133,3 +133,16 @@ pub enum Refusal {
         known: u32,
     },
 }
+
+impl Refusal {
+    /// The number of the approval that is refused; `None` where it is the plan.
+    pub fn number(&self) -> Option<u32> {
+        match self {
+            Self::Altered { number, .. }
+            | Self::OtherRun { number, .. }
+            | Self::Expired { number, .. }
+            | Self::Unknown { number, .. } => Some(*number),
+            Self::PlanChanged { .. } | Self::Format { .. } => None,
+        }
+    }
+}

@@ -260,6 +260,9 @@ pub struct Order {
     /// The source row's key, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_key: Option<String>,
+    /// Digest of all cells of the source row that it was planned from, for the agreed state after the apply.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_digest: Option<u64>,
     /// What a person looks for: the source key, else the target id; for association rows `end → end`.
     pub key: String,
     /// What to call the object in front of people (a login, a display name); may be empty.

@@ -437,6 +437,7 @@ impl Planner<'_> {
             object,
             target_id: None,
             source_key: None,
+            source_digest: None,
             key: keys.join(" → "),
             name: format!("{a} → {b}"),
             changes: Vec::new(),

@@ -403,6 +403,7 @@ impl Decider<'_> {
             object,
             target_id: case.target_id.map(str::to_owned),
             source_key: case.source_key.map(str::to_owned),
+            source_digest: self.table.source.get(case.number as usize).map(|row| row.raw),
             key: case.key.to_owned(),
             name: case.name,
             changes: case.changes,

@@ -1,1 +1,102 @@
-//! (to be filled)
+//! The conductor: owns the order of events. It holds no rules and renders nothing.
+//!
+//! [`Conductor`] carries a job through its stages: `recover` what a crash left open, `export` and `prove` snapshots,
+//! `plan` orders from them, and `apply` what is approved.
+
+mod apply;
+mod baseline;
+mod demand;
+pub mod error;
+pub mod export;
+mod journal;
+mod landing;
+mod links;
+mod live;
+mod offload;
+mod plan;
+mod precondition;
+mod prove;
+mod recover;
+mod rows;
+mod rule_approval;
+mod send;
+mod snapshots;
+mod stage;
+mod tally;
+mod wave;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::connector::registry::{ConnectContext, Registry};
+use crate::connector::source::Source;
+use crate::connector::target::Target;
+use crate::job::Job;
+use crate::model::event::Reporter;
+use crate::model::failure::Failure;
+use crate::store::database::Store;
+use crate::store::layout::Layout;
+
+pub use apply::{Applied, ApplyRequest};
+pub use error::RunError;
+pub use plan::PlanOptions;
+pub use send::Clock;
+pub use stage::{RunEnd, RunOptions, Stage};
+
+/// Carries one job through its stages. Holds the job's lock for as long as it lives.
+pub struct Conductor {
+    /// The job.
+    pub job: Job,
+    /// Where things lie.
+    pub layout: Layout,
+    /// What is remembered.
+    pub store: Store,
+    /// What makes systems.
+    pub registry: Arc<Registry>,
+    /// What systems need to know.
+    pub connect: ConnectContext,
+    /// Who listens.
+    pub reporter: Arc<dyn Reporter>,
+    /// The time.
+    pub clock: Clock,
+    /// Who or what started this.
+    pub starter: String,
+}
+
+impl Conductor {
+    async fn source(&self, system: &str) -> Result<Arc<dyn Source>, Failure> {
+        let config = self.config(system)?;
+        self.registry.source(system, config, &self.connect).await.map(Arc::from)
+    }
+
+    async fn target(&self, system: &str) -> Result<Arc<dyn Target>, Failure> {
+        let config = self.config(system)?;
+        self.registry.target(system, config, &self.connect).await.map(Arc::from)
+    }
+
+    fn config(&self, system: &str) -> Result<&crate::connector::config::SystemConfig, Failure> {
+        self.job.systems.get(system).ok_or_else(|| {
+            Failure::new(
+                crate::model::failure::Class::Configuration,
+                crate::model::failure::Recourse::Stop,
+                system,
+                format!("the job {} has no system `{system}` any more", self.job.name),
+                "put it back into the job file, or reject the orders that need it",
+            )
+        })
+    }
+
+    /// Connects every system of the job for reading; a failure of one hides nothing of the others.
+    pub async fn sources(&self) -> BTreeMap<String, Result<Arc<dyn Source>, Failure>> {
+        let mut sources = BTreeMap::new();
+        for system in self.job.systems.keys() {
+            sources.insert(system.clone(), self.source(system).await);
+        }
+        sources
+    }
+
+    /// What the job needs of each system, for probing.
+    pub fn needs(&self) -> BTreeMap<String, crate::connector::source::Needs> {
+        demand::needs(&self.job)
+    }
+}

@@ -57,6 +57,32 @@ impl Store {
         })
     }
 
+    /// Remembers where a job's file lies, for commands that are given a run.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn remember_job(&mut self, job: &str, path: &std::path::Path) -> Result<(), StoreError> {
+        if self.job_path(job)?.as_deref() == Some(path) {
+            return Ok(());
+        }
+        self.write(|tx, _| {
+            tx.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?)", params![job, path.to_string_lossy()])?;
+            Ok(())
+        })
+    }
+
+    /// Where a job's file lay when it last ran.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn job_path(&self, job: &str) -> Result<Option<std::path::PathBuf>, StoreError> {
+        self.read(|db| {
+            let found: Option<String> =
+                db.query_row("SELECT path FROM jobs WHERE job = ?", [job], |row| row.get(0)).optional()?;
+            Ok(found.map(std::path::PathBuf::from))
+        })
+    }
+
     /// Moves a run on; the note says why.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 CREATE INDEX runs_of_job ON runs (job, id);
 
+CREATE TABLE jobs (job TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
+
 CREATE TABLE holds (
   run TEXT NOT NULL REFERENCES runs (id), name TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL,
   figure TEXT NOT NULL, first TEXT NOT NULL, PRIMARY KEY (run, name)

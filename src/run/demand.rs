@@ -1,0 +1,88 @@
+//! What a job reads and writes of each system.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::connector::source::Needs;
+use crate::job::{Job, SyncKind};
+use crate::model::resource::ResourceName;
+
+/// The columns that the job reads, by system and resource.
+pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+    let mut demand: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    let mut want = |name: &ResourceName, columns: &mut dyn Iterator<Item = String>| {
+        demand.entry(name.system.clone()).or_default().entry(name.resource.clone()).or_default().extend(columns);
+    };
+    for sync in &job.syncs {
+        match &sync.kind {
+            SyncKind::Objects(objects) => {
+                let rules = &objects.rules;
+                let matching = rules.matching.iter();
+                let mut source = rules.mapping.columns();
+                source.extend(rules.scope.columns());
+                source.extend(matching.clone().flat_map(|m| m.source.columns()));
+                want(&sync.from, &mut source.into_iter());
+                let target = rules.mapping.attributes().iter().cloned().chain(matching.map(|m| m.target.clone()));
+                want(&sync.to, &mut target.collect::<Vec<_>>().into_iter());
+            }
+            SyncKind::Association(association) => {
+                want(&sync.from, &mut std::iter::empty());
+                want(&sync.to, &mut std::iter::empty());
+                for end in &association.ends {
+                    want(&end.from, &mut std::iter::empty());
+                    want(&end.to, &mut std::iter::empty());
+                }
+            }
+        }
+    }
+    demand
+}
+
+/// What each system has to offer for the job to work.
+pub(super) fn needs(job: &Job) -> BTreeMap<String, Needs> {
+    let mut needs: BTreeMap<String, Needs> = BTreeMap::new();
+    for (system, resources) in columns(job) {
+        let reads = resources.into_iter().map(|(resource, columns)| (resource, columns.into_iter().collect()));
+        needs.insert(system, Needs { reads: reads.collect(), writes: Vec::new() });
+    }
+    for sync in &job.syncs {
+        let writes = &mut needs.entry(sync.to.system.clone()).or_default().writes;
+        if !writes.contains(&sync.to.resource) {
+            writes.push(sync.to.resource.clone());
+        }
+    }
+    // A system that no sync uses is tried all the same: it stands in the job file.
+    for system in job.systems.keys() {
+        needs.entry(system.clone()).or_default();
+    }
+    needs
+}
+
+/// The snapshots that one sync depends on.
+pub(super) fn snapshots_of(job: &Job, index: usize) -> BTreeSet<ResourceName> {
+    let mut names = BTreeSet::new();
+    if let Some(sync) = job.syncs.get(index) {
+        names.insert(sync.from.clone());
+        names.insert(sync.to.clone());
+        if let SyncKind::Association(association) = &sync.kind {
+            for end in &association.ends {
+                names.insert(end.from.clone());
+                names.insert(end.to.clone());
+            }
+        }
+    }
+    names
+}
+
+/// By target resource, the attributes by which an object would be found: match rules and unique values.
+pub(super) fn identifying(job: &Job) -> BTreeMap<ResourceName, BTreeSet<String>> {
+    let mut found: BTreeMap<ResourceName, BTreeSet<String>> = BTreeMap::new();
+    for sync in &job.syncs {
+        if let SyncKind::Objects(objects) = &sync.kind {
+            let attributes = found.entry(sync.to.clone()).or_default();
+            let certain = objects.rules.matching.iter().filter(|m| m.confidence == 100);
+            attributes.extend(certain.map(|m| m.target.clone()));
+            attributes.extend(objects.rules.unique.iter().cloned());
+        }
+    }
+    found
+}

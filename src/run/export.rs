@@ -1,0 +1,336 @@
+//! Exports every system of a job, side by side, and proves what came.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::error::RunError;
+use super::landing::{Landed, Landing};
+use crate::connector::source::{ExportError, ExportRequest, ResourceRequest, Source};
+use crate::model::event::Reporter;
+use crate::model::evidence::Mode;
+use crate::model::failure::{Class, Failure, Recourse};
+use crate::snapshot::diff::{DiffOptions, counts};
+use crate::snapshot::manifest::ResourceManifest;
+use crate::snapshot::merge::merge;
+use crate::snapshot::table::Table;
+use crate::snapshot::writer::Writer;
+use crate::store::baselines::Baseline;
+
+/// What is to be read of one system.
+#[derive(Clone, Debug, Default)]
+pub struct SystemRequest {
+    /// Columns that the job reads, by resource.
+    pub resources: BTreeMap<String, BTreeSet<String>>,
+    /// The last accepted snapshot of each, with its file.
+    pub baselines: BTreeMap<String, (Baseline, PathBuf)>,
+    /// How much to read.
+    pub mode: Mode,
+}
+
+/// What came of one system.
+#[derive(Debug)]
+pub struct SystemExport {
+    /// Each resource, not judged yet; file names are relative to the export folder.
+    pub resources: BTreeMap<String, ResourceManifest>,
+    /// How it was read in the end.
+    pub mode: Mode,
+    /// Why it was read completely though increments were asked for.
+    pub because: Option<String>,
+    /// Rows that the increments had missed, by resource; deletions counted apart.
+    pub missed: BTreeMap<String, Missed>,
+}
+
+/// What a complete export found that the chain of increments had not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Rows that are new or differ.
+    pub rows: u64,
+    /// Rows that are gone.
+    pub deletions: u64,
+}
+
+/// Why a system could not be exported.
+#[derive(Debug)]
+pub enum ExportFault {
+    /// The system's side.
+    System(Failure),
+    /// This machine's side.
+    Here(String),
+}
+
+impl std::fmt::Display for ExportFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::System(failure) => failure.fmt(f),
+            Self::Here(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl From<ExportError> for ExportFault {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::System(failure) => Self::System(failure),
+            ExportError::Disk(cause) => Self::Here(cause),
+        }
+    }
+}
+
+/// Exports one system into `folder/<system>/`.
+pub async fn export_system(
+    source: Arc<dyn Source>,
+    request: SystemRequest,
+    folder: PathBuf,
+    reporter: Arc<dyn Reporter>,
+) -> Result<SystemExport, ExportFault> {
+    let system = source.system().to_owned();
+    let home = folder.join(crate::store::layout::escaped(&system));
+    let mut because = None;
+    if request.mode == Mode::Incremental {
+        match increments(&*source, &request, &home, &reporter).await {
+            Ok(Increment::Merged(resources)) => {
+                return Ok(SystemExport {
+                    resources: relative(resources, &folder),
+                    mode: Mode::Incremental,
+                    because: None,
+                    missed: BTreeMap::new(),
+                });
+            }
+            Ok(Increment::GoComplete(why)) => because = Some(why),
+            Err(ExportFault::System(failure)) if failure.class == Class::Unsupported => {
+                because = Some(format!("{system} cannot be asked for changes alone: {}", failure.cause));
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    let mut resources = complete(&*source, &request, &home, &reporter).await?;
+    let missed = if because.is_none() && request.baselines.values().any(|(b, _)| b.mode == Mode::Incremental) {
+        missed_by_increments(&*source, &request, &home, &reporter, &mut resources).await
+    } else {
+        BTreeMap::new()
+    };
+    Ok(SystemExport { resources: relative(resources, &folder), mode: Mode::Complete, because, missed })
+}
+
+fn relative(mut resources: BTreeMap<String, ResourceManifest>, folder: &Path) -> BTreeMap<String, ResourceManifest> {
+    for manifest in resources.values_mut() {
+        if let Ok(file) = manifest.file.strip_prefix(folder) {
+            manifest.file = file.to_owned();
+        }
+    }
+    resources
+}
+
+async fn complete(
+    source: &dyn Source,
+    request: &SystemRequest,
+    home: &Path,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<BTreeMap<String, ResourceManifest>, ExportFault> {
+    let asked = requests(request, |_| None);
+    let landed = land(source, &asked, home, "", reporter).await?;
+    Ok(landed
+        .into_iter()
+        .map(|(name, landed)| {
+            let Landed { path, columns, key, written, end, .. } = landed;
+            let mut manifest = ResourceManifest::new(path, &columns, &key, written, Mode::Complete);
+            manifest.cursor = end.cursor;
+            manifest.evidence = end.evidence;
+            manifest.proves_absence = true;
+            (name, manifest)
+        })
+        .collect())
+}
+
+enum Increment {
+    Merged(BTreeMap<String, ResourceManifest>),
+    GoComplete(String),
+}
+
+/// Reads what changed and merges it into the baselines.
+async fn increments(
+    source: &dyn Source,
+    request: &SystemRequest,
+    home: &Path,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Increment, ExportFault> {
+    for resource in request.resources.keys() {
+        let Some((baseline, path)) = request.baselines.get(resource) else {
+            return Ok(Increment::GoComplete(format!("{}.{resource} has no accepted snapshot yet", source.system())));
+        };
+        if baseline.cursor.is_none() {
+            return Ok(Increment::GoComplete(format!("{}.{resource} gives no cursor to go on from", source.system())));
+        }
+        if let Err(error) = verify(baseline, path) {
+            return Ok(Increment::GoComplete(error));
+        }
+        let lacking: Vec<&String> =
+            request.resources[resource].iter().filter(|c| !baseline.columns.contains(c)).collect();
+        if let Some(column) = lacking.first() {
+            return Ok(Increment::GoComplete(format!("the job reads {column}, which the last snapshot does not have")));
+        }
+    }
+    let asked = requests(request, |name| request.baselines.get(name).and_then(|(b, _)| b.cursor.clone()));
+    let landed = land(source, &asked, home, ".delta", reporter).await?;
+    let mut resources = BTreeMap::new();
+    for (name, landed) in landed {
+        let Some((baseline, path)) = request.baselines.get(&name) else { continue };
+        let total = landed.end.evidence.total_end.or(landed.end.evidence.total_start);
+        let manifest = put_together(baseline, path, landed, &home.join(file_name(&name)))?;
+        // Rows of an association have no total of their own; those of a resource type have.
+        if let Some(total) = total.filter(|_| manifest.key.len() == 1)
+            && total != manifest.rows
+        {
+            return Ok(Increment::GoComplete(format!(
+                "{}.{name} holds {total} rows, the increments make {}",
+                source.system(),
+                manifest.rows
+            )));
+        }
+        resources.insert(name, manifest);
+    }
+    Ok(Increment::Merged(resources))
+}
+
+/// Merges one delta into its baseline and removes it.
+fn put_together(
+    baseline: &Baseline,
+    path: &Path,
+    landed: Landed,
+    out: &Path,
+) -> Result<ResourceManifest, ExportFault> {
+    let here = |e: crate::snapshot::error::SnapshotError| ExportFault::Here(e.to_string());
+    let writer = Writer::create(out, &landed.columns, &landed.key).map_err(here)?;
+    let replaced = landed.replaced.as_ref().map(|(end, owners)| (end.as_str(), owners));
+    let merged = merge(path, &landed.key, &landed.path, &landed.gone, replaced, writer).map_err(here)?;
+    let mut manifest =
+        ResourceManifest::new(out.to_owned(), &landed.columns, &landed.key, merged.written, Mode::Incremental);
+    // The cursor moves on only where something newer was seen.
+    manifest.cursor = landed.end.cursor.or_else(|| baseline.cursor.clone());
+    manifest.evidence = landed.end.evidence;
+    manifest.proves_absence = landed.end.proves_absence;
+    let _ = std::fs::remove_file(&landed.path);
+    Ok(manifest)
+}
+
+/// What the chain of increments would have shown now, compared with what a complete export shows.
+///
+/// Only a report hangs on it, so what goes wrong here is no failure of the export.
+async fn missed_by_increments(
+    source: &dyn Source,
+    request: &SystemRequest,
+    home: &Path,
+    reporter: &Arc<dyn Reporter>,
+    complete: &mut BTreeMap<String, ResourceManifest>,
+) -> BTreeMap<String, Missed> {
+    let chain = home.join("chain");
+    let mut missed = BTreeMap::new();
+    if let Ok(Increment::Merged(merged)) = increments_for_comparison(source, request, &chain, reporter).await {
+        for (name, manifest) in &merged {
+            let Some(whole) = complete.get_mut(name) else { continue };
+            let tables =
+                Table::open(&manifest.file, &manifest.key).and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
+            let Ok((old, new)) = tables else { continue };
+            if let Ok(found) = counts(&old, &new, &DiffOptions::default()) {
+                missed.insert(name.clone(), Missed { rows: found.added + found.changed, deletions: found.removed });
+                whole.evidence.notes.push(format!(
+                    "the increments had missed {} new or changed rows and {} deletions",
+                    found.added + found.changed,
+                    found.removed
+                ));
+            }
+        }
+    }
+    let _ = std::fs::remove_dir_all(&chain);
+    missed
+}
+
+async fn increments_for_comparison(
+    source: &dyn Source,
+    request: &SystemRequest,
+    chain: &Path,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Increment, ExportFault> {
+    let asked = requests(request, |name| request.baselines.get(name).and_then(|(b, _)| b.cursor.clone()));
+    if asked.resources.iter().any(|r| r.since.is_none()) {
+        return Ok(Increment::GoComplete(String::new()));
+    }
+    let landed = land(source, &asked, chain, ".delta", reporter).await?;
+    let mut resources = BTreeMap::new();
+    for (name, landed) in landed {
+        let Some((baseline, path)) = request.baselines.get(&name) else { continue };
+        let manifest = put_together(baseline, path, landed, &chain.join(file_name(&name)))?;
+        resources.insert(name, manifest);
+    }
+    Ok(Increment::Merged(resources))
+}
+
+fn file_name(resource: &str) -> String {
+    format!("{}.csv", crate::store::layout::escaped(resource))
+}
+
+fn requests(request: &SystemRequest, since: impl Fn(&str) -> Option<String>) -> ExportRequest {
+    let resources = request
+        .resources
+        .iter()
+        .map(|(resource, columns)| ResourceRequest {
+            resource: resource.clone(),
+            columns: columns.iter().cloned().collect(),
+            since: since(resource),
+        })
+        .collect();
+    ExportRequest { resources }
+}
+
+async fn land(
+    source: &dyn Source,
+    asked: &ExportRequest,
+    home: &Path,
+    suffix: &'static str,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<BTreeMap<String, Landed>, ExportFault> {
+    let mut landing = Landing::new(home.to_owned(), suffix, source.system(), reporter.clone());
+    source.export(asked, &mut landing).await?;
+    let landed = landing.landed();
+    let missing: Vec<&str> =
+        asked.resources.iter().map(|r| r.resource.as_str()).filter(|r| !landed.contains_key(*r)).collect();
+    if missing.is_empty() {
+        return Ok(landed);
+    }
+    Err(ExportFault::System(Failure::new(
+        Class::Server,
+        Recourse::Stop,
+        source.system(),
+        format!("the export of {} ended without a word", missing.join(", ")),
+        "this is a fault of muster's connector; run `muster run` with --mode complete, and report it",
+    )))
+}
+
+/// Whether a baseline's file is still the one that was accepted; else a sentence.
+fn verify(baseline: &Baseline, path: &Path) -> Result<(), String> {
+    let mut manifest = ResourceManifest::new(
+        path.file_name().map(PathBuf::from).unwrap_or_default(),
+        &baseline.columns,
+        &baseline.key,
+        crate::snapshot::writer::Written { rows: baseline.rows, bytes: 0, sha256: baseline.sha256.clone() },
+        baseline.mode,
+    );
+    manifest.bytes = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+    manifest.verify(path.parent().unwrap_or(Path::new("."))).map_err(|e| e.to_string())
+}
+
+/// The age of a baseline, for limits on how old a complete one may be.
+pub fn age(baseline: &Baseline, now: DateTime<Utc>) -> chrono::Duration {
+    now - baseline.at
+}
+
+/// Whether an error is one that a run reports as a failed export.
+pub fn as_run_error(fault: ExportFault) -> RunError {
+    match fault {
+        ExportFault::System(failure) => RunError::System(failure),
+        ExportFault::Here(cause) => RunError::Here(cause),
+    }
+}

@@ -1,0 +1,367 @@
+//! From proved snapshots to a plan on disk and its orders in the database.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Conductor;
+use super::demand;
+use super::error::RunError;
+use super::live::{Memory, link, stored};
+use super::offload::compute;
+use super::prove::Proof;
+use crate::job::{Job, SyncKind};
+use crate::model::capabilities::{Capabilities, ResourceCapabilities};
+use crate::model::event::Event;
+use crate::model::link::Link;
+use crate::model::order::{BlockReason, Order, OrderState};
+use crate::model::plan::Plan;
+use crate::model::record::{Hold, HoldKind};
+use crate::model::resource::ResourceName;
+use crate::model::run::{RunId, RunState};
+use crate::model::threshold::Excess;
+use crate::reconcile::draft::{ListedObject, PlanDraft};
+use crate::reconcile::input::Wishes;
+use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
+use crate::snapshot::table::Table;
+use crate::store::baselines::Baseline;
+use crate::store::orders::{NewOrder, RegisterPlan};
+use crate::store::plan_files;
+
+/// How to plan.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Everything is planned as blocked.
+    pub block: bool,
+    /// What was rejected is asked again.
+    pub ask_again: bool,
+}
+
+/// One sync with what is remembered of it, before its tables are borrowed.
+struct Memories {
+    links: Vec<Link>,
+    rows: BTreeSet<String>,
+    identity: String,
+    capabilities: ResourceCapabilities,
+    free: Option<u64>,
+    first_run: bool,
+}
+
+/// The tables of a run's usable snapshots.
+struct Snapshots {
+    tables: BTreeMap<ResourceName, Table>,
+    /// What is not in the table is not in the system.
+    whole: BTreeSet<ResourceName>,
+    /// The table has as many rows as the system says it holds.
+    counted: BTreeSet<ResourceName>,
+}
+
+impl Conductor {
+    /// Plans every sync whose snapshots may be used, and registers the plan. The run's state says how it ended.
+    pub(super) async fn plan(&mut self, run: &RunId, proof: &Proof, options: &PlanOptions) -> Result<RunState, RunError> {
+        let mut targets: BTreeMap<String, (String, Capabilities)> = BTreeMap::new();
+        for sync in &self.job.syncs {
+            if !targets.contains_key(&sync.to.system) && self.plannable(sync.index, proof) {
+                let source = self.source(&sync.to.system).await?;
+                targets.insert(sync.to.system.clone(), (source.identity(), source.capabilities().await?));
+            }
+        }
+        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, false))?;
+        self.register(run, proof, draft, &snapshots, &targets)
+    }
+
+    /// What a plan from these snapshots would come to, and every object that is not confirmed. Writes nothing.
+    pub(super) async fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
+        let mut targets: BTreeMap<String, (String, Capabilities)> = BTreeMap::new();
+        for sync in &self.job.syncs {
+            if !targets.contains_key(&sync.to.system) && self.plannable(sync.index, proof) {
+                let source = self.source(&sync.to.system).await?;
+                targets.insert(sync.to.system.clone(), (source.identity(), source.capabilities().await?));
+            }
+        }
+        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), true))?;
+        Ok(draft.listed)
+    }
+
+    /// A sync is planned only where every snapshot that it depends on may be used; an association also needs the
+    /// syncs of its ends.
+    fn plannable(&self, index: usize, proof: &Proof) -> bool {
+        demand::snapshots_of(&self.job, index).is_subset(&proof.usable)
+    }
+
+    fn draft(
+        &self,
+        proof: &Proof,
+        targets: &BTreeMap<String, (String, Capabilities)>,
+        options: &PlanOptions,
+        list: bool,
+    ) -> Result<(PlanDraft, Snapshots), RunError> {
+        let snapshots = open(proof)?;
+        let mut memories = Vec::new();
+        for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
+            memories.push((sync, self.remember(sync, targets)?));
+        }
+        let claimed = BTreeMap::new();
+        let absent = |name: &ResourceName| snapshots.whole.contains(name);
+        let mut syncs = Vec::new();
+        for (sync, memory) in &memories {
+            let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
+            let target_absence = absent(&sync.to) || snapshots.counted.contains(&sync.to);
+            syncs.push(match &sync.kind {
+                SyncKind::Objects(objects) => SyncInput::Objects(ObjectInput {
+                    sync: objects,
+                    source,
+                    target,
+                    source_absence: absent(&sync.from),
+                    target_absence,
+                    links: &memory.links,
+                    claimed: &claimed,
+                    capabilities: &memory.capabilities,
+                    identity: &memory.identity,
+                    first_run: memory.first_run,
+                    free: memory.free,
+                }),
+                SyncKind::Association(association) => SyncInput::Association(AssociationInput {
+                    sync: association,
+                    source,
+                    target,
+                    source_absence: absent(&sync.from),
+                    // Rows of an association are read with their owners, which are counted.
+                    target_absence: target_absence
+                        || association.ends.iter().all(|end| snapshots.counted.contains(&end.to)),
+                    managed_rows: &memory.rows,
+                    capabilities: &memory.capabilities,
+                    identity: &memory.identity,
+                    first_run: memory.first_run,
+                }),
+            });
+        }
+        let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
+        let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
+        let accepted = self.accepted_thresholds()?;
+        let draft = assemble(&PlanInput {
+            syncs: &syncs,
+            live: &live,
+            standing: &Memory { store: &self.store, job: &self.job.name },
+            ask_again: options.ask_again,
+            accepted: &accepted,
+            block_all: options.block,
+            wishes: Wishes { protect: &self.job.apply.protect, delete_after: self.job.apply.delete_after, list },
+        })?;
+        Ok((draft, snapshots))
+    }
+
+    fn remember(
+        &self,
+        sync: &crate::job::Sync,
+        targets: &BTreeMap<String, (String, Capabilities)>,
+    ) -> Result<Memories, RunError> {
+        let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
+        let links = self.store.links(&self.job.name, &sync.id)?;
+        let rows = self.store.managed_rows(&self.job.name, &sync.id)?;
+        Ok(Memories {
+            first_run: links.is_empty() && rows.is_empty() && !self.ever_planned(&sync.id)?,
+            links: links.into_iter().map(|l| link(&sync.id, l)).collect(),
+            rows,
+            identity,
+            free: capabilities.free.get(&sync.to.resource).copied(),
+            capabilities: capabilities.resources.get(&sync.to.resource).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// Whether a sync ever had something applied. A first load that waits for its review stays a first load.
+    fn ever_planned(&self, sync_id: &str) -> Result<bool, RunError> {
+        Ok(self.store.has_links(&self.job.name, sync_id)?)
+    }
+
+    /// Provisioning thresholds that a person accepted for runs whose orders still live, with the accepted figure.
+    fn accepted_thresholds(&self) -> Result<BTreeMap<String, u64>, RunError> {
+        let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
+        for run in self.store.live_runs(&self.job.name)? {
+            let names: BTreeSet<String> =
+                self.store.holds(&run)?.into_iter().filter(|h| h.kind == HoldKind::Plan).map(|h| h.name).collect();
+            for acceptance in self.store.acceptances(&run)?.into_iter().filter(|a| names.contains(&a.name)) {
+                if let Ok(figure) = acceptance.figure.parse::<u64>() {
+                    let known = accepted.entry(acceptance.name).or_default();
+                    *known = (*known).max(figure);
+                }
+            }
+        }
+        Ok(accepted)
+    }
+
+    fn register(
+        &mut self,
+        run: &RunId,
+        proof: &Proof,
+        draft: PlanDraft,
+        snapshots: &Snapshots,
+        targets: &BTreeMap<String, (String, Capabilities)>,
+    ) -> Result<RunState, RunError> {
+        let now = (self.clock)();
+        let digests = snapshots.tables.keys().filter_map(|name| {
+            Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
+        });
+        let plan = Plan {
+            format_version: Plan::FORMAT,
+            job: self.job.name.clone(),
+            job_digest: self.job.digest.clone(),
+            snapshots: digests.collect(),
+            orders_digest: plan_files::orders_digest(&draft.orders),
+            orders: draft.orders.len() as u64,
+            counts: draft.counts(),
+            situations: draft.situations.clone(),
+            excesses: draft.excesses.clone(),
+            warnings: draft.warnings.clone(),
+        };
+        plan_files::write(&self.layout.run_folder(&self.job.name, run), &plan, &draft.orders)?;
+        let orders: Vec<NewOrder<'_>> =
+            draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
+        let holds = plan_holds(&draft);
+        self.store.register_plan(
+            &RegisterPlan {
+                run,
+                plan_digest: &plan.digest(),
+                orders: &orders,
+                superseded: &draft.superseded,
+                holds: &holds,
+            },
+            now,
+        )?;
+        for (order, block) in &draft.reblocked {
+            let state = if block.is_some() { OrderState::Blocked } else { OrderState::PendingReview };
+            let why = block.as_ref().map_or("what blocked it is gone", |b| b.detail.as_str());
+            self.store.set_order_state(order, state, block.as_ref(), why, now)?;
+        }
+        self.learn(&draft)?;
+        self.promote(run, proof)?;
+        for warning in &draft.warnings {
+            self.reporter.event(&Event::Warning(warning.clone()));
+        }
+        let blocked = draft.orders.iter().filter(|o| o.block.is_some()).count() as u64;
+        self.reporter.event(&Event::Planned {
+            run: run.clone(),
+            orders: plan.orders,
+            kept: draft.kept.len() as u64,
+            superseded: draft.superseded.len() as u64,
+            blocked,
+        });
+        for excess in &draft.excesses {
+            self.reporter.event(&Event::Exceeded(excess.clone()));
+        }
+        let mut state = if holds.is_empty() { RunState::Planned } else { RunState::HeldPlan };
+        if !proof.holds.is_empty() {
+            // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
+            if state == RunState::Planned {
+                state = RunState::HeldSnapshot;
+            }
+            self.store.hold(run, state, &proof.holds, now)?;
+        }
+        if draft.excesses.is_empty() {
+            self.replace_held(run, RunState::HeldPlan)?;
+        }
+        Ok(state)
+    }
+
+    /// Remembers what the plan found confirmed, and forgets links whose object is gone.
+    fn learn(&mut self, draft: &PlanDraft) -> Result<(), RunError> {
+        let now = (self.clock)();
+        for book in &draft.links {
+            let known: BTreeMap<String, crate::store::links::Link> = if book.agreed.is_empty() {
+                BTreeMap::new()
+            } else {
+                let links = self.store.links(&self.job.name, &book.sync_id)?;
+                links.into_iter().map(|l| (l.source_key.clone(), l)).collect()
+            };
+            let dropped: Vec<String> = book.dropped.iter().map(|(source, ..)| source.clone()).collect();
+            for (source, target, why) in &book.dropped {
+                self.reporter.event(&Event::Note(format!("the link {source} → {target} is dropped: {why}")));
+            }
+            if !dropped.is_empty() {
+                self.store.drop_links(&self.job.name, &book.sync_id, &dropped, "", now)?;
+            }
+            let mut links: Vec<_> = book.new_links().map(stored).collect();
+            for (source_key, agreed) in book.new_agreements() {
+                if let Some(link) = known.get(source_key) {
+                    let agreed = crate::store::links::Agreed::new(agreed.source_digest, &agreed.attributes);
+                    links.push(crate::store::links::Link { agreed: Some(agreed), ..link.clone() });
+                }
+            }
+            if !links.is_empty() {
+                self.store.put_links(&self.job.name, &book.sync_id, &links, "", now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Snapshots that are whole and within their limits, or accepted, become the baselines.
+    pub(super) fn promote(&mut self, run: &RunId, proof: &Proof) -> Result<(), RunError> {
+        let now = (self.clock)();
+        let root = self.layout.root.clone();
+        let mut baselines = Vec::new();
+        for name in &proof.usable {
+            let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
+            let path = exported.path(&proof.folder)?;
+            baselines.push(Baseline {
+                job: self.job.name.clone(),
+                resource: name.clone(),
+                run: run.clone(),
+                path: path.strip_prefix(&root).map(ToOwned::to_owned).unwrap_or(path),
+                sha256: exported.sha256.clone(),
+                rows: exported.rows,
+                columns: exported.columns.clone(),
+                key: exported.key.clone(),
+                cursor: exported.cursor.clone(),
+                mode: exported.mode,
+                // Orders applied while the export ran may or may not be in it.
+                at: proof.manifest.started,
+            });
+        }
+        Ok(self.store.set_baselines(&baselines, now)?)
+    }
+}
+
+fn open(proof: &Proof) -> Result<Snapshots, RunError> {
+    let mut snapshots = Snapshots { tables: BTreeMap::new(), whole: BTreeSet::new(), counted: BTreeSet::new() };
+    for name in &proof.usable {
+        let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
+        exported.verify(&proof.folder)?;
+        let table = Table::open(&exported.path(&proof.folder)?, &exported.key)?;
+        snapshots.tables.insert(name.clone(), table);
+        if exported.proves_absence {
+            snapshots.whole.insert(name.clone());
+        }
+        if exported.evidence.total_end.or(exported.evidence.total_start) == Some(exported.rows) {
+            snapshots.counted.insert(name.clone());
+        }
+    }
+    Ok(snapshots)
+}
+
+/// What holds a plan: the thresholds that its own orders exceed. One that is exceeded only through orders of an earlier
+/// held run adds nothing to accept.
+fn plan_holds(draft: &PlanDraft) -> Vec<Hold> {
+    let concerned = |order: &Order| order.block.as_ref().is_some_and(|b| b.reason == BlockReason::Threshold);
+    if !draft.orders.iter().any(concerned) {
+        return Vec::new();
+    }
+    let hold = |excess: &Excess| Hold {
+        kind: HoldKind::Plan,
+        name: excess.name.clone(),
+        detail: excess.sentence(),
+        figure: excess.figure.to_string(),
+        first: excess.first.clone(),
+    };
+    draft.excesses.iter().map(hold).collect()
+}
+
+fn new_order<'a>(
+    job: &'a Job,
+    order: &'a Order,
+    targets: &'a BTreeMap<String, (String, Capabilities)>,
+) -> NewOrder<'a> {
+    NewOrder {
+        order,
+        raised: order.id.0.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1),
+        sync_id: job.syncs.get(order.sync).map_or("", |sync| sync.id.as_str()),
+        target_identity: targets.get(&order.resource.system).map_or("", |(identity, _)| identity.as_str()),
+    }
+}

@@ -1,0 +1,147 @@
+//! What is read before a change is sent, and after: is the object still what the reviewer saw?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::connector::source::Source;
+use crate::model::capabilities::{AttributeType, ResourceCapabilities};
+use crate::model::failure::Failure;
+use crate::model::object::Object;
+use crate::model::order::{Operation, Order};
+use crate::model::value::{Attributes, Value};
+
+/// How the target stands against an order.
+#[derive(Debug)]
+pub enum Standing {
+    /// As the plan saw it: the change may be sent. Holds the object, where one exists.
+    AsPlanned(Option<Box<Object>>),
+    /// Already as the order wants it. Holds the object's id, where one exists.
+    InEffect(Option<String>),
+    /// The object is gone from the target.
+    Gone,
+    /// Changed since the plan; the sentence says what.
+    Moved(String),
+    /// Another object holds a unique value that the order wants.
+    Taken(String),
+}
+
+/// Reads the object of an order and compares it with the plan.
+///
+/// `identifying` names the attributes by which an object to be created would be found (match rules, unique values).
+pub async fn look(
+    target: &dyn Source,
+    order: &Order,
+    identifying: &BTreeSet<String>,
+    types: &ResourceCapabilities,
+) -> Result<Standing, Failure> {
+    let resource = &order.resource.resource;
+    if order.operation == Operation::Create {
+        return look_for_twin(target, order, identifying, types).await;
+    }
+    let Some(id) = &order.target_id else {
+        return Ok(Standing::Gone);
+    };
+    let found = target.get(resource, id).await?;
+    Ok(match (order.operation, found) {
+        (Operation::Delete, None) => Standing::InEffect(Some(id.clone())),
+        (Operation::Delete, Some(object)) => Standing::AsPlanned(Some(Box::new(object))),
+        (_, None) => Standing::Gone,
+        (_, Some(object)) => compare(order, object, types),
+    })
+}
+
+/// An object that is to be created must not be there; one that is there and equal is adopted.
+async fn look_for_twin(
+    target: &dyn Source,
+    order: &Order,
+    identifying: &BTreeSet<String>,
+    types: &ResourceCapabilities,
+) -> Result<Standing, Failure> {
+    for change in &order.changes {
+        let Some(Value::Text(value)) = &change.after else { continue };
+        if !identifying.contains(&change.attribute) {
+            continue;
+        }
+        for object in target.find(&order.resource.resource, &change.attribute, value).await? {
+            let different: Vec<&str> = order
+                .changes
+                .iter()
+                .filter(|c| !same(types, &c.attribute, object.attributes.get(&c.attribute), c.after.as_ref()))
+                .map(|c| c.attribute.as_str())
+                .collect();
+            if different.is_empty() {
+                return Ok(Standing::InEffect(Some(object.id)));
+            }
+            return Ok(Standing::Taken(format!(
+                "{} `{}` is taken by object {}, which differs in {}",
+                change.attribute,
+                value,
+                object.id,
+                different.join(", ")
+            )));
+        }
+    }
+    Ok(Standing::AsPlanned(None))
+}
+
+fn compare(order: &Order, object: Object, types: &ResourceCapabilities) -> Standing {
+    let held = &object.attributes;
+    if order.changes.iter().all(|c| same(types, &c.attribute, held.get(&c.attribute), c.after.as_ref())) {
+        return Standing::InEffect(Some(object.id));
+    }
+    let moved: Vec<String> = order
+        .changes
+        .iter()
+        .filter(|c| {
+            let now = held.get(&c.attribute);
+            !same(types, &c.attribute, now, c.before.as_ref()) && !same(types, &c.attribute, now, c.after.as_ref())
+        })
+        .map(|c| {
+            format!(
+                "{} was {} when planned and is {} now",
+                c.attribute,
+                shown(c.before.as_ref()),
+                shown(held.get(&c.attribute))
+            )
+        })
+        .collect();
+    if moved.is_empty() {
+        Standing::AsPlanned(Some(Box::new(object)))
+    } else {
+        Standing::Moved(moved.join("; "))
+    }
+}
+
+/// The attributes of an order that the object does not hold after the change, in words; empty where all took effect.
+pub fn without_effect(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Vec<String> {
+    order
+        .changes
+        .iter()
+        .filter(|c| !same(types, &c.attribute, held.get(&c.attribute), c.after.as_ref()))
+        .map(|c| format!("{} is {}, not {}", c.attribute, shown(held.get(&c.attribute)), shown(c.after.as_ref())))
+        .collect()
+}
+
+/// The wanted attributes of an order.
+pub fn wanted(order: &Order) -> BTreeMap<String, Option<Value>> {
+    order.changes.iter().map(|c| (c.attribute.clone(), c.after.clone())).collect()
+}
+
+fn same(types: &ResourceCapabilities, attribute: &str, left: Option<&Value>, right: Option<&Value>) -> bool {
+    if left == right {
+        return true;
+    }
+    let (Some(Value::Text(left)), Some(Value::Text(right))) = (left, right) else { return false };
+    match types.attributes.get(attribute) {
+        Some(AttributeType::Boolean | AttributeType::CaselessText) => left.to_lowercase() == right.to_lowercase(),
+        Some(AttributeType::Number) => left.parse::<f64>().ok().is_some_and(|l| right.parse::<f64>() == Ok(l)),
+        Some(AttributeType::Time) => {
+            let instant = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
+            instant(left).is_some_and(|l| instant(right) == Some(l))
+        }
+        _ => false,
+    }
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or_else(|| "absent".to_owned(), |value| format!("`{value}`"))
+}

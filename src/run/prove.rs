@@ -1,0 +1,303 @@
+//! From exported files to snapshots that may be used: completeness, synchronization thresholds, what is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use futures::future::join_all;
+
+use super::baseline::{OwnChanges, excesses};
+use super::demand;
+use super::error::RunError;
+use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
+use super::offload::compute;
+use super::Conductor;
+use crate::model::event::Event;
+use crate::model::evidence::{Completeness, Mode};
+use crate::model::order::{EndRef, OrderState};
+use crate::model::record::{Hold, HoldKind};
+use crate::model::resource::ResourceName;
+use crate::model::run::RunId;
+use crate::reconcile::threshold::SnapshotLimits;
+use crate::snapshot::completeness::{Settings, Subject, judge};
+use crate::snapshot::manifest::{FILE_NAME, FORMAT_VERSION, Manifest, ResourceManifest};
+use crate::snapshot::table::Table;
+use crate::store::baselines::Baseline;
+
+/// The snapshots of a run, judged.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// What was exported; files are relative to `folder`.
+    pub(super) manifest: Manifest,
+    /// The run's export folder.
+    pub(super) folder: PathBuf,
+    /// Snapshots that are whole and within their limits, or accepted.
+    pub(super) usable: BTreeSet<ResourceName>,
+    /// What a person has to accept before the others are used.
+    pub(super) holds: Vec<Hold>,
+    /// Systems that could not be exported, each with why.
+    pub(super) failures: Vec<(String, String)>,
+}
+
+impl Conductor {
+    /// Exports every system and judges what came. The manifest is written last.
+    pub(super) async fn export(&mut self, run: &RunId, mode: Mode) -> Result<Proof, RunError> {
+        let started = (self.clock)();
+        self.layout.create_run(&self.job.name, run)?;
+        let folder = self.layout.export(&self.job.name, run);
+        let mut requests = Vec::new();
+        let mut failures = Vec::new();
+        for (system, resources) in demand::columns(&self.job) {
+            let request = self.request(&system, resources, mode)?;
+            match self.source(&system).await {
+                Ok(source) => {
+                    let (folder, reporter) = (folder.clone(), self.reporter.clone());
+                    requests.push(async move { (system, export_system(source, request, folder, reporter).await) });
+                }
+                Err(failure) => failures.push((system, ExportFault::System(failure))),
+            }
+        }
+        let mut systems: BTreeMap<String, SystemExport> = BTreeMap::new();
+        for (system, result) in join_all(requests).await {
+            match result {
+                Ok(export) => {
+                    systems.insert(system, export);
+                }
+                Err(fault) => failures.push((system, fault)),
+            }
+        }
+        let mut told = Vec::new();
+        for (system, fault) in failures {
+            told.push((system.clone(), fault.to_string()));
+            self.note_failure(run, &system, &fault)?;
+        }
+        let mut proof = self.judge(run, folder, started, systems)?;
+        proof.failures.splice(0..0, told);
+        Ok(proof)
+    }
+
+    fn note_failure(&mut self, run: &RunId, system: &str, fault: &ExportFault) -> Result<(), RunError> {
+        match fault {
+            ExportFault::System(failure) => self.reporter.event(&Event::ExportFailed { failure: failure.clone() }),
+            ExportFault::Here(cause) => {
+                self.reporter.event(&Event::Warning(format!("the export of {system} failed: {cause}")));
+            }
+        }
+        Ok(self.store.export_failed(&self.job.name, run, system, &fault.to_string(), (self.clock)())?)
+    }
+
+    /// What to ask a system for: everything after a failed export, else what the mode says.
+    fn request(
+        &self,
+        system: &str,
+        resources: BTreeMap<String, BTreeSet<String>>,
+        mode: Mode,
+    ) -> Result<SystemRequest, RunError> {
+        let mut baselines = BTreeMap::new();
+        for resource in resources.keys() {
+            let name = ResourceName::new(system, resource);
+            if let Some(baseline) = self.store.baseline(&self.job.name, &name)? {
+                let path = self.layout.root.join(&baseline.path);
+                baselines.insert(resource.clone(), (baseline, path));
+            }
+        }
+        let record = self.store.export_record(&self.job.name, system)?;
+        let first = baselines.is_empty();
+        let by_increments = mode == Mode::Incremental && record.failed.is_none() && !first;
+        if mode == Mode::Incremental
+            && let Some((at, _)) = &record.failed
+        {
+            self.reporter.event(&Event::Note(format!(
+                "{system} is read completely: its export of {} failed",
+                at.format("%Y-%m-%d %H:%M:%S UTC")
+            )));
+        }
+        let mode = if by_increments { Mode::Incremental } else { Mode::Complete };
+        Ok(SystemRequest { resources, baselines, mode })
+    }
+
+    fn judge(
+        &mut self,
+        run: &RunId,
+        folder: PathBuf,
+        started: chrono::DateTime<chrono::Utc>,
+        systems: BTreeMap<String, SystemExport>,
+    ) -> Result<Proof, RunError> {
+        let accepted = self.store.accepted(&self.job.name)?;
+        let mut manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            job: self.job.name.clone(),
+            run: run.clone(),
+            started,
+            ended: started,
+            systems: BTreeMap::new(),
+        };
+        let (mut usable, mut holds, mut failures) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for (system, export) in systems {
+            if let Some(because) = &export.because {
+                self.reporter.event(&Event::Warning(format!("{system} was read completely: {because}")));
+            }
+            let mut partial = Vec::new();
+            for (resource, mut exported) in export.resources {
+                let name = ResourceName::new(&system, &resource);
+                let path = exported.path(&folder)?;
+                let verdict = self.verdict(&name, &path, &mut exported, &accepted)?;
+                match &verdict {
+                    Verdict::Usable => {
+                        usable.insert(name.clone());
+                    }
+                    Verdict::Held(found) => holds.extend(found.iter().cloned()),
+                    Verdict::Partial(cause) => partial.push(cause.clone()),
+                }
+                let missed = export.missed.get(&resource);
+                self.reporter.event(&Event::Exported {
+                    resource: name.clone(),
+                    rows: exported.rows,
+                    missed: missed.map(|m| m.rows + m.deletions),
+                    verdict: exported.completeness.clone(),
+                });
+                if let Some(missed) = missed.filter(|m| m.rows + m.deletions > 0) {
+                    self.reporter.event(&Event::Warning(format!(
+                        "the increments of {name} had missed {} new or changed rows and {} deletions; this complete export has them",
+                        missed.rows, missed.deletions
+                    )));
+                }
+                manifest.systems.entry(system.clone()).or_default().insert(resource, exported);
+            }
+            if partial.is_empty() {
+                self.store.export_succeeded(&self.job.name, run, &system, export.mode, (self.clock)())?;
+            } else {
+                let why = partial.join("; ");
+                self.note_failure(run, &system, &ExportFault::Here(why.clone()))?;
+                failures.push((system, why));
+            }
+        }
+        manifest.ended = (self.clock)();
+        manifest.write(&folder.join(FILE_NAME))?;
+        Ok(Proof { manifest, folder, usable, holds, failures })
+    }
+
+    fn verdict(
+        &self,
+        name: &ResourceName,
+        path: &Path,
+        exported: &mut ResourceManifest,
+        accepted: &BTreeMap<String, String>,
+    ) -> Result<Verdict, RunError> {
+        let settings = self.job.snapshot(name);
+        let baseline = self.store.baseline(&self.job.name, name)?;
+        let previous = baseline.as_ref().and_then(|b| self.previous(b, name));
+        let table = match Table::open(path, &exported.key) {
+            Ok(table) => table,
+            Err(error) => {
+                let cause = error.to_string();
+                exported.completeness = Completeness::Partial { cause: cause.clone() };
+                return Ok(Verdict::Partial(cause));
+            }
+        };
+        let only_target = self.job.syncs.iter().all(|sync| sync.from != *name);
+        let subject = Subject {
+            name,
+            table: &table,
+            mode: exported.mode,
+            previous: previous.as_ref(),
+            settings: &Settings { sentinels: settings.sentinels.clone(), allow_empty: settings.allow_empty },
+            accepted,
+            may_be_empty: baseline.as_ref().map_or(only_target, |b| b.rows == 0),
+        };
+        let (evidence, completeness) = compute(|| judge(&subject, std::mem::take(&mut exported.evidence)))?;
+        exported.evidence = evidence;
+        exported.completeness = completeness;
+        let mut holds = match &exported.completeness {
+            Completeness::Complete => Vec::new(),
+            Completeness::Partial { cause } => return Ok(Verdict::Partial(format!("{name}: {cause}"))),
+            Completeness::Suspect { suspicions } => suspicions
+                .iter()
+                .map(|s| Hold {
+                    kind: HoldKind::Suspicion,
+                    name: s.name.clone(),
+                    detail: s.detail.clone(),
+                    figure: s.figure.clone(),
+                    first: Vec::new(),
+                })
+                .collect(),
+        };
+        if let Some(baseline) = &baseline {
+            let old = Table::open(&self.layout.root.join(&baseline.path), &baseline.key);
+            match old {
+                Ok(old) => {
+                    let limits = SnapshotLimits {
+                        inserted: settings.thresholds.inserted,
+                        updated: settings.thresholds.updated,
+                        deleted: settings.thresholds.deleted,
+                    };
+                    let own = self.own_changes(baseline)?;
+                    for excess in compute(|| excesses(name, &old, &table, &limits, &own))? {
+                        self.reporter.event(&Event::Exceeded(excess.clone()));
+                        holds.push(Hold {
+                            kind: HoldKind::Snapshot,
+                            name: excess.name.clone(),
+                            detail: excess.sentence(),
+                            figure: excess.figure.to_string(),
+                            first: excess.first,
+                        });
+                    }
+                }
+                Err(error) => self.reporter.event(&Event::Warning(format!(
+                    "the last accepted snapshot of {name} cannot be read, so nothing is compared with it: {error}"
+                ))),
+            }
+        }
+        Ok(if holds.is_empty() { Verdict::Usable } else { Verdict::Held(holds) })
+    }
+
+    /// The manifest entry of a baseline, where its export folder still has one.
+    fn previous(&self, baseline: &Baseline, name: &ResourceName) -> Option<ResourceManifest> {
+        let path = self.layout.export(&self.job.name, &baseline.run).join(FILE_NAME);
+        Manifest::read(&path).ok()?.resource(&name.system, &name.resource).cloned()
+    }
+
+    /// What muster's own orders changed at a system since a baseline was exported.
+    fn own_changes(&self, baseline: &Baseline) -> Result<OwnChanges, RunError> {
+        let mut own = OwnChanges::default();
+        for run in self.store.runs(&self.job.name, 1000)? {
+            let records = self.store.orders_of(&run.id)?;
+            let outcomes: BTreeMap<_, _> =
+                self.store.outcomes(&run.id)?.into_iter().map(|o| (o.order.clone(), o)).collect();
+            let recent = |order: &crate::model::order::OrderId| outcomes.get(order).is_some_and(|o| o.at >= baseline.at);
+            if !records.iter().any(|r| recent(&r.id)) {
+                continue;
+            }
+            let relevant = |r: &&crate::model::record::OrderRecord| {
+                r.resource.system == baseline.resource.system && r.state == OrderState::Applied && recent(&r.id)
+            };
+            let ids: BTreeSet<_> = records.iter().filter(relevant).map(|r| r.id.clone()).collect();
+            for order in self.store.read_orders(&run.id)? {
+                let order = order?;
+                if !ids.contains(&order.id) {
+                    continue;
+                }
+                if order.ends.is_empty() {
+                    let known = outcomes.get(&order.id).and_then(|o| o.target_id.clone());
+                    own.objects.extend(known.or(order.target_id));
+                    continue;
+                }
+                let mut ends = Vec::new();
+                for end in &order.ends {
+                    ends.push(match &end.object {
+                        EndRef::Target(id) => id.clone(),
+                        EndRef::Order(id) => self.store.outcome(id)?.and_then(|o| o.target_id).unwrap_or_default(),
+                    });
+                }
+                ends.sort();
+                own.rows.insert(ends);
+            }
+        }
+        Ok(own)
+    }
+}
+
+enum Verdict {
+    Usable,
+    Held(Vec<Hold>),
+    Partial(String),
+}

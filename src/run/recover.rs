@@ -1,0 +1,151 @@
+//! After a crash: what was in flight is looked up at the target before anything is sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::Conductor;
+use super::error::RunError;
+use super::precondition::{Standing, look};
+use super::send::Sender;
+use crate::connector::source::Source;
+use crate::model::event::Event;
+use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::order::{Operation, Order, OrderState};
+use crate::model::outcome::{Effected, Outcome};
+use crate::model::record::OrderRecord;
+use crate::store::journal::Finished;
+
+/// What the target says about an order that was in flight.
+enum Found {
+    InEffect(Option<String>),
+    NotSent,
+    Neither(OrderState, Failure),
+}
+
+impl Conductor {
+    /// Gives every order that a crash left in flight an outcome, or returns it to approved.
+    pub(super) async fn recover(&mut self) -> Result<(), RunError> {
+        let open = self.store.in_flight(&self.job.name)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.reporter.event(&Event::Recovering { orders: open.len() as u64 });
+        let budget = Arc::new(AtomicU64::new(0));
+        let mut senders: BTreeMap<String, Sender> = BTreeMap::new();
+        for record in open {
+            let order = self.planned(&record)?;
+            let system = &order.resource.system;
+            if !senders.contains_key(system) {
+                senders.insert(system.clone(), self.sender(system, &budget).await?);
+            }
+            let Some(sender) = senders.get(system) else { continue };
+            let found = self.look_up(&order, sender).await?;
+            self.settle(&order, found, sender)?;
+        }
+        Ok(())
+    }
+
+    fn planned(&self, record: &OrderRecord) -> Result<Order, RunError> {
+        for order in self.store.read_orders(&record.run)? {
+            let order = order?;
+            if order.id == record.id {
+                return Ok(order);
+            }
+        }
+        Err(RunError::Here(format!(
+            "order {} was in flight, and orders.ndjson of run {} does not hold it; restore the run's folder",
+            record.id, record.run
+        )))
+    }
+
+    async fn look_up(&self, order: &Order, sender: &Sender) -> Result<Found, RunError> {
+        // A work-order file knows the orders that it holds: writing one again changes nothing.
+        if !sender.capabilities.reads_back {
+            return Ok(Found::NotSent);
+        }
+        let resource = order.resource.resource.as_str();
+        let target: &dyn Source = &*sender.target;
+        if !order.ends.is_empty() {
+            let Ok(ends) = self.resolve(order)? else { return Ok(Found::NotSent) };
+            let held = target.holds(resource, std::slice::from_ref(&ends)).await?;
+            let wanted = order.operation == Operation::Add;
+            return Ok(if held.first() == Some(&wanted) { Found::InEffect(None) } else { Found::NotSent });
+        }
+        let types = sender.capabilities.resources.get(resource).cloned().unwrap_or_default();
+        let none = BTreeSet::new();
+        let identifying = sender.identifying.get(resource).unwrap_or(&none);
+        let system = target.system();
+        if order.operation == Operation::Create && identifying.is_empty() {
+            let mut failure = Failure::new(
+                Class::Server,
+                Recourse::GiveUp,
+                system,
+                format!("the create of {} was in flight when muster ended, and nothing identifies the object", order.key),
+                "look at the target and say which with `muster settle`; name a match rule or a unique attribute in the job",
+            );
+            failure.effect = Effect::Unknown;
+            return Ok(Found::Neither(OrderState::Uncertain, failure));
+        }
+        Ok(match look(target, order, identifying, &types).await? {
+            Standing::InEffect(id) => Found::InEffect(id.or_else(|| order.target_id.clone())),
+            Standing::AsPlanned(_) => Found::NotSent,
+            Standing::Gone => Found::Neither(OrderState::Stale, stale(system, order, "its object is gone".to_owned())),
+            Standing::Moved(what) => Found::Neither(OrderState::Stale, stale(system, order, what)),
+            Standing::Taken(what) => {
+                let failure = Failure::new(
+                    Class::Conflict,
+                    Recourse::GiveUp,
+                    system,
+                    format!("cannot create {}: {what}", order.key),
+                    "free the value at the target, or link the two; the next run plans anew",
+                );
+                Found::Neither(OrderState::Errored, failure)
+            }
+        })
+    }
+
+    fn settle(&mut self, order: &Order, found: Found, sender: &Sender) -> Result<(), RunError> {
+        let now = (self.clock)();
+        let mut outcome = Outcome {
+            order: order.id.clone(),
+            state: OrderState::Applied,
+            effected: Some(Effected::Recovered),
+            target_id: None,
+            note: Some("found in effect after a crash".to_owned()),
+            failure: None,
+            tries: 1,
+            at: now,
+        };
+        match found {
+            Found::NotSent => {
+                let why = "muster ended before its outcome; the target does not show it";
+                self.store.release(std::slice::from_ref(&order.id), why, now)?;
+                self.reporter.event(&Event::Note(format!("{} had no effect before the crash: still approved", order.id)));
+                return Ok(());
+            }
+            Found::InEffect(id) => outcome.target_id = id.or_else(|| order.target_id.clone()),
+            Found::Neither(state, failure) => {
+                outcome.state = state;
+                outcome.effected = None;
+                outcome.note = None;
+                outcome.target_id = order.target_id.clone();
+                outcome.failure = Some(failure);
+            }
+        }
+        let links = self.link_changes(order, &outcome, None, sender)?;
+        self.store.finish(&[Finished { outcome: outcome.clone(), links }], now)?;
+        self.reporter.event(&Event::Ended(Box::new(outcome)));
+        Ok(())
+    }
+}
+
+fn stale(system: &str, order: &Order, what: String) -> Failure {
+    Failure::new(
+        Class::Stale,
+        Recourse::GiveUp,
+        system,
+        format!("{} of {} was in flight when muster ended: {what}", order.operation, order.key),
+        "nothing to do: the next run plans it anew from what is there now",
+    )
+}

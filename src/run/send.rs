@@ -1,0 +1,292 @@
+//! Sends one order: looks, changes, reads back, and says how it ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::precondition::{Standing, look, wanted, without_effect};
+use crate::connector::target::{Applied, ObjectChange, Target};
+use crate::model::capabilities::{Capabilities, ResourceCapabilities};
+use crate::model::event::{Event, Reporter};
+use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::order::{Operation, Order, OrderState};
+use crate::model::outcome::{Effected, Outcome};
+use crate::model::value::Attributes;
+
+/// The wall clock, as a parameter.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// How an attempt at an order ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It has an outcome.
+    Outcome(Box<Outcome>, Option<Attributes>),
+    /// Its request certainly had no effect, and the failure concerns more than this order: it stays approved.
+    Untried(Failure),
+}
+
+/// What all orders of one target system share while they are sent.
+pub struct Sender {
+    /// The system.
+    pub target: Arc<dyn Target>,
+    /// What it says it can do.
+    pub capabilities: Capabilities,
+    /// By resource, the attributes by which an object to be created would be found.
+    pub identifying: BTreeMap<String, BTreeSet<String>>,
+    /// Time left for waiting between retries, in milliseconds, for the whole apply.
+    pub budget_ms: Arc<AtomicU64>,
+    /// Who listens.
+    pub reporter: Arc<dyn Reporter>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Sender {
+    /// Sends an order on one object. Its intent is committed already.
+    pub async fn object(&self, order: &Order) -> Ended {
+        let resource = order.resource.resource.as_str();
+        let types = self.capabilities.resources.get(resource).cloned().unwrap_or_default();
+        let none = BTreeSet::new();
+        let identifying = self.identifying.get(resource).unwrap_or(&none);
+        self.reporter.event(&Event::Sending {
+            order: order.id.clone(),
+            operation: order.operation,
+            resource: order.resource.clone(),
+            key: order.key.clone(),
+        });
+        let mut tries = 0u32;
+        let mut object = match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types)).await {
+            Ok(Standing::AsPlanned(object)) => object,
+            Ok(standing) => return self.without_sending(order, standing, tries),
+            Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
+            Err(failure) => return Ended::Untried(failure),
+        };
+        let mut attempt = 0u32;
+        loop {
+            attempt += 1;
+            let change = self.change(order, object.as_deref());
+            match self.target.apply(&change).await {
+                Ok(applied) => return self.read_back(order, applied, &types, tries + attempt).await,
+                Err(failure) if failure.effect == Effect::Unknown => {
+                    if identifying.is_empty() && order.operation == Operation::Create {
+                        return self.uncertain(order, failure, tries + attempt);
+                    }
+                    if !self.wait(order, &failure, attempt).await {
+                        return self.settle(order, identifying, &types, failure, tries + attempt).await;
+                    }
+                    match look(&*self.target, order, identifying, &types).await {
+                        Ok(Standing::AsPlanned(now)) => object = now,
+                        Ok(standing) => return self.without_sending(order, standing, tries + attempt),
+                        Err(_) => return self.uncertain(order, failure, tries + attempt),
+                    }
+                }
+                Err(failure) if failure.recourse == Recourse::Retry => {
+                    if !self.wait(order, &failure, attempt).await {
+                        return Ended::Untried(failure);
+                    }
+                }
+                Err(failure) if failure.recourse == Recourse::Stop => return Ended::Untried(failure),
+                Err(failure) if order.operation == Operation::Create && failure.class == Class::Conflict => {
+                    // 409: somebody, perhaps an earlier try of ours, was first. Equal means adopt.
+                    return match look(&*self.target, order, identifying, &types).await {
+                        Ok(Standing::InEffect(id)) => self.in_effect(order, id, tries + attempt),
+                        _ => self.errored(order, failure, tries + attempt),
+                    };
+                }
+                Err(failure) => return self.errored(order, failure, tries + attempt),
+            }
+        }
+    }
+
+    fn change(&self, order: &Order, object: Option<&crate::model::object::Object>) -> ObjectChange {
+        ObjectChange {
+            order: order.id.clone(),
+            operation: order.operation,
+            resource: order.resource.resource.clone(),
+            id: order.target_id.clone(),
+            attributes: wanted(order),
+            before: object.map(|o| o.attributes.clone()).unwrap_or_default(),
+            version: object.and_then(|o| o.version.clone()),
+            name: if order.name.is_empty() { order.key.clone() } else { order.name.clone() },
+        }
+    }
+
+    /// After the budget is used up on answers that left the effect open: one last look decides.
+    async fn settle(
+        &self,
+        order: &Order,
+        identifying: &BTreeSet<String>,
+        types: &ResourceCapabilities,
+        failure: Failure,
+        tries: u32,
+    ) -> Ended {
+        match look(&*self.target, order, identifying, types).await {
+            Ok(Standing::InEffect(id)) => self.in_effect(order, id, tries),
+            Ok(Standing::AsPlanned(_)) if order.operation != Operation::Create => Ended::Untried(failure),
+            _ => self.uncertain(order, failure, tries),
+        }
+    }
+
+    async fn read_back(&self, order: &Order, applied: Applied, types: &ResourceCapabilities, tries: u32) -> Ended {
+        let id = applied.id.clone().or_else(|| order.target_id.clone());
+        let mut held = None;
+        if self.capabilities.reads_back
+            && order.operation != Operation::Delete
+            && let Some(id) = &id
+        {
+            match self.target.get(&order.resource.resource, id).await {
+                Ok(Some(object)) => {
+                    let ignored = without_effect(order, &object.attributes, types);
+                    if !ignored.is_empty() {
+                        let mut failure = Failure::new(
+                            Class::Unsupported,
+                            Recourse::GiveUp,
+                            self.target.system(),
+                            format!("{} accepted {} of {} without effect: {}", self.target.system(), order.operation,
+                                order.key, ignored.join("; ")),
+                            "the target ignores these attributes or changes them itself; take them out of the mapping, or map what the target makes of them",
+                        );
+                        failure.effect = Effect::Unknown;
+                        return self.ended(order, OrderState::Errored, None, Some(id.clone()), None, Some(failure), tries);
+                    }
+                    held = Some(object.attributes);
+                }
+                Ok(None) => {
+                    let failure = Failure::new(
+                        Class::Unsupported,
+                        Recourse::GiveUp,
+                        self.target.system(),
+                        format!("{} of {} was accepted, but object {id} cannot be read afterwards", order.operation, order.key),
+                        "look at the object in the target; its connector may hide or drop what it accepted",
+                    );
+                    return self.ended(order, OrderState::Errored, None, Some(id.clone()), None, Some(failure), tries);
+                }
+                // The change was acknowledged; that it cannot be read back now does not undo it.
+                Err(failure) => self.reporter.event(&Event::Warning(format!("{} was acknowledged but not read back: {failure}", order.id))),
+            }
+        }
+        match self.ended(order, OrderState::Applied, Some(applied.effected), id, applied.note, None, tries) {
+            Ended::Outcome(outcome, _) => Ended::Outcome(outcome, held),
+            other => other,
+        }
+    }
+
+    fn without_sending(&self, order: &Order, standing: Standing, tries: u32) -> Ended {
+        match standing {
+            Standing::InEffect(id) => self.in_effect(order, id, tries),
+            Standing::Gone => self.stale(
+                order,
+                format!("object {} is gone from {}", order.target_id.as_deref().unwrap_or(&order.key), self.target.system()),
+                tries,
+            ),
+            Standing::Moved(what) => self.stale(order, what, tries),
+            Standing::Taken(what) => self.errored(
+                order,
+                Failure::new(
+                    Class::Conflict,
+                    Recourse::GiveUp,
+                    self.target.system(),
+                    format!("cannot create {}: {what}", order.key),
+                    "link the two with `muster link`, or free the value at the target; the next run plans anew",
+                ),
+                tries,
+            ),
+            Standing::AsPlanned(_) => self.uncertain(
+                order,
+                Failure::new(Class::Server, Recourse::GiveUp, self.target.system(), "no outcome", "look at the target"),
+                tries,
+            ),
+        }
+    }
+
+    fn in_effect(&self, order: &Order, id: Option<String>, tries: u32) -> Ended {
+        let id = id.or_else(|| order.target_id.clone());
+        let note = match order.operation {
+            Operation::Delete => "was already absent",
+            Operation::Create => "was already there and equal: adopted",
+            _ => "was already so",
+        };
+        self.ended(order, OrderState::Applied, Some(Effected::AlreadySo), id, Some(note.to_owned()), None, tries)
+    }
+
+    fn stale(&self, order: &Order, what: String, tries: u32) -> Ended {
+        let failure = Failure::new(
+            Class::Stale,
+            Recourse::GiveUp,
+            self.target.system(),
+            format!("{} of {} was not sent: {what}", order.operation, order.key),
+            "nothing to do: the next run plans it anew from what is there now",
+        );
+        self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
+    }
+
+    fn errored(&self, order: &Order, failure: Failure, tries: u32) -> Ended {
+        // An object that vanished between the look and the change is as stale as one that was gone before.
+        let state = if failure.class == Class::Stale { OrderState::Stale } else { OrderState::Errored };
+        self.ended(order, state, None, order.target_id.clone(), None, Some(failure), tries)
+    }
+
+    fn uncertain(&self, order: &Order, failure: Failure, tries: u32) -> Ended {
+        self.ended(order, OrderState::Uncertain, None, order.target_id.clone(), None, Some(failure), tries)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of an outcome, once each")]
+    fn ended(
+        &self,
+        order: &Order,
+        state: OrderState,
+        effected: Option<Effected>,
+        target_id: Option<String>,
+        note: Option<String>,
+        failure: Option<Failure>,
+        tries: u32,
+    ) -> Ended {
+        let at = (self.clock)();
+        let outcome = Outcome { order: order.id.clone(), state, effected, target_id, note, failure, tries: tries.max(1), at };
+        Ended::Outcome(Box::new(outcome), None)
+    }
+
+    /// Repeats a reading while its failure says that trying again may help, inside the budget.
+    pub async fn patiently<T, F>(&self, order: &Order, tries: &mut u32, mut read: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match read().await {
+                Err(failure) if failure.recourse == Recourse::Retry => {
+                    *tries += 1;
+                    if !self.wait(order, &failure, attempt).await {
+                        return Err(failure);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits before the next try; false where the budget does not allow it.
+    pub async fn wait(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
+        let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt, order));
+        let cost = wait.as_millis().min(u128::from(u64::MAX)) as u64;
+        let taken = self.budget_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(cost));
+        if taken.is_err() {
+            return false;
+        }
+        self.reporter.event(&Event::Retrying { order: order.id.clone(), failure: failure.clone(), wait });
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
+
+/// Exponential back-off from 200 ms to 30 s, with a jitter that depends on the order, so that many orders that failed
+/// together do not come back together.
+fn backoff(attempt: u32, order: &Order) -> Duration {
+    let ceiling = 200u64.saturating_mul(1 << attempt.min(8)).min(30_000);
+    let jitter = order.id.0.bytes().fold(u64::from(attempt), |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+    Duration::from_millis(ceiling / 2 + jitter % (ceiling / 2))
+}

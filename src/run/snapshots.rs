@@ -1,0 +1,105 @@
+//! Snapshots of an earlier run, taken up again: accepted after a hold, or planned from once more.
+
+use std::collections::BTreeSet;
+
+use super::Conductor;
+use super::error::RunError;
+use super::prove::Proof;
+use crate::model::evidence::Completeness;
+use crate::model::record::{Hold, HoldKind, RunRecord};
+use crate::model::resource::ResourceName;
+use crate::model::run::{RunId, RunState};
+use crate::snapshot::manifest::{FILE_NAME, Manifest};
+
+impl Conductor {
+    /// The newest run that was held before its plan and whose holds a person has accepted by now.
+    pub(super) fn accepted_hold(&self) -> Result<Option<RunRecord>, RunError> {
+        for run in self.store.runs(&self.job.name, 200)? {
+            if run.state == RunState::HeldSnapshot && self.store.unaccepted_holds(&run.id)?.is_empty() {
+                return Ok(Some(run));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the snapshots of run `from` over into `run`, without exporting anything. The files are shared, so that
+    /// neither run's retention takes them from the other.
+    pub(super) fn take_over(&mut self, from: &RunId, run: &RunId) -> Result<Proof, RunError> {
+        let (old, new) = (self.layout.export(&self.job.name, from), self.layout.export(&self.job.name, run));
+        let mut manifest = Manifest::read(&old.join(FILE_NAME))?;
+        manifest.verify(&old)?;
+        self.layout.create_run(&self.job.name, run)?;
+        for (system, resources) in &manifest.systems {
+            std::fs::create_dir_all(new.join(crate::store::layout::escaped(system)))
+                .map_err(|e| RunError::Here(format!("cannot create {}: {e}", new.display())))?;
+            for resource in resources.values() {
+                let (file, copy) = (resource.path(&old)?, resource.path(&new)?);
+                if std::fs::hard_link(&file, &copy).is_err() {
+                    std::fs::copy(&file, &copy)
+                        .map_err(|e| RunError::Here(format!("cannot copy {}: {e}", file.display())))?;
+                }
+            }
+        }
+        manifest.run = run.clone();
+        manifest.write(&new.join(FILE_NAME))?;
+        let holds = self.store.holds(from)?;
+        let open: BTreeSet<String> = self.store.unaccepted_holds(from)?.into_iter().map(|h| h.name).collect();
+        let of = |hold: &Hold, name: &ResourceName| hold.name.starts_with(&format!("{name}/"));
+        let mut usable = BTreeSet::new();
+        for (system, resources) in &manifest.systems {
+            for (resource, exported) in resources {
+                let name = ResourceName::new(system, resource);
+                let partial = matches!(exported.completeness, Completeness::Partial { .. });
+                let held = holds.iter().any(|h| h.kind != HoldKind::Plan && of(h, &name) && open.contains(&h.name));
+                if !partial && !held {
+                    usable.insert(name);
+                }
+            }
+        }
+        let holds = holds.into_iter().filter(|h| h.kind != HoldKind::Plan && open.contains(&h.name)).collect();
+        Ok(Proof { manifest, folder: new, usable, holds, failures: Vec::new() })
+    }
+
+    /// Held runs of one kind that `run` makes pointless are marked as replaced by it.
+    pub(super) fn replace_held(&mut self, run: &RunId, state: RunState) -> Result<(), RunError> {
+        for held in self.store.runs(&self.job.name, 200)? {
+            if held.state == state && held.id != *run {
+                let why = format!("replaced by run {run}, which is within the limits");
+                self.store.set_run_state(&held.id, RunState::Replaced, &why, (self.clock)())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The held run that says the same as these holds already, if there is one.
+    pub(super) fn same_hold(&self, run: &RunId, holds: &[Hold]) -> Result<Option<RunId>, RunError> {
+        let names: BTreeSet<&str> = holds.iter().map(|h| h.name.as_str()).collect();
+        for held in self.store.runs(&self.job.name, 200)? {
+            if held.state != RunState::HeldSnapshot || held.id == *run {
+                continue;
+            }
+            let open = self.store.unaccepted_holds(&held.id)?;
+            if names.iter().all(|name| open.iter().any(|h| h.name == *name)) {
+                return Ok(Some(held.id));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Conductor {
+    /// The snapshots that the newest plan was made from; `None` where there is no plan yet.
+    pub(super) fn newest_proof(&self) -> Result<Option<Proof>, RunError> {
+        for run in self.store.runs(&self.job.name, 200)? {
+            if run.plan_digest.is_none() {
+                continue;
+            }
+            let folder = self.layout.export(&self.job.name, &run.id);
+            let Ok(manifest) = Manifest::read(&folder.join(FILE_NAME)) else { continue };
+            let plan = self.store.verify_plan(&run.id)?;
+            let usable = plan.snapshots.into_keys().collect();
+            return Ok(Some(Proof { manifest, folder, usable, holds: Vec::new(), failures: Vec::new() }));
+        }
+        Ok(None)
+    }
+}

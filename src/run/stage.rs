@@ -1,0 +1,167 @@
+//! A whole run, as cron calls it.
+
+use super::Conductor;
+use super::apply::{Applied, ApplyRequest};
+use super::error::RunError;
+use super::plan::PlanOptions;
+use super::prove::Proof;
+use crate::model::event::Event;
+use crate::model::evidence::Mode;
+use crate::model::run::{RunId, RunState};
+use crate::reconcile::draft::ListedObject;
+use crate::store::runs::NewRun;
+
+/// How far a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Snapshots only; nothing is planned and no baseline moves.
+    Export,
+    /// A plan, registered for review.
+    Plan,
+    /// And every order that is approved is applied.
+    Apply,
+}
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Its id.
+    pub run: RunId,
+    /// How much to export.
+    pub mode: Mode,
+    /// How far to go.
+    pub stage: Stage,
+    /// How to plan.
+    pub plan: PlanOptions,
+    /// Plan from the snapshots of this run instead of exporting.
+    pub from: Option<RunId>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The run.
+    pub run: RunId,
+    /// Where it stands.
+    pub state: RunState,
+    /// Systems that could not be exported, each with why.
+    pub failures: Vec<(String, String)>,
+    /// What was applied, where the run went that far.
+    pub applied: Option<Applied>,
+    /// The held run that says the same already, so that nobody need be told again.
+    pub repeats: Option<RunId>,
+}
+
+impl Conductor {
+    /// Recovers, exports, proves, plans, and applies what is approved.
+    pub async fn run(&mut self, options: &RunOptions) -> Result<RunEnd, RunError> {
+        self.recover().await?;
+        let held = if options.stage == Stage::Export { None } else { self.accepted_hold()? };
+        let from = options.from.clone().or_else(|| held.as_ref().map(|run| run.id.clone()));
+        let because = from.as_ref().map(|from| format!("it goes on from the snapshots of run {from}"));
+        self.begin(options, because)?;
+        match self.carry(options, from.as_ref()).await {
+            Ok(end) => Ok(end),
+            Err(error) => {
+                // The run's own record says how it ended, even where this process is about to say it too.
+                self.store.set_run_state(&options.run, RunState::Failed, &error.to_string(), (self.clock)())?;
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
+        let run = NewRun {
+            id: options.run.clone(),
+            job: self.job.name.clone(),
+            job_digest: self.job.digest.clone(),
+            mode: options.mode,
+            starter: self.starter.clone(),
+        };
+        self.store.start_run(&run, (self.clock)())?;
+        self.reporter.event(&Event::RunStarted {
+            run: options.run.clone(),
+            job: self.job.name.clone(),
+            mode: options.mode,
+            because,
+        });
+        Ok(())
+    }
+
+    async fn carry(&mut self, options: &RunOptions, from: Option<&RunId>) -> Result<RunEnd, RunError> {
+        let run = &options.run;
+        let proof = match from {
+            Some(from) => {
+                let proof = self.take_over(from, run)?;
+                let why = format!("continued as run {run}");
+                if self.store.run(from)?.state == RunState::HeldSnapshot && proof.holds.is_empty() {
+                    self.store.set_run_state(from, RunState::Replaced, &why, (self.clock)())?;
+                }
+                proof
+            }
+            None => self.export(run, options.mode).await?,
+        };
+        let mut end = RunEnd {
+            run: run.clone(),
+            state: RunState::Planned,
+            failures: proof.failures.clone(),
+            applied: None,
+            repeats: None,
+        };
+        let nothing = !self.job.syncs.iter().any(|s| super::demand::snapshots_of(&self.job, s.index).is_subset(&proof.usable));
+        end.state = if options.stage == Stage::Export {
+            self.close_export(run, &proof)?
+        } else if nothing {
+            self.without_plan(run, &proof)?
+        } else {
+            self.plan(run, &proof, &options.plan).await?
+        };
+        if end.state == RunState::HeldSnapshot {
+            end.repeats = self.same_hold(run, &proof.holds)?;
+            if let Some(older) = &end.repeats {
+                let why = format!("says the same as run {older}, which waits");
+                self.store.set_run_state(run, RunState::Replaced, &why, (self.clock)())?;
+            }
+        } else if proof.holds.is_empty() && proof.failures.is_empty() && options.stage > Stage::Export {
+            self.replace_held(run, RunState::HeldSnapshot)?;
+        }
+        if options.stage == Stage::Apply {
+            self.approve_by_rule(run)?;
+            end.applied = Some(self.apply(&ApplyRequest::default()).await?);
+        }
+        Ok(end)
+    }
+
+    fn close_export(&mut self, run: &RunId, proof: &Proof) -> Result<RunState, RunError> {
+        let state = if proof.failures.is_empty() { RunState::Planned } else { RunState::Failed };
+        let mut note = String::from("exported only");
+        if !proof.holds.is_empty() {
+            let names: Vec<&str> = proof.holds.iter().map(|h| h.name.as_str()).collect();
+            note = format!("exported only; would be held by {}", names.join(", "));
+        }
+        self.store.set_run_state(run, state, &note, (self.clock)())?;
+        Ok(state)
+    }
+
+    fn without_plan(&mut self, run: &RunId, proof: &Proof) -> Result<RunState, RunError> {
+        let now = (self.clock)();
+        if proof.failures.is_empty() {
+            self.store.hold(run, RunState::HeldSnapshot, &proof.holds, now)?;
+            return Ok(RunState::HeldSnapshot);
+        }
+        let why: Vec<String> = proof.failures.iter().map(|(system, why)| format!("{system}: {why}")).collect();
+        self.store.set_run_state(run, RunState::Failed, &why.join("; "), now)?;
+        Ok(RunState::Failed)
+    }
+
+    /// How every object that is not confirmed stands, from the newest snapshots that were planned from.
+    pub async fn listed(&self) -> Result<Vec<ListedObject>, RunError> {
+        let Some(proof) = self.newest_proof()? else {
+            return Err(RunError::Here(format!(
+                "job {} has no planned run yet; start with `muster run {}`",
+                self.job.name, self.job.name
+            )));
+        };
+        self.survey(&proof).await
+    }
+}
