@@ -393,7 +393,8 @@ fn rows_that_need_an_order_follow_its_fate() {
     let record = house.store.order(&of_jane.id).unwrap();
     assert_eq!(record.block.unwrap().reason, BlockReason::MissingReference);
     // Trying again lets the row go with it, under the approval that it had.
-    house.store.retry(std::slice::from_ref(&jane.id), "jane", now()).unwrap();
+    let again = house.store.retry(std::slice::from_ref(&jane.id), "jane", now()).unwrap();
+    assert_eq!(again, [jane.id.clone(), of_jane.id.clone()]);
     assert_eq!((house.state(&jane), house.state(&of_jane)), (OrderState::Approved, OrderState::Approved));
     assert_eq!(house.begin(&run, &of_jane).len(), 1);
 }
