@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::disk::DiskError;
 use crate::model::approval::Refusal;
 use crate::model::order::{OrderId, OrderState};
 use crate::model::run::RunId;
@@ -172,6 +173,12 @@ impl StoreError {
             return Self::DiskFull { file: path.to_owned() };
         }
         Self::File { doing, path: path.to_owned(), source }
+    }
+}
+
+impl From<DiskError> for StoreError {
+    fn from(error: DiskError) -> Self {
+        Self::file(error.action, &error.path, error.source)
     }
 }
 

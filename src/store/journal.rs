@@ -144,8 +144,7 @@ impl Store {
     }
 
     /// Returns errored orders to `approved` where their approval lasts, else to review, and with them what was
-    /// blocked because it needed them. The orders that may be approved or reviewed again come back through their
-    /// states; returned are those that went straight back to `approved`.
+    /// blocked because it needed them. Returned are all orders that are `approved` again.
     ///
     /// # Errors
     /// [`StoreError::Transition`] where one is not errored; then none is returned.
@@ -167,7 +166,11 @@ impl Store {
                 }
                 retried.push(n);
             }
-            approved.extend(free_needing(tx, log, needing(tx, &retried)?, at)?);
+            for id in free_needing(tx, log, needing(tx, &retried)?, at)? {
+                if require(tx, &id)?.1.state == OrderState::Approved {
+                    approved.push(id);
+                }
+            }
             Ok(approved)
         })
     }

@@ -201,12 +201,12 @@ fn an_order_goes_from_plan_to_outcome_and_all_of_it_is_in_the_log() {
     let run = house.plan(&[jane.clone(), joe.clone()], &[], &[]).unwrap();
     assert_eq!(house.store.run(&run).unwrap().state, RunState::Planned);
     let plan = house.approved_plan(&run);
-    let refused = house.store.begin(&plan, &[jane.id.clone()], now()).unwrap();
+    let refused = house.store.begin(&plan, std::slice::from_ref(&jane.id), now()).unwrap();
     assert!(refused.begun.is_empty() && refused.refused[0].1.contains("pending-review"), "{refused:?}");
 
     let report = house.seal(&run, &[(&jane, Approve), (&joe, Reject)], &[]);
     assert_eq!((report.number, report.approved, report.rejected.len()), (Some(1), vec![jane.id.clone()], 1));
-    assert_eq!(house.begin(&run, &jane), [jane.id.clone()]);
+    assert_eq!(house.begin(&run, &jane), std::slice::from_ref(&jane.id));
     assert!(house.begin(&run, &jane).is_empty(), "an order is never begun twice");
     let link = Link { source_key: "jane".into(), target_id: "17".into(), how: How::Applied, agreed: None };
     let outcome = Outcome {
@@ -220,7 +220,7 @@ fn an_order_goes_from_plan_to_outcome_and_all_of_it_is_in_the_log() {
         at: now(),
     };
     let end = Finished { outcome: outcome.clone(), links: vec![LinkChange::Put(link.clone())] };
-    house.store.finish(&[end.clone()], now()).unwrap();
+    house.store.finish(std::slice::from_ref(&end), now()).unwrap();
     assert!(house.store.finish(&[end], now()).is_err(), "an outcome is recorded once");
     assert_eq!(house.store.outcomes(&run).unwrap(), [outcome]);
     assert_eq!(house.store.links(JOB, SYNC).unwrap(), [link]);
@@ -270,7 +270,7 @@ fn an_object_has_one_live_order_across_jobs_and_a_failed_plan_leaves_nothing() {
     assert!(matches!(&error, StoreError::AlreadyLive { live, .. } if *live == first.id), "{error}");
     assert!(house.store.order(&both[0].id).is_err(), "nothing of the plan is there");
     assert!(matches!(
-        house.plan(&[first.clone()], &[(first.id.clone(), "again".into())], &[]),
+        house.plan(std::slice::from_ref(&first), &[(first.id.clone(), "again".into())], &[]),
         Err(StoreError::OrderExists { .. })
     ));
 
@@ -279,9 +279,12 @@ fn an_object_has_one_live_order_across_jobs_and_a_failed_plan_leaves_nothing() {
     assert_eq!(house.state(&first), OrderState::Superseded);
     assert_eq!(house.store.live_for(TARGET, &first.object).unwrap().unwrap().id, second.id);
     assert_eq!(house.store.newest_for_object_of(&first.id).unwrap().id, second.id);
-    let standing = house.store.standing(JOB, &[first.fingerprint.clone()]).unwrap();
+    let standing = house.store.standing(JOB, std::slice::from_ref(&first.fingerprint)).unwrap();
     assert_eq!(standing[&first.fingerprint].newest, Some((first.id.clone(), OrderState::Superseded)));
-    assert_eq!(house.store.standing("other", &[first.fingerprint.clone()]).unwrap()[&first.fingerprint].newest, None);
+    assert_eq!(
+        house.store.standing("other", std::slice::from_ref(&first.fingerprint)).unwrap()[&first.fingerprint].newest,
+        None
+    );
     let report = house.seal(&old, &[(&first, Approve)], &[]);
     assert_eq!((report.number, report.skipped.len()), (None, 1));
 }
@@ -390,7 +393,8 @@ fn rows_that_need_an_order_follow_its_fate() {
     let record = house.store.order(&of_jane.id).unwrap();
     assert_eq!(record.block.unwrap().reason, BlockReason::MissingReference);
     // Trying again lets the row go with it, under the approval that it had.
-    house.store.retry(&[jane.id.clone()], "jane", now()).unwrap();
+    let again = house.store.retry(std::slice::from_ref(&jane.id), "jane", now()).unwrap();
+    assert_eq!(again, [jane.id.clone(), of_jane.id.clone()]);
     assert_eq!((house.state(&jane), house.state(&of_jane)), (OrderState::Approved, OrderState::Approved));
     assert_eq!(house.begin(&run, &of_jane).len(), 1);
 }
@@ -402,7 +406,7 @@ fn an_approval_ends_with_its_time() {
     let run = house.plan(std::slice::from_ref(&jane), &[], &[]).unwrap();
     house.seal(&run, &[(&jane, Approve)], &[]);
     let plan = house.approved_plan(&run);
-    let begun = house.store.begin(&plan, &[jane.id.clone()], later(72)).unwrap();
+    let begun = house.store.begin(&plan, std::slice::from_ref(&jane.id), later(72)).unwrap();
     assert!(begun.refused[0].1.contains("expired"), "{begun:?}");
     let plan = house.store.approved_plan(&run, later(72)).unwrap();
     assert!(matches!(plan.refusals(), [Refusal::Expired { number: 1, .. }]));
@@ -418,7 +422,7 @@ fn an_approval_ends_with_its_time() {
     };
     assert_eq!(house.store.seal(&request, later(73)).unwrap().number, Some(2));
     let plan = house.store.approved_plan(&run, later(74)).unwrap();
-    assert_eq!(house.store.begin(&plan, &[jane.id.clone()], later(74)).unwrap().begun.len(), 1);
+    assert_eq!(house.store.begin(&plan, std::slice::from_ref(&jane.id), later(74)).unwrap().begun.len(), 1);
 }
 
 #[test]
@@ -460,7 +464,7 @@ fn whatever_is_tampered_with_is_refused_by_name() {
     assert!(matches!(refusal(&house, 1), Refusal::Altered { .. }));
     let plan = house.approved_plan(&run);
     assert_eq!((plan.approvals().len(), plan.refusals().len()), (0, 3));
-    assert!(house.store.begin(&plan, &[jane.id.clone()], now()).unwrap().begun.is_empty());
+    assert!(house.store.begin(&plan, std::slice::from_ref(&jane.id), now()).unwrap().begun.is_empty());
     std::fs::write(&path, &sealed).unwrap();
     assert!(matches!(house.store.verify(&run, 1, later(72)), Err(StoreError::Refused(Refusal::Expired { .. }))));
     assert_eq!(house.store.verify(&run, 1, now()).unwrap(), approval);

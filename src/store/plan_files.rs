@@ -32,7 +32,7 @@ fn order_line(order: &Order, line: &mut Vec<u8>) {
 
 /// Writes orders.ndjson, the review file and, last, plan.json into a run's folder.
 ///
-/// The folder holds a plan exactly if plan.json is there. All files are on the disk before the first one shows.
+/// The folder holds a plan exactly if plan.json is there: it shows when the others are on the disk.
 ///
 /// # Errors
 /// Where the folder holds another plan, the plan's `orders_digest` or number is not of these orders, or a file
@@ -48,22 +48,20 @@ pub fn write(folder: &Path, plan: &Plan, orders: &[Order]) -> Result<Vec<PathBuf
     }
     super::layout::create_folder(folder)?;
     let orders_path = folder.join("orders.ndjson");
-    let mut file = WholeFile::begin(&orders_path)?;
+    let mut orders_file = WholeFile::begin(&orders_path)?;
     let mut line = Vec::new();
     for order in orders {
         line.clear();
         order_line(order, &mut line);
-        file.write_all(&line).map_err(|source| file.error(source))?;
+        orders_file.write_all(&line).map_err(|source| orders_file.error(source))?;
     }
-    let orders_file = file.end()?;
-    if *orders_file.digest() != plan.orders_digest || orders.len() as u64 != plan.orders {
+    if orders_file.digest() != plan.orders_digest || orders.len() as u64 != plan.orders {
         let what = format!("the plan is of {} orders, not of the {} that came with it", plan.orders, orders.len());
         return Err(StoreError::Content { path: orders_path, what });
     }
     let review_files = review_file::begin(folder, orders)?;
-    let mut file = WholeFile::begin(&plan_path)?;
-    file.write_all(&plan.to_bytes()).map_err(|source| file.error(source))?;
-    let plan_file = file.end()?;
+    let mut plan_file = WholeFile::begin(&plan_path)?;
+    plan_file.write_all(&plan.to_bytes()).map_err(|source| plan_file.error(source))?;
 
     let mut written = vec![orders_path];
     orders_file.show()?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::StoreError;
 use super::review_cell::{is_same, typed, written};
 use super::review_table;
-use super::whole_file::{ReadyFile, WholeFile};
+use super::whole_file::WholeFile;
 use crate::model::approval::Decision;
 use crate::model::order::{Order, OrderId};
 
@@ -187,7 +187,7 @@ pub fn write(orders: &[Order], output: impl Write) -> std::io::Result<()> {
 }
 
 /// Writes the review files of a plan, to be shown with its other files.
-pub(super) fn begin(folder: &Path, orders: &[Order]) -> Result<Vec<(PathBuf, ReadyFile)>, StoreError> {
+pub(super) fn begin(folder: &Path, orders: &[Order]) -> Result<Vec<(PathBuf, WholeFile)>, StoreError> {
     let mut files = Vec::new();
     let mut rest = orders;
     loop {
@@ -196,7 +196,7 @@ pub(super) fn begin(folder: &Path, orders: &[Order]) -> Result<Vec<(PathBuf, Rea
         let path = folder.join(name);
         let mut file = WholeFile::begin(&path)?;
         write(part, &mut file).map_err(|source| file.error(source))?;
-        files.push((path, file.end()?));
+        files.push((path, file));
         if more.is_empty() {
             return Ok(files);
         }
@@ -349,5 +349,55 @@ impl Problems {
             self.told.push(ReviewProblem::More { count: self.more });
         }
         if self.told.is_empty() { Ok(()) } else { Err(self.told) }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::order::{ObjectKey, Operation};
+    use crate::model::resource::ResourceName;
+    use crate::model::situation::{Cause, Situation};
+
+    fn order(number: u8) -> Order {
+        let resource = ResourceName::new("vault", "users");
+        let object = ObjectKey::by_target(&resource, &number.to_string());
+        let fingerprint = Order::fingerprint_of(&resource, Operation::Delete, &object, &[]);
+        Order {
+            id: OrderId::new(&fingerprint, 1),
+            fingerprint,
+            operation: Operation::Delete,
+            resource,
+            sync: 0,
+            object,
+            target_id: Some(number.to_string()),
+            source_key: None,
+            key: number.to_string(),
+            name: String::new(),
+            changes: Vec::new(),
+            ends: Vec::new(),
+            situation: Situation::Orphan,
+            cause: Cause::Source,
+            reason: "gone".to_owned(),
+            confidence: 100,
+            takes_along: Vec::new(),
+            block: None,
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_split_file_is_read_on_its_own_and_has_to_be_whole() {
+        let orders: Vec<Order> = (1..=5).map(order).collect();
+        let read_rows = |rows: &[Order]| {
+            let mut bytes = Vec::new();
+            write(rows, &mut bytes).unwrap();
+            read_parts(&bytes, &orders, 2)
+        };
+        for part in orders.chunks(2) {
+            assert!(read_rows(part).is_ok());
+        }
+        let problems = read_rows(&orders[1..4]).unwrap_err();
+        assert!(matches!(&problems[..], [ReviewProblem::Missing { order, .. }] if *order == orders[0].id));
     }
 }

@@ -11,7 +11,6 @@ use super::error::{Fault, StoreError};
 use super::links::{How, Link, LinkChange, change_links};
 use super::needs::{block_needing, free_needing, needing};
 use super::orders::{Numbered, orders_where, require, step};
-use super::whole_file::write_whole;
 use crate::model::approval::{Approval, Decision, Refusal};
 use crate::model::digest::Digest;
 use crate::model::order::{BlockReason, OrderId, OrderState, Remedy};
@@ -111,7 +110,9 @@ impl Store {
                 let folder = layout.run_folder(&run.job, &request.run);
                 super::layout::create_folder(&folder)?;
                 let path = layout.approval(&run.job, &request.run, number);
-                let sha256 = write_whole(&path, &approval.to_bytes())?;
+                let bytes = approval.to_bytes();
+                crate::disk::atomic::write(&path, &bytes).map_err(StoreError::from)?;
+                let sha256 = Digest::of(&bytes);
                 sealing.record(&approval, &sha256)?;
                 sealing.report.number = Some(number);
             }
