@@ -103,7 +103,7 @@ impl Planner<'_> {
         let find = |name: &str| {
             table.column(name).ok_or_else(|| ReconcileError::Column {
                 sync: sync.id.clone(),
-                resource: if at_source { sync.from.clone() } else { sync.to.clone() },
+                resource: Box::new(if at_source { sync.from.clone() } else { sync.to.clone() }),
                 column: name.to_owned(),
                 present: table.columns().join(", "),
             })
@@ -146,7 +146,7 @@ impl Planner<'_> {
         }
         if unknown > 0 {
             done.warnings.push(format!(
-                "{}: {} of {} an object that is in no snapshot; skipped",
+                "{}: {} {} an object that is in no snapshot; skipped",
                 self.input.sync.id,
                 counted(unknown, "row"),
                 if unknown == 1 { "names" } else { "name" }

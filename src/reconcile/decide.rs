@@ -46,6 +46,7 @@ pub(crate) struct Built {
     pub(crate) foreign: bool,
     /// What was changed at the target and is to be told.
     pub(crate) drift: Option<String>,
+    /// For listings, where there is no order to list.
     pub(crate) listed: Option<ListedObject>,
 }
 
@@ -386,13 +387,6 @@ impl Decider<'_> {
             Some(block) if block.reason != BlockReason::LowConfidence => Some(block),
             weaker => unsupported().or(weaker),
         };
-        let listed = self.listed(
-            case.situation,
-            case.key,
-            &case.name,
-            case.target_id,
-            block.as_ref().map_or(&case.reason, |block| &block.detail),
-        );
         let fingerprint: Fingerprint = Order::fingerprint_of(&sync.to, case.operation, &object, &case.changes);
         let order = Order {
             id: OrderId::new(&fingerprint, 0),
@@ -415,6 +409,6 @@ impl Decider<'_> {
             takes_along: Vec::new(),
             block,
         };
-        Built { order: Some(order), listed, ..Built::nothing(case.number, case.situation) }
+        Built { order: Some(order), ..Built::nothing(case.number, case.situation) }
     }
 }

@@ -25,7 +25,7 @@ pub enum ReconcileError {
         /// The sync's id.
         sync: String,
         /// The resource.
-        resource: ResourceName,
+        resource: Box<ResourceName>,
         /// The column.
         column: String,
         /// The columns that it has.
@@ -41,17 +41,15 @@ pub enum ReconcileError {
     },
     /// An end whose objects are not synchronized in this plan.
     #[error(
-        "{sync}: the end `{end}` goes from {from} to {to}, and no sync of these two is planned; add a [[sync]] from {from} to {to}"
+        "{sync}: the end `{end}` goes from {flow}, and no sync of these two is planned; add a [[sync]] from {flow}"
     )]
     EndSync {
         /// The sync's id.
         sync: String,
         /// The end.
         end: String,
-        /// The resource type at the source.
-        from: ResourceName,
-        /// The resource type at the target.
-        to: ResourceName,
+        /// The resource types that it ties, `idp.users to vault.users`.
+        flow: String,
     },
     /// More rows than row numbers.
     #[error("{resource} has {rows} rows, muster plans at most 2,147,483,647 at once; split the resource")]

@@ -5,6 +5,8 @@
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
 //! ordered, `threshold` judges the whole.
 
+#[cfg(test)]
+mod association_tests;
 mod associations;
 pub mod canonical;
 mod cause;
@@ -21,10 +23,18 @@ mod nesting;
 mod objects;
 pub mod plan;
 pub mod policy;
+#[cfg(test)]
+mod property_tests;
 mod reason;
+#[cfg(test)]
+mod rerun_tests;
 mod scan;
+#[cfg(test)]
+mod situation_tests;
 mod standing;
 pub mod threshold;
+#[cfg(test)]
+mod world;
 
 pub use draft::PlanDraft;
 pub use error::ReconcileError;

@@ -100,8 +100,22 @@ pub(crate) fn plan<'a>(
     let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();
     collect(&scanner, built?, &mut plan)?;
     unmanaged(wishes, claims, &done, &target_skipped, &mut plan)?;
+    if wishes.list {
+        plan.listed.extend(plan.proposals.iter().map(|proposal| listed(&proposal.order)));
+    }
     plan.listed.sort();
     Ok(plan)
+}
+
+fn listed(order: &Order) -> ListedObject {
+    ListedObject {
+        sync: order.sync,
+        situation: order.situation,
+        key: order.key.clone(),
+        name: order.name.clone(),
+        target_id: order.target_id.clone(),
+        note: order.block.as_ref().map_or(&order.reason, |block| &block.detail).clone(),
+    }
 }
 
 fn skipped<'k>(keys: impl ExactSizeIterator<Item = &'k str>, repeated: &[(u32, u32)]) -> Vec<bool> {
@@ -310,6 +324,15 @@ fn drop_links(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan
             let why = format!("the row is gone from {} and the object from {}", input.sync.from, input.sync.to);
             plan.book.dropped.extend(done.dead.iter().map(|link| dropped(*link, &why)));
         }
+    }
+    if !done.dangling.is_empty() && !input.target_absence {
+        plan.warnings.push(format!(
+            "{}: {} linked to what is not in the snapshot of {}, which does not prove that it is gone; nothing is done about {} before a complete run",
+            input.sync.id,
+            if done.dangling.len() == 1 { "1 row is".to_owned() } else { format!("{} rows are", done.dangling.len()) },
+            input.sync.to,
+            if done.dangling.len() == 1 { "it" } else { "them" },
+        ));
     }
     plan.book.dropped.sort();
     let mut contradicting = Vec::new();

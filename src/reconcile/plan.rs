@@ -157,8 +157,7 @@ fn ends_of<'p>(
         found.map(|(plan, raised)| EndOf { plan, raised }).ok_or_else(|| ReconcileError::EndSync {
             sync: input.sync.id.clone(),
             end: end.name.clone(),
-            from: end.from.clone(),
-            to: end.to.clone(),
+            flow: format!("{} to {}", end.from, end.to),
         })
     };
     match input.sync.ends.as_slice() {
@@ -176,9 +175,6 @@ fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
             *least = seats.min(*least);
         }
     }
-    if free.is_empty() {
-        return;
-    }
     let mut waiting: BTreeMap<ResourceName, u64> = BTreeMap::new();
     let mut seat = |resource: &ResourceName| {
         let waiting = waiting.entry(resource.clone()).or_default();
@@ -191,18 +187,22 @@ fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
             "{resource} has {seats} free seats, and this is create number {place} of those that wait; free or buy seats, or reject other creates, and run again"
         ),
     };
+    let already: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
     for live in ledger.remaining().into_iter().filter(|live| live.operation == Operation::Create) {
-        let Some(seats) = free.get(&live.resource) else { continue };
-        let place = seat(&live.resource);
         let blocked = live.state == OrderState::Blocked && live.block == Some(BlockReason::Capacity);
-        let already = ledger.draft.reblocked.iter().any(|(id, _)| *id == live.id);
-        if already {
+        let seats = free.get(&live.resource).copied();
+        let place = seat(&live.resource);
+        if already.contains(&live.id) {
             continue;
         }
-        if place > *seats && live.state == OrderState::PendingReview {
-            ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, *seats))));
-        } else if place <= *seats && blocked {
-            ledger.draft.reblocked.push((live.id.clone(), None));
+        match seats {
+            Some(seats) if place > seats => {
+                if live.state == OrderState::PendingReview {
+                    ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, seats))));
+                }
+            }
+            _ if blocked => ledger.draft.reblocked.push((live.id.clone(), None)),
+            _ => {}
         }
     }
     ledger.draft.orders.sort_by(|a, b| a.object.cmp(&b.object));

@@ -1,0 +1,335 @@
+//! A small world to plan in: users, groups and memberships as CSV texts.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, Standing, SyncInput, Wishes};
+use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds};
+use super::{PlanDraft, assemble};
+use crate::model::capabilities::{AttributeType, ResourceCapabilities};
+use crate::model::link::{Agreed, How, Link};
+use crate::model::order::{Fingerprint, Operation, Order, OrderId, OrderState};
+use crate::model::run::RunId;
+use crate::model::threshold::Limit;
+use crate::rules::ObjectRules;
+use crate::rules::mapping::Mapping;
+use crate::rules::matching::MatchRule;
+use crate::rules::scope::Scope;
+use crate::snapshot::table::Table;
+
+/// One sync of objects.
+pub(crate) struct Side {
+    pub(crate) sync: ObjectSync,
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) links: Vec<Link>,
+    pub(crate) claimed: BTreeMap<String, String>,
+    pub(crate) capabilities: ResourceCapabilities,
+    pub(crate) first_run: bool,
+    pub(crate) free: Option<u64>,
+    pub(crate) absence: (bool, bool),
+}
+
+/// An association.
+pub(crate) struct Ties {
+    pub(crate) sync: AssociationSync,
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) managed_rows: BTreeSet<String>,
+    pub(crate) absence: (bool, bool),
+}
+
+/// Everything that a plan is made from.
+pub(crate) struct World {
+    folder: TempDir,
+    pub(crate) users: Side,
+    pub(crate) groups: Side,
+    pub(crate) ties: Option<Ties>,
+    pub(crate) live: Vec<LiveOrder>,
+    pub(crate) priors: HashMap<Fingerprint, Prior>,
+    pub(crate) accepted: BTreeMap<String, u64>,
+    pub(crate) protect: BTreeSet<String>,
+    pub(crate) block_all: bool,
+    pub(crate) ask_again: bool,
+    pub(crate) delete_after: Option<Duration>,
+}
+
+impl Standing for HashMap<Fingerprint, Prior> {
+    fn of(&self, fingerprint: &Fingerprint) -> Prior {
+        self.get(fingerprint).cloned().unwrap_or_default()
+    }
+}
+
+pub(crate) const OFF: OrderThresholds = OrderThresholds {
+    create: Limit::OFF,
+    update: Limit::OFF,
+    disable: Limit::OFF,
+    delete: Limit::OFF,
+    add: Limit::OFF,
+    remove: Limit::OFF,
+    removal_sum: Limit::OFF,
+};
+
+fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &str, u8)]) -> Side {
+    let rules: BTreeMap<String, String> = mapping.iter().map(|(a, r)| ((*a).to_owned(), (*r).to_owned())).collect();
+    let (from, to) = (format!("idp.{kind}").parse().unwrap(), format!("vault.{kind}").parse().unwrap());
+    Side {
+        sync: ObjectSync {
+            id: format!("{from} → {to}"),
+            index,
+            from,
+            to,
+            rules: ObjectRules {
+                scope: Scope::default(),
+                mapping: Mapping::compile(&rules, &BTreeSet::new()).unwrap(),
+                matching: matching.iter().map(|(s, t, c)| MatchRule::compile(s, t, *c).unwrap()).collect(),
+                required: Vec::new(),
+                unique: Vec::new(),
+            },
+            on: Actions::default(),
+            thresholds: OFF,
+        },
+        source: String::new(),
+        target: String::new(),
+        links: Vec::new(),
+        claimed: BTreeMap::new(),
+        capabilities: ResourceCapabilities {
+            operations: Operation::ALL.to_vec(),
+            enabled: Some("active".into()),
+            ..ResourceCapabilities::default()
+        },
+        first_run: false,
+        free: None,
+        absence: (true, true),
+    }
+}
+
+impl World {
+    /// Users `id,email,title,enabled` into `id,userName,title,active`, matched by `email = userName`.
+    pub(crate) fn new() -> Self {
+        let users = side(
+            0,
+            "users",
+            &[("userName", "email"), ("title", "title"), ("active", "enabled")],
+            &[("email", "userName", 100)],
+        );
+        let mut groups = side(1, "groups", &[("displayName", "name")], &[("name", "displayName", 100)]);
+        groups.source = "id,name\n".into();
+        groups.target = "id,displayName\n".into();
+        let mut world = Self {
+            folder: tempfile::tempdir().unwrap(),
+            users,
+            groups,
+            ties: None,
+            live: Vec::new(),
+            priors: HashMap::new(),
+            accepted: BTreeMap::new(),
+            protect: BTreeSet::new(),
+            block_all: false,
+            ask_again: false,
+            delete_after: None,
+        };
+        world.users(&[], &[]);
+        world
+    }
+
+    /// Sets both sides' users, a line each.
+    pub(crate) fn users(&mut self, source: &[&str], target: &[&str]) -> &mut Self {
+        self.users.source = format!("id,email,title,enabled\n{}", lines(source));
+        self.users.target = format!("id,userName,title,active\n{}", lines(target));
+        self
+    }
+
+    /// Links users, `source key → target id`, without an agreed state.
+    pub(crate) fn link(&mut self, pairs: &[(&str, &str)]) -> &mut Self {
+        let id = self.users.sync.id.clone();
+        self.users.links.extend(pairs.iter().map(|(source, target)| link(&id, source, target)));
+        self
+    }
+
+    /// Replaces the rules of the users' mapping.
+    pub(crate) fn map(&mut self, mapping: &[(&str, &str)], clear: &[&str]) -> &mut Self {
+        let rules: BTreeMap<String, String> = mapping.iter().map(|(a, r)| ((*a).to_owned(), (*r).to_owned())).collect();
+        let clear = clear.iter().map(|name| (*name).to_owned()).collect();
+        self.users.sync.rules.mapping = Mapping::compile(&rules, &clear).unwrap();
+        self
+    }
+
+    /// Ties users to groups; memberships as `group,user` lines.
+    pub(crate) fn tie(&mut self, source: &[&str], target: &[&str]) -> &mut Ties {
+        let end = |name: &str, kind: &str| EndSync {
+            name: name.to_owned(),
+            from: format!("idp.{kind}").parse().unwrap(),
+            to: format!("vault.{kind}").parse().unwrap(),
+        };
+        self.ties.insert(Ties {
+            sync: AssociationSync {
+                id: "idp.memberships → vault.memberships".into(),
+                index: 2,
+                from: "idp.memberships".parse().unwrap(),
+                to: "vault.memberships".parse().unwrap(),
+                ends: vec![end("group", "groups"), end("user", "users")],
+                members: Members::Additive,
+                nested: Nested::Flatten,
+                thresholds: OFF,
+            },
+            source: format!("group,user\n{}", lines(source)),
+            target: format!("group,user\n{}", lines(target)),
+            managed_rows: BTreeSet::new(),
+            absence: (true, true),
+        })
+    }
+
+    fn table(&self, name: &str, text: &str, key: &[&str]) -> Table {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
+        Table::open(&path, &key).unwrap()
+    }
+
+    /// Makes the plan.
+    pub(crate) fn plan(&self) -> PlanDraft {
+        let sides: Vec<(&Side, Table, Table)> = [&self.users, &self.groups]
+            .into_iter()
+            .map(|side| {
+                let (from, to) = (side.sync.from.to_string(), side.sync.to.to_string());
+                (side, self.table(&from, &side.source, &["id"]), self.table(&to, &side.target, &["id"]))
+            })
+            .collect();
+        let capabilities = ResourceCapabilities { operations: Operation::ALL.to_vec(), ..Default::default() };
+        let ties = self.ties.as_ref().map(|ties| {
+            let source = self.table("idp.memberships", &ties.source, &["group", "user"]);
+            (ties, source, self.table("vault.memberships", &ties.target, &["group", "user"]))
+        });
+        let mut syncs: Vec<SyncInput<'_>> = sides
+            .iter()
+            .map(|(side, source, target)| {
+                SyncInput::Objects(ObjectInput {
+                    sync: &side.sync,
+                    source,
+                    target,
+                    source_absence: side.absence.0,
+                    target_absence: side.absence.1,
+                    links: &side.links,
+                    claimed: &side.claimed,
+                    capabilities: &side.capabilities,
+                    identity: "https://vault",
+                    first_run: side.first_run,
+                    free: side.free,
+                })
+            })
+            .collect();
+        if let Some((ties, source, target)) = &ties {
+            syncs.push(SyncInput::Association(AssociationInput {
+                sync: &ties.sync,
+                source,
+                target,
+                source_absence: ties.absence.0,
+                target_absence: ties.absence.1,
+                managed_rows: &ties.managed_rows,
+                capabilities: &capabilities,
+                identity: "https://vault",
+                first_run: false,
+            }));
+        }
+        assemble(&PlanInput {
+            syncs: &syncs,
+            live: &self.live,
+            standing: &self.priors,
+            ask_again: self.ask_again,
+            accepted: &self.accepted,
+            block_all: self.block_all,
+            wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, list: true },
+        })
+        .unwrap()
+    }
+
+    /// Makes a plan's orders live, in a state.
+    pub(crate) fn raise(&mut self, draft: &PlanDraft, state: OrderState) -> &mut Self {
+        for order in &draft.orders {
+            self.live.push(live(order, state));
+            let prior = self.priors.entry(order.fingerprint.clone()).or_default();
+            prior.raised += 1;
+            prior.newest = Some((order.id.clone(), state, false));
+        }
+        self
+    }
+
+    /// Ends an order: it is live no longer.
+    pub(crate) fn end(&mut self, id: &OrderId, state: OrderState, handed_over: bool) -> &mut Self {
+        self.live.retain(|live| live.id != *id);
+        for prior in self.priors.values_mut() {
+            if let Some(newest) = prior.newest.as_mut().filter(|newest| newest.0 == *id) {
+                (newest.1, newest.2) = (state, handed_over);
+            }
+        }
+        self
+    }
+}
+
+fn live(order: &Order, state: OrderState) -> LiveOrder {
+    LiveOrder {
+        id: order.id.clone(),
+        fingerprint: order.fingerprint.clone(),
+        run: RunId("20260101T000000Z-0001".into()),
+        object: order.object.clone(),
+        target_id: order.target_id.clone(),
+        identity: "https://vault".into(),
+        resource: order.resource.clone(),
+        operation: order.operation,
+        key: order.key.clone(),
+        state: if order.block.is_some() && state == OrderState::PendingReview { OrderState::Blocked } else { state },
+        block: order.block.as_ref().map(|block| block.reason),
+        changes: Some(order.changes.clone()),
+        needs: super::needs(order),
+        of_other_job: None,
+    }
+}
+
+pub(crate) fn link(sync: &str, source: &str, target: &str) -> Link {
+    Link {
+        sync_id: sync.to_owned(),
+        source_key: source.to_owned(),
+        target_id: target.to_owned(),
+        how: How::Match,
+        agreed: None,
+    }
+}
+
+/// Sets the agreed state of every link from a plan that found its objects confirmed.
+pub(crate) fn agree(links: &mut Vec<Link>, draft: &PlanDraft) {
+    for book in &draft.links {
+        links.extend(book.new_links());
+        let agreed: BTreeMap<&str, Agreed> = book.new_agreements().collect();
+        for link in links.iter_mut().filter(|link| link.sync_id == book.sync_id) {
+            if let Some(agreed) = agreed.get(link.source_key.as_str()) {
+                link.agreed = Some(agreed.clone());
+            }
+        }
+    }
+}
+
+/// `create ann ! incomplete` for each order: operation, key, and the block's reason where it has one.
+pub(crate) fn shown(draft: &PlanDraft) -> Vec<String> {
+    let show = |order: &Order| {
+        let block = order.block.as_ref().map_or(String::new(), |block| format!(" ! {}", block.reason));
+        format!("{} {}{block}", order.operation, order.key)
+    };
+    draft.orders.iter().map(show).collect()
+}
+
+/// The block's detail of the only order.
+pub(crate) fn detail(draft: &PlanDraft) -> &str {
+    draft.orders.first().and_then(|order| order.block.as_ref()).map_or("", |block| &block.detail)
+}
+
+fn lines(rows: &[&str]) -> String {
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+/// The type that makes text compare without regard to case.
+pub(crate) const CASELESS: AttributeType = AttributeType::CaselessText;
