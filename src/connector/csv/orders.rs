@@ -35,8 +35,8 @@ struct OrderFile {
     path: PathBuf,
     /// Order → its lines as they stand there.
     orders: BTreeMap<String, Vec<Line>>,
-    /// The last order, which a crash may have cut short, and where it begins.
-    last: Option<(String, u64)>,
+    /// The orders as they follow each other, and where each begins; a crash may have cut the last one short.
+    sequence: Vec<(String, u64)>,
 }
 
 impl WorkOrders {
@@ -132,7 +132,7 @@ impl WorkOrders {
 
 impl OrderFile {
     fn open(path: &Path) -> std::io::Result<Self> {
-        let mut file = Self { path: path.to_owned(), orders: BTreeMap::new(), last: None };
+        let mut file = Self { path: path.to_owned(), orders: BTreeMap::new(), sequence: Vec::new() };
         let mut bytes = Vec::new();
         match File::open(path) {
             Ok(mut found) => found.read_to_end(&mut bytes)?,
@@ -147,14 +147,14 @@ impl OrderFile {
             let begin = record.position().map_or(0, csv::Position::byte);
             // The line feed of the line before counts as part of this record.
             let start = begin + u64::from(bytes.get(begin as usize) == Some(&b'\n'));
-            if file.last.as_ref().is_none_or(|(last, _)| *last != order) {
-                file.last = Some((order.clone(), start));
+            if file.sequence.last().is_none_or(|(last, _)| *last != order) {
+                file.sequence.push((order.clone(), start));
             }
             file.orders.entry(order).or_default().push(line);
         }
         // A crash in the middle of a line: the order it belongs to never counted as handed over.
         if !bytes.is_empty() && !bytes.ends_with(b"\n") {
-            match file.last.take() {
+            match file.sequence.last().cloned() {
                 Some((order, start)) => file.cut(&order, start)?,
                 None => file.set_length(0)?,
             }
@@ -163,7 +163,7 @@ impl OrderFile {
     }
 
     fn append(&mut self, order: &str, lines: Vec<Line>) -> std::io::Result<Effected> {
-        match (self.orders.get(order), &self.last) {
+        match (self.orders.get(order), self.sequence.last()) {
             (Some(there), _) if *there == lines => return Ok(Effected::AlreadySo),
             (Some(_), Some((last, start))) if last == order => {
                 let start = *start;
@@ -194,7 +194,7 @@ impl OrderFile {
         if start == 0 {
             sync_folder_of(&self.path).map_err(std::io::Error::other)?;
         }
-        self.last = Some((order.to_owned(), start));
+        self.sequence.push((order.to_owned(), start));
         self.orders.insert(order.to_owned(), lines);
         Ok(Effected::HandedOver)
     }
@@ -202,7 +202,7 @@ impl OrderFile {
     fn cut(&mut self, order: &str, start: u64) -> std::io::Result<()> {
         self.set_length(start)?;
         self.orders.remove(order);
-        self.last = None;
+        self.sequence.pop();
         Ok(())
     }
 

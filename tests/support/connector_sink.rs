@@ -1,0 +1,95 @@
+//! An export sink that keeps everything, for looking at it.
+
+use std::collections::BTreeMap;
+
+use muster::connector::source::{ExportEnd, ExportError, ExportRequest, ExportSink, ResourceRequest, Source};
+
+/// One exported resource.
+#[derive(Debug, Default)]
+pub(crate) struct Exported {
+    pub(crate) columns: Vec<String>,
+    pub(crate) key: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+    pub(crate) replaced: Vec<(String, String)>,
+    pub(crate) end: Option<ExportEnd>,
+}
+
+impl Exported {
+    /// One column of every row, sorted.
+    pub(crate) fn column(&self, name: &str) -> Vec<String> {
+        let at = self.columns.iter().position(|column| column == name).unwrap_or_else(|| panic!("no column {name}"));
+        let mut cells: Vec<String> = self.rows.iter().map(|row| row[at].clone()).collect();
+        cells.sort();
+        cells
+    }
+
+    /// The row with a value in a column, as column → cell.
+    pub(crate) fn row(&self, column: &str, value: &str) -> Option<BTreeMap<&str, &str>> {
+        let at = self.columns.iter().position(|name| name == column)?;
+        let row = self.rows.iter().find(|row| row[at] == value)?;
+        Some(self.columns.iter().map(String::as_str).zip(row.iter().map(String::as_str)).collect())
+    }
+
+    pub(crate) fn ended(&self) -> &ExportEnd {
+        self.end.as_ref().expect("the export did not end")
+    }
+}
+
+/// Everything that an export handed over.
+#[derive(Debug, Default)]
+pub(crate) struct MemorySink(pub(crate) BTreeMap<String, Exported>);
+
+impl ExportSink for MemorySink {
+    fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError> {
+        let new = Exported { columns: columns.to_vec(), key: key.to_vec(), ..Exported::default() };
+        assert!(self.0.insert(resource.to_owned(), new).is_none(), "{resource} begins twice");
+        Ok(())
+    }
+
+    fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError> {
+        let exported = self.0.get_mut(resource).expect("a row before its begin");
+        assert_eq!(cells.len(), exported.columns.len(), "a row has as many cells as columns");
+        exported.rows.push(cells.iter().map(|cell| (*cell).to_owned()).collect());
+        Ok(())
+    }
+
+    fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError> {
+        let exported = self.0.get_mut(resource).expect("a replace before its begin");
+        exported.replaced.push((end.to_owned(), id.to_owned()));
+        Ok(())
+    }
+
+    fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError> {
+        panic!("{resource} {key:?} is reported as gone");
+    }
+
+    fn end(&mut self, resource: &str, end: ExportEnd) -> Result<(), ExportError> {
+        let exported = self.0.get_mut(resource).expect("an end before its begin");
+        assert!(exported.end.replace(end).is_none(), "{resource} ends twice");
+        Ok(())
+    }
+}
+
+/// Exports resources, everything of them or since a cursor.
+pub(crate) async fn export_since(
+    source: &dyn Source,
+    resources: &[&str],
+    since: Option<&str>,
+) -> Result<BTreeMap<String, Exported>, ExportError> {
+    let resources = resources
+        .iter()
+        .map(|resource| ResourceRequest {
+            resource: (*resource).to_owned(),
+            columns: Vec::new(),
+            since: since.map(str::to_owned),
+        })
+        .collect();
+    let mut sink = MemorySink::default();
+    source.export(&ExportRequest { resources }, &mut sink).await?;
+    Ok(sink.0)
+}
+
+/// Exports everything of some resources.
+pub(crate) async fn export(source: &dyn Source, resources: &[&str]) -> Result<BTreeMap<String, Exported>, ExportError> {
+    export_since(source, resources, None).await
+}

@@ -1,0 +1,176 @@
+//! What the conformance suite runs against: a target, a way to put data into it, and a way to see what orders did.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use muster::connector::config::{Auth, CsvConfig, Paging, ScimConfig, SystemConfig};
+use muster::connector::registry::{ConnectContext, Registry};
+use muster::connector::secret::{SecretRef, Secrets};
+use muster::connector::target::{ObjectChange, RowChange, Target};
+use muster::model::order::{Operation, OrderId};
+use muster::model::value::{Attributes, Value};
+use muster::sandbox::{RunningSandbox, Sandbox, SandboxOptions};
+
+/// The token that the tests' server wants.
+pub(crate) const TOKEN: &str = "s3cret-token";
+
+/// Knows one secret: `env:TOKEN`, and a wrong one: `env:WRONG`.
+pub(crate) struct TestSecrets;
+
+impl Secrets for TestSecrets {
+    fn resolve(&self, reference: &SecretRef) -> Result<secrecy::SecretString, String> {
+        match reference.to_string().as_str() {
+            "env:TOKEN" => Ok(TOKEN.to_owned().into()),
+            "env:WRONG" => Ok("not-the-token".to_owned().into()),
+            other => Err(format!("{other} is not set")),
+        }
+    }
+}
+
+/// A context of tests in a folder.
+pub(crate) fn context(folder: &std::path::Path) -> ConnectContext {
+    ConnectContext {
+        secrets: Arc::new(TestSecrets),
+        random: Arc::new(|| 0.0),
+        ..ConnectContext::plain(folder, "20261122T150405Z-7f3a")
+    }
+}
+
+/// A server with a token.
+pub(crate) async fn server(folder: &std::path::Path) -> RunningSandbox {
+    let mut options = SandboxOptions::new(folder.join("sandbox.db"), Arc::new(chrono::Utc::now));
+    options.token = Some(TOKEN.to_owned());
+    Sandbox::start(options).await.expect("the sandbox starts")
+}
+
+/// How to reach it.
+pub(crate) fn scim_config(url: &str) -> ScimConfig {
+    let bearer = "env:TOKEN".parse().expect("a reference");
+    ScimConfig { auth: Some(Auth::Bearer { bearer }), page_size: 4, timeout_seconds: 5, ..ScimConfig::at(url) }
+}
+
+/// Connects as a job would.
+pub(crate) async fn connect(config: &SystemConfig, folder: &std::path::Path) -> Box<dyn Target> {
+    Registry::standard().target("vault", config, &context(folder)).await.expect("a target")
+}
+
+/// A target with what belongs to it.
+pub(crate) struct Subject {
+    pub(crate) target: Box<dyn Target>,
+    pub(crate) folder: tempfile::TempDir,
+    /// For systems that read their changes back.
+    pub(crate) server: Option<RunningSandbox>,
+    orders: AtomicU64,
+}
+
+impl Subject {
+    /// A service provider, read page by page of four rows.
+    pub(crate) async fn scim(paging: Paging) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = server(folder.path()).await;
+        let config = SystemConfig::Scim(ScimConfig { paging, ..scim_config(&server.url) });
+        let target = connect(&config, folder.path()).await;
+        Self { target, folder, server: Some(server), orders: AtomicU64::new(0) }
+    }
+
+    /// A folder of files.
+    pub(crate) async fn csv() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = CsvConfig { path: "data".into(), orders: Some("orders".into()), ..CsvConfig::default() };
+        std::fs::create_dir(folder.path().join("data")).expect("a folder");
+        let target = connect(&SystemConfig::Csv(config), folder.path()).await;
+        Self { target, folder, server: None, orders: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn order(&self) -> OrderId {
+        OrderId(format!("o-{:016x}-1", self.orders.fetch_add(1, Ordering::Relaxed) + 1))
+    }
+
+    /// A change of one object.
+    pub(crate) fn change(
+        &self,
+        operation: Operation,
+        resource: &str,
+        id: Option<&str>,
+        attributes: &[(&str, &str)],
+    ) -> ObjectChange {
+        ObjectChange {
+            order: self.order(),
+            operation,
+            resource: resource.to_owned(),
+            id: id.map(str::to_owned),
+            attributes: attributes.iter().map(|(name, text)| ((*name).to_owned(), Value::from_cell(text))).collect(),
+            before: Attributes::new(),
+            version: None,
+            name: "someone".to_owned(),
+        }
+    }
+
+    pub(crate) fn row(&self, group: &str, user: &str) -> RowChange {
+        RowChange { order: self.order(), ends: ends(group, user), name: format!("{user} in {group}") }
+    }
+
+    /// Puts objects into the system, by its own means; their ids in order.
+    pub(crate) async fn put(&self, resource: &str, objects: &[Vec<(&str, &str)>]) -> Vec<String> {
+        if self.server.is_some() {
+            let mut ids = Vec::new();
+            for attributes in objects {
+                let change = self.change(Operation::Create, resource, None, attributes);
+                let applied = self.target.apply(&change).await.unwrap_or_else(|failure| panic!("{failure}"));
+                ids.push(applied.id.expect("a create gives an id"));
+            }
+            return ids;
+        }
+        let ids: Vec<String> = (1..=objects.len()).map(|number| format!("{resource}-{number}")).collect();
+        let mut columns = vec!["id"];
+        for (name, _) in objects.iter().flatten() {
+            if !columns.contains(name) {
+                columns.push(name);
+            }
+        }
+        let rows = objects.iter().zip(&ids).map(|(attributes, id)| {
+            let attributes: BTreeMap<&str, &str> = attributes.iter().copied().collect();
+            columns
+                .iter()
+                .map(|column| if *column == "id" { id.as_str() } else { attributes.get(column).copied().unwrap_or("") })
+                .collect::<Vec<&str>>()
+        });
+        self.write(resource, &columns, rows);
+        ids
+    }
+
+    /// Puts memberships into the system.
+    pub(crate) async fn put_members(&self, pairs: &[(&str, &str)]) {
+        if self.server.is_some() {
+            for (group, user) in pairs {
+                let rows = [self.row(group, user)];
+                let results = self.target.apply_rows("memberships", Operation::Add, &rows).await;
+                results.into_iter().for_each(|result| drop(result.unwrap_or_else(|failure| panic!("{failure}"))));
+            }
+        } else {
+            self.write("memberships", &["group", "user"], pairs.iter().map(|(group, user)| vec![*group, *user]));
+        }
+    }
+
+    fn write<'a>(&self, resource: &str, columns: &[&str], rows: impl Iterator<Item = Vec<&'a str>>) {
+        let mut writer =
+            csv::Writer::from_path(self.folder.path().join("data").join(format!("{resource}.csv"))).expect("a file");
+        writer.write_record(columns).expect("a header");
+        rows.for_each(|row| writer.write_record(&row).expect("a row"));
+        writer.flush().expect("a whole file");
+    }
+
+    /// The lines of a resource's work-order file.
+    pub(crate) fn work_orders(&self, resource: &str) -> Vec<Vec<String>> {
+        let path: PathBuf = self.folder.path().join("orders").join(format!("20261122T150405Z-7f3a-{resource}.csv"));
+        let mut reader = csv::Reader::from_path(path).expect("a work-order file");
+        reader.records().map(|record| record.expect("a line").iter().map(str::to_owned).collect()).collect()
+    }
+}
+
+/// The ends of a membership.
+pub(crate) fn ends(group: &str, user: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("group".to_owned(), group.to_owned()), ("user".to_owned(), user.to_owned())])
+}
