@@ -1,1 +1,152 @@
-//! (to be filled)
+//! The door: what is typed, the clock, the environment, and the exit status.
+
+mod apply;
+mod approve;
+mod check;
+mod context;
+mod demo;
+mod diff;
+mod ending;
+mod exit;
+mod export;
+mod generate;
+mod list;
+mod log;
+mod outcome_report;
+mod plan;
+mod registry;
+mod report;
+mod review;
+mod run;
+mod sandbox;
+mod schema;
+mod secrets;
+mod selection;
+mod session;
+mod status;
+mod stdout;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use context::Context;
+use exit::Ending;
+
+/// Reconciles identity systems and vaults as a batch job: exports both sides, proves the exports, plans provisioning
+/// orders, and applies only what a review approved.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, max_term_width = 100, after_help = EXITS)]
+struct Cli {
+    /// State folder [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/muster]
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell what happens even where standard error is no terminal
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit status: 0 done, nothing waits · 1 failed, or an apply that stopped · 2 usage or job file · \
+3 waits for review · 4 held by a threshold or a suspicion · 5 applied, with order errors · 75 another run of this job \
+is under way";
+
+/// The table of commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole job, as cron calls it: recover, export, prove, plan, then apply what is approved
+    Run(run::Args),
+    /// Test the connection to every system of a job, stage by stage
+    Check(check::Args),
+    /// Export snapshots only
+    Export(export::Args),
+    /// Export and plan, without applying anything
+    Plan(plan::Args),
+    /// Show what a run wants to do, or write a copy of its review file
+    Review(review::Args),
+    /// Approve orders, and accept thresholds and suspicions; the decision is sealed
+    Approve(approve::ApproveArgs),
+    /// Reject orders; a rejected order is not raised again until its content changes
+    Reject(approve::RejectArgs),
+    /// Send the approved orders of a run or a job
+    Apply(apply::Args),
+    /// Return errored orders to approved, to be tried again
+    Retry(apply::RetryArgs),
+    /// Where a job stands: runs, exports, orders that wait
+    Status(status::Args),
+    /// Which objects of the target are managed, which are local
+    List(list::Args),
+    /// What became of each order of a run
+    Report(report::Args),
+    /// The log of runs, decisions and outcomes
+    Log(log::Args),
+    /// Compare two snapshots, without a job
+    Diff(diff::Args),
+    /// The whole tour on the built-in server, in a scratch folder
+    Demo(demo::Args),
+    /// The built-in SCIM server, for rehearsals
+    Sandbox(sandbox::SandboxArgs),
+    /// Print the JSON Schema of job files
+    Schema,
+    /// Print shell completions
+    Completions(generate::CompletionArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// Runs a command line; returns the exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = !error.use_stderr();
+            // Nothing is left to tell anyone when even this cannot be printed.
+            let _ = error.print();
+            return if asked { Ending::Done.status() } else { Ending::Usage.status() };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("muster: cannot start: {error}; the machine is out of threads or file handles");
+            return Ending::Failed.status();
+        }
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("muster: {error:#}");
+            exit::status_of(&error).status()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+    let context = || Context::new(cli.state.clone(), cli.quiet, cli.verbose);
+    match cli.command {
+        Command::Run(args) => run::run(&context()?, args).await,
+        Command::Check(args) => check::run(&context()?, args).await,
+        Command::Export(args) => export::run(&context()?, args).await,
+        Command::Plan(args) => plan::run(&context()?, args).await,
+        Command::Review(args) => review::run(&context()?, args),
+        Command::Approve(args) => approve::approve(&context()?, args),
+        Command::Reject(args) => approve::reject(&context()?, args),
+        Command::Apply(args) => apply::run(&context()?, args).await,
+        Command::Retry(args) => apply::retry(&context()?, args),
+        Command::Status(args) => status::run(&context()?, args),
+        Command::List(args) => list::run(&context()?, args).await,
+        Command::Report(args) => report::run(&context()?, args),
+        Command::Log(args) => log::run(&context()?, args),
+        Command::Diff(args) => diff::run(args),
+        Command::Demo(args) => demo::run(args).await,
+        Command::Sandbox(args) => sandbox::run(args, &secrets::Environment::new(std::path::Path::new("."))).await,
+        Command::Schema => schema::run(),
+        Command::Completions(args) => generate::completions::<Cli>(args),
+        Command::Man => generate::man::<Cli>(),
+    }
+}

@@ -149,7 +149,10 @@ impl Conductor {
                 }
             };
             let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
-            let refusals = plan.refusals().iter().filter(|r| r.number().is_none_or(|n| used.contains(&n) || !plan.approvals().contains_key(&n)));
+            let refusals = plan
+                .refusals()
+                .iter()
+                .filter(|r| r.number().is_none_or(|n| used.contains(&n) || !plan.approvals().contains_key(&n)));
             result.refused.extend(refusals.map(ToString::to_string));
             for order in self.store.read_orders(&run)? {
                 let order = order?;
@@ -400,9 +403,7 @@ impl Conductor {
                 let links = self.link_changes(order, outcome, held.as_ref(), sender)?;
                 journal.finish(vec![Finished { outcome: (**outcome).clone(), links }]).await.map_err(told)
             }
-            Ended::Untried(failure) => {
-                journal.release(vec![order.id.clone()], failure.to_string()).await.map_err(told)
-            }
+            Ended::Untried(failure) => journal.release(vec![order.id.clone()], failure.to_string()).await.map_err(told),
         }
     }
 

@@ -196,12 +196,7 @@ async fn increments(
 }
 
 /// Merges one delta into its baseline and removes it.
-fn put_together(
-    baseline: &Baseline,
-    path: &Path,
-    landed: Landed,
-    out: &Path,
-) -> Result<ResourceManifest, ExportFault> {
+fn put_together(baseline: &Baseline, path: &Path, landed: Landed, out: &Path) -> Result<ResourceManifest, ExportFault> {
     let here = |e: crate::snapshot::error::SnapshotError| ExportFault::Here(e.to_string());
     let writer = Writer::create(out, &landed.columns, &landed.key).map_err(here)?;
     let replaced = landed.replaced.as_ref().map(|(end, owners)| (end.as_str(), owners));
@@ -231,8 +226,8 @@ async fn missed_by_increments(
     if let Ok(Increment::Merged(merged)) = increments_for_comparison(source, request, &chain, reporter).await {
         for (name, manifest) in &merged {
             let Some(whole) = complete.get_mut(name) else { continue };
-            let tables =
-                Table::open(&manifest.file, &manifest.key).and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
+            let tables = Table::open(&manifest.file, &manifest.key)
+                .and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
             let Ok((old, new)) = tables else { continue };
             if let Ok(found) = counts(&old, &new, &DiffOptions::default()) {
                 missed.insert(name.clone(), Missed { rows: found.added + found.changed, deletions: found.removed });

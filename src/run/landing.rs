@@ -101,8 +101,7 @@ impl ExportSink for Landing {
         };
         let (columns, key) = (open.writer.columns().to_vec(), open.writer.key().to_vec());
         let written = open.writer.finish().map_err(disk)?;
-        let landed =
-            Landed { path: open.path, columns, key, written, end, gone: open.gone, replaced: open.replaced };
+        let landed = Landed { path: open.path, columns, key, written, end, gone: open.gone, replaced: open.replaced };
         self.landed.insert(resource.to_owned(), landed);
         Ok(())
     }

@@ -27,9 +27,13 @@ impl Conductor {
             (Operation::Add, OrderState::Applied) if outcome.effected == Some(Effected::AlreadySo) => Vec::new(),
             (Operation::Add, OrderState::Applied) => vec![LinkChange::AddedRow(order.object.0.clone())],
             (Operation::Remove, OrderState::Applied) => vec![LinkChange::RemovedRow(order.object.0.clone())],
-            (Operation::Delete, OrderState::Applied) => source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect(),
+            (Operation::Delete, OrderState::Applied) => {
+                source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
+            }
             // The object that a link leads to is gone: it is correlated again by the next run.
-            (_, OrderState::Stale) if gone(outcome) => source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect(),
+            (_, OrderState::Stale) if gone(outcome) => {
+                source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
+            }
             (_, OrderState::Applied) => match (source, &outcome.target_id) {
                 (Some(source), Some(target)) => vec![LinkChange::Put(Link {
                     source_key: source.clone(),

@@ -66,12 +66,18 @@ pub struct Conductor {
 impl Conductor {
     async fn source(&self, system: &str) -> Result<Arc<dyn Source>, Failure> {
         let config = self.config(system)?;
-        self.registry.source(system, config, &self.connect).await.map(Arc::from)
+        self.registry.source(system, config, &self.context(system)).await.map(Arc::from)
     }
 
     async fn target(&self, system: &str) -> Result<Arc<dyn Target>, Failure> {
         let config = self.config(system)?;
-        self.registry.target(system, config, &self.connect).await.map(Arc::from)
+        self.registry.target(system, config, &self.context(system)).await.map(Arc::from)
+    }
+
+    /// What one system needs to know: all of it, and the columns that the job reads there.
+    fn context(&self, system: &str) -> ConnectContext {
+        let columns = demand::columns(&self.job).remove(system).unwrap_or_default();
+        ConnectContext { columns, ..self.connect.clone() }
     }
 
     fn config(&self, system: &str) -> Result<&crate::connector::config::SystemConfig, Failure> {

@@ -56,7 +56,12 @@ struct Snapshots {
 
 impl Conductor {
     /// Plans every sync whose snapshots may be used, and registers the plan. The run's state says how it ended.
-    pub(super) async fn plan(&mut self, run: &RunId, proof: &Proof, options: &PlanOptions) -> Result<RunState, RunError> {
+    pub(super) async fn plan(
+        &mut self,
+        run: &RunId,
+        proof: &Proof,
+        options: &PlanOptions,
+    ) -> Result<RunState, RunError> {
         let mut targets: BTreeMap<String, (String, Capabilities)> = BTreeMap::new();
         for sync in &self.job.syncs {
             if !targets.contains_key(&sync.to.system) && self.plannable(sync.index, proof) {
@@ -213,8 +218,7 @@ impl Conductor {
             warnings: draft.warnings.clone(),
         };
         plan_files::write(&self.layout.run_folder(&self.job.name, run), &plan, &draft.orders)?;
-        let orders: Vec<NewOrder<'_>> =
-            draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
+        let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
         let holds = plan_holds(&draft);
         self.store.register_plan(
             &RegisterPlan {

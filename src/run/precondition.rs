@@ -104,11 +104,7 @@ fn compare(order: &Order, object: Object, types: &ResourceCapabilities) -> Stand
             )
         })
         .collect();
-    if moved.is_empty() {
-        Standing::AsPlanned(Some(Box::new(object)))
-    } else {
-        Standing::Moved(moved.join("; "))
-    }
+    if moved.is_empty() { Standing::AsPlanned(Some(Box::new(object))) } else { Standing::Moved(moved.join("; ")) }
 }
 
 /// The attributes of an order that the object does not hold after the change, in words; empty where all took effect.

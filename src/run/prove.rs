@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
 
+use super::Conductor;
 use super::baseline::{OwnChanges, excesses};
 use super::demand;
 use super::error::RunError;
 use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
 use super::offload::compute;
-use super::Conductor;
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Mode};
 use crate::model::order::{EndRef, OrderState};
@@ -263,7 +263,8 @@ impl Conductor {
             let records = self.store.orders_of(&run.id)?;
             let outcomes: BTreeMap<_, _> =
                 self.store.outcomes(&run.id)?.into_iter().map(|o| (o.order.clone(), o)).collect();
-            let recent = |order: &crate::model::order::OrderId| outcomes.get(order).is_some_and(|o| o.at >= baseline.at);
+            let recent =
+                |order: &crate::model::order::OrderId| outcomes.get(order).is_some_and(|o| o.at >= baseline.at);
             if !records.iter().any(|r| recent(&r.id)) {
                 continue;
             }

@@ -81,7 +81,10 @@ impl Conductor {
                 Class::Server,
                 Recourse::GiveUp,
                 system,
-                format!("the create of {} was in flight when muster ended, and nothing identifies the object", order.key),
+                format!(
+                    "the create of {} was in flight when muster ended, and nothing identifies the object",
+                    order.key
+                ),
                 "look at the target and say which with `muster settle`; name a match rule or a unique attribute in the job",
             );
             failure.effect = Effect::Unknown;
@@ -121,7 +124,8 @@ impl Conductor {
             Found::NotSent => {
                 let why = "muster ended before its outcome; the target does not show it";
                 self.store.release(std::slice::from_ref(&order.id), why, now)?;
-                self.reporter.event(&Event::Note(format!("{} had no effect before the crash: still approved", order.id)));
+                self.reporter
+                    .event(&Event::Note(format!("{} had no effect before the crash: still approved", order.id)));
                 return Ok(());
             }
             Found::InEffect(id) => outcome.target_id = id.or_else(|| order.target_id.clone()),

@@ -44,10 +44,7 @@ impl Sender {
         }
         let ends: Vec<BTreeMap<String, String>> = rows.iter().map(|row| row.ends.clone()).collect();
         let mut tries = 0;
-        let held = match self
-            .patiently(&first.order, &mut tries, || self.target.holds(&resource, &ends))
-            .await
-        {
+        let held = match self.patiently(&first.order, &mut tries, || self.target.holds(&resource, &ends)).await {
             Ok(held) => held,
             Err(failure) => return rows.iter().map(|row| self.row_failed(row, failure.clone(), tries)).collect(),
         };
@@ -78,8 +75,12 @@ impl Sender {
             for (i, answer) in open.iter().copied().zip(answers) {
                 match answer {
                     Ok(applied) => {
-                        results[i] =
-                            Some(self.row_applied(&rows[i], applied.effected, applied.note.as_deref(), tries + attempt));
+                        results[i] = Some(self.row_applied(
+                            &rows[i],
+                            applied.effected,
+                            applied.note.as_deref(),
+                            tries + attempt,
+                        ));
                     }
                     // Adding and removing a row may be repeated: the second time changes nothing.
                     Err(failure) if failure.recourse == Recourse::Retry || failure.effect == Effect::Unknown => {

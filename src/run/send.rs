@@ -58,12 +58,13 @@ impl Sender {
             key: order.key.clone(),
         });
         let mut tries = 0u32;
-        let mut object = match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types)).await {
-            Ok(Standing::AsPlanned(object)) => object,
-            Ok(standing) => return self.without_sending(order, standing, tries),
-            Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
-            Err(failure) => return Ended::Untried(failure),
-        };
+        let mut object =
+            match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types)).await {
+                Ok(Standing::AsPlanned(object)) => object,
+                Ok(standing) => return self.without_sending(order, standing, tries),
+                Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
+                Err(failure) => return Ended::Untried(failure),
+            };
         let mut attempt = 0u32;
         loop {
             attempt += 1;
@@ -145,12 +146,25 @@ impl Sender {
                             Class::Unsupported,
                             Recourse::GiveUp,
                             self.target.system(),
-                            format!("{} accepted {} of {} without effect: {}", self.target.system(), order.operation,
-                                order.key, ignored.join("; ")),
+                            format!(
+                                "{} accepted {} of {} without effect: {}",
+                                self.target.system(),
+                                order.operation,
+                                order.key,
+                                ignored.join("; ")
+                            ),
                             "the target ignores these attributes or changes them itself; take them out of the mapping, or map what the target makes of them",
                         );
                         failure.effect = Effect::Unknown;
-                        return self.ended(order, OrderState::Errored, None, Some(id.clone()), None, Some(failure), tries);
+                        return self.ended(
+                            order,
+                            OrderState::Errored,
+                            None,
+                            Some(id.clone()),
+                            None,
+                            Some(failure),
+                            tries,
+                        );
                     }
                     held = Some(object.attributes);
                 }
@@ -159,13 +173,18 @@ impl Sender {
                         Class::Unsupported,
                         Recourse::GiveUp,
                         self.target.system(),
-                        format!("{} of {} was accepted, but object {id} cannot be read afterwards", order.operation, order.key),
+                        format!(
+                            "{} of {} was accepted, but object {id} cannot be read afterwards",
+                            order.operation, order.key
+                        ),
                         "look at the object in the target; its connector may hide or drop what it accepted",
                     );
                     return self.ended(order, OrderState::Errored, None, Some(id.clone()), None, Some(failure), tries);
                 }
                 // The change was acknowledged; that it cannot be read back now does not undo it.
-                Err(failure) => self.reporter.event(&Event::Warning(format!("{} was acknowledged but not read back: {failure}", order.id))),
+                Err(failure) => self
+                    .reporter
+                    .event(&Event::Warning(format!("{} was acknowledged but not read back: {failure}", order.id))),
             }
         }
         match self.ended(order, OrderState::Applied, Some(applied.effected), id, applied.note, None, tries) {
@@ -179,7 +198,11 @@ impl Sender {
             Standing::InEffect(id) => self.in_effect(order, id, tries),
             Standing::Gone => self.stale(
                 order,
-                format!("object {} is gone from {}", order.target_id.as_deref().unwrap_or(&order.key), self.target.system()),
+                format!(
+                    "object {} is gone from {}",
+                    order.target_id.as_deref().unwrap_or(&order.key),
+                    self.target.system()
+                ),
                 tries,
             ),
             Standing::Moved(what) => self.stale(order, what, tries),
@@ -245,12 +268,18 @@ impl Sender {
         tries: u32,
     ) -> Ended {
         let at = (self.clock)();
-        let outcome = Outcome { order: order.id.clone(), state, effected, target_id, note, failure, tries: tries.max(1), at };
+        let outcome =
+            Outcome { order: order.id.clone(), state, effected, target_id, note, failure, tries: tries.max(1), at };
         Ended::Outcome(Box::new(outcome), None)
     }
 
     /// Repeats a reading while its failure says that trying again may help, inside the budget.
-    pub async fn patiently<T, F>(&self, order: &Order, tries: &mut u32, mut read: impl FnMut() -> F) -> Result<T, Failure>
+    pub async fn patiently<T, F>(
+        &self,
+        order: &Order,
+        tries: &mut u32,
+        mut read: impl FnMut() -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {

@@ -108,7 +108,8 @@ impl Conductor {
             applied: None,
             repeats: None,
         };
-        let nothing = !self.job.syncs.iter().any(|s| super::demand::snapshots_of(&self.job, s.index).is_subset(&proof.usable));
+        let nothing =
+            !self.job.syncs.iter().any(|s| super::demand::snapshots_of(&self.job, s.index).is_subset(&proof.usable));
         end.state = if options.stage == Stage::Export {
             self.close_export(run, &proof)?
         } else if nothing {

@@ -46,6 +46,8 @@ pub const NESTINGS: &str = "nestings";
 pub struct ScimSystem {
     name: String,
     config: ScimConfig,
+    /// Set where the address does not tell which system it is.
+    known_as: Option<String>,
     http: Http,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
     discovery: OnceCell<Discovery>,
@@ -60,6 +62,11 @@ pub struct ScimSystem {
 }
 
 impl ScimSystem {
+    /// Says which system it is where the address does not: the built-in server's port changes with every start.
+    pub fn identify_as(&mut self, identity: String) {
+        self.known_as = Some(identity);
+    }
+
     /// Prepares a connection; nothing is sent yet.
     ///
     /// # Errors
@@ -82,6 +89,7 @@ impl ScimSystem {
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
+            known_as: None,
             http: Http::new(name, &settings, context)?,
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
@@ -169,7 +177,7 @@ impl Source for ScimSystem {
     }
 
     fn identity(&self) -> String {
-        format!("scim {}", self.http.base())
+        self.known_as.clone().unwrap_or_else(|| format!("scim {}", self.http.base()))
     }
 
     async fn capabilities(&self) -> Result<Capabilities, Failure> {

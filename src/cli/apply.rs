@@ -1,0 +1,147 @@
+//! `muster apply RUN` and `muster retry RUN`.
+
+use anyhow::Result;
+
+use super::context::Context;
+use super::exit::{Ending, UsageError};
+use super::session::{self, Purpose};
+use super::{ending, outcome_report, run, selection};
+use crate::job::timer::duration;
+use crate::model::order::{OrderId, OrderState};
+use crate::model::run::RunId;
+use crate::report::figures::counted;
+use crate::report::safe_text;
+use crate::run::{Applied, ApplyRequest};
+use crate::store::database::Store;
+
+/// `muster apply`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  muster apply idp-to-vault\n  muster apply 20261122T150405Z-7f3a --first 1")]
+pub struct Args {
+    /// A run, or a job's name: all its runs with approved orders, oldest first
+    run: String,
+    /// Send only the first so many, then look
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
+    /// How long to wait while another command works on the job
+    #[arg(long, default_value = "10m", value_name = "TIME")]
+    wait: String,
+}
+
+/// `muster retry`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Errored orders go back to approved while their approval lasts, else to review.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --first"
+)]
+pub struct RetryArgs {
+    /// A run, or a job's name
+    run: String,
+    /// Only the first errored order, to see whether the mend works
+    #[arg(long)]
+    first: bool,
+    /// Only these orders
+    #[arg(long, value_name = "ID")]
+    order: Vec<String>,
+}
+
+/// Sends what is approved.
+pub async fn run(context: &Context, args: Args) -> Result<u8> {
+    let wait = duration(&args.wait).map_err(|e| UsageError(format!("--wait: {e}")))?;
+    let selected = {
+        let store = Store::open(&context.layout, context.now())?;
+        selection::runs(&store, &args.run)?
+    };
+    let Some(first) = selected.first() else {
+        return Err(UsageError(format!("there is no run of `{}`", args.run)).into());
+    };
+    let job = first.job.clone();
+    let job_file = session::job_of(&Store::open(&context.layout, context.now())?, &job)?;
+    let mut session = session::of(context, job_file, Purpose::Apply(wait))?;
+    let request = ApplyRequest { run: RunId::is_id(&args.run).then(|| RunId(args.run.clone())), first: args.first };
+    let applied = session.conductor.apply_after_recovery(&request).await;
+    session.console.end();
+    let applied = applied?;
+    tell(context, &applied);
+    let store = &session.conductor.store;
+    let mut endings = run::of_apply(&applied);
+    endings.push(ending::of_job(store, &job)?);
+    let ending = Ending::worst(endings);
+    for run in &applied.runs {
+        outcome_report::write(context, store, run, ending.status())?;
+    }
+    if applied.errored + applied.uncertain > 0 {
+        for run in &applied.runs {
+            eprintln!("  {}", context.layout.errors(&job, run).display());
+        }
+        eprintln!("next: muster report {job}; when mended, muster retry {job} and muster apply {job}");
+    } else if applied == Applied::default() {
+        eprintln!("nothing is approved: next, muster review {job}");
+    }
+    Ok(ending.status())
+}
+
+/// One line on what an apply came to, and why it stopped or refused.
+pub fn tell(context: &Context, applied: &Applied) {
+    for refusal in &applied.refused {
+        eprintln!("muster: refused: {}", safe_text::line(refusal));
+    }
+    if let Some(why) = &applied.stopped {
+        eprintln!("muster: the apply stopped: {}", safe_text::line(why));
+        eprintln!(
+            "  {} stay approved; when the cause is mended, the next apply goes on",
+            counted(applied.untried, "order")
+        );
+    }
+    let errors = applied.errored + applied.uncertain;
+    if (context.tells && !applied.runs.is_empty()) || errors > 0 {
+        let mut parts = vec![format!("{} applied", applied.applied)];
+        for (number, word) in [
+            (applied.errored, "errored"),
+            (applied.uncertain, "uncertain"),
+            (applied.stale, "stale"),
+            (applied.untried, "untried, still approved"),
+        ] {
+            if number > 0 {
+                parts.push(format!("{number} {word}"));
+            }
+        }
+        eprintln!("orders: {}", parts.join(", "));
+    }
+}
+
+/// Returns errored orders to approved.
+pub fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
+    let mut store = Store::open(&context.layout, context.now())?;
+    let mut errored: Vec<OrderId> = Vec::new();
+    let runs = selection::runs(&store, &args.run)?;
+    for run in &runs {
+        let orders = store.orders_of(&run.id)?.into_iter().filter(|o| o.state == OrderState::Errored);
+        errored.extend(orders.map(|o| o.id));
+    }
+    if !args.order.is_empty() {
+        if let Some(unknown) = args.order.iter().find(|id| !errored.iter().any(|o| o.0 == **id)) {
+            return Err(UsageError(format!(
+                "order {unknown} is not errored in {}; `muster report {}` lists those that are",
+                args.run, args.run
+            ))
+            .into());
+        }
+        errored.retain(|id| args.order.contains(&id.0));
+    }
+    if args.first {
+        errored.truncate(1);
+    }
+    if errored.is_empty() {
+        eprintln!("nothing is errored in {}", args.run);
+        return Ok(Ending::Done.status());
+    }
+    let approved = store.retry(&errored, &context.person(), context.now())?;
+    let waiting = errored.len() - approved.len();
+    eprintln!("{} approved again", counted(approved.len() as u64, "order"));
+    if waiting > 0 {
+        eprintln!("{} wait for review again: their approval has expired", counted(waiting as u64, "order"));
+        return Ok(Ending::Waits.status());
+    }
+    eprintln!("next: muster apply {}", args.run);
+    Ok(Ending::Done.status())
+}

@@ -1,0 +1,126 @@
+//! What a command takes from the world around it: folders, the clock, the terminal, the person.
+
+use std::env;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
+
+use super::exit::UsageError;
+use super::secrets::Environment;
+use crate::connector::secret::Secrets;
+use crate::job::Job;
+use crate::store::layout::Layout;
+
+/// The world as one command sees it.
+pub struct Context {
+    /// The state folder.
+    pub layout: Layout,
+    /// Where that choice came from, for messages.
+    pub state_from: &'static str,
+    /// Whether people are told what happens: asked for, or standard error is a terminal and nobody asked for quiet.
+    pub tells: bool,
+    /// Whether standard error is a terminal.
+    pub terminal: bool,
+    /// Whether colour is wanted there.
+    pub color: bool,
+}
+
+impl Context {
+    /// Looks around. `state` is what the command line says, if anything.
+    pub fn new(state: Option<PathBuf>, quiet: bool, verbose: bool) -> Result<Self> {
+        let (root, state_from) = state_folder(state)?;
+        let terminal = std::io::stderr().is_terminal();
+        let color = terminal && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Ok(Self { layout: Layout::new(root), state_from, tells: verbose || (terminal && !quiet), terminal, color })
+    }
+
+    /// The time.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    /// The time, as a function for those who need it later.
+    pub fn clock(&self) -> Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> {
+        Arc::new(Utc::now)
+    }
+
+    /// Four hex digits that tell runs of one second apart.
+    pub fn salt(&self) -> u16 {
+        let nanos = Utc::now().timestamp_subsec_nanos();
+        ((nanos >> 4) as u16) ^ (std::process::id() as u16)
+    }
+
+    /// Who sits here: SUDO_USER, else the login.
+    pub fn person(&self) -> String {
+        for name in ["SUDO_USER", "LOGNAME", "USER"] {
+            if let Ok(person) = env::var(name)
+                && !person.is_empty()
+            {
+                return person;
+            }
+        }
+        format!("uid {}", rustix::process::getuid().as_raw())
+    }
+
+    /// What resolves credential references.
+    pub fn secrets(&self, base: &Path) -> Arc<dyn Secrets> {
+        Arc::new(Environment::new(base))
+    }
+
+    /// The columns of the terminal, for tables.
+    pub fn width(&self) -> usize {
+        env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c >= 40).unwrap_or(80)
+    }
+}
+
+fn state_folder(given: Option<PathBuf>) -> Result<(PathBuf, &'static str)> {
+    if let Some(path) = given {
+        return Ok((std::path::absolute(path)?, "--state"));
+    }
+    let from = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let Some(path) = from("STATE_DIRECTORY") {
+        return Ok((path, "$STATE_DIRECTORY"));
+    }
+    if let Some(path) = from("XDG_STATE_HOME") {
+        return Ok((path.join("muster"), "$XDG_STATE_HOME"));
+    }
+    let home =
+        from("HOME").context("neither $HOME nor $XDG_STATE_HOME is set; name a state folder with --state DIR")?;
+    Ok((home.join(".local/state/muster"), "$HOME"))
+}
+
+/// Finds a job's file: a path, or a name looked up in `jobs/`.
+pub fn job_path(name: &str) -> Result<PathBuf> {
+    let direct = PathBuf::from(name);
+    if direct.is_file() {
+        return Ok(direct);
+    }
+    let named = Path::new("jobs").join(format!("{name}.toml"));
+    if named.is_file() {
+        return Ok(named);
+    }
+    let known: Vec<String> = std::fs::read_dir("jobs")
+        .map(|entries| {
+            let mut names: Vec<String> = entries
+                .filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_suffix(".toml").map(str::to_owned))
+                .collect();
+            names.sort();
+            names
+        })
+        .unwrap_or_default();
+    let hint = if known.is_empty() {
+        "there is no jobs/ folder with job files here".to_owned()
+    } else {
+        format!("jobs/ here holds {}", known.join(", "))
+    };
+    Err(UsageError(format!("no job file `{name}`, nor jobs/{name}.toml; {hint}")).into())
+}
+
+/// Reads and checks a job file.
+pub fn load_job(name: &str) -> Result<Job> {
+    let path = job_path(name)?;
+    Ok(crate::job::load(&path)?)
+}

@@ -1,0 +1,148 @@
+//! `muster log [JOB]`: what happened, who caused it, and whether the record of it is whole.
+
+use anyhow::{Result, bail};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::exit::{Ending, UsageError};
+use super::selection;
+use super::stdout::print;
+use crate::job::timer::duration;
+use crate::model::order::Operation;
+use crate::model::record::LogEntry;
+use crate::report::figures::counted;
+use crate::report::safe_text;
+use crate::report::table::{Column, Format, Listing};
+use crate::store::chain::LogQuery;
+
+/// Orders that one line names.
+const NAMED: usize = 3;
+
+/// `muster log`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  muster log idp-to-vault --since 24h\n  muster log idp-to-vault --key 4711\n  muster log --errors --since 2026-11-22T00:00:00Z\n  muster log --verify"
+)]
+pub struct Args {
+    /// A job's name or file [default: every job]
+    job: Option<String>,
+    /// From this long ago on (24h, 7d), or from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// About this object: its key, or an order's id
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// About orders of this operation: create, update, disable, enable, delete, add, remove
+    #[arg(long, value_name = "OPERATION")]
+    operation: Option<Operation>,
+    /// Errors only
+    #[arg(long)]
+    errors: bool,
+    /// The newest so many entries; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    limit: usize,
+    /// Recompute the hashes of the whole log, and say whether it is as it was written
+    #[arg(long, conflicts_with_all = ["job", "since", "key", "operation", "errors"])]
+    verify: bool,
+    /// table, json or csv
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
+}
+
+/// Shows the log.
+pub fn run(context: &Context, args: Args) -> Result<u8> {
+    let since = args.since.as_deref().map(|text| since(text, context.now())).transpose()?;
+    let store = selection::open_store(context)?;
+    if args.verify {
+        let entries = match store.verify_log()? {
+            Ok(entries) => entries,
+            Err(broken) => bail!("{broken}"),
+        };
+        let (_, head) = store.log_head()?;
+        print(&match args.format {
+            Format::Json => format!("{}\n", json!({ "entries": entries, "head": head, "whole": true })),
+            _ => format!("the log is whole: {}, head {head}\n", counted(entries, "entry").replace("entrys", "entries")),
+        })?;
+        return Ok(Ending::Done.status());
+    }
+    let job = args.job.as_deref().map(|name| selection::job_name(&store, name)).transpose()?;
+    let entries = store.log(&LogQuery {
+        job,
+        run: None,
+        since,
+        key: args.key,
+        operation: args.operation,
+        errors: args.errors,
+        limit: args.limit,
+    })?;
+    if args.limit > 0 && entries.len() == args.limit {
+        eprintln!("the newest {} entries; --limit 0 shows all", args.limit);
+    }
+    print(&match args.format {
+        Format::Json => {
+            let mut text = serde_json::to_string_pretty(&entries)?;
+            text.push('\n');
+            safe_text::json(text)
+        }
+        format => listing(&entries, format).render(format, context.width()),
+    })?;
+    Ok(Ending::Done.status())
+}
+
+/// A duration before `now`, or a time.
+fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.with_timezone(&Utc));
+    }
+    let wrong = || UsageError(format!("--since {text}: write how long ago (24h, 7d) or a time (2026-11-22T15:04:05Z)"));
+    let ago = duration(text).map_err(|_| wrong())?;
+    let ago = TimeDelta::from_std(ago).map_err(|_| wrong())?;
+    Ok(now.checked_sub_signed(ago).ok_or_else(wrong)?)
+}
+
+fn listing(entries: &[LogEntry], format: Format) -> Listing {
+    let mut listing = Listing::new(vec![
+        Column::whole("seq"),
+        Column::whole("at"),
+        Column::whole("kind"),
+        Column::whole("run"),
+        Column::new("who"),
+        Column::whole("error"),
+        Column::new("orders"),
+        Column::new("detail"),
+    ]);
+    for entry in entries {
+        let mut orders: Vec<String> = entry.orders.iter().map(|order| order.0.clone()).collect();
+        if format == Format::Table && orders.len() > NAMED {
+            let more = orders.len() - NAMED;
+            orders.truncate(NAMED);
+            orders.push(format!("and {more} more"));
+        }
+        let error = entry.error.then_some("error");
+        listing.push(vec![
+            entry.seq.into(),
+            entry.at.to_rfc3339_opts(SecondsFormat::Secs, true).into(),
+            entry.kind.as_str().into(),
+            entry.run.as_ref().map(|run| run.0.as_str()).into(),
+            entry.who.as_str().into(),
+            error.into(),
+            orders.into(),
+            detail(&entry.detail).into(),
+        ]);
+    }
+    listing
+}
+
+/// The rest of an entry in one line: `key=value` without quotes where it can be.
+fn detail(detail: &Value) -> String {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match detail {
+        Value::Null => String::new(),
+        Value::Object(fields) => {
+            let told = fields.iter().filter(|(_, value)| !value.is_null());
+            told.map(|(name, value)| format!("{name}={}", plain(value))).collect::<Vec<_>>().join(" ")
+        }
+        other => plain(other),
+    }
+}

@@ -1,0 +1,120 @@
+//! The record of a run, built from what is remembered: report.json and errors.csv in the run's folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::context::Context;
+use super::selection;
+use crate::disk::atomic;
+use crate::model::order::{Operation, OrderState};
+use crate::model::outcome::Outcome;
+use crate::model::record::RunRecord;
+use crate::model::resource::ResourceName;
+use crate::model::run::{RunId, RunState};
+use crate::report::error_groups::{Untried, error_groups};
+use crate::report::errors_csv::{ErrorRow, errors_csv};
+use crate::report::report_json::{Export, RunReport};
+use crate::snapshot::manifest::{FILE_NAME, Manifest};
+use crate::store::database::Store;
+
+/// Builds the record of a run and writes it, with the per-order error report, into the run's folder.
+///
+/// # Errors
+/// A plan that was changed; a file that cannot be written.
+pub fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> Result<RunReport> {
+    let record = store.run(run)?;
+    let (mut report, errors) = build(store, &record, exit)?;
+    if record.state != RunState::Started && report.ended.is_none() {
+        report.ended = Some(context.now());
+    }
+    context.layout.create_run(&record.job, run)?;
+    atomic::write(&context.layout.errors(&record.job, run), errors_csv(&errors).as_bytes())?;
+    atomic::write(&context.layout.report_json(&record.job, run), report.to_json().as_bytes())?;
+    Ok(report)
+}
+
+/// The record of a run, and a row for each order that failed and was not returned to be tried again.
+///
+/// # Errors
+/// A plan that was changed.
+pub fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunReport, Vec<ErrorRow>)> {
+    let mut report = RunReport::new(run.id.clone(), &run.job, run.mode, run.state, run.started);
+    report.exit_status = exit;
+    report.exports = exports(&store.layout().export(&run.job, &run.id));
+    let outcomes: BTreeMap<_, Outcome> =
+        store.outcomes(&run.id)?.into_iter().map(|outcome| (outcome.order.clone(), outcome)).collect();
+    report.ended = run.ended.into_iter().chain(outcomes.values().map(|outcome| outcome.at)).max();
+
+    let (mut errors, mut untried) = (Vec::new(), BTreeMap::<(Operation, ResourceName), u64>::new());
+    for planned in selection::orders(store, run)? {
+        let (order, state) = (&planned.order, planned.record.state);
+        *report.orders_by_state.entry(state).or_default() += 1;
+        add(&mut report.orders_by_operation, order.operation, &order.resource);
+        let outcome = outcomes.get(&order.id);
+        match (state, outcome.and_then(|outcome| Some((outcome, outcome.failure.as_ref()?)))) {
+            (OrderState::Applied, _) => add(&mut report.applied_by_operation, order.operation, &order.resource),
+            (OrderState::Approved, None) => {
+                *untried.entry((order.operation, order.resource.clone())).or_default() += 1;
+            }
+            // Returned by `retry`: not failed any more, and not yet tried again.
+            (OrderState::Approved | OrderState::PendingReview | OrderState::InFlight, _) | (_, None) => {}
+            (_, Some((outcome, failure))) => {
+                errors.push(ErrorRow::of(order, &run.id, failure, outcome.tries, outcome.at));
+            }
+        }
+    }
+    if !errors.is_empty() {
+        report.untried = untried.values().sum();
+    }
+    let untried: Vec<Untried> =
+        untried.into_iter().map(|((operation, resource), orders)| Untried { operation, resource, orders }).collect();
+    let mut report = report.with_errors(error_groups(&errors, &untried));
+    tell_holds(store, run, &mut report)?;
+    Ok((report, errors))
+}
+
+/// What holds the run, and what its plan warns of.
+fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<()> {
+    let holds = if run.state.is_held() { store.unaccepted_holds(&run.id)? } else { Vec::new() };
+    if run.plan_digest.is_some() {
+        let plan = store.verify_plan(&run.id)?;
+        report.holds =
+            plan.excesses.into_iter().filter(|excess| holds.iter().any(|hold| hold.name == excess.name)).collect();
+        report.warnings = plan.warnings;
+    }
+    for hold in &holds {
+        if !report.holds.iter().any(|excess| excess.name == hold.name) {
+            report.warnings.push(format!("held, {}", hold.detail));
+        }
+    }
+    if !run.note.is_empty() && holds.is_empty() {
+        report.warnings.push(run.note.clone());
+    }
+    Ok(())
+}
+
+fn add(counts: &mut BTreeMap<ResourceName, BTreeMap<Operation, u64>>, operation: Operation, resource: &ResourceName) {
+    *counts.entry(resource.clone()).or_default().entry(operation).or_default() += 1;
+}
+
+/// The snapshots of an export folder; none where the folder is gone or its export was never finished.
+pub(super) fn exports(folder: &Path) -> Vec<Export> {
+    let Ok(manifest) = Manifest::read(&folder.join(FILE_NAME)) else { return Vec::new() };
+    let mut exports = Vec::new();
+    for (system, resources) in &manifest.systems {
+        for (name, resource) in resources {
+            exports.push(Export {
+                resource: ResourceName::new(system, name),
+                rows: resource.rows,
+                bytes: resource.bytes,
+                at: manifest.ended,
+                mode: resource.mode,
+                missed: None,
+                verdict: resource.completeness.clone(),
+            });
+        }
+    }
+    exports
+}

@@ -1,0 +1,44 @@
+//! `muster plan JOB`: a run that stops before anything is applied.
+
+use anyhow::Result;
+
+use super::context::Context;
+use super::exit::UsageError;
+use super::run::carry;
+use crate::model::run::RunId;
+use crate::run::{PlanOptions, Stage};
+
+/// `muster plan`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  muster plan idp-to-vault\n  muster plan idp-to-vault --from 20261122T150405Z-7f3a"
+)]
+pub struct Args {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// How much to export
+    #[arg(long, default_value = "incremental", value_parser = ["incremental", "complete"])]
+    mode: String,
+    /// Plan from the snapshots of this run instead of exporting
+    #[arg(long, value_name = "RUN")]
+    from: Option<String>,
+    /// Block every order: a person lifts each one
+    #[arg(long)]
+    block: bool,
+    /// Raise again what was rejected
+    #[arg(long)]
+    ask_again: bool,
+}
+
+/// Exports and plans.
+pub async fn run(context: &Context, args: Args) -> Result<u8> {
+    let from = match args.from {
+        Some(from) if RunId::is_id(&from) => Some(RunId(from)),
+        Some(from) => {
+            return Err(UsageError(format!("`{from}` is no run; `muster status {}` lists them", args.job)).into());
+        }
+        None => None,
+    };
+    let plan = PlanOptions { block: args.block, ask_again: args.ask_again };
+    carry(context, &args.job, &args.mode, Stage::Plan, plan, from).await
+}

@@ -1,0 +1,67 @@
+//! `muster report RUN`: what became of the orders of a run.
+
+use anyhow::Result;
+
+use super::context::Context;
+use super::exit::Ending;
+use super::stdout::print;
+use super::{ending, outcome_report, selection};
+use crate::model::record::RunRecord;
+use crate::model::run::RunId;
+use crate::report::errors_csv::errors_csv;
+use crate::report::run_text::run_text;
+use crate::report::table::Format;
+use crate::store::database::Store;
+
+/// `muster report`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "csv is the per-order error report: order, object, operation, class, status, the server's message, remedy, tries, request id.\n\nExamples:\n  muster report idp-to-vault\n  muster report 20261122T150405Z-7f3a --format csv > errors.csv"
+)]
+pub struct Args {
+    /// A run, or a job's name: its newest run with any outcome
+    run: String,
+    /// table for people, json for the whole record, csv for the errors one by one
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
+}
+
+/// Tells what became of a run, and keeps its files up to date.
+pub fn run(context: &Context, args: Args) -> Result<u8> {
+    let store = selection::open_store(context)?;
+    let run = newest(&store, &args.run)?;
+    let exit = match run.exit {
+        Some(exit) => exit,
+        None => ending::of_job(&store, &run.job)?.status(),
+    };
+    let report = outcome_report::write(context, &store, &run.id, exit)?;
+    let text = match args.format {
+        Format::Table => run_text(&report, context.width()),
+        Format::Json => report.to_json(),
+        Format::Csv => errors_csv(&outcome_report::build(&store, &run, exit)?.1),
+    };
+    print(&text)?;
+    if args.format == Format::Table {
+        for file in [context.layout.report_json(&run.job, &run.id), context.layout.errors(&run.job, &run.id)] {
+            eprintln!("{}", file.display());
+        }
+    }
+    Ok(Ending::Done.status())
+}
+
+/// The run that is meant: by its id; of a job the newest that has outcomes, else the newest.
+fn newest(store: &Store, name: &str) -> Result<RunRecord> {
+    let mut selected = selection::runs(store, name)?;
+    let newest = selected.pop();
+    if let Some(run) = newest.filter(|_| RunId::is_id(name)) {
+        return Ok(run);
+    }
+    let job = selection::job_name(store, name)?;
+    let runs = store.runs(&job, 0)?;
+    for run in &runs {
+        if !store.outcomes(&run.id)?.is_empty() {
+            return Ok(run.clone());
+        }
+    }
+    runs.into_iter().next().ok_or_else(|| super::exit::UsageError(format!("job {job} has not run yet")).into())
+}

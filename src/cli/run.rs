@@ -1,0 +1,127 @@
+//! `muster run JOB`: what cron calls.
+
+use anyhow::Result;
+
+use super::context::Context;
+use super::exit::Ending;
+use super::session::{self, Purpose, Session};
+use super::{ending, outcome_report};
+use crate::model::evidence::Mode;
+use crate::model::run::RunId;
+use crate::run::{Applied, PlanOptions, RunEnd, RunOptions, Stage};
+
+/// `muster run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  muster run idp-to-vault\n  muster run jobs/idp-to-vault.toml --mode complete")]
+pub struct Args {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// How much to export; increments go complete by themselves where they have to
+    #[arg(long, default_value = "incremental", value_parser = ["incremental", "complete"])]
+    mode: String,
+    /// Plan, and block every order: a person lifts each one
+    #[arg(long)]
+    block: bool,
+}
+
+/// Runs a job to its end.
+pub async fn run(context: &Context, args: Args) -> Result<u8> {
+    let plan = PlanOptions { block: args.block, ask_again: false };
+    carry(context, &args.job, &args.mode, Stage::Apply, plan, None).await
+}
+
+/// Carries a run as far as `stage`, tells people, and gives the exit status.
+pub async fn carry(
+    context: &Context,
+    job: &str,
+    mode: &str,
+    stage: Stage,
+    plan: PlanOptions,
+    from: Option<RunId>,
+) -> Result<u8> {
+    let id = RunId::new(context.now(), context.salt());
+    let mut session = session::open(context, job, Purpose::Run(id.clone()))?;
+    let mode = if mode == "complete" { Mode::Complete } else { Mode::Incremental };
+    let options = RunOptions { run: id.clone(), mode, stage, plan, from };
+    let end = session.conductor.run(&options).await;
+    session.console.end();
+    let end = match end {
+        Ok(end) => end,
+        Err(error) => {
+            session.conductor.store.end_run(&id, Ending::Failed.status(), context.now())?;
+            return Err(error.into());
+        }
+    };
+    let ending = conclude(&mut session, &end, stage)?;
+    let status = ending.status();
+    session.conductor.store.end_run(&id, status, context.now())?;
+    outcome_report::write(context, &session.conductor.store, &id, status)?;
+    tell(context, &session, &end, ending)?;
+    Ok(status)
+}
+
+fn conclude(session: &mut Session, end: &RunEnd, stage: Stage) -> Result<Ending> {
+    let mut endings = Vec::new();
+    if !end.failures.is_empty() {
+        endings.push(Ending::Failed);
+    }
+    if let Some(applied) = &end.applied {
+        endings.extend(of_apply(applied));
+    }
+    if stage > Stage::Export {
+        endings.push(ending::of_job(&session.conductor.store, &session.conductor.job.name)?);
+    }
+    Ok(Ending::worst(endings))
+}
+
+/// What an apply alone says about how a command ends.
+pub fn of_apply(applied: &Applied) -> Vec<Ending> {
+    let mut endings = Vec::new();
+    if applied.stopped.is_some() || !applied.refused.is_empty() {
+        endings.push(Ending::Failed);
+    }
+    if applied.errored + applied.uncertain > 0 {
+        endings.push(Ending::OrderErrors);
+    }
+    endings
+}
+
+fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> Result<()> {
+    let store = &session.conductor.store;
+    let job = &session.conductor.job.name;
+    for (system, why) in &end.failures {
+        eprintln!("muster: the export of {system} failed: {}", crate::report::safe_text::line(why));
+        eprintln!("  nothing was planned from it; the next run reads {system} completely");
+    }
+    // A hold that was told before is told again only to those who ask: `status`, `review`.
+    if end.repeats.is_none() && ending == Ending::Held {
+        for run in store.runs(job, 50)?.into_iter().filter(|r| r.state.is_held()) {
+            if run.id != end.run && !context.tells {
+                continue;
+            }
+            for hold in store.unaccepted_holds(&run.id)? {
+                eprintln!("muster: held: {}", crate::report::safe_text::line(&hold.detail));
+                if !hold.first.is_empty() {
+                    eprintln!("  first: {}", crate::report::safe_text::line(&hold.first.join(", ")));
+                }
+                eprintln!(
+                    "  after a look at `muster review {}`: muster approve {} --accept {} --comment '…'",
+                    run.id, run.id, hold.name
+                );
+            }
+        }
+    }
+    if let Some(applied) = &end.applied {
+        super::apply::tell(context, applied);
+    }
+    if context.tells {
+        let next = match ending {
+            Ending::Waits => format!("next: muster review {job}, then muster approve {job} --all --comment '…'"),
+            Ending::OrderErrors => format!("next: muster report {job}"),
+            Ending::Done => "nothing waits".to_owned(),
+            _ => format!("next: muster status {job}"),
+        };
+        eprintln!("run {}: {next}", end.run);
+    }
+    Ok(())
+}

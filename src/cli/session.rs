@@ -1,0 +1,143 @@
+//! One command's hold on one job: its lock, its database, its systems, and who is told.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::context::{Context, load_job};
+use super::exit::BusyError;
+use super::registry::registry;
+use crate::connector::registry::ConnectContext;
+use crate::disk::lock::{Lock, LockError, Owner, try_lock};
+use crate::job::Job;
+use crate::model::event::{Event, Reporter};
+use crate::model::run::RunId;
+use crate::report::console::{Console, ConsoleSettings};
+use crate::report::run_log::RunLog;
+use crate::report::tee::Tee;
+use crate::run::Conductor;
+use crate::store::database::Store;
+
+/// What a command wants of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To try its systems; nothing is written and nobody is kept out.
+    Check,
+    /// A run of its own: takes the lock, or ends at once where another holds it.
+    Run(RunId),
+    /// To send what is approved: waits for the lock.
+    Apply(Duration),
+}
+
+/// One command's hold on one job.
+pub struct Session {
+    /// What carries the job.
+    pub conductor: Conductor,
+    /// Who tells people.
+    pub console: Arc<Console>,
+    _lock: Option<Lock>,
+}
+
+/// Opens a job by its name or its file's path.
+pub fn open(context: &Context, job_name: &str, purpose: Purpose) -> Result<Session> {
+    of(context, load_job(job_name)?, purpose)
+}
+
+/// Opens a job that was read already.
+pub fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
+    let mut store = Store::open(&context.layout, context.now())?;
+    let lock = take(context, &job, &purpose)?;
+    let console = Arc::new(Console::new(ConsoleSettings {
+        is_terminal: context.tells,
+        color: context.color,
+        quiet: !context.tells,
+    }));
+    let mut reporters: Vec<Arc<dyn Reporter>> = vec![console.clone()];
+    let run = match &purpose {
+        Purpose::Run(run) => Some(run.clone()),
+        Purpose::Apply(_) => store.live_runs(&job.name)?.first().cloned(),
+        Purpose::Check => None,
+    };
+    if let Some(run) = &run {
+        context.layout.create_run(&job.name, run)?;
+        let log = RunLog::open(&context.layout.run_log(&job.name, run), context.clock())
+            .with_context(|| format!("cannot open {}", context.layout.run_log(&job.name, run).display()))?;
+        reporters.push(Arc::new(log));
+    }
+    if purpose != Purpose::Check {
+        store.remember_job(&job.name, &std::path::absolute(&job.path)?)?;
+    }
+    let reporter: Arc<dyn Reporter> = Arc::new(Tee::new(reporters));
+    let noticed = reporter.clone();
+    let connect = ConnectContext {
+        secrets: context.secrets(&job.folder),
+        base: job.folder.clone(),
+        run: run.as_ref().map_or("check", |run| run.0.as_str()).to_owned(),
+        rate: job.apply.rate,
+        retry_budget: job.apply.retry_budget,
+        random: Arc::new(random),
+        columns: Default::default(),
+        notice: Arc::new(move |text| noticed.event(&Event::Note(text.to_owned()))),
+    };
+    let conductor = Conductor {
+        layout: context.layout.clone(),
+        registry: Arc::new(registry(context)),
+        connect,
+        reporter,
+        clock: context.clock(),
+        starter: context.person(),
+        job,
+        store,
+    };
+    Ok(Session { conductor, console, _lock: lock })
+}
+
+/// Takes the job's lock as the purpose asks for it.
+fn take(context: &Context, job: &Job, purpose: &Purpose) -> Result<Option<Lock>> {
+    let (what, run, patience) = match purpose {
+        Purpose::Check => return Ok(None),
+        Purpose::Run(run) => ("run", Some(run.0.clone()), Duration::ZERO),
+        Purpose::Apply(patience) => ("apply", None, *patience),
+    };
+    let path = context.layout.lock(&job.name);
+    let owner = Owner {
+        pid: std::process::id(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        started: context.now(),
+        run,
+        what: what.to_owned(),
+    };
+    let begun = Instant::now();
+    loop {
+        match try_lock(&path, &owner) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(LockError::Held { owner, .. }) if begun.elapsed() >= patience => {
+                let holder = owner.map_or_else(|| "another process".to_owned(), |o| o.to_string());
+                let text =
+                    format!("job {} is under way: {holder}; nothing was done, try again when it has ended", job.name);
+                return Err(BusyError(text).into());
+            }
+            Err(LockError::Held { .. }) => std::thread::sleep(Duration::from_millis(200)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A number from 0 up to 1, for jitter: nothing depends on its quality.
+fn random() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// The job that a run belongs to, from the file that the run was started with.
+pub fn job_of(store: &Store, job: &str) -> Result<Job> {
+    match store.job_path(job)? {
+        Some(path) if Path::new(&path).is_file() => Ok(crate::job::load(&path)?),
+        Some(path) => anyhow::bail!(
+            "the job file {} is gone; put it back, or run `muster run` with the new place",
+            path.display()
+        ),
+        None => load_job(job),
+    }
+}

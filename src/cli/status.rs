@@ -1,0 +1,218 @@
+//! `muster status [JOB]`: where jobs stand, and whether they still run.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::exit::{Ending, UsageError};
+use super::stdout::print;
+use super::{outcome_report, selection, session};
+use crate::disk::lock;
+use crate::job::timer::duration;
+use crate::model::record::RunRecord;
+use crate::model::run::RunState;
+use crate::report::figures::{ago, time};
+use crate::report::safe_text;
+use crate::report::status::{JobStatus, RunLine};
+use crate::report::table::{Column, Format, Listing};
+use crate::store::database::Store;
+
+/// Runs that are told.
+const RUNS: usize = 10;
+
+/// `muster status`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  muster status\n  muster status idp-to-vault --format json\n  muster status idp-to-vault --no-good-run-since 26h   # for monitoring: 1 where no run ended well in that time"
+)]
+pub struct Args {
+    /// A job's name or file [default: every job that has run]
+    job: Option<String>,
+    /// Fail where no run ended well within this time: 26h, 2d
+    #[arg(long, value_name = "TIME")]
+    no_good_run_since: Option<String>,
+    /// table, json or csv
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
+}
+
+/// A job's status, and what its record of exports adds to it.
+struct Told {
+    status: JobStatus,
+    /// System, when its last export failed, and why.
+    failed: Vec<(String, DateTime<Utc>, String)>,
+}
+
+/// Shows where jobs stand.
+pub fn run(context: &Context, args: Args) -> Result<u8> {
+    let within = match &args.no_good_run_since {
+        Some(text) => {
+            let within = duration(text).map_err(|problem| UsageError(format!("--no-good-run-since: {problem}")))?;
+            Some((text.as_str(), TimeDelta::from_std(within).unwrap_or(TimeDelta::MAX)))
+        }
+        None => None,
+    };
+    let store = selection::open_store(context)?;
+    let jobs = match &args.job {
+        Some(name) => vec![selection::job_name(&store, name)?],
+        None => store.jobs()?,
+    };
+    if let Some((text, within)) = within {
+        return watch(context, &store, &jobs, text, within);
+    }
+    let mut told = Vec::new();
+    for job in &jobs {
+        told.push(status(context, &store, job)?);
+    }
+    if told.is_empty() {
+        eprintln!("no job has run in {}; start with `muster run JOB`", context.layout.root.display());
+    }
+    print(&match args.format {
+        Format::Table => told.iter().map(|told| text(told, context.width())).collect::<Vec<_>>().join("\n"),
+        Format::Json if args.job.is_some() => json_text(told.iter().map(json_of).next().unwrap_or_default()),
+        Format::Json => json_text(told.iter().map(json_of).collect()),
+        Format::Csv => listing(&told).render(Format::Csv, context.width()),
+    })?;
+    Ok(Ending::Done.status())
+}
+
+/// For monitoring: a sentence for each job without a good run in time.
+fn watch(context: &Context, store: &Store, jobs: &[String], text: &str, within: TimeDelta) -> Result<u8> {
+    let now = context.now();
+    let mut ending = Ending::Done;
+    if jobs.is_empty() {
+        eprintln!("muster: no job has run in {}", context.layout.root.display());
+        ending = Ending::Failed;
+    }
+    for job in jobs {
+        let good = store.runs(job, 0)?.into_iter().find_map(|run| good_at(&run));
+        if good.is_some_and(|at| now - at <= within) {
+            continue;
+        }
+        let last =
+            good.map_or("none ever did".to_owned(), |at| format!("the last one did {} ({})", ago(at, now), time(at)));
+        let job = safe_text::line(job);
+        eprintln!("muster: no run of job {job} ended well within {text}: {last}; next: muster status {job}");
+        ending = Ending::Failed;
+    }
+    Ok(ending.status())
+}
+
+/// When a run ended well: it planned, and nothing failed or stopped.
+fn good_at(run: &RunRecord) -> Option<DateTime<Utc>> {
+    let well = run.state == RunState::Planned && !matches!(run.exit, Some(1 | 2 | 75));
+    run.ended.filter(|_| well)
+}
+
+fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
+    let runs = store.runs(job, 0)?;
+    let mut lines = Vec::new();
+    for run in runs.iter().take(RUNS) {
+        lines.push(line(store, run)?);
+    }
+    let exports = runs.iter().map(|run| outcome_report::exports(&context.layout.export(job, &run.id)));
+    let exports = exports.into_iter().find(|exports| !exports.is_empty()).unwrap_or_default();
+
+    let mut systems: BTreeSet<String> = exports.iter().map(|export| export.resource.system.clone()).collect();
+    // The job file knows systems that were never exported; where it is gone or wrong, what was exported must do.
+    if let Ok(job) = session::job_of(store, job) {
+        systems.extend(job.systems.into_keys());
+    }
+    let mut failed = Vec::new();
+    for system in systems {
+        if let Some((at, why)) = store.export_record(job, &system)?.failed {
+            failed.push((system, at, why));
+        }
+    }
+    let mut live = store.order_counts(job, None)?;
+    live.retain(|state, _| state.is_live());
+    let status = JobStatus {
+        format_version: JobStatus::FORMAT,
+        job: job.to_owned(),
+        now: context.now(),
+        under_way: lock::holder(&context.layout.lock(job))?.map(|owner| owner.to_string()),
+        runs: lines,
+        exports,
+        live,
+    };
+    Ok(Told { status, failed })
+}
+
+fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
+    let orders = match run.plan_digest {
+        Some(_) => Some(store.order_counts(&run.job, Some(&run.id))?.values().sum()),
+        None => None,
+    };
+    let mut why: Vec<String> = Vec::new();
+    if run.state.is_held() {
+        why.extend(store.unaccepted_holds(&run.id)?.into_iter().map(|hold| format!("held: {}", hold.detail)));
+        if why.is_empty() {
+            why.push(format!("what held it is accepted; it goes on with `muster run {}`", run.job));
+        }
+    } else if !run.note.is_empty() {
+        why.push(run.note.clone());
+    }
+    Ok(RunLine {
+        run: run.id.clone(),
+        mode: run.mode,
+        state: run.state,
+        started: run.started,
+        ended: run.ended,
+        orders,
+        why: (!why.is_empty()).then(|| why.join("; ")),
+    })
+}
+
+/// A status for people, failed exports before its last line, which is the next command.
+fn text(told: &Told, width: usize) -> String {
+    let mut text = told.status.to_text(width);
+    let mut failed = String::new();
+    for (system, at, why) in &told.failed {
+        let _ = writeln!(failed, "  {}: failed {}: {}", safe_text::line(system), time(*at), safe_text::line(why));
+    }
+    if !failed.is_empty() {
+        let next = text.trim_end().rfind("\n\n").map_or(text.len(), |at| at + 1);
+        text.insert_str(next, &format!("\nfailed exports; the next run reads these systems completely\n{failed}"));
+    }
+    text
+}
+
+fn json_of(told: &Told) -> Value {
+    let mut status = serde_json::to_value(&told.status).unwrap_or_default();
+    let failed = told.failed.iter().map(|(system, at, why)| json!({ "system": system, "at": at, "why": why }));
+    if let Some(status) = status.as_object_mut() {
+        status.insert("failed_exports".to_owned(), failed.collect());
+    }
+    status
+}
+
+fn json_text(value: Value) -> String {
+    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    text.push('\n');
+    safe_text::json(text)
+}
+
+/// The last runs of every job, one a row.
+fn listing(told: &[Told]) -> Listing {
+    let columns = ["job", "run", "mode", "state", "started", "ended", "orders", "why"];
+    let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+    for status in told.iter().map(|told| &told.status) {
+        for run in &status.runs {
+            listing.push(vec![
+                status.job.as_str().into(),
+                run.run.0.as_str().into(),
+                run.mode.word().into(),
+                run.state.word().into(),
+                run.started.to_rfc3339().into(),
+                run.ended.map(|at| at.to_rfc3339()).into(),
+                run.orders.into(),
+                run.why.clone().into(),
+            ]);
+        }
+    }
+    listing
+}
