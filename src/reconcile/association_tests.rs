@@ -64,9 +64,20 @@ fn a_row_waits_for_the_order_that_creates_its_end() {
     assert_eq!(block.as_ref().unwrap().reason, BlockReason::MissingReference);
     assert!(block.as_ref().unwrap().detail.contains(&create.0));
 
+    // Already blocked for it: stays so while the create is stuck, lets go when it is not.
+    let mut stuck = vec![second.reblocked[0].clone()];
+    let mut held = world.live.iter().find(|live| live.id == first.orders[1].id).unwrap().clone();
+    (held.state, held.block) = (OrderState::Blocked, stuck.remove(0).1.map(|b| b.reason));
+    world.live = vec![held];
+    assert!(world.plan().reblocked.is_empty());
+
     // Created: the fingerprint is the same, the order stays.
     world.users(&["1,a@x,T,true", "3,c@x,T,true"], &["t1,a@x,T,true", "t3,c@x,T,true"]).link(&[("3", "t3")]);
-    assert_eq!(world.plan().kept, [first.orders[1].id.clone()]);
+    let third = world.plan();
+    assert_eq!(
+        (third.kept, third.reblocked),
+        (vec![first.orders[1].id.clone()], vec![(first.orders[1].id.clone(), None)])
+    );
 }
 
 #[test]

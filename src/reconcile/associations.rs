@@ -7,27 +7,16 @@ use rayon::prelude::*;
 use crate::model::order::{End, EndRef, ObjectKey, Operation, Order, OrderId};
 use crate::model::plan::SyncSituations;
 use crate::model::situation::{Cause, Situation};
-use crate::snapshot::row::Cells;
-use crate::snapshot::table::Table;
 
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::guard;
 use super::input::{AssociationInput, Wishes};
-use super::nesting;
 use super::objects::{ObjectPlan, counted};
-use super::policy::{EndSync, Members, Nested};
-use super::reason::{block, some};
-use super::scan::checked;
+use super::policy::{EndSync, Members};
+use super::reason::block;
 use super::standing::Raised;
 use crate::model::order::BlockReason;
-
-/// No such object.
-const UNKNOWN: u32 = u32::MAX;
-/// At the target, and not managed.
-const FOREIGN: u32 = u32::MAX - 1;
-/// Set on the number of an object of the other end's kind: a group that is a member.
-const NESTED: u32 = 1 << 31;
 
 /// One end: its objects, and what became of the orders that create some of them.
 #[derive(Clone, Copy)]
@@ -52,13 +41,15 @@ pub(crate) struct AssociationPlan {
     pub(crate) taken_along: [BTreeMap<u32, u64>; 2],
 }
 
-type Pair = (u32, u32);
+/// Numbers of the objects at both ends, in the order of the ends.
+pub(crate) type Pair = (u32, u32);
 
-struct Planner<'a> {
+/// Plans one association.
+pub(crate) struct Planner<'a> {
     wishes: Wishes<'a>,
-    input: &'a AssociationInput<'a>,
+    pub(crate) input: &'a AssociationInput<'a>,
     ends: [EndOf<'a>; 2],
-    names: [&'a EndSync; 2],
+    pub(crate) names: [&'a EndSync; 2],
 }
 
 /// Plans one association; `ends` are in the order of the sync's.
@@ -94,163 +85,8 @@ pub(crate) fn plan(
 }
 
 impl Planner<'_> {
-    fn table(&self, end: usize) -> &EndTable<'_> {
+    pub(crate) fn table(&self, end: usize) -> &EndTable<'_> {
         &self.ends[end].plan.table
-    }
-
-    fn columns(&self, table: &Table, at_source: bool) -> Result<[usize; 2], ReconcileError> {
-        let sync = self.input.sync;
-        let find = |name: &str| {
-            table.column(name).ok_or_else(|| ReconcileError::Column {
-                sync: sync.id.clone(),
-                resource: Box::new(if at_source { sync.from.clone() } else { sync.to.clone() }),
-                column: name.to_owned(),
-                present: table.columns().join(", "),
-            })
-        };
-        Ok([find(&self.names[0].name)?, find(&self.names[1].name)?])
-    }
-
-    /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
-    fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Pair>>, ReconcileError> {
-        let columns = self.columns(self.input.source, true)?;
-        let code = |row: &dyn Cells, end: usize| {
-            let key = row.cell(columns[end]);
-            match self.table(end).find_source(key) {
-                Some(number) => number,
-                None => self.table(1 - end).find_source(key).map_or(UNKNOWN, |number| number | NESTED),
-            }
-        };
-        let rows = self.input.source.par_map(|row| (code(row, 0), code(row, 1)))?;
-        let rows = checked(rows, &self.input.sync.from)?;
-        let known = |code: u32| code & NESTED == 0;
-        // A row of a group in a group: which end holds the inner one is told by the rows themselves.
-        let inner = |(a, b): &Pair| match (*a, *b) {
-            (a, b) if a != UNKNOWN && !known(a) && known(b) => Some(0),
-            (a, b) if b != UNKNOWN && !known(b) && known(a) => Some(1),
-            _ => None,
-        };
-        let count = |end: usize| rows.iter().filter(|row| inner(row) == Some(end)).count();
-        let member = usize::from(count(1) >= count(0));
-        let mut direct: Vec<Pair> = Vec::with_capacity(rows.len());
-        let (mut nested, mut unknown) = (Vec::new(), 0usize);
-        for row in rows {
-            match inner(&row) {
-                None if known(row.0) && known(row.1) => direct.push(row),
-                Some(end) if end == member => {
-                    let (child, parent) = if member == 0 { row } else { (row.1, row.0) };
-                    nested.push((child & !NESTED, parent));
-                }
-                _ => unknown += 1,
-            }
-        }
-        if unknown > 0 {
-            done.warnings.push(format!(
-                "{}: {} {} an object that is in no snapshot; skipped",
-                self.input.sync.id,
-                counted(unknown, "row"),
-                if unknown == 1 { "names" } else { "name" }
-            ));
-        }
-        if !nested.is_empty() && !self.nest(member, &mut direct, &nested, done) {
-            return Ok(None);
-        }
-        direct.par_sort_unstable();
-        direct.dedup();
-        Ok(Some(direct))
-    }
-
-    /// Resolves groups in groups; false where the job refuses them.
-    fn nest(&self, member: usize, direct: &mut Vec<Pair>, nested: &[Pair], done: &mut AssociationPlan) -> bool {
-        let containers = self.table(1 - member);
-        let (sync, found) = (&self.input.sync.id, counted(nested.len(), "nested group"));
-        match self.input.sync.nested {
-            Nested::Direct => {
-                done.warnings.push(format!(
-                    "{sync}: {found} skipped with nested = \"direct\": their members do not become members of the outer groups"
-                ));
-                true
-            }
-            Nested::Refuse => {
-                let mut first: Vec<String> = nested
-                    .iter()
-                    .map(|(child, parent)| format!("`{}` in `{}`", containers.key(*child), containers.key(*parent)))
-                    .collect();
-                first.sort();
-                done.warnings.push(format!(
-                    "{sync}: {found} and nested = \"refuse\": nothing of this association is planned; take {} apart, or set nested = \"flatten\"",
-                    some(&first)
-                ));
-                false
-            }
-            Nested::Flatten => {
-                let oriented: Vec<Pair> =
-                    direct.iter().map(|pair| if member == 0 { *pair } else { (pair.1, pair.0) }).collect();
-                let flat = nesting::flatten(&oriented, nested);
-                let mut cycles: Vec<String> = flat
-                    .cycles
-                    .iter()
-                    .map(|cycle| {
-                        let mut keys: Vec<String> =
-                            cycle.iter().map(|number| format!("`{}`", containers.key(*number))).collect();
-                        keys.sort();
-                        keys.join(" ↔ ")
-                    })
-                    .collect();
-                cycles.sort();
-                if !cycles.is_empty() {
-                    done.warnings.push(format!(
-                        "{sync}: groups contain each other: {}; their members belong to each of them: take one of the groups out of the other",
-                        cycles.join("; ")
-                    ));
-                }
-                direct.extend(flat.pairs.into_iter().map(|pair| if member == 0 { pair } else { (pair.1, pair.0) }));
-                true
-            }
-        }
-    }
-
-    /// The target's rows of two managed objects; the others are counted.
-    fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Pair>, ReconcileError> {
-        let columns = self.columns(self.input.target, false)?;
-        let code = |row: &dyn Cells, end: usize| {
-            let table = self.table(end);
-            let target = table.find_target(row.cell(columns[end]));
-            target.map_or(UNKNOWN, |row| table.number_of(row).unwrap_or(FOREIGN))
-        };
-        let rows = self.input.target.par_map(|row| (code(row, 0), code(row, 1)))?;
-        let rows = checked(rows, &self.input.sync.to)?;
-        done.size = rows.len() as u64;
-        let mut held = Vec::with_capacity(rows.len());
-        let (mut foreign, mut unknown) = (0u64, 0usize);
-        for (a, b) in rows {
-            for (end, number) in [(0, a), (1, b)] {
-                let state = self.table(end).states.get(number as usize);
-                if matches!(state, Some(EndState::Leaving(_))) {
-                    *done.taken_along[end].entry(number).or_default() += 1;
-                }
-            }
-            match (a, b) {
-                (UNKNOWN, _) | (_, UNKNOWN) => unknown += 1,
-                (FOREIGN, _) | (_, FOREIGN) => foreign += 1,
-                pair => held.push(pair),
-            }
-        }
-        if unknown > 0 {
-            done.warnings.push(format!(
-                "{}: {} of {} {} an object that is not in the target's snapshot; left as it is",
-                self.input.sync.id,
-                counted(unknown, "row"),
-                self.input.sync.to,
-                if unknown == 1 { "names" } else { "name" }
-            ));
-        }
-        if foreign > 0 {
-            done.situations.counts.insert(Situation::Unmanaged, foreign);
-        }
-        held.par_sort_unstable();
-        held.dedup();
-        Ok(held)
     }
 
     fn states(&self, pair: Pair) -> [EndState; 2] {

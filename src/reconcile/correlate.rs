@@ -130,20 +130,22 @@ fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
     }
 }
 
+/// A match value's digest, and its row.
+type Keyed = (u64, u32);
+
 /// One rule over what is left. Equal values make groups; a group of one and one is a pair.
 fn by_rule(sides: &Sides<'_>, rule: usize, done: &mut Correlation) -> Result<(), ReconcileError> {
     let digests = |matches: &[u64]| matches.get(rule).copied().filter(|digest| *digest != ABSENT);
     let free = |row: usize| done.pairing[row] == Pairing::None && sides.source[row].admission == Admission::In;
     let left = sides.source.par_iter().enumerate().filter(|(row, _)| free(*row));
-    let mut left: Vec<(u64, u32)> =
-        left.filter_map(|(row, source)| Some((digests(&source.matches)?, row as u32))).collect();
+    let mut left: Vec<Keyed> = left.filter_map(|(row, source)| Some((digests(&source.matches)?, row as u32))).collect();
     let right = sides.target.par_iter().enumerate().filter(|(row, _)| !done.taken[*row]);
-    let mut right: Vec<(u64, u32)> =
+    let mut right: Vec<Keyed> =
         right.filter_map(|(row, target)| Some((digests(&target.matches)?, row as u32))).collect();
     left.par_sort_unstable();
     right.par_sort_unstable();
 
-    let mut candidates: Vec<(&[(u64, u32)], &[(u64, u32)])> = Vec::new();
+    let mut candidates: Vec<(&[Keyed], &[Keyed])> = Vec::new();
     let (mut l, mut r) = (&left[..], &right[..]);
     while let (Some((a, _)), Some((b, _))) = (l.first(), r.first()) {
         let (in_l, in_r) = (l.partition_point(|(d, _)| d <= a), r.partition_point(|(d, _)| d <= b));
@@ -175,7 +177,7 @@ fn by_rule(sides: &Sides<'_>, rule: usize, done: &mut Correlation) -> Result<(),
 }
 
 /// Equal digests are a hint; the values themselves decide.
-fn verify(sides: &Sides<'_>, rule: usize, l: &[(u64, u32)], r: &[(u64, u32)]) -> Result<Vec<Group>, ReconcileError> {
+fn verify(sides: &Sides<'_>, rule: usize, l: &[Keyed], r: &[Keyed]) -> Result<Vec<Group>, ReconcileError> {
     let (input, matcher) = (sides.scanner.input, &sides.scanner.matchers[rule]);
     let mut groups: HashMap<String, Group> = HashMap::new();
     for (_, row) in l {

@@ -5,7 +5,6 @@ use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
 use crate::snapshot::row::{Cells, OwnedRow};
 
-use super::canonical;
 use super::compare::{self, Comparison};
 use super::correlate::Correlation;
 use super::draft::ListedObject;
@@ -14,10 +13,9 @@ use super::error::ReconcileError;
 use super::guard;
 use super::input::Wishes;
 use super::objects::Claims;
-use super::policy::{DriftAction, OrphanAction, OutOfScopeAction};
+use super::policy::DriftAction;
 use super::reason::{self, block, some};
 use super::scan::Scanner;
-use crate::model::capabilities::AttributeType;
 
 /// An object to be looked at. Sources and targets are row numbers, links are positions among the input's.
 #[derive(Debug)]
@@ -51,7 +49,8 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    fn nothing(number: u32, situation: Situation) -> Self {
+    /// No order.
+    pub(crate) fn nothing(number: u32, situation: Situation) -> Self {
         Self { number, situation, order: None, link: false, foreign: false, drift: None, listed: None }
     }
 }
@@ -66,19 +65,19 @@ pub(crate) struct Decider<'a> {
 }
 
 /// The parts of an order that differ from case to case.
-struct Case<'c> {
-    number: u32,
-    key: &'c str,
-    source_key: Option<&'c str>,
-    target_id: Option<&'c str>,
-    name: String,
-    operation: Operation,
-    changes: Vec<Change>,
-    situation: Situation,
-    cause: Cause,
-    reason: String,
-    confidence: u8,
-    block: Option<Block>,
+pub(crate) struct Case<'c> {
+    pub(crate) number: u32,
+    pub(crate) key: &'c str,
+    pub(crate) source_key: Option<&'c str>,
+    pub(crate) target_id: Option<&'c str>,
+    pub(crate) name: String,
+    pub(crate) operation: Operation,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) situation: Situation,
+    pub(crate) cause: Cause,
+    pub(crate) reason: String,
+    pub(crate) confidence: u8,
+    pub(crate) block: Option<Block>,
 }
 
 impl Decider<'_> {
@@ -97,7 +96,7 @@ impl Decider<'_> {
         Ok(self.scanner.input.source.fetch(self.table.source[row as usize].place)?)
     }
 
-    fn target(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
+    pub(crate) fn target(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
         Ok(self.scanner.input.target.fetch(self.table.target[row as usize].place)?)
     }
 
@@ -240,97 +239,7 @@ impl Decider<'_> {
         }))
     }
 
-    /// A managed object that is no longer wanted.
-    fn removal(&self, number: u32, target: u32, link: u32, situation: Situation) -> Result<Built, ReconcileError> {
-        let (input, sync) = (self.scanner.input, self.scanner.input.sync);
-        let link = &input.links[link as usize];
-        let (key, id) = (link.source_key.as_str(), &*self.table.target[target as usize].key);
-        let held = self.target(target)?;
-        let name = name_in(input, &held).unwrap_or_else(|| key.to_owned());
-        let (operation, setting, why) = match situation {
-            Situation::Orphan => (
-                match sync.on.orphan {
-                    OrphanAction::Disable => Some(Operation::Disable),
-                    OrphanAction::Delete => Some(Operation::Delete),
-                    OrphanAction::Ignore => None,
-                },
-                "orphan",
-                format!("its row `{key}` is gone from {}", sync.from),
-            ),
-            _ => (
-                match sync.on.out_of_scope {
-                    OutOfScopeAction::Disable => Some(Operation::Disable),
-                    OutOfScopeAction::Delete => Some(Operation::Delete),
-                    OutOfScopeAction::Ignore => None,
-                },
-                "out_of_scope",
-                format!("its row `{key}` is in {}, but the scope leaves it out", sync.from),
-            ),
-        };
-        let nothing = |note: &str| Built {
-            listed: self.listed(situation, key, &name, Some(id), note),
-            ..Built::nothing(number, situation)
-        };
-        let Some(operation) = operation else { return Ok(nothing("left as it is, as the job asks")) };
-        let (operation, note) = match (operation, self.wishes.delete_after) {
-            (Operation::Delete, Some(grace)) => {
-                (Operation::Disable, format!("; disabled now, to be deleted {} days later", grace.as_secs() / 86_400))
-            }
-            (operation, _) => (operation, String::new()),
-        };
-        let mut unsupported = None;
-        let mut changes = Vec::new();
-        if operation == Operation::Disable {
-            let flag = input.capabilities.enabled.as_deref();
-            match flag.and_then(|name| Some((name, input.target.column(name)?))) {
-                Some((attribute, column)) => {
-                    let before = canonical::value(held.cell(column), AttributeType::Boolean);
-                    if before.as_ref().and_then(Value::as_text) == Some("false") {
-                        return Ok(nothing("disabled already"));
-                    }
-                    let after = Value::text("false");
-                    changes.push(Change { attribute: attribute.to_owned(), before, after, cause: Cause::Source });
-                }
-                None => {
-                    unsupported = block(
-                        BlockReason::Unsupported,
-                        format!(
-                            "{} shows no attribute that says whether `{id}` is in use, so it cannot be disabled; set on.{setting} = \"delete\" or \"ignore\" in the job, or do it by hand",
-                            sync.to
-                        ),
-                    );
-                }
-            }
-        }
-        let unchanged = situation == Situation::OutOfScope
-            && link.agreed.as_ref().is_some_and(|agreed| {
-                self.table.source.get(number as usize).is_some_and(|row| row.raw == agreed.source_digest)
-            });
-        let cause = if unchanged { Cause::Rule } else { Cause::Source };
-        changes.iter_mut().for_each(|change| change.cause = cause);
-        let foreign = self.claims.get(id).and_then(|who| {
-            block(
-                BlockReason::Conflict,
-                format!("`{id}` of {} is managed by {who} as well; `unlink {key}` here if it moved there", sync.to),
-            )
-        });
-        Ok(self.order(Case {
-            number,
-            key,
-            source_key: Some(key),
-            target_id: Some(id),
-            operation,
-            changes,
-            situation,
-            cause,
-            reason: format!("`{id}` is managed, and {why} (on.{setting}){note}"),
-            confidence: 100,
-            block: self.never(&[key, id, &name]).or(foreign).or(unsupported),
-            name,
-        }))
-    }
-
-    fn never(&self, names: &[&str]) -> Option<Block> {
+    pub(crate) fn never(&self, names: &[&str]) -> Option<Block> {
         guard::protected(self.wishes.protect, &self.scanner.input.sync.to, names)
     }
 
@@ -360,7 +269,7 @@ impl Decider<'_> {
         NAMES.iter().find_map(value)
     }
 
-    fn listed(
+    pub(crate) fn listed(
         &self,
         situation: Situation,
         key: &str,
@@ -378,7 +287,7 @@ impl Decider<'_> {
         })
     }
 
-    fn order(&self, case: Case<'_>) -> Built {
+    pub(crate) fn order(&self, case: Case<'_>) -> Built {
         let input = self.scanner.input;
         let sync = input.sync;
         let object = ObjectKey::by_source(&sync.to, &sync.from, case.key);

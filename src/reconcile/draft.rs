@@ -16,7 +16,8 @@ pub struct PlanDraft {
     pub orders: Vec<Order>,
     /// Live orders that are still wanted and stay where they are.
     pub kept: Vec<OrderId>,
-    /// Kept orders whose block changed: a cause appeared or is gone. `None` lifts the block.
+    /// Kept orders whose block changed: a cause appeared or is gone. `None` lifts the block; where one cause follows
+    /// another, the block is lifted first and set by a second entry.
     pub reblocked: Vec<(OrderId, Option<Block>)>,
     /// Wanted again, but a reviewer refused the same content: the rejected order, and what it was about.
     pub withheld: Vec<(OrderId, String)>,

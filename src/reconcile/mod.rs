@@ -21,16 +21,20 @@ mod index;
 pub mod input;
 mod nesting;
 mod objects;
+mod pairs;
 pub mod plan;
 pub mod policy;
 #[cfg(test)]
 mod property_tests;
 mod reason;
+mod removal;
+mod repeated;
 #[cfg(test)]
 mod rerun_tests;
 mod scan;
 #[cfg(test)]
 mod situation_tests;
+mod sorting;
 mod standing;
 pub mod threshold;
 #[cfg(test)]

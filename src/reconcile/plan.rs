@@ -196,11 +196,10 @@ fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
             continue;
         }
         match seats {
-            Some(seats) if place > seats => {
-                if live.state == OrderState::PendingReview {
-                    ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, seats))));
-                }
+            Some(seats) if place > seats && live.state == OrderState::PendingReview => {
+                ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, seats))));
             }
+            Some(seats) if place > seats => {}
             _ if blocked => ledger.draft.reblocked.push((live.id.clone(), None)),
             _ => {}
         }

@@ -134,6 +134,30 @@ fn another_job_s_live_order_is_named() {
 }
 
 #[test]
+fn no_second_live_order_for_one_object_across_jobs() {
+    let mut world = changed();
+    let first = world.plan();
+    world.raise(&first, OrderState::PendingReview);
+    world.live[0].of_other_job = Some("payroll".into());
+    let again = world.plan();
+    assert_eq!(shown(&again), NONE);
+    assert!(again.warnings[0].contains("job payroll has order"), "{:?}", again.warnings);
+}
+
+#[test]
+fn a_block_whose_cause_changes_is_lifted_and_set() {
+    let mut world = World::new();
+    world.users(&["1,,T,true"], &[]);
+    world.users.sync.rules.required = vec!["userName".into()];
+    let first = world.plan();
+    world.raise(&first, OrderState::PendingReview);
+    world.protect.insert("vault.users/1".into());
+    let reasons: Vec<Option<BlockReason>> =
+        world.plan().reblocked.into_iter().map(|(_, block)| block.map(|b| b.reason)).collect();
+    assert_eq!(reasons, [None, Some(BlockReason::Protected)]);
+}
+
+#[test]
 fn live_orders_of_syncs_that_are_not_planned_are_left_alone() {
     let mut world = World::new();
     let first = changed().plan();

@@ -76,6 +76,7 @@ fn a_link_whose_object_is_gone_is_dropped() {
     world.users.absence.1 = false;
     let draft = world.plan();
     assert!(draft.links[0].dropped.is_empty() && draft.links[0].recorded.is_empty() && draft.orders.is_empty());
+    assert!(draft.warnings[0].contains("does not prove that it is gone"), "{:?}", draft.warnings);
 }
 
 #[test]

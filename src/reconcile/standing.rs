@@ -29,6 +29,8 @@ pub(crate) struct Ledger<'a> {
     foreign_objects: HashMap<(&'a str, &'a ObjectKey), &'a LiveOrder>,
     foreign_targets: HashMap<(&'a str, &'a str, &'a str), &'a LiveOrder>,
     proposed: HashSet<ObjectKey>,
+    /// Live orders that are blocked or errored: what needs them cannot go.
+    stuck: HashSet<&'a OrderId>,
     kept: BTreeSet<OrderId>,
     superseded: BTreeMap<OrderId, String>,
     /// The rest of the draft.
@@ -51,12 +53,16 @@ impl<'a> Ledger<'a> {
             foreign_objects: HashMap::new(),
             foreign_targets: HashMap::new(),
             proposed: HashSet::new(),
+            stuck: HashSet::new(),
             kept: BTreeSet::new(),
             superseded: BTreeMap::new(),
             draft: PlanDraft::default(),
         };
         for live in input.live.iter().filter(|live| live.state.is_live()) {
             if live.of_other_job.is_none() {
+                if matches!(live.state, OrderState::Blocked | OrderState::Errored) {
+                    ledger.stuck.insert(&live.id);
+                }
                 ledger.own.entry(&live.object).or_default().push(live);
                 continue;
             }
@@ -82,6 +88,19 @@ impl<'a> Ledger<'a> {
             return Raised { id, name, refused: Some("another sync claims the object".into()) };
         }
         let live = self.own.get(&order.object).cloned().unwrap_or_default();
+        if let Some(other) = self.foreign_objects.get(&(identity, &order.object)) {
+            let why = format!(
+                "{}: {} is not raised, job {} has order {} ({}, {}) for the same object; wait for it, or reject it there",
+                order.resource,
+                about(&order),
+                other.of_other_job.as_deref().unwrap_or_default(),
+                other.id,
+                other.operation,
+                other.state
+            );
+            self.draft.warnings.push(why.clone());
+            return Raised { id: other.id.clone(), name, refused: Some(why) };
+        }
         let under_way = |live: &&&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
         if let Some(busy) = live.iter().find(under_way) {
             self.kept.insert(busy.id.clone());
@@ -155,14 +174,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Another job has a live order for the object.
+    /// Another job, which knows the object by another source row, has a live order for it.
     fn foreign(&self, order: &mut Order, identity: &str) {
-        let by_object = self.foreign_objects.get(&(identity, &order.object));
-        let by_target = order
-            .target_id
-            .as_deref()
-            .and_then(|id| self.foreign_targets.get(&(identity, order.resource.resource.as_str(), id)));
-        if let Some(other) = by_object.or(by_target)
+        let known = order.target_id.as_deref();
+        let other = known.and_then(|id| self.foreign_targets.get(&(identity, order.resource.resource.as_str(), id)));
+        if let Some(other) = other
             && order.block.as_ref().is_none_or(|b| b.reason == BlockReason::LowConfidence)
         {
             order.block = block(
@@ -183,8 +199,12 @@ impl<'a> Ledger<'a> {
         let now = now.filter(|_| live.state != OrderState::Errored);
         match (live.state, live.block, now) {
             (OrderState::Blocked, Some(before), Some(now)) if before != now.reason => {
+                self.draft.reblocked.push((live.id.clone(), None));
                 self.draft.reblocked.push((live.id.clone(), Some(now.clone())));
             }
+            // What it needs is still stuck; it is freed together with that.
+            (OrderState::Blocked, Some(BlockReason::MissingReference), None)
+                if live.needs.iter().any(|id| self.stuck.contains(id)) => {}
             (OrderState::Blocked, Some(before), None) if !set_by_history(before) => {
                 self.draft.reblocked.push((live.id.clone(), None));
             }

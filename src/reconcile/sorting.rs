@@ -1,0 +1,227 @@
+//! How each object stands: what is confirmed is settled here, the rest becomes work for the decider.
+
+use std::collections::HashMap;
+
+use super::canonical::NOTHING;
+use super::correlate::{Correlation, Pairing};
+use super::decide::Work;
+use super::draft::{LinkBook, Settled};
+use super::ends::EndState;
+use super::input::ObjectInput;
+use super::objects::{ObjectPlan, counted};
+use super::reason::some;
+use super::scan::{Admission, Scanner, SourceRow, TargetRow};
+use crate::model::link::Agreed;
+use crate::model::order::ObjectKey;
+use crate::model::situation::Situation;
+
+/// Says how each object stands, and collects those that have to be looked at closely.
+pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>) -> Vec<Work> {
+    let input = scanner.input;
+    let mut work = Vec::new();
+    let (mut unproved, mut scope_failed) = (Vec::new(), Vec::new());
+    let was: HashMap<u32, u32> = done.dangling.iter().copied().collect();
+    for row in 0..plan.table.source.len() as u32 {
+        let source = &plan.table.source[row as usize];
+        let key = || ObjectKey::by_source(&input.sync.to, &input.sync.from, &source.key);
+        let admission = &source.admission;
+        let state = match done.pairing[row as usize] {
+            Pairing::Skipped => {
+                plan.undecided.insert(key());
+                if !source.key.is_empty() && matches!(admission, Admission::Unknown(_)) {
+                    scope_failed.push(row);
+                }
+                EndState::Undecided
+            }
+            Pairing::Ambiguous { group } => {
+                work.push(Work::Ambiguous { source: row, group });
+                EndState::Undecided
+            }
+            Pairing::Linked { target, link } => {
+                plan.table.numbers[target as usize] = row;
+                match admission {
+                    Admission::Unknown(_) => {
+                        plan.undecided.insert(key());
+                        scope_failed.push(row);
+                        EndState::Undecided
+                    }
+                    Admission::Out => {
+                        work.push(Work::OutOfScope { source: row, target, link });
+                        EndState::Unwanted(target)
+                    }
+                    Admission::In => {
+                        let agreed = input.links[link as usize].agreed.as_ref();
+                        let equal = !source.failed && equal(&source.values, &plan.table.target[target as usize].values);
+                        if equal {
+                            *plan.situations.counts.entry(Situation::Confirmed).or_default() += 1;
+                            if !same_agreement(&plan.book, agreed, source, &plan.table.target[target as usize]) {
+                                let settled = settled(source, &plan.table.target[target as usize]);
+                                plan.book.agreed.push(settled);
+                            }
+                        } else {
+                            work.push(Work::Pair { source: row, target, link: Some(link), rule: None });
+                        }
+                        EndState::Paired(target)
+                    }
+                }
+            }
+            Pairing::Matched { target, rule } => {
+                let sure = scanner.matchers[rule as usize].confidence >= 100;
+                let equal = !source.failed && equal(&source.values, &plan.table.target[target as usize].values);
+                // What somebody else manages is never linked here: the decider looks at it.
+                work.push(Work::Pair { source: row, target, link: None, rule: Some((rule, equal)) });
+                if sure {
+                    plan.table.numbers[target as usize] = row;
+                    EndState::Paired(target)
+                } else {
+                    EndState::Undecided
+                }
+            }
+            Pairing::None => match admission {
+                Admission::In if input.target_absence => {
+                    work.push(Work::Create { source: row, link: was.get(&row).copied() });
+                    EndState::Creating
+                }
+                Admission::In => {
+                    *plan.situations.counts.entry(Situation::Missing).or_default() += 1;
+                    plan.undecided.insert(key());
+                    unproved.push(&*source.key);
+                    EndState::Undecided
+                }
+                Admission::Out => EndState::Unmanaged,
+                Admission::Unknown(_) => EndState::Undecided,
+            },
+        };
+        plan.table.states[row as usize] = state;
+    }
+    if !unproved.is_empty() {
+        unproved.sort_unstable();
+        plan.warnings.push(format!(
+            "{}: {} found nothing in {}, but its snapshot does not prove absence; nothing is created before a complete run: {}",
+            input.sync.id,
+            counted(unproved.len(), "row"),
+            input.sync.to,
+            some(&unproved)
+        ));
+    }
+    told_scope(scanner, &scope_failed, plan);
+    drop_links(input, done, plan);
+    gone(input, done, plan, &mut work);
+    work
+}
+
+fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) {
+    let mut rows: Vec<(&str, &str)> = failed
+        .iter()
+        .filter_map(|row| match &plan.table.source[*row as usize] {
+            SourceRow { key, admission: Admission::Unknown(why), .. } => Some((&**key, &**why)),
+            _ => None,
+        })
+        .collect();
+    rows.sort_unstable();
+    if let Some((key, why)) = rows.first() {
+        plan.warnings.push(format!(
+            "{}: the scope cannot be judged for {}, nothing is done about {} before it can; the first is `{key}`: {why}",
+            scanner.input.sync.id,
+            counted(rows.len(), "row"),
+            if rows.len() == 1 { "its object" } else { "their objects" },
+        ));
+    }
+}
+
+/// Links that point nowhere are dropped, as far as the snapshots prove it.
+fn drop_links(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>) {
+    let dropped = |link: u32, why: &str| {
+        let link = &input.links[link as usize];
+        (link.source_key.clone(), link.target_id.clone(), why.to_owned())
+    };
+    if input.target_absence {
+        let why = format!("the object is gone from {}", input.sync.to);
+        plan.book.dropped.extend(done.dangling.iter().map(|(_, link)| dropped(*link, &why)));
+        if input.source_absence {
+            let why = format!("the row is gone from {} and the object from {}", input.sync.from, input.sync.to);
+            plan.book.dropped.extend(done.dead.iter().map(|link| dropped(*link, &why)));
+        }
+    }
+    if !done.dangling.is_empty() && !input.target_absence {
+        plan.warnings.push(format!(
+            "{}: {} linked to what is not in the snapshot of {}, which does not prove that it is gone; nothing is done about {} before a complete run",
+            input.sync.id,
+            if done.dangling.len() == 1 { "1 row is".to_owned() } else { format!("{} rows are", done.dangling.len()) },
+            input.sync.to,
+            if done.dangling.len() == 1 { "it" } else { "them" },
+        ));
+    }
+    plan.book.dropped.sort();
+    let mut contradicting = Vec::new();
+    for (first, later) in &done.contradicting {
+        let (first, later) = (&input.links[*first as usize], &input.links[*later as usize]);
+        contradicting.push(format!("`{}` and `{}` → `{}`", first.source_key, later.source_key, later.target_id));
+        plan.undecided.insert(ObjectKey::by_source(&input.sync.to, &input.sync.from, &later.source_key));
+    }
+    if !contradicting.is_empty() {
+        contradicting.sort();
+        plan.warnings.push(format!(
+            "{}: two rows are linked to one object; only the first is planned, `unlink` the wrong one: {}",
+            input.sync.id,
+            some(&contradicting)
+        ));
+    }
+}
+
+/// Managed objects whose source row is gone get numbers after the source rows.
+fn gone(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>, work: &mut Vec<Work>) {
+    let mut unproved = Vec::new();
+    for (target, link) in &done.orphans {
+        let key = &input.links[*link as usize].source_key;
+        let number = plan.table.states.len() as u32;
+        plan.table.numbers[*target as usize] = number;
+        plan.table.gone.push(key.clone());
+        if input.source_absence {
+            plan.table.states.push(EndState::Unwanted(*target));
+            work.push(Work::Orphan { number, target: *target, link: *link });
+        } else {
+            plan.table.states.push(EndState::Undecided);
+            plan.undecided.insert(ObjectKey::by_source(&input.sync.to, &input.sync.from, key));
+            unproved.push(key.as_str());
+        }
+    }
+    if !unproved.is_empty() {
+        unproved.sort_unstable();
+        plan.warnings.push(format!(
+            "{}: {} managed in {} not in the snapshot of {}, which does not prove that they are gone; nothing is done about them before a complete run: {}",
+            input.sync.id,
+            if unproved.len() == 1 { "1 object".to_owned() + " is" } else { format!("{} objects are", unproved.len()) },
+            input.sync.to,
+            input.sync.from,
+            some(&unproved)
+        ));
+    }
+}
+
+/// Whether the target holds everything that is wanted. What is to be left alone is not compared.
+fn equal(wanted: &[u64], held: &[u64]) -> bool {
+    wanted.iter().zip(held).all(|(wanted, held)| *wanted == NOTHING || wanted == held)
+}
+
+/// What is remembered of a confirmed object.
+pub(crate) fn settled(source: &SourceRow, target: &TargetRow) -> Settled {
+    Settled {
+        source_key: source.key.clone(),
+        target_id: target.key.clone(),
+        source_digest: source.raw,
+        values: target.values.clone(),
+    }
+}
+
+fn same_agreement(book: &LinkBook, agreed: Option<&Agreed>, source: &SourceRow, target: &TargetRow) -> bool {
+    agreed.is_some_and(|agreed| {
+        agreed.source_digest == source.raw
+            && agreed.attributes.len() == book.attributes.len()
+            && book
+                .attributes
+                .iter()
+                .zip(&target.values)
+                .all(|(name, value)| agreed.attributes.get(name) == Some(value))
+    })
+}
