@@ -12,7 +12,7 @@ fn case_x1_a_failed_export_is_never_taken_for_a_whole_one() {
     let before = company.vault.all("Users").len();
     // The second page of users never comes.
     company.vault.faults(serde_json::json!({"rules": [
-        {"method": "GET", "path": "/Users", "when": "every", "action": {"status": {"code": 500, "body": "boom"}}}]}));
+        {"method": "GET", "prefix": "/Users", "when": "every", "action": {"status": {"code": 500, "body": "boom"}}}]}));
     let said = company.world.muster(&["run", "corp", "--mode", "complete"]).ended(1);
     let said = said.says(&["vault", "500"]);
     assert!(said.err.contains("export"), "{}", said.err);
@@ -110,7 +110,7 @@ fn case_x5_an_empty_or_truncated_export_is_held_whatever_the_thresholds_say() {
     second.write("hr/users.csv", "id,login\n");
     second.write(
         "jobs/out.toml",
-        "name = \"out\"\n[systems.hr]\nkind = \"csv\"\npath = \"../hr\"\n[systems.desk]\nkind = \"csv\"\npath = \"../desk\"\norders = \"../orders\"\n[[sync]]\nfrom = \"hr.users\"\nto = \"desk.users\"\nmatch = [{ source = \"id\", target = \"id\" }]\n[sync.attributes]\nid = \"id\"\nlogin = \"login\"\n[snapshot.\"hr.users\"]\nempty = \"allowed\"\n",
+        "name = \"out\"\n[systems.hr]\nkind = \"csv\"\npath = \"../hr\"\n[systems.desk]\nkind = \"csv\"\npath = \"../desk\"\norders = \"../orders\"\n[[sync]]\nfrom = \"hr.users\"\nto = \"desk.users\"\nmatch = [{ source = \"id\", target = \"id\" }]\n[sync.attributes]\nid = \"id\"\nlogin = \"login\"\n[snapshot.\"hr.users\"]\nallow_empty = true\n",
     );
     second.write("desk/users.csv", "id,login\n");
     second.muster(&["run", "out"]).ended(0);

@@ -17,7 +17,7 @@ use crate::store::database::Store;
 /// `muster apply`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  muster apply idp-to-vault\n  muster apply 20261122T150405Z-7f3a --first 1")]
-pub struct Args {
+pub(super) struct Args {
     /// A run, or a job's name: all its runs with approved orders, oldest first
     run: String,
     /// Send only the first so many, then look
@@ -33,7 +33,7 @@ pub struct Args {
 #[command(
     after_help = "Errored orders go back to approved while their approval lasts, else to review.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --first"
 )]
-pub struct RetryArgs {
+pub(super) struct RetryArgs {
     /// A run, or a job's name
     run: String,
     /// Only the first errored order, to see whether the mend works
@@ -45,7 +45,7 @@ pub struct RetryArgs {
 }
 
 /// Sends what is approved.
-pub async fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let wait = duration(&args.wait).map_err(|e| UsageError(format!("--wait: {e}")))?;
     let selected = {
         let store = Store::open(&context.layout, context.now())?;
@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: Args) -> Result<u8> {
 }
 
 /// One line on what an apply came to, and why it stopped or refused.
-pub fn tell(context: &Context, applied: &Applied) {
+pub(super) fn tell(context: &Context, applied: &Applied) {
     for refusal in &applied.refused {
         eprintln!("muster: refused: {}", safe_text::line(refusal));
     }
@@ -110,7 +110,7 @@ pub fn tell(context: &Context, applied: &Applied) {
 }
 
 /// Returns errored orders to approved.
-pub fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
+pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
     let mut store = Store::open(&context.layout, context.now())?;
     let mut errored: Vec<OrderId> = Vec::new();
     let runs = selection::runs(&store, &args.run)?;
@@ -136,8 +136,8 @@ pub fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
         return Ok(Ending::Done.status());
     }
     let approved = store.retry(&errored, &context.person(), context.now())?;
-    let waiting = errored.len() - approved.len();
-    eprintln!("{} approved again", counted(approved.len() as u64, "order"));
+    let waiting = errored.iter().filter(|id| !approved.contains(id)).count();
+    eprintln!("{} approved again", counted((errored.len() - waiting) as u64, "order"));
     if waiting > 0 {
         eprintln!("{} wait for review again: their approval has expired", counted(waiting as u64, "order"));
         return Ok(Ending::Waits.status());

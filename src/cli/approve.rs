@@ -33,7 +33,7 @@ const TOLD: usize = 20;
 #[command(
     after_help = "Approving orders does not accept a threshold or a suspicion: --accept does.\n\nExamples:\n  muster approve idp-to-vault --all --comment \"as announced, HR-2291\"\n  muster approve idp-to-vault --first 1 --comment \"to look at one\"\n  muster approve idp-to-vault --where \"operation == 'create'\" --comment \"new team\"\n  muster approve 20261122T150405Z-7f3a --file review.csv --comment \"reviewed with HR\"\n  muster approve idp-to-vault --accept vault.users/disable/percent --comment \"team dissolved\""
 )]
-pub struct ApproveArgs {
+pub(super) struct ApproveArgs {
     /// A run, or a job's name: all its runs with live orders and those that are held, oldest first
     run: String,
     /// Every order that can be approved
@@ -57,7 +57,7 @@ pub struct ApproveArgs {
 #[command(
     after_help = "Examples:\n  muster reject idp-to-vault --where \"operation == 'delete'\" --comment \"not before the audit\"\n  muster reject idp-to-vault --all --comment \"wrong export\""
 )]
-pub struct RejectArgs {
+pub(super) struct RejectArgs {
     /// A run, or a job's name: all its runs with live orders, oldest first
     run: String,
     /// Every order that waits or is blocked
@@ -71,7 +71,7 @@ pub struct RejectArgs {
 }
 
 /// Approves orders, and accepts what holds a run.
-pub fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
+pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
     let comment = comment(&args.comment)?;
     if !args.all && !args.filter.is_set() && args.file.is_none() && args.accept.is_empty() {
         let text = "say what to approve: --all, --where EXPR, --order ID, --first N or --file FILE; or --accept NAME";
@@ -114,7 +114,7 @@ pub fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
 }
 
 /// Rejects orders.
-pub fn reject(context: &Context, args: RejectArgs) -> Result<u8> {
+pub(super) fn reject(context: &Context, args: RejectArgs) -> Result<u8> {
     let comment = comment(&args.comment)?;
     if !args.all && !args.filter.is_set() {
         return Err(UsageError("say what to reject: --all, --where EXPR, --order ID or --first N".to_owned()).into());

@@ -17,7 +17,7 @@ use crate::report::safe_text;
 #[command(
     after_help = "Every system is tried, whatever becomes of the others. Exit status 0 only where every step passed.\nChanges that somebody makes at the target by hand come out as drift at the next run."
 )]
-pub struct Args {
+pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
     /// table or json
@@ -35,7 +35,7 @@ struct Line {
 }
 
 /// Tries every system.
-pub async fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Check)?;
     let needs = session.conductor.needs();
     let none = Needs::default();

@@ -15,46 +15,43 @@ use crate::job::Job;
 use crate::store::layout::Layout;
 
 /// The world as one command sees it.
-pub struct Context {
+pub(super) struct Context {
     /// The state folder.
     pub layout: Layout,
     /// Where that choice came from, for messages.
     pub state_from: &'static str,
     /// Whether people are told what happens: asked for, or standard error is a terminal and nobody asked for quiet.
     pub tells: bool,
-    /// Whether standard error is a terminal.
-    pub terminal: bool,
     /// Whether colour is wanted there.
     pub color: bool,
 }
 
 impl Context {
     /// Looks around. `state` is what the command line says, if anything.
-    pub fn new(state: Option<PathBuf>, quiet: bool, verbose: bool) -> Result<Self> {
+    pub(super) fn new(state: Option<PathBuf>, quiet: bool, verbose: bool) -> Result<Self> {
         let (root, state_from) = state_folder(state)?;
         let terminal = std::io::stderr().is_terminal();
         let color = terminal && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Ok(Self { layout: Layout::new(root), state_from, tells: verbose || (terminal && !quiet), terminal, color })
+        Ok(Self { layout: Layout::new(root), state_from, tells: verbose || (terminal && !quiet), color })
     }
 
     /// The time.
-    pub fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
 
     /// The time, as a function for those who need it later.
-    pub fn clock(&self) -> Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> {
+    pub(super) fn clock(&self) -> Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> {
         Arc::new(Utc::now)
     }
 
-    /// Four hex digits that tell runs of one second apart.
-    pub fn salt(&self) -> u16 {
-        let nanos = Utc::now().timestamp_subsec_nanos();
-        ((nanos >> 4) as u16) ^ (std::process::id() as u16)
+    /// The fraction of a second, in 65536ths: runs of one second are told apart by it, and still sort by time.
+    pub(super) fn salt(&self, now: DateTime<Utc>) -> u16 {
+        ((u64::from(now.timestamp_subsec_nanos().min(999_999_999)) << 16) / 1_000_000_000) as u16
     }
 
     /// Who sits here: SUDO_USER, else the login.
-    pub fn person(&self) -> String {
+    pub(super) fn person(&self) -> String {
         for name in ["SUDO_USER", "LOGNAME", "USER"] {
             if let Ok(person) = env::var(name)
                 && !person.is_empty()
@@ -66,12 +63,12 @@ impl Context {
     }
 
     /// What resolves credential references.
-    pub fn secrets(&self, base: &Path) -> Arc<dyn Secrets> {
+    pub(super) fn secrets(&self, base: &Path) -> Arc<dyn Secrets> {
         Arc::new(Environment::new(base))
     }
 
     /// The columns of the terminal, for tables.
-    pub fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c >= 40).unwrap_or(80)
     }
 }
@@ -93,7 +90,7 @@ fn state_folder(given: Option<PathBuf>) -> Result<(PathBuf, &'static str)> {
 }
 
 /// Finds a job's file: a path, or a name looked up in `jobs/`.
-pub fn job_path(name: &str) -> Result<PathBuf> {
+pub(super) fn job_path(name: &str) -> Result<PathBuf> {
     let direct = PathBuf::from(name);
     if direct.is_file() {
         return Ok(direct);
@@ -120,7 +117,7 @@ pub fn job_path(name: &str) -> Result<PathBuf> {
 }
 
 /// Reads and checks a job file.
-pub fn load_job(name: &str) -> Result<Job> {
+pub(super) fn load_job(name: &str) -> Result<Job> {
     let path = job_path(name)?;
     Ok(crate::job::load(&path)?)
 }

@@ -9,13 +9,13 @@ use anyhow::Result;
 
 /// `muster demo`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Keep the scratch folder here, to look around afterwards [default: a temporary folder, removed at the end]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
 
 /// Runs the tour.
-pub async fn run(args: Args) -> Result<u8> {
+pub(super) async fn run(args: Args) -> Result<u8> {
     tokio::task::spawn_blocking(move || tour::run(args.keep)).await?
 }

@@ -16,7 +16,7 @@ use crate::snapshot::table::{KEY_JOINT, Table};
 
 /// What differs between two snapshot files
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(super) struct Args {
     /// The snapshot before
     #[arg(value_name = "A.csv")]
     pub old: PathBuf,
@@ -42,7 +42,7 @@ pub struct Args {
 
 /// Form of the answer.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// One row an object: change, key, columns
     Csv,
     /// One JSON object a line, with the cells before and after
@@ -58,7 +58,7 @@ const CELL_WIDTH: usize = 60;
 
 /// Runs the command and gives its exit status: 0 done, 1 with `--exit-code` where anything differs, 2 on any error
 /// (which is told on standard error).
-pub fn run(args: Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: Args) -> anyhow::Result<u8> {
     match compare(&args) {
         Ok(differs) => Ok(u8::from(differs && args.exit_code)),
         Err(error) => {

@@ -11,7 +11,7 @@ use crate::store::database::Store;
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn of_job(store: &Store, job: &str) -> Result<Ending> {
+pub(super) fn of_job(store: &Store, job: &str) -> Result<Ending> {
     let mut endings = Vec::new();
     for run in store.runs(job, 0)? {
         if is_held(store, &run)? {

@@ -4,7 +4,7 @@ use crate::job::problem::JobProblems;
 
 /// How a command ended. The numbers are what cron, systemd and monitoring rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// Done, nothing waits.
     Done,
     /// Failed, or an apply that stopped.
@@ -23,7 +23,7 @@ pub enum Ending {
 
 impl Ending {
     /// The exit status.
-    pub fn status(self) -> u8 {
+    pub(super) fn status(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
@@ -36,7 +36,7 @@ impl Ending {
     }
 
     /// Where several hold, the one that comes first in 2, 75, 1, 4, 5, 3, 0.
-    pub fn worst(endings: impl IntoIterator<Item = Ending>) -> Ending {
+    pub(super) fn worst(endings: impl IntoIterator<Item = Ending>) -> Ending {
         const ORDER: [Ending; 7] = [
             Ending::Usage,
             Ending::Busy,
@@ -54,15 +54,15 @@ impl Ending {
 /// A mistake in how a command was called.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(pub String);
+pub(super) struct UsageError(pub String);
 
 /// Another run of the job holds its lock.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct BusyError(pub String);
+pub(super) struct BusyError(pub String);
 
 /// The one place where an error becomes an exit status.
-pub fn status_of(error: &anyhow::Error) -> Ending {
+pub(super) fn status_of(error: &anyhow::Error) -> Ending {
     if error.is::<UsageError>() || error.is::<JobProblems>() {
         Ending::Usage
     } else if error.is::<BusyError>() {

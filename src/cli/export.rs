@@ -9,7 +9,7 @@ use crate::run::{PlanOptions, Stage};
 /// `muster export`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The snapshots stand in the state folder under export/<job>/<run>/; no baseline moves.")]
-pub struct Args {
+pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
     /// How much to export
@@ -18,6 +18,6 @@ pub struct Args {
 }
 
 /// Exports every system of a job.
-pub async fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     carry(context, &args.job, &args.mode, Stage::Export, PlanOptions::default(), None).await
 }

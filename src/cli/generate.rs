@@ -6,19 +6,19 @@ use clap::CommandFactory;
 
 /// `muster completions`.
 #[derive(Debug, clap::Args)]
-pub struct CompletionArgs {
+pub(super) struct CompletionArgs {
     /// The shell to complete in
     shell: clap_complete::Shell,
 }
 
 /// Prints completions to standard output.
-pub fn completions<C: CommandFactory>(args: CompletionArgs) -> anyhow::Result<u8> {
+pub(super) fn completions<C: CommandFactory>(args: CompletionArgs) -> anyhow::Result<u8> {
     clap_complete::generate(args.shell, &mut C::command(), "muster", &mut io::stdout());
     Ok(0)
 }
 
 /// Prints the manual page to standard output.
-pub fn man<C: CommandFactory>() -> anyhow::Result<u8> {
+pub(super) fn man<C: CommandFactory>() -> anyhow::Result<u8> {
     let mut page = Vec::new();
     clap_mangen::Man::new(C::command()).render(&mut page)?;
     io::stdout().write_all(&page)?;

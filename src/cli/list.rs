@@ -20,7 +20,7 @@ use crate::report::table::{Column, Format, Listing};
     after_help = "Unmanaged objects are never changed or deleted unless the job adopts them.\n\nExamples:\n  muster list idp-to-vault --managed\n  muster list idp-to-vault --unmanaged --format csv\n  muster list idp-to-vault --situation incomplete"
 )]
 #[command(group = clap::ArgGroup::new("which"))]
-pub struct Args {
+pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
     /// Objects that the job manages, with the source row of each
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// Lists objects as of the newest snapshots that were planned from.
-pub async fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Check)?;
     let wanted = match args.situation {
         Some(situation) => Some(situation),

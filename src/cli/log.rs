@@ -24,7 +24,7 @@ const NAMED: usize = 3;
 #[command(
     after_help = "Examples:\n  muster log idp-to-vault --since 24h\n  muster log idp-to-vault --key 4711\n  muster log --errors --since 2026-11-22T00:00:00Z\n  muster log --verify"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// A job's name or file [default: every job]
     job: Option<String>,
     /// From this long ago on (24h, 7d), or from this time on (RFC 3339)
@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 /// Shows the log.
-pub fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let since = args.since.as_deref().map(|text| since(text, context.now())).transpose()?;
     let store = selection::open_store(context)?;
     if args.verify {

@@ -23,7 +23,7 @@ use crate::store::database::Store;
 ///
 /// # Errors
 /// A plan that was changed; a file that cannot be written.
-pub fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> Result<RunReport> {
+pub(super) fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> Result<RunReport> {
     let record = store.run(run)?;
     let (mut report, errors) = build(store, &record, exit)?;
     if record.state != RunState::Started && report.ended.is_none() {
@@ -39,7 +39,7 @@ pub fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> Result<
 ///
 /// # Errors
 /// A plan that was changed.
-pub fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunReport, Vec<ErrorRow>)> {
+pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunReport, Vec<ErrorRow>)> {
     let mut report = RunReport::new(run.id.clone(), &run.job, run.mode, run.state, run.started);
     report.exit_status = exit;
     report.exports = exports(&store.layout().export(&run.job, &run.id));

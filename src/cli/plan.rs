@@ -13,7 +13,7 @@ use crate::run::{PlanOptions, Stage};
 #[command(
     after_help = "Examples:\n  muster plan idp-to-vault\n  muster plan idp-to-vault --from 20261122T150405Z-7f3a"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
     /// How much to export
@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// Exports and plans.
-pub async fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let from = match args.from {
         Some(from) if RunId::is_id(&from) => Some(RunId(from)),
         Some(from) => {

@@ -23,7 +23,7 @@ use crate::sandbox::{Clock, Faults, RunningSandbox, Sandbox, SandboxOptions};
 use crate::store::layout::Layout;
 
 /// The factories of every kind.
-pub fn registry(context: &Context) -> Registry {
+pub(super) fn registry(context: &Context) -> Registry {
     let mut registry = Registry::standard();
     registry.register("sandbox", Box::new(SandboxFactory::new(context.layout.clone(), context.clock())));
     registry
@@ -64,7 +64,10 @@ impl SandboxFactory {
         let mut options = SandboxOptions::new(database, self.clock.clone());
         options.token = Some(token.clone());
         if let Some(file) = &config.faults {
-            options.faults = faults(name, &context.base.join(file))?;
+            options.faults = faults(&context.base.join(file)).map_err(|cause| {
+                let remedy = "correct the file, or leave `faults` out";
+                Failure::new(Class::Configuration, Recourse::Stop, name, cause, remedy)
+            })?;
         }
         let server = Sandbox::start(options).await.map_err(|error| {
             let remedy = "look at `database` of this system, and whether another muster uses it";
@@ -84,14 +87,11 @@ impl SandboxFactory {
     }
 }
 
-/// Reads the faults to play.
-fn faults(name: &str, file: &Path) -> Result<Faults, Failure> {
-    let wrong = |cause: String| {
-        Failure::new(Class::Configuration, Recourse::Stop, name, cause, "correct the file, or leave `faults` out")
-    };
+/// Reads the faults to play; the error says what is wrong with the file.
+fn faults(file: &Path) -> Result<Faults, String> {
     let text = std::fs::read_to_string(file)
-        .map_err(|error| wrong(format!("the faults in {} cannot be read: {error}", file.display())))?;
-    Faults::parse(&text, file).map_err(|error| wrong(error.to_string()))
+        .map_err(|error| format!("the faults in {} cannot be read: {error}", file.display()))?;
+    Faults::parse(&text, file).map_err(|error| error.to_string())
 }
 
 #[async_trait]

@@ -18,7 +18,7 @@ use crate::store::database::Store;
 #[command(
     after_help = "csv is the per-order error report: order, object, operation, class, status, the server's message, remedy, tries, request id.\n\nExamples:\n  muster report idp-to-vault\n  muster report 20261122T150405Z-7f3a --format csv > errors.csv"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// A run, or a job's name: its newest run with any outcome
     run: String,
     /// table for people, json for the whole record, csv for the errors one by one
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// Tells what became of a run, and keeps its files up to date.
-pub fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let store = selection::open_store(context)?;
     let run = newest(&store, &args.run)?;
     let exit = match run.exit {

@@ -32,7 +32,7 @@ const SHOWN: usize = 50;
 #[command(
     after_help = "Examples:\n  muster review idp-to-vault\n  muster review idp-to-vault --where \"operation == 'delete'\"\n  muster review 20261122T150405Z-7f3a --output review.csv"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// A run, or a job's name: all its runs with live orders and those that are held, oldest first
     run: String,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub struct Args {
 }
 
 /// Shows runs.
-pub fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let matcher = args.filter.matcher()?;
     let store = selection::open_store(context)?;
     let mut reviews = Vec::new();

@@ -13,7 +13,7 @@ use crate::run::{Applied, PlanOptions, RunEnd, RunOptions, Stage};
 /// `muster run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  muster run idp-to-vault\n  muster run jobs/idp-to-vault.toml --mode complete")]
-pub struct Args {
+pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
     /// How much to export; increments go complete by themselves where they have to
@@ -25,13 +25,13 @@ pub struct Args {
 }
 
 /// Runs a job to its end.
-pub async fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let plan = PlanOptions { block: args.block, ask_again: false };
     carry(context, &args.job, &args.mode, Stage::Apply, plan, None).await
 }
 
 /// Carries a run as far as `stage`, tells people, and gives the exit status.
-pub async fn carry(
+pub(super) async fn carry(
     context: &Context,
     job: &str,
     mode: &str,
@@ -39,7 +39,8 @@ pub async fn carry(
     plan: PlanOptions,
     from: Option<RunId>,
 ) -> Result<u8> {
-    let id = RunId::new(context.now(), context.salt());
+    let now = context.now();
+    let id = RunId::new(now, context.salt(now));
     let mut session = session::open(context, job, Purpose::Run(id.clone()))?;
     let mode = if mode == "complete" { Mode::Complete } else { Mode::Incremental };
     let options = RunOptions { run: id.clone(), mode, stage, plan, from };
@@ -75,7 +76,7 @@ fn conclude(session: &mut Session, end: &RunEnd, stage: Stage) -> Result<Ending>
 }
 
 /// What an apply alone says about how a command ends.
-pub fn of_apply(applied: &Applied) -> Vec<Ending> {
+pub(super) fn of_apply(applied: &Applied) -> Vec<Ending> {
     let mut endings = Vec::new();
     if applied.stopped.is_some() || !applied.refused.is_empty() {
         endings.push(Ending::Failed);

@@ -16,7 +16,7 @@ use crate::sandbox::{Faults, Sandbox, SandboxOptions, Seed};
 
 /// Runs the built-in SCIM server on this machine, for rehearsals and to see what faults do
 #[derive(Args, Debug)]
-pub struct SandboxArgs {
+pub(super) struct SandboxArgs {
     /// Where to listen: a loopback address and a port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -50,7 +50,7 @@ pub struct SandboxArgs {
 ///
 /// # Errors
 /// A file or reference that cannot be read, an address that cannot be listened on.
-pub async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Result<u8> {
+pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Result<u8> {
     // Kept until the end, when it is removed.
     let scratch = match &args.database {
         Some(_) => None,

@@ -8,7 +8,7 @@ use crate::job;
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn run() -> anyhow::Result<u8> {
+pub(super) fn run() -> anyhow::Result<u8> {
     let mut text = serde_json::to_string_pretty(&job::schema())?;
     text.push('\n');
     std::io::stdout().lock().write_all(text.as_bytes())?;

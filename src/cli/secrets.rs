@@ -8,13 +8,13 @@ use secrecy::SecretString;
 use crate::connector::secret::{SecretRef, Secrets};
 
 /// Secrets from environment variables, files and systemd credentials.
-pub struct Environment {
+pub(super) struct Environment {
     base: PathBuf,
 }
 
 impl Environment {
     /// `base` is the folder that relative `file:` paths start from: the job file's.
-    pub fn new(base: &Path) -> Self {
+    pub(super) fn new(base: &Path) -> Self {
         Self { base: base.to_owned() }
     }
 }

@@ -18,7 +18,7 @@ use crate::store::database::Store;
 const SERVICE: &str = "/var/lib/muster";
 
 /// Opens the database of a state folder that is there already; a folder without one is not made by looking at it.
-pub fn open_store(context: &Context) -> Result<Store> {
+pub(super) fn open_store(context: &Context) -> Result<Store> {
     let root = &context.layout.root;
     if context.layout.db().is_file() {
         return Ok(Store::open(&context.layout, context.now())?);
@@ -40,7 +40,7 @@ pub fn open_store(context: &Context) -> Result<Store> {
 ///
 /// # Errors
 /// [`UsageError`] with the nearest name and the jobs that are known; the problems of a job file.
-pub fn job_name(store: &Store, name: &str) -> Result<String> {
+pub(super) fn job_name(store: &Store, name: &str) -> Result<String> {
     let known = store.jobs()?;
     if known.iter().any(|job| job == name) {
         return Ok(name.to_owned());
@@ -60,7 +60,7 @@ pub fn job_name(store: &Store, name: &str) -> Result<String> {
 ///
 /// # Errors
 /// [`UsageError`] where there is no such run or job, with the nearest name.
-pub fn runs(store: &Store, name: &str) -> Result<Vec<RunRecord>> {
+pub(super) fn runs(store: &Store, name: &str) -> Result<Vec<RunRecord>> {
     if RunId::is_id(name) {
         return Ok(vec![run(store, name)?]);
     }
@@ -97,7 +97,7 @@ fn run(store: &Store, id: &str) -> Result<RunRecord> {
 
 /// An order as planned, and where it stands.
 #[derive(Clone, Debug)]
-pub struct PlannedOrder {
+pub(super) struct PlannedOrder {
     /// As planned.
     pub order: Order,
     /// Where it stands.
@@ -106,7 +106,7 @@ pub struct PlannedOrder {
 
 impl PlannedOrder {
     /// As the review shows it.
-    pub fn row(&self) -> ReviewRow<'_> {
+    pub(super) fn row(&self) -> ReviewRow<'_> {
         ReviewRow { order: &self.order, state: self.record.state, block: self.record.block.as_ref() }
     }
 }
@@ -115,7 +115,7 @@ impl PlannedOrder {
 ///
 /// # Errors
 /// A plan whose files were changed is refused.
-pub fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>> {
+pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>> {
     if run.plan_digest.is_none() {
         return Ok(Vec::new());
     }
@@ -151,7 +151,7 @@ const COLUMNS: [&str; 12] = [
 
 /// `--where`, `--order`, `--first`: some orders of a run.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Filter {
+pub(super) struct Filter {
     /// Only orders for which this CEL expression holds, over order, operation, resource, key, name, situation, cause,
     /// reason, state, block, changes, confidence
     #[arg(long = "where", value_name = "EXPR")]
@@ -166,7 +166,7 @@ pub struct Filter {
 
 impl Filter {
     /// Whether anything is left out.
-    pub fn is_set(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.condition.is_some() || !self.order.is_empty() || self.first.is_some()
     }
 
@@ -174,7 +174,7 @@ impl Filter {
     ///
     /// # Errors
     /// [`UsageError`] for a condition that cannot be used, with the place.
-    pub fn matcher(&self) -> Result<Matcher> {
+    pub(super) fn matcher(&self) -> Result<Matcher> {
         let Some(text) = &self.condition else { return Ok(Matcher { condition: None, order: self.order.clone() }) };
         let columns = COLUMNS.map(str::to_owned);
         let bound = Expression::condition(text).and_then(|condition| condition.bind(&columns)).map_err(|problem| {
@@ -190,7 +190,11 @@ impl Filter {
     ///
     /// # Errors
     /// [`UsageError`] naming the first that is not, and the nearest.
-    pub fn check_known<'a>(&self, orders: impl Iterator<Item = &'a PlannedOrder> + Clone, of: &str) -> Result<()> {
+    pub(super) fn check_known<'a>(
+        &self,
+        orders: impl Iterator<Item = &'a PlannedOrder> + Clone,
+        of: &str,
+    ) -> Result<()> {
         for id in &self.order {
             if !orders.clone().any(|order| order.order.id.0 == *id) {
                 let hint = match nearest(id, orders.clone().map(|order| order.order.id.0.as_str())) {
@@ -205,7 +209,7 @@ impl Filter {
 }
 
 /// A filter ready for use; `--first` is left to the caller, who knows what counts.
-pub struct Matcher {
+pub(super) struct Matcher {
     condition: Option<Bound>,
     order: Vec<String>,
 }
@@ -215,7 +219,7 @@ impl Matcher {
     ///
     /// # Errors
     /// [`UsageError`] where the condition fails for it.
-    pub fn matches(&self, planned: &PlannedOrder) -> Result<bool> {
+    pub(super) fn matches(&self, planned: &PlannedOrder) -> Result<bool> {
         let order = &planned.order;
         if !self.order.is_empty() && !self.order.contains(&order.id.0) {
             return Ok(false);

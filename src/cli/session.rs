@@ -22,7 +22,7 @@ use crate::store::database::Store;
 
 /// What a command wants of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(super) enum Purpose {
     /// To try its systems; nothing is written and nobody is kept out.
     Check,
     /// A run of its own: takes the lock, or ends at once where another holds it.
@@ -32,7 +32,7 @@ pub enum Purpose {
 }
 
 /// One command's hold on one job.
-pub struct Session {
+pub(super) struct Session {
     /// What carries the job.
     pub conductor: Conductor,
     /// Who tells people.
@@ -41,12 +41,12 @@ pub struct Session {
 }
 
 /// Opens a job by its name or its file's path.
-pub fn open(context: &Context, job_name: &str, purpose: Purpose) -> Result<Session> {
+pub(super) fn open(context: &Context, job_name: &str, purpose: Purpose) -> Result<Session> {
     of(context, load_job(job_name)?, purpose)
 }
 
 /// Opens a job that was read already.
-pub fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
+pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
     let mut store = Store::open(&context.layout, context.now())?;
     let lock = take(context, &job, &purpose)?;
     let console = Arc::new(Console::new(ConsoleSettings {
@@ -131,7 +131,7 @@ fn random() -> f64 {
 }
 
 /// The job that a run belongs to, from the file that the run was started with.
-pub fn job_of(store: &Store, job: &str) -> Result<Job> {
+pub(super) fn job_of(store: &Store, job: &str) -> Result<Job> {
     match store.job_path(job)? {
         Some(path) if Path::new(&path).is_file() => Ok(crate::job::load(&path)?),
         Some(path) => anyhow::bail!(

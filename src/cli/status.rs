@@ -29,7 +29,7 @@ const RUNS: usize = 10;
 #[command(
     after_help = "Examples:\n  muster status\n  muster status idp-to-vault --format json\n  muster status idp-to-vault --no-good-run-since 26h   # for monitoring: 1 where no run ended well in that time"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// A job's name or file [default: every job that has run]
     job: Option<String>,
     /// Fail where no run ended well within this time: 26h, 2d
@@ -48,7 +48,7 @@ struct Told {
 }
 
 /// Shows where jobs stand.
-pub fn run(context: &Context, args: Args) -> Result<u8> {
+pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let within = match &args.no_good_run_since {
         Some(text) => {
             let within = duration(text).map_err(|problem| UsageError(format!("--no-good-run-since: {problem}")))?;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn print(text: &str) -> Result<()> {
+pub(super) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

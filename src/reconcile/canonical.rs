@@ -18,6 +18,10 @@ pub fn canonical(cell: &str, kind: AttributeType) -> Cow<'_, str> {
     if cell.starts_with('[')
         && let Some(Value::Many(values)) = Value::from_cell(cell)
     {
+        // A source that knows one address and a target that keeps a list of one mean the same.
+        if let [only] = values.as_slice() {
+            return Cow::Owned(single(only, kind).into_owned());
+        }
         let values = values.iter().map(|value| single(value, kind).into_owned());
         return Cow::Owned(Value::many(values).map(|value| value.to_cell()).unwrap_or_default());
     }

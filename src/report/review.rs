@@ -165,6 +165,7 @@ pub(super) mod tests {
             object,
             target_id: Some("77".to_owned()),
             source_key: Some("jane".to_owned()),
+            source_digest: None,
             key: "jane@corp".to_owned(),
             name: "Jane".to_owned(),
             changes,

@@ -18,6 +18,7 @@ use crate::connector::target::Target;
 use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
+use crate::model::outcome::Outcome;
 use crate::model::run::{RunId, RunState};
 use crate::store::approvals::ApprovedPlan;
 use crate::store::journal::Finished;
@@ -52,12 +53,6 @@ pub struct Applied {
     pub stopped: Option<String>,
     /// The runs whose orders were sent.
     pub runs: Vec<RunId>,
-}
-
-/// An order that may be sent, with the approved plan that it stands in.
-pub(super) struct Approved {
-    plan: Arc<ApprovedPlan>,
-    order: Order,
 }
 
 impl Conductor {
@@ -199,9 +194,9 @@ impl Conductor {
         let (operation, resource) = (kind.operation, kind.resource.clone());
         let label = kind.label();
         let is_row = matches!(operation, Operation::Add | Operation::Remove);
-        let total = kind.orders.len() as u64;
         let mut done = 0;
-        let mut rest = kind.orders;
+        let mut rest = if is_row { self.without_waiting(kind.orders, result)? } else { kind.orders };
+        let total = rest.len() as u64;
         let mut number = 0;
         let sizes = &self.job.apply.waves;
         let mut step = 0;
@@ -229,6 +224,21 @@ impl Conductor {
         }
         result.leave_kind(&resource.to_string(), operation, total - done);
         Ok(())
+    }
+
+    /// Leaves out rows whose ends are not there yet; they stay approved.
+    fn without_waiting(&self, orders: Vec<Order>, result: &mut Applied) -> Result<Vec<Order>, RunError> {
+        let mut ready = Vec::with_capacity(orders.len());
+        for order in orders {
+            match self.resolve(&order)? {
+                Ok(_) => ready.push(order),
+                Err(why) => {
+                    self.reporter.event(&Event::Note(format!("{} waits: {why}", order.id)));
+                    result.leave_kind(&order.resource.to_string(), order.operation, 1);
+                }
+            }
+        }
+        Ok(ready)
     }
 
     async fn object_wave(
@@ -293,10 +303,7 @@ impl Conductor {
         for order in wave {
             match self.resolve(&order)? {
                 Ok(ends) => rows.push(ResolvedRow { order, ends }),
-                Err(why) => {
-                    self.reporter.event(&Event::Note(format!("{} waits: {why}", order.id)));
-                    result.leave_kind(&order.resource.to_string(), operation, 1);
-                }
+                Err(_) => result.leave_kind(&order.resource.to_string(), operation, 1),
             }
         }
         let Some(first) = rows.first() else { return Ok(()) };
@@ -384,7 +391,13 @@ impl Conductor {
             let id = match &end.object {
                 EndRef::Target(id) => id.clone(),
                 EndRef::Order(needed) => {
-                    let outcome = self.store.outcome(needed)?.filter(|o| o.state == OrderState::Applied);
+                    let applied = |o: &Outcome| o.state == OrderState::Applied && o.target_id.is_some();
+                    let mut outcome = self.store.outcome(needed)?.filter(applied);
+                    if outcome.is_none() {
+                        // An order that replaced the needed one creates the same object.
+                        let newest = self.store.newest_for_object_of(needed)?;
+                        outcome = self.store.outcome(&newest.id)?.filter(applied);
+                    }
                     match outcome.and_then(|o| o.target_id) {
                         Some(id) => id,
                         None => return Ok(Err(format!("{} is to be created by order {needed} first", end.label))),

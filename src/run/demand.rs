@@ -37,6 +37,23 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
     demand
 }
 
+/// The associations of one system: by resource, end column → the resource that it points to.
+pub(super) fn ends(job: &Job, system: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for sync in &job.syncs {
+        let SyncKind::Association(association) = &sync.kind else { continue };
+        for end in &association.ends {
+            for (name, points_to) in [(&sync.from, &end.from), (&sync.to, &end.to)] {
+                if name.system == system {
+                    let ends = found.entry(name.resource.clone()).or_default();
+                    ends.insert(end.name.clone(), points_to.resource.clone());
+                }
+            }
+        }
+    }
+    found
+}
+
 /// What each system has to offer for the job to work.
 pub(super) fn needs(job: &Job) -> BTreeMap<String, Needs> {
     let mut needs: BTreeMap<String, Needs> = BTreeMap::new();

@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
-use super::error::RunError;
 use super::landing::{Landed, Landing};
 use crate::connector::source::{ExportError, ExportRequest, ResourceRequest, Source};
 use crate::model::event::Reporter;
@@ -315,17 +312,4 @@ fn verify(baseline: &Baseline, path: &Path) -> Result<(), String> {
     );
     manifest.bytes = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
     manifest.verify(path.parent().unwrap_or(Path::new("."))).map_err(|e| e.to_string())
-}
-
-/// The age of a baseline, for limits on how old a complete one may be.
-pub fn age(baseline: &Baseline, now: DateTime<Utc>) -> chrono::Duration {
-    now - baseline.at
-}
-
-/// Whether an error is one that a run reports as a failed export.
-pub fn as_run_error(fault: ExportFault) -> RunError {
-    match fault {
-        ExportFault::System(failure) => RunError::System(failure),
-        ExportFault::Here(cause) => RunError::Here(cause),
-    }
 }

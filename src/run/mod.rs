@@ -28,12 +28,13 @@ mod wave;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::connector::config::SystemConfig;
 use crate::connector::registry::{ConnectContext, Registry};
 use crate::connector::source::Source;
 use crate::connector::target::Target;
 use crate::job::Job;
 use crate::model::event::Reporter;
-use crate::model::failure::Failure;
+use crate::model::failure::{Class, Failure, Recourse};
 use crate::store::database::Store;
 use crate::store::layout::Layout;
 
@@ -66,12 +67,12 @@ pub struct Conductor {
 impl Conductor {
     async fn source(&self, system: &str) -> Result<Arc<dyn Source>, Failure> {
         let config = self.config(system)?;
-        self.registry.source(system, config, &self.context(system)).await.map(Arc::from)
+        self.registry.source(system, &config, &self.context(system)).await.map(Arc::from)
     }
 
     async fn target(&self, system: &str) -> Result<Arc<dyn Target>, Failure> {
         let config = self.config(system)?;
-        self.registry.target(system, config, &self.context(system)).await.map(Arc::from)
+        self.registry.target(system, &config, &self.context(system)).await.map(Arc::from)
     }
 
     /// What one system needs to know: all of it, and the columns that the job reads there.
@@ -80,16 +81,23 @@ impl Conductor {
         ConnectContext { columns, ..self.connect.clone() }
     }
 
-    fn config(&self, system: &str) -> Result<&crate::connector::config::SystemConfig, Failure> {
-        self.job.systems.get(system).ok_or_else(|| {
+    /// A system's configuration, with what the syncs tell about it.
+    fn config(&self, system: &str) -> Result<SystemConfig, Failure> {
+        let mut config = self.job.systems.get(system).cloned().ok_or_else(|| {
             Failure::new(
-                crate::model::failure::Class::Configuration,
-                crate::model::failure::Recourse::Stop,
+                Class::Configuration,
+                Recourse::Stop,
                 system,
                 format!("the job {} has no system `{system}` any more", self.job.name),
                 "put it back into the job file, or reject the orders that need it",
             )
-        })
+        })?;
+        if let SystemConfig::Csv(csv) = &mut config {
+            for (resource, ends) in demand::ends(&self.job, system) {
+                csv.ends.entry(resource).or_insert(ends);
+            }
+        }
+        Ok(config)
     }
 
     /// Connects every system of the job for reading; a failure of one hides nothing of the others.

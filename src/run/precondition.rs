@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::connector::source::Source;
-use crate::model::capabilities::{AttributeType, ResourceCapabilities};
+use crate::model::capabilities::ResourceCapabilities;
 use crate::model::failure::Failure;
 use crate::model::object::Object;
 use crate::model::order::{Operation, Order};
 use crate::model::value::{Attributes, Value};
+use crate::reconcile::canonical::canonical;
 
 /// How the target stands against an order.
 #[derive(Debug)]
-pub enum Standing {
+pub(super) enum Standing {
     /// As the plan saw it: the change may be sent. Holds the object, where one exists.
     AsPlanned(Option<Box<Object>>),
     /// Already as the order wants it. Holds the object's id, where one exists.
@@ -27,7 +28,7 @@ pub enum Standing {
 /// Reads the object of an order and compares it with the plan.
 ///
 /// `identifying` names the attributes by which an object to be created would be found (match rules, unique values).
-pub async fn look(
+pub(super) async fn look(
     target: &dyn Source,
     order: &Order,
     identifying: &BTreeSet<String>,
@@ -108,7 +109,7 @@ fn compare(order: &Order, object: Object, types: &ResourceCapabilities) -> Stand
 }
 
 /// The attributes of an order that the object does not hold after the change, in words; empty where all took effect.
-pub fn without_effect(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Vec<String> {
+pub(super) fn without_effect(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Vec<String> {
     order
         .changes
         .iter()
@@ -118,24 +119,15 @@ pub fn without_effect(order: &Order, held: &Attributes, types: &ResourceCapabili
 }
 
 /// The wanted attributes of an order.
-pub fn wanted(order: &Order) -> BTreeMap<String, Option<Value>> {
+pub(super) fn wanted(order: &Order) -> BTreeMap<String, Option<Value>> {
     order.changes.iter().map(|c| (c.attribute.clone(), c.after.clone())).collect()
 }
 
+/// Whether both spell the same value, as the plan compared them.
 fn same(types: &ResourceCapabilities, attribute: &str, left: Option<&Value>, right: Option<&Value>) -> bool {
-    if left == right {
-        return true;
-    }
-    let (Some(Value::Text(left)), Some(Value::Text(right))) = (left, right) else { return false };
-    match types.attributes.get(attribute) {
-        Some(AttributeType::Boolean | AttributeType::CaselessText) => left.to_lowercase() == right.to_lowercase(),
-        Some(AttributeType::Number) => left.parse::<f64>().ok().is_some_and(|l| right.parse::<f64>() == Ok(l)),
-        Some(AttributeType::Time) => {
-            let instant = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
-            instant(left).is_some_and(|l| instant(right) == Some(l))
-        }
-        _ => false,
-    }
+    let kind = types.attributes.get(attribute).copied().unwrap_or_default();
+    let cell = |value: Option<&Value>| value.map(Value::to_cell).unwrap_or_default();
+    left == right || canonical(&cell(left), kind) == canonical(&cell(right), kind)
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -102,7 +102,9 @@ impl Conductor {
         }
         let record = self.store.export_record(&self.job.name, system)?;
         let first = baselines.is_empty();
-        let by_increments = mode == Mode::Incremental && record.failed.is_none() && !first;
+        // A system that never gave a cursor is always read completely, and nobody need be told.
+        let cursors = baselines.values().any(|(baseline, _)| baseline.cursor.is_some());
+        let by_increments = mode == Mode::Incremental && record.failed.is_none() && !first && cursors;
         if mode == Mode::Incremental
             && let Some((at, _)) = &record.failed
         {

@@ -21,7 +21,7 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// How an attempt at an order ended.
 #[derive(Debug)]
-pub enum Ended {
+pub(super) enum Ended {
     /// It has an outcome.
     Outcome(Box<Outcome>, Option<Attributes>),
     /// Its request certainly had no effect, and the failure concerns more than this order: it stays approved.
@@ -29,24 +29,24 @@ pub enum Ended {
 }
 
 /// What all orders of one target system share while they are sent.
-pub struct Sender {
+pub(super) struct Sender {
     /// The system.
-    pub target: Arc<dyn Target>,
+    pub(super) target: Arc<dyn Target>,
     /// What it says it can do.
-    pub capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     /// By resource, the attributes by which an object to be created would be found.
-    pub identifying: BTreeMap<String, BTreeSet<String>>,
+    pub(super) identifying: BTreeMap<String, BTreeSet<String>>,
     /// Time left for waiting between retries, in milliseconds, for the whole apply.
-    pub budget_ms: Arc<AtomicU64>,
+    pub(super) budget_ms: Arc<AtomicU64>,
     /// Who listens.
-    pub reporter: Arc<dyn Reporter>,
+    pub(super) reporter: Arc<dyn Reporter>,
     /// The time.
-    pub clock: Clock,
+    pub(super) clock: Clock,
 }
 
 impl Sender {
     /// Sends an order on one object. Its intent is committed already.
-    pub async fn object(&self, order: &Order) -> Ended {
+    pub(super) async fn object(&self, order: &Order) -> Ended {
         let resource = order.resource.resource.as_str();
         let types = self.capabilities.resources.get(resource).cloned().unwrap_or_default();
         let none = BTreeSet::new();
@@ -274,7 +274,7 @@ impl Sender {
     }
 
     /// Repeats a reading while its failure says that trying again may help, inside the budget.
-    pub async fn patiently<T, F>(
+    pub(super) async fn patiently<T, F>(
         &self,
         order: &Order,
         tries: &mut u32,
@@ -299,7 +299,7 @@ impl Sender {
     }
 
     /// Waits before the next try; false where the budget does not allow it.
-    pub async fn wait(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
+    pub(super) async fn wait(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
         let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt, order));
         let cost = wait.as_millis().min(u128::from(u64::MAX)) as u64;
         let taken = self.budget_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(cost));

@@ -5,7 +5,7 @@ use crate::model::resource::ResourceName;
 
 /// Orders of one kind: one operation on one resource type. What goes wrong for one may go wrong for all.
 #[derive(Debug)]
-pub struct Kind {
+pub(super) struct Kind {
     /// What they do.
     pub operation: Operation,
     /// To what.
@@ -16,7 +16,7 @@ pub struct Kind {
 
 impl Kind {
     /// For people: `create vault.users`.
-    pub fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{} {}", self.operation, self.resource)
     }
 }
@@ -25,7 +25,7 @@ impl Kind {
 ///
 /// Accounts lose access first. Then what others refer to comes before what refers to it (containers and groups,
 /// users, associations); removals go the other way round.
-pub fn kinds(orders: Vec<Order>) -> Vec<Kind> {
+pub(super) fn kinds(orders: Vec<Order>) -> Vec<Kind> {
     let mut kinds: Vec<(u8, Kind)> = Vec::new();
     for order in orders {
         let phase = phase(&order);

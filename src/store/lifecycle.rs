@@ -60,6 +60,7 @@ fn create(key: &str) -> Order {
         object,
         target_id: None,
         source_key: Some(key.to_owned()),
+        source_digest: None,
         key: key.to_owned(),
         name: format!("{key}@corp"),
         changes: Vec::new(),

@@ -373,6 +373,7 @@ mod tests {
             object,
             target_id: Some(number.to_string()),
             source_key: None,
+            source_digest: None,
             key: number.to_string(),
             name: String::new(),
             changes: Vec::new(),

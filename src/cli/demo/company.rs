@@ -101,3 +101,8 @@ ends = { user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups
 
 /// No faults.
 pub(super) const NO_FAULTS: &str = "{\"rules\": []}\n";
+
+/// The third account to be created is refused.
+pub(super) const REFUSES_ONE: &str = r#"{"rules": [{"method": "POST", "prefix": "/Users", "when": {"nth": 3},
+  "action": {"status": {"code": 400, "body": "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"400\",\"scimType\":\"invalidValue\",\"detail\":\"The 'emails' attribute was invalid.\"}"}}}]}
+"#;

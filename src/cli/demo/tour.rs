@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::company::{JOB, NO_FAULTS, Person, write};
+use super::company::{JOB, NO_FAULTS, Person, REFUSES_ONE, write};
 
 struct Tour {
     folder: PathBuf,
@@ -90,11 +90,7 @@ pub(super) fn run(keep: Option<PathBuf>) -> Result<u8> {
         tour.people.push(Person::new(number));
     }
     tour.hr()?;
-    tour.faults(
-        r#"{"rules": [{"method": "POST", "path": "/Users", "when": {"nth": 3}, "action": {"status": {"code": 400,
-  "body": {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "400", "scimType": "invalidValue",
-  "detail": "The 'emails' attribute was invalid."}}}}]}"#,
-    )?;
+    tour.faults(REFUSES_ONE)?;
     tour.muster(&["run", "demo"], 3)?;
     tour.muster(&["approve", "demo", "--all", "--comment", "new team"], 0)?;
     tour.muster(&["apply", "demo"], 5)?;
