@@ -2,6 +2,8 @@
 
 #[path = "support/connector_distrust.rs"]
 mod connector_distrust;
+#[path = "support/connector_poor.rs"]
+mod connector_poor;
 #[path = "support/connector_reach.rs"]
 mod connector_reach;
 #[path = "support/connector_sink.rs"]

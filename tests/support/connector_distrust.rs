@@ -60,13 +60,18 @@ async fn pages_that_lie_are_noticed_or_seen_through() {
                 assert_eq!(evidence.anomalies[0].name, "repeated-page", "{paging:?}");
                 assert!(evidence.rows_received < 10);
             }
-            Err(error) => assert!(system_failure(error).cause.contains("do not end"), "{paging:?}"),
+            Err(error) => assert!(error.to_string().contains("do not end"), "{paging:?}: {error}"),
         }
 
         misbehave(&subject, every(Action::EndlessPaging));
         match export(subject.target.as_ref(), &["users"]).await {
-            Ok(ended) => assert!(!ended["users"].ended().evidence.anomalies.is_empty(), "{paging:?}"),
-            Err(error) => assert_eq!(system_failure(error).class, Class::Server),
+            Ok(ended) => {
+                let evidence = &ended["users"].ended().evidence;
+                let unexplained = evidence.total_end != Some(evidence.rows_received);
+                assert!(unexplained || !evidence.anomalies.is_empty(), "{paging:?}: {evidence:?}");
+            }
+            // A cursor that the server invented is not one that it takes.
+            Err(error) => assert!(matches!(system_failure(error).class, Class::Server | Class::Stale), "{paging:?}"),
         }
     }
 }

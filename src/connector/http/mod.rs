@@ -239,7 +239,7 @@ impl Http {
         }
         self.limit.turn().await;
         let answer = self.exchange(builder, &request.url, &spoken, request.asked).await?;
-        if answer.is_success() && !(answer.is_html() && !answer.body.is_empty()) {
+        if answer.is_success() && (answer.body.is_empty() || !answer.is_html()) {
             return Ok(answer);
         }
         Err(self.refused(&answer, request.asked, &spoken))

@@ -9,6 +9,7 @@ use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::model::failure::{Class, Effect, Failure};
+use crate::scim::path::member;
 use crate::scim::schema::{Definition, Schema, ServiceProviderConfig, schema_documents};
 use crate::scim::urn;
 
@@ -41,6 +42,17 @@ fn resource_name(definition: &Definition) -> String {
 
 pub(super) async fn discover(system: &ScimSystem) -> Result<Discovery, Failure> {
     let provider = document(system, "ServiceProviderConfig").await?;
+    if !["schemas", "patch", "filter", "authenticationSchemes"].iter().any(|name| member(&provider, name).is_some()) {
+        return Err(system.failure(
+            Class::Configuration,
+            format!(
+                "{}ServiceProviderConfig answers, but not as a SCIM 2.0 service does: the API is disabled or the address \
+                 is wrong",
+                system.http.base()
+            ),
+            "switch the API (web services) on at this system, or correct the url",
+        ));
+    }
     let mut notes = Vec::new();
     let types = optional(system, "ResourceTypes", &mut notes).await?;
     let schemas = optional(system, "Schemas", &mut notes).await?;

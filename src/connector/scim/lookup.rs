@@ -12,6 +12,7 @@ use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::object::Object;
+use crate::model::value::Value;
 use crate::scim::column::ColumnReader;
 use crate::scim::filter;
 use crate::scim::schema::Definition;
@@ -67,6 +68,19 @@ pub(super) async fn find(
     Ok(found.iter().filter_map(|resource| reader.object(resource)).collect())
 }
 
+/// What is known about a provider's filter on one attribute.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Proof {
+    /// It has found what was asked for; whether a miss means absence is not known yet.
+    Hits,
+    /// A miss means that there is none.
+    Works,
+    /// It regards case where the schema says that there is none: a hit counts, a miss says nothing.
+    RegardsCase,
+    /// It is refused, ignored, or finds nothing.
+    Useless,
+}
+
 struct Search<'a> {
     system: &'a ScimSystem,
     resource: &'a str,
@@ -78,8 +92,8 @@ struct Search<'a> {
 impl Search<'_> {
     /// What the provider's filter finds, or `None` where it cannot be trusted for this attribute.
     async fn by_filter(&self, value: &str) -> Result<Option<Vec<Json>>, Failure> {
-        let known = self.proved();
-        if known == Some(false) {
+        let known = self.known();
+        if known == Some(Proof::Useless) {
             return Ok(None);
         }
         let found = match self.ask(value).await {
@@ -87,7 +101,7 @@ impl Search<'_> {
             Err(failure) if is_refused_filter(&failure) => {
                 // A value may be too long or too strange for one server's filters while others pass.
                 if known.is_none() && !matches!(failure.status, Some(413 | 414 | 431)) {
-                    self.remember(false, &failure.cause);
+                    self.remember(Proof::Useless, &failure.cause);
                 } else {
                     self.system.notice_once(format!(
                         "a filter on {} {} is refused for some values: those are looked for by reading everything",
@@ -101,45 +115,58 @@ impl Search<'_> {
         let (matching, others): (Vec<Json>, Vec<Json>) =
             found.into_iter().partition(|resource| self.fits(resource, value));
         if !others.is_empty() {
-            self.remember(false, "the provider sends objects that do not match");
+            self.remember(Proof::Useless, "the provider sends objects that do not match");
             return Ok(None);
         }
         if !matching.is_empty() {
-            self.remember(true, "");
+            if known.is_none() {
+                self.remember(Proof::Hits, "");
+            }
             return Ok(Some(matching));
         }
         // No rows: to be believed only where the filter has found something that is known to be there.
-        match known {
-            Some(_) => Ok(Some(matching)),
-            None => Ok(self.prove().await?.then_some(matching)),
-        }
+        let proof = match known {
+            Some(Proof::Works | Proof::RegardsCase) => known,
+            _ => self.prove().await?,
+        };
+        Ok(matches!(proof, None | Some(Proof::Works)).then_some(matching))
     }
 
-    /// Looks for the value of an object that exists.
-    async fn prove(&self) -> Result<bool, Failure> {
+    /// Looks for the value of an object that exists, in its own and in the other case; `None` where nobody has one.
+    async fn prove(&self) -> Result<Option<Proof>, Failure> {
         let endpoint = &self.definition.resource_type.endpoint;
         let mut pager = Pager::new(self.system, endpoint, Vec::new()).await?;
         while let Some(page) = pager.next().await? {
             for resource in &page {
-                let cell = self.column.cell(resource);
-                let value = match crate::model::value::Value::from_cell(&cell) {
-                    Some(crate::model::value::Value::Text(text)) => text,
-                    Some(crate::model::value::Value::Many(values)) => values.into_iter().next().unwrap_or_default(),
+                let value = match Value::from_cell(&self.column.cell(resource)) {
+                    Some(Value::Text(text)) => text,
+                    Some(Value::Many(values)) => values.into_iter().next().unwrap_or_default(),
                     None => continue,
                 };
-                let found = match self.ask(&value).await {
-                    Ok(found) => found,
-                    Err(failure) if is_refused_filter(&failure) => Vec::new(),
-                    Err(failure) => return Err(failure),
+                let other_case =
+                    if value.to_lowercase() == value { value.to_uppercase() } else { value.to_lowercase() };
+                let proof = if !self.finds(resource, &value).await? {
+                    Proof::Useless
+                } else if self.fits(resource, &other_case) && !self.finds(resource, &other_case).await? {
+                    Proof::RegardsCase
+                } else {
+                    Proof::Works
                 };
-                let id = id_of(resource);
-                let works = found.iter().any(|other| id_of(other) == id);
-                self.remember(works, "it does not find an object that is there");
-                return Ok(works);
+                self.remember(proof, "it does not find an object that is there");
+                return Ok(Some(proof));
             }
         }
-        // Nobody has the attribute, so nobody has this value.
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Whether the filter finds an object by a value that it has.
+    async fn finds(&self, resource: &Json, value: &str) -> Result<bool, Failure> {
+        let id = id_of(resource);
+        match self.ask(value).await {
+            Ok(found) => Ok(found.iter().any(|other| id_of(other) == id)),
+            Err(failure) if is_refused_filter(&failure) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn ask(&self, value: &str) -> Result<Vec<Json>, Failure> {
@@ -170,19 +197,24 @@ impl Search<'_> {
         holds_value(self.definition, &self.column, resource, value)
     }
 
-    fn proved(&self) -> Option<bool> {
+    fn known(&self) -> Option<Proof> {
         let filters = self.system.filters.lock().unwrap_or_else(PoisonError::into_inner);
         filters.get(&(self.resource.to_owned(), self.attribute.to_owned())).copied()
     }
 
-    fn remember(&self, works: bool, why: &str) {
+    fn remember(&self, proof: Proof, why: &str) {
         let key = (self.resource.to_owned(), self.attribute.to_owned());
-        self.system.filters.lock().unwrap_or_else(PoisonError::into_inner).insert(key, works);
-        if !works {
-            self.system.notice_once(format!(
-                "a filter on {} {} cannot be used ({why}): everything is read and filtered here",
-                self.resource, self.attribute
-            ));
+        self.system.filters.lock().unwrap_or_else(PoisonError::into_inner).insert(key, proof);
+        let (resource, attribute) = (self.resource, self.attribute);
+        match proof {
+            Proof::Hits | Proof::Works => {}
+            Proof::RegardsCase => self.system.notice_once(format!(
+                "a filter on {resource} {attribute} regards case, the schema does not: what it does not find is looked \
+                 for by reading everything"
+            )),
+            Proof::Useless => self.system.notice_once(format!(
+                "a filter on {resource} {attribute} cannot be used ({why}): everything is read and filtered here"
+            )),
         }
     }
 }

@@ -53,8 +53,8 @@ pub struct ScimSystem {
     discovery: OnceCell<Discovery>,
     /// Columns by resource that the job reads beyond those of the schema.
     columns: Mutex<BTreeMap<String, BTreeSet<String>>>,
-    /// Whether a filter on (resource, attribute) was proved to work (true) or not to (false).
-    filters: Mutex<BTreeMap<(String, String), bool>>,
+    /// What was proved about filters on (resource, attribute).
+    filters: Mutex<BTreeMap<(String, String), lookup::Proof>>,
     /// Set once the provider was found to take `remove members` with a list of values only.
     removes_by_value: AtomicBool,
     /// What was said in the log already.

@@ -11,7 +11,8 @@ use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::connector::http::reach::step;
 use crate::connector::source::{Needs, Step};
-use crate::model::failure::{Class, Failure, Stage};
+use crate::model::failure::{Class, Effect, Failure, Stage};
+use crate::scim::list::ListResponse;
 use crate::scim::path::Path;
 use crate::scim::schema::Definition;
 
@@ -110,7 +111,10 @@ impl Probe<'_> {
                     if !std::mem::replace(&mut login_told, true) {
                         self.take(Stage::Login, what.clone(), Ok(self.credential_told()), started)?;
                     }
-                    let told = result.map(|_| format!("may read {list}"));
+                    let told = result.and_then(|answer| match ListResponse::parse(&answer.body) {
+                        Ok(_) => Ok(format!("may read {list}")),
+                        Err(error) => Err(self.system.bad_answer(&what, error, &answer, Effect::None)),
+                    });
                     self.take(Stage::Permission, what, told, started)?;
                 }
             }

@@ -114,7 +114,7 @@ fn differences(
         .iter()
         .filter_map(|(name, wanted)| Some((name, wanted.as_ref()?, object.attributes.get(name)?)))
         .filter(|(_, wanted, found)| wanted.to_cell().to_lowercase() != found.to_cell().to_lowercase())
-        .filter(|(_, wanted, found)| !matches!((wanted, found), (Value::Text(one), Value::Many(list)) if list == &[one.clone()]))
+        .filter(|(_, wanted, found)| !matches!((wanted, found), (Value::Text(one), Value::Many(list)) if list.as_slice() == std::slice::from_ref(one)))
         .map(|(name, wanted, found)| format!("{name} is `{found}`, not `{wanted}`"))
         .collect();
     Ok((!told.is_empty()).then(|| format!("the target stored something else: {}", told.join("; "))))
