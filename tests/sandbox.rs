@@ -378,6 +378,12 @@ async fn faults_before_an_effect_have_none_and_those_after_have_one() {
         assert!(outcome.is_err(), "{action} still answers");
         assert_eq!(count().await, before + effect, "{action}");
     }
+    // A client that gives up while the answer is late: the user is there all the same.
+    let before = count().await;
+    scene.play(json!({"method": "POST", "action": {"delay-after": {"ms": 60_000}}}));
+    let late = scene.try_send("POST", "/Users", Some(user("late")), &[]);
+    let created = async { while scene.get("/Users?count=0").await.body["totalResults"].as_u64().unwrap() == before {} };
+    tokio::select! { _ = late => panic!("it was answered"), () = created => {} }
     let before = count().await;
     scene.play(json!({"method": "POST", "when": {"nth": 2}, "action": {"fail-after": {"code": 500}}}));
     assert_eq!(scene.send("POST", "/Users", Some(user("e")), &[]).await.status, 201);

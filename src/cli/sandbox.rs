@@ -19,31 +19,31 @@ use crate::sandbox::{Faults, Sandbox, SandboxOptions, Seed};
 pub(super) struct SandboxArgs {
     /// Where to listen: a loopback address and a port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
+    pub(super) listen: SocketAddr,
     /// The file that keeps users and groups; without one they are gone at the end
     #[arg(long, value_name = "FILE")]
-    pub database: Option<PathBuf>,
+    pub(super) database: Option<PathBuf>,
     /// Where the bearer token is: env:NAME, file:PATH or credential:NAME; without one anybody on this machine may do anything
     #[arg(long, value_name = "REFERENCE")]
-    pub token_from: Option<SecretRef>,
+    pub(super) token_from: Option<SecretRef>,
     /// Faults to play, TOML or JSON
     #[arg(long, value_name = "FILE")]
-    pub faults: Option<PathBuf>,
+    pub(super) faults: Option<PathBuf>,
     /// Let POST /_faults change the faults while the server runs
     #[arg(long)]
-    pub admin: bool,
+    pub(super) admin: bool,
     /// Write the port to this file when the server listens
     #[arg(long, value_name = "FILE")]
-    pub port_file: Option<PathBuf>,
+    pub(super) port_file: Option<PathBuf>,
     /// Fill an empty database with so many users
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed_users: u32,
+    pub(super) seed_users: u32,
     /// Fill an empty database with so many groups
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed_groups: u32,
+    pub(super) seed_groups: u32,
     /// Most rows in one answer
     #[arg(long, value_name = "N", default_value_t = 200)]
-    pub max_results: usize,
+    pub(super) max_results: usize,
 }
 
 /// Runs the server until SIGTERM or Ctrl-C. The first line on standard output is its base address.

@@ -132,10 +132,17 @@ fn roll(state: &mut u64) -> f64 {
     (mixed >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// How long the request waits first.
-pub(super) fn delay(actions: &[Action]) -> Duration {
-    let wait = |action: &Action| if let Action::Delay { ms } = action { *ms } else { 0 };
-    Duration::from_millis(actions.iter().map(wait).sum())
+/// How long the request waits before it is done, and its answer after.
+pub(super) fn delays(actions: &[Action]) -> (Duration, Duration) {
+    let (mut before, mut after) = (0, 0);
+    for action in actions {
+        match action {
+            Action::Delay { ms } => before += ms,
+            Action::DelayAfter { ms } => after += ms,
+            _ => {}
+        }
+    }
+    (Duration::from_millis(before), Duration::from_millis(after))
 }
 
 /// What happens instead of the request, if anything.

@@ -69,8 +69,13 @@ pub enum When {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Waits, then goes on.
+    /// Waits, then goes on; a client that gives up meanwhile is forgotten, and nothing is done.
     Delay {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
+    /// Does it, then waits before it answers.
+    DelayAfter {
         /// How long, in milliseconds.
         ms: u64,
     },

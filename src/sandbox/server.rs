@@ -129,9 +129,9 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
         return whole(Answer::error(&ScimError::new(404, format!("nothing is at this address; see {BASE_PATH}"))));
     };
     let actions = app.engine.decide(&method, path, &query);
-    let wait = fault_engine::delay(&actions);
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
+    let (before, after) = fault_engine::delays(&actions);
+    if !before.is_zero() {
+        tokio::time::sleep(before).await;
     }
     match fault_engine::instead(&actions, &method) {
         Some(Instead::Answer(answer)) => return whole(answer),
@@ -155,6 +155,9 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
         tokio::task::spawn_blocking(move || app.service.answer(&request)).await
     };
     let answer = answered.unwrap_or_else(|_| Answer::error(&ScimError::new(500, "the request failed inside")));
+    if !after.is_zero() {
+        tokio::time::sleep(after).await;
+    }
     let (answer, delivery) = fault_engine::after(&actions, answer);
     match delivery {
         Delivery::Whole => whole(answer),

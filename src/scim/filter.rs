@@ -251,4 +251,22 @@ mod tests {
         assert_eq!(check_text("emails[kind pr]"), Err(FilterError::Unknown("emails.kind".to_owned())));
         assert!(matches!(check_text("active gt true"), Err(FilterError::Unordered { .. })));
     }
+
+    proptest::proptest! {
+        /// Filters and paths come from other people: whatever they are, they are read or refused.
+        #[test]
+        fn no_text_is_too_odd(text in r#"[a-c.é \[\]()"\\]{0,24}( eq "?[a-c"]{0,3})?"#) {
+            let _ = parse(&text);
+            let _ = crate::scim::path::Path::parse(&text);
+        }
+
+        /// The plain form of `a[f].b eq v` means the same as the one that is sent.
+        #[test]
+        fn written_values_come_back(value in ".{0,12}") {
+            let sent = eq("emails[type eq \"work\"].value", &value);
+            let filter = parse(&sent).unwrap();
+            let user = json!({"emails": [{"type": "home", "value": "other"}, {"type": "work", "value": value}]});
+            proptest::prop_assert!(matches(&filter, &user, &Definition::user()), "{}", sent);
+        }
+    }
 }

@@ -10,6 +10,7 @@
 //! - [`schema`]: what a resource type consists of; [`column`]: its flat snapshot columns and cells
 //! - [`validate`]: a resource as a strict server wants it
 
+mod attribute;
 pub mod column;
 pub mod error;
 pub mod filter;

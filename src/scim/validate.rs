@@ -36,15 +36,13 @@ pub fn conform(resource: &Value, definition: &Definition) -> Result<Value, ScimE
             core.insert(name.clone(), value.clone());
         }
     }
-    let attributes: Vec<Attribute> = common_attributes()
+    let attributes = common_attributes()
         .iter()
         .filter(|attribute| definition.core.attribute(&attribute.name).is_none() && attribute.name != "schemas")
-        .chain(&definition.core.attributes)
-        .cloned()
-        .collect();
+        .chain(&definition.core.attributes);
     let mut out = Map::new();
     out.insert("schemas".to_owned(), Value::Array(schemas));
-    out.extend(conform_members(&Value::Object(core), &attributes, "")?);
+    out.extend(conform_members(&Value::Object(core), attributes, "")?);
     out.extend(extensions);
     Ok(Value::Object(out))
 }
@@ -69,12 +67,17 @@ fn check_schemas(resource: &Value, definition: &Definition) -> Result<(), ScimEr
 }
 
 /// The members of an object, in the order of the definition.
-fn conform_members(value: &Value, attributes: &[Attribute], place: &str) -> Result<Map<String, Value>, ScimError> {
+fn conform_members<'a>(
+    value: &Value,
+    attributes: impl IntoIterator<Item = &'a Attribute> + Clone,
+    place: &str,
+) -> Result<Map<String, Value>, ScimError> {
     let named = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
     let Value::Object(members) = value else {
         return Err(ScimError::bad(ScimType::InvalidValue, format!("`{place}` is complex, so its value is an object")));
     };
-    if let Some(unknown) = members.keys().find(|name| !attributes.iter().any(|a| a.name.eq_ignore_ascii_case(name))) {
+    let known = |name: &str| attributes.clone().into_iter().any(|a| a.name.eq_ignore_ascii_case(name));
+    if let Some(unknown) = members.keys().find(|name| !known(name)) {
         return Err(ScimError::bad(ScimType::InvalidSyntax, format!("there is no attribute `{}`", named(unknown))));
     }
     let mut out = Map::new();

@@ -1,14 +1,16 @@
 #!/bin/sh
 # Proves the built-in SCIM server with scim2-tester, a conformance test that others maintain: every check must be green.
 # Usage: tests/systems/scim2_tester.sh [FOLDER]
-#   FOLDER keeps the Python environment for the next time; without it a temporary one is made and removed.
+#   FOLDER keeps the Python environment for the next time, by default $MUSTER_SYSTEMS/scim2-tester; without either a
+#   temporary one is made and removed.
 #   MUSTER names the program, by default target/debug/muster.
 # Needs python3 with venv, and the network the first time.
 set -eu
 cd "$(dirname "$0")/../.."
 muster=${MUSTER:-target/debug/muster}
 scratch=$(mktemp -d)
-folder=${1:-$scratch/venv}
+folder=${1:-${MUSTER_SYSTEMS:-$scratch}/scim2-tester}
+packages='scim2-tester==0.5.2 scim2-cli==0.6.0 scim2-models==0.12.3'
 server=
 finish() {
     status=$?
@@ -24,10 +26,16 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-if [ ! -x "$folder/bin/scim2" ]; then
+if [ "$(cat "$folder/installed" 2>/dev/null)" != "$packages" ]; then
+    if [ -e "$folder" ] && [ ! -e "$folder/pyvenv.cfg" ]; then
+        echo "$folder is there and is no Python environment; name another folder" >&2
+        exit 1
+    fi
+    rm -rf "$folder"
     python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet --disable-pip-version-check \
-        scim2-tester==0.5.2 scim2-cli==0.6.0 scim2-models==0.12.3
+    # shellcheck disable=SC2086 # several words on purpose
+    "$folder/bin/pip" install --quiet --disable-pip-version-check $packages >&2
+    echo "$packages" >"$folder/installed"
 fi
 
 SANDBOX_TOKEN=conformance-$$
