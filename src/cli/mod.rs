@@ -120,7 +120,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     // A fault of muster's own is told in one line, not as a stack trace.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        eprintln!("muster: a fault in muster itself at {place}; nothing unapproved was sent, and the next run recovers: please report it");
+        eprintln!(
+            "muster: a fault in muster itself at {place}; nothing unapproved was sent, and the next run recovers: please report it"
+        );
     }));
     match runtime.block_on(dispatch(cli)) {
         Ok(status) => status,

@@ -23,6 +23,9 @@ use crate::model::run::{RunId, RunState};
 use crate::store::approvals::ApprovedPlan;
 use crate::store::journal::Finished;
 
+/// By order, the approved plan that it stands in.
+type Plans = BTreeMap<OrderId, Arc<ApprovedPlan>>;
+
 /// What is to be applied.
 #[derive(Clone, Debug, Default)]
 pub struct ApplyRequest {
@@ -113,11 +116,7 @@ impl Conductor {
     }
 
     /// Verifies plans and approvals, and reads the orders that they cover.
-    fn approved_orders(
-        &self,
-        request: &ApplyRequest,
-        result: &mut Applied,
-    ) -> Result<(Vec<Order>, BTreeMap<OrderId, Arc<ApprovedPlan>>), RunError> {
+    fn approved_orders(&self, request: &ApplyRequest, result: &mut Applied) -> Result<(Vec<Order>, Plans), RunError> {
         let now = (self.clock)();
         let runs = match &request.run {
             Some(run) => vec![run.clone()],
@@ -185,7 +184,7 @@ impl Conductor {
     async fn apply_kind(
         &self,
         kind: Kind,
-        plans: &BTreeMap<OrderId, Arc<ApprovedPlan>>,
+        plans: &Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
         tally: &mut Tally,
@@ -244,7 +243,7 @@ impl Conductor {
     async fn object_wave(
         &self,
         wave: Vec<Order>,
-        plans: &BTreeMap<OrderId, Arc<ApprovedPlan>>,
+        plans: &Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
         tally: &mut Tally,
@@ -293,7 +292,7 @@ impl Conductor {
         &self,
         operation: Operation,
         wave: Vec<Order>,
-        plans: &BTreeMap<OrderId, Arc<ApprovedPlan>>,
+        plans: &Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
         tally: &mut Tally,
@@ -344,7 +343,7 @@ impl Conductor {
         &self,
         operation: Operation,
         batch: Vec<ResolvedRow>,
-        plans: &BTreeMap<OrderId, Arc<ApprovedPlan>>,
+        plans: &Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
         stop: &Stop,
@@ -466,10 +465,7 @@ impl Applied {
     }
 }
 
-fn by_plan(
-    batch: &[ResolvedRow],
-    plans: &BTreeMap<OrderId, Arc<ApprovedPlan>>,
-) -> Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> {
+fn by_plan(batch: &[ResolvedRow], plans: &Plans) -> Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> {
     let mut groups: Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> = Vec::new();
     for row in batch {
         let Some(plan) = plans.get(&row.order.id) else { continue };

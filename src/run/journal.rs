@@ -91,7 +91,7 @@ fn keep(mut store: Store, mut inbox: mpsc::UnboundedReceiver<Entry>, clock: &Clo
             waiting.push(entry);
         }
         let mut finishing: Vec<(Vec<Finished>, Answer<()>)> = Vec::new();
-        let mut beginning: Vec<(Arc<ApprovedPlan>, Vec<OrderId>, Answer<Vec<(OrderId, String)>>)> = Vec::new();
+        let mut beginning: Vec<Beginning> = Vec::new();
         let mut releasing = Vec::new();
         for entry in waiting {
             match entry {

@@ -62,24 +62,24 @@ async fn look_for_twin(
         if !identifying.contains(&change.attribute) {
             continue;
         }
-        for object in target.find(&order.resource.resource, &change.attribute, value).await? {
-            let different: Vec<&str> = order
-                .changes
-                .iter()
-                .filter(|c| !same(types, &c.attribute, object.attributes.get(&c.attribute), c.after.as_ref()))
-                .map(|c| c.attribute.as_str())
-                .collect();
-            if different.is_empty() {
-                return Ok(Standing::InEffect(Some(object.id)));
-            }
-            return Ok(Standing::Taken(format!(
-                "{} `{}` is taken by object {}, which differs in {}",
-                change.attribute,
-                value,
-                object.id,
-                different.join(", ")
-            )));
+        let found = target.find(&order.resource.resource, &change.attribute, value).await?;
+        let Some(object) = found.into_iter().next() else { continue };
+        let different: Vec<&str> = order
+            .changes
+            .iter()
+            .filter(|c| !same(types, &c.attribute, object.attributes.get(&c.attribute), c.after.as_ref()))
+            .map(|c| c.attribute.as_str())
+            .collect();
+        if different.is_empty() {
+            return Ok(Standing::InEffect(Some(object.id)));
         }
+        return Ok(Standing::Taken(format!(
+            "{} `{}` is taken by object {}, which differs in {}",
+            change.attribute,
+            value,
+            object.id,
+            different.join(", ")
+        )));
     }
     Ok(Standing::AsPlanned(None))
 }
