@@ -1,5 +1,10 @@
 //! A small company: an HR drop in `hr/`, a vault on the built-in server, a job between them.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test crate uses a part of it, and a test may panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test crate uses a part of it, and a test may panic"
+)]
 
 use super::{Server, World};
 

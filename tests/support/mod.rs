@@ -1,5 +1,10 @@
 //! A world to drive the program in, as an operator would: a scratch folder, a job, systems, the real binary.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test crate uses a part of it, and a test may panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test crate uses a part of it, and a test may panic"
+)]
 
 pub mod company;
 
