@@ -17,7 +17,7 @@ use crate::report::table::{Column, Format, Listing};
 /// `muster list`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Unmanaged objects are never changed or deleted unless the job adopts them.\n\nExamples:\n  muster list idp-to-vault --managed\n  muster list idp-to-vault --unmanaged --format csv\n  muster list idp-to-vault --situation incomplete"
+    after_help = "Without a choice: every object that is not confirmed. Unmanaged objects are never changed or deleted unless the job adopts them.\n\nExamples:\n  muster list idp-to-vault --managed\n  muster list idp-to-vault --unmanaged --format csv\n  muster list idp-to-vault --situation incomplete"
 )]
 #[command(group = clap::ArgGroup::new("which"))]
 pub(super) struct Args {

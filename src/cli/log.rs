@@ -11,7 +11,7 @@ use super::stdout::print;
 use crate::job::timer::duration;
 use crate::model::order::Operation;
 use crate::model::record::LogEntry;
-use crate::report::figures::counted;
+use crate::report::figures::count;
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
 use crate::store::chain::LogQuery;
@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         let (_, head) = store.log_head()?;
         print(&match args.format {
             Format::Json => format!("{}\n", json!({ "entries": entries, "head": head, "whole": true })),
-            _ => format!("the log is whole: {}, head {head}\n", counted(entries, "entry").replace("entrys", "entries")),
+            _ => format!("the log is whole: entries 1 to {}, head {head}\n", count(entries)),
         })?;
         return Ok(Ending::Done.status());
     }
@@ -85,7 +85,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             text.push('\n');
             safe_text::json(text)
         }
-        format => listing(&entries, format).render(format, context.width()),
+        Format::Csv => listing(&entries).render(Format::Csv, context.width()),
+        Format::Table => entries.iter().map(line).collect(),
     })?;
     Ok(Ending::Done.status())
 }
@@ -101,33 +102,41 @@ fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     Ok(now.checked_sub_signed(ago).ok_or_else(wrong)?)
 }
 
-fn listing(entries: &[LogEntry], format: Format) -> Listing {
-    let mut listing = Listing::new(vec![
-        Column::whole("seq"),
-        Column::whole("at"),
-        Column::whole("kind"),
-        Column::whole("run"),
-        Column::new("who"),
-        Column::whole("error"),
-        Column::new("orders"),
-        Column::new("detail"),
-    ]);
-    for entry in entries {
-        let mut orders: Vec<String> = entry.orders.iter().map(|order| order.0.clone()).collect();
-        if format == Format::Table && orders.len() > NAMED {
-            let more = orders.len() - NAMED;
-            orders.truncate(NAMED);
-            orders.push(format!("and {more} more"));
+/// One entry in one line, whole: what is looked for in a log stands at its end as often as not.
+fn line(entry: &LogEntry) -> String {
+    let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut parts = vec![format!("{:>6}  {at}  {:<16}", entry.seq, entry.kind)];
+    if entry.error {
+        parts.push("ERROR".to_owned());
+    }
+    parts.extend(entry.run.as_ref().map(|run| format!("run {run}")));
+    if !entry.who.is_empty() {
+        parts.push(format!("by {}", entry.who));
+    }
+    if !entry.orders.is_empty() {
+        let mut orders: Vec<&str> = entry.orders.iter().take(NAMED).map(|order| order.0.as_str()).collect();
+        let more = format!("and {} more", entry.orders.len() - orders.len());
+        if entry.orders.len() > NAMED {
+            orders.push(&more);
         }
-        let error = entry.error.then_some("error");
+        parts.push(orders.join(" "));
+    }
+    parts.push(detail(&entry.detail));
+    safe_text::line(parts.join("  ").trim_end()).into_owned() + "\n"
+}
+
+fn listing(entries: &[LogEntry]) -> Listing {
+    let columns = ["seq", "at", "kind", "run", "who", "error", "orders", "detail"];
+    let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+    for entry in entries {
         listing.push(vec![
             entry.seq.into(),
-            entry.at.to_rfc3339_opts(SecondsFormat::Secs, true).into(),
+            entry.at.to_rfc3339_opts(SecondsFormat::Millis, true).into(),
             entry.kind.as_str().into(),
             entry.run.as_ref().map(|run| run.0.as_str()).into(),
             entry.who.as_str().into(),
-            error.into(),
-            orders.into(),
+            entry.error.into(),
+            entry.orders.iter().map(|order| order.0.clone()).collect::<Vec<_>>().into(),
             detail(&entry.detail).into(),
         ]);
     }

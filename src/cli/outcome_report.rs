@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::context::Context;
+use super::review::hold_sentence;
 use super::selection;
 use crate::disk::atomic;
 use crate::model::order::{Operation, OrderState};
@@ -86,10 +87,11 @@ fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<
     }
     for hold in &holds {
         if !report.holds.iter().any(|excess| excess.name == hold.name) {
-            report.warnings.push(format!("held, {}", hold.detail));
+            report.warnings.push(format!("held by {}", hold_sentence(hold)));
         }
     }
-    if !run.note.is_empty() && holds.is_empty() {
+    let ended_early = run.plan_digest.is_none() || matches!(run.state, RunState::Failed | RunState::Replaced);
+    if ended_early && !run.note.is_empty() && holds.is_empty() {
         report.warnings.push(run.note.clone());
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! `muster report RUN`: what became of the orders of a run.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::context::Context;
@@ -9,6 +11,7 @@ use super::{ending, outcome_report, selection};
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::errors_csv::errors_csv;
+use crate::report::report_json::RunReport;
 use crate::report::run_text::run_text;
 use crate::report::table::Format;
 use crate::store::database::Store;
@@ -30,7 +33,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let store = selection::open_store(context)?;
     let run = newest(&store, &args.run)?;
-    let exit = match run.exit {
+    let exit = match told_before(&context.layout.report_json(&run.job, &run.id)).or(run.exit) {
         Some(exit) => exit,
         None => ending::of_job(&store, &run.job)?.status(),
     };
@@ -49,6 +52,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     Ok(Ending::Done.status())
 }
 
+/// The exit status of the run or apply that wrote the record last.
+fn told_before(report: &Path) -> Option<u8> {
+    let report: RunReport = serde_json::from_slice(&std::fs::read(report).ok()?).ok()?;
+    Some(report.exit_status)
+}
+
 /// The run that is meant: by its id; of a job the newest that has outcomes, else the newest.
 fn newest(store: &Store, name: &str) -> Result<RunRecord> {
     let mut selected = selection::runs(store, name)?;
@@ -57,7 +66,7 @@ fn newest(store: &Store, name: &str) -> Result<RunRecord> {
         return Ok(run);
     }
     let job = selection::job_name(store, name)?;
-    let runs = store.runs(&job, 0)?;
+    let runs = selection::history(store, &job)?;
     for run in &runs {
         if !store.outcomes(&run.id)?.is_empty() {
             return Ok(run.clone());

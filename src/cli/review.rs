@@ -39,12 +39,12 @@ pub(super) struct Args {
     filter: Filter,
     /// Only orders in this state: pending-review, blocked, approved, rejected, applied, errored …
     #[arg(long, value_name = "STATE")]
-    state: Option<OrderState>,
+    order_state: Option<OrderState>,
     /// List the orders as table, json or csv instead of telling what they do
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
     /// Write a copy of the review file, to be filled in and given to `approve --file`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first", "state", "format"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first", "order_state", "format"])]
     output: Option<PathBuf>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     for (run, orders) in &reviews {
         let mut shown = Vec::new();
         for planned in orders {
-            if args.state.is_none_or(|state| planned.record.state == state) && matcher.matches(planned)? {
+            if args.order_state.is_none_or(|state| planned.record.state == state) && matcher.matches(planned)? {
                 shown.push(planned);
             }
         }
@@ -74,7 +74,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             shown.truncate(first);
         }
         if args.format.is_none() {
-            let filtered = args.filter.is_set() || args.state.is_some();
+            let filtered = args.filter.is_set() || args.order_state.is_some();
             text.push_str(&told(&store, run, orders, &shown, filtered, context.width())?);
         }
         listed.extend(shown);
@@ -111,6 +111,14 @@ fn told(
         }
         text.push('\n');
     }
+    let mut shown = shown.to_vec();
+    let all = shown.len();
+    if !filtered && shown.iter().any(|planned| planned.record.state.is_live()) {
+        shown.retain(|planned| planned.record.state.is_live());
+        // What nobody can tell comes first: the target has to be looked at.
+        shown.sort_by_key(|planned| planned.record.state != OrderState::Uncertain);
+    }
+    let ended = all - shown.len();
     let most = if filtered { shown.len() } else { SHOWN };
     for planned in shown.iter().take(most) {
         text.push_str(&review_text(&planned.row()));
@@ -118,10 +126,15 @@ fn told(
     if shown.len() > most {
         let more = counted((shown.len() - most) as u64, "more order");
         text.push_str(&format!(
-            "\n{more}: narrow it down with --where, --state or --first, or see all with `muster review {} --format csv`\n",
+            "\n{more}: narrow it down with --where, --order-state or --first, or see all with `muster review {} --format csv`\n",
             run.id
         ));
-    } else if shown.is_empty() && filtered {
+    }
+    if ended > 0 {
+        let ended = counted(ended as u64, "other order");
+        text.push_str(&format!("\n{ended} of this run ended: muster report {}\n", run.id));
+    }
+    if shown.is_empty() && filtered {
         text.push_str(&format!("run {}: none of its {} fits\n", run.id, counted(orders.len() as u64, "order")));
     }
     Ok(text + "\n")
@@ -183,16 +196,18 @@ pub(super) fn holds_text(store: &Store, run: &RunRecord) -> Result<String> {
 }
 
 fn hold_text(hold: &Hold) -> String {
-    let mut text = format!("  {}\n", safe_text::line(&hold.detail));
-    if !hold.detail.contains(&hold.name) {
-        text = format!("  {}: {}\n", safe_text::line(&hold.name), safe_text::line(&hold.detail));
-    }
+    let mut text = format!("  {}\n", safe_text::line(&hold_sentence(hold)));
     let all = hold.figure.parse().unwrap_or(hold.first.len() as u64);
     let first = examples(hold.first.iter().map(String::as_str), all, 5);
     if !first.is_empty() {
         text.push_str(&format!("    {first}\n"));
     }
     text
+}
+
+/// What holds a run, in one sentence with its name.
+pub(super) fn hold_sentence(hold: &Hold) -> String {
+    if hold.detail.contains(&hold.name) { hold.detail.clone() } else { format!("{}: {}", hold.name, hold.detail) }
 }
 
 /// The command that accepts some holds of a run.

@@ -55,6 +55,16 @@ pub(super) fn job_name(store: &Store, name: &str) -> Result<String> {
     Err(UsageError(text).into())
 }
 
+/// All runs of a job, newest first. An id tells only the second of a start, so the start itself decides.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn history(store: &Store, job: &str) -> Result<Vec<RunRecord>> {
+    let mut runs = store.runs(job, 0)?;
+    runs.sort_by(|a, b| (b.started, &b.id).cmp(&(a.started, &a.id)));
+    Ok(runs)
+}
+
 /// The runs that `RUN` means: a run by its id; for a job, its runs with live orders and those that are held, oldest
 /// first, else its newest run.
 ///
@@ -65,7 +75,7 @@ pub(super) fn runs(store: &Store, name: &str) -> Result<Vec<RunRecord>> {
         return Ok(vec![run(store, name)?]);
     }
     let job = job_name(store, name)?;
-    let all = store.runs(&job, 0)?;
+    let all = history(store, &job)?;
     let Some(newest) = all.first().cloned() else {
         return Err(UsageError(format!("job {job} has not run yet; start with `muster run {name}`")).into());
     };
@@ -248,4 +258,86 @@ fn cells(planned: &PlannedOrder) -> Vec<String> {
         order.changes.iter().map(change_text).collect::<Vec<_>>().join("; "),
         order.confidence.to_string(),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::order::{Block, BlockReason, Change, Fingerprint, ObjectKey, Operation, OrderId};
+    use crate::model::resource::ResourceName;
+    use crate::model::situation::{Cause, Situation};
+    use crate::model::value::Value;
+
+    fn planned() -> PlannedOrder {
+        let users = ResourceName::new("vault", "users");
+        let object = ObjectKey::by_target(&users, "77");
+        let block = Some(Block { reason: BlockReason::LowConfidence, detail: "80 %".to_owned() });
+        let changes = vec![Change {
+            attribute: "title".to_owned(),
+            before: Value::text("Nurse"),
+            after: Value::text("Head nurse"),
+            cause: Cause::Source,
+        }];
+        let fingerprint = Order::fingerprint_of(&users, Operation::Update, &object, &changes);
+        let order = serde_json::json!({
+            "id": OrderId::new(&fingerprint, 1), "fingerprint": fingerprint, "operation": "update",
+            "resource": users, "sync": 0, "object": object, "key": "77", "name": "jane", "changes": changes,
+            "situation": Situation::Changed, "cause": Cause::Source, "reason": "title moved", "confidence": 80,
+            "block": block,
+        });
+        let order: Order = serde_json::from_value(order).unwrap();
+        let record = OrderRecord {
+            id: order.id.clone(),
+            fingerprint: Fingerprint(order.fingerprint.0.clone()),
+            raised: 1,
+            run: RunId("20261122T150405Z-7f3a".to_owned()),
+            job: "people".to_owned(),
+            sync_id: "hr.users->vault.users".to_owned(),
+            seq: 0,
+            resource: users,
+            target_identity: "scim https://vault.example.com".to_owned(),
+            object,
+            key: order.key.clone(),
+            operation: order.operation,
+            state: OrderState::Blocked,
+            block: order.block.clone(),
+            approved_by: None,
+            approval_expires: None,
+            handed_over: false,
+            updated: chrono::DateTime::UNIX_EPOCH,
+        };
+        PlannedOrder { order, record }
+    }
+
+    fn filter(condition: &str) -> Filter {
+        Filter { condition: Some(condition.to_owned()), ..Filter::default() }
+    }
+
+    #[test]
+    fn a_condition_sees_every_column_of_an_order_and_where_it_stands() {
+        for holds in [
+            "operation == 'update' && resource == 'vault.users' && key == '77' && name == 'jane'",
+            "state == 'blocked' && block == 'low-confidence' && situation == 'changed' && cause == 'source'",
+            "int(confidence) < 100 && changes.contains('Head nurse') && reason.startsWith('title')",
+            "order.startsWith('o-')",
+        ] {
+            assert!(filter(holds).matcher().unwrap().matches(&planned()).unwrap(), "{holds}");
+        }
+        assert!(!filter("block == 'conflict'").matcher().unwrap().matches(&planned()).unwrap());
+        let mut approved = planned();
+        approved.record.state = OrderState::Approved;
+        assert!(filter("block == ''").matcher().unwrap().matches(&approved).unwrap(), "blocked no more");
+    }
+
+    #[test]
+    fn a_wrong_condition_is_told_with_its_place_and_the_nearest_column() {
+        let error = filter("operation == 'update' && stat == 'x'").matcher().map(drop).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("character 26") && text.contains("did you mean `state`?"), "{text}");
+        assert!(error.is::<UsageError>());
+        let other = Filter { order: vec!["o-1".to_owned()], ..Filter::default() };
+        assert!(other.check_known([planned()].iter(), "people").unwrap_err().to_string().contains("no such order"));
+        assert!(!other.matcher().unwrap().matches(&planned()).unwrap());
+    }
 }

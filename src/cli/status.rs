@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
+use super::review::hold_sentence;
 use super::stdout::print;
 use super::{outcome_report, selection, session};
 use crate::disk::lock;
@@ -89,7 +90,7 @@ fn watch(context: &Context, store: &Store, jobs: &[String], text: &str, within: 
         ending = Ending::Failed;
     }
     for job in jobs {
-        let good = store.runs(job, 0)?.into_iter().find_map(|run| good_at(&run));
+        let good = selection::history(store, job)?.into_iter().find_map(|run| good_at(&run));
         if good.is_some_and(|at| now - at <= within) {
             continue;
         }
@@ -109,7 +110,7 @@ fn good_at(run: &RunRecord) -> Option<DateTime<Utc>> {
 }
 
 fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
-    let runs = store.runs(job, 0)?;
+    let runs = selection::history(store, job)?;
     let mut lines = Vec::new();
     for run in runs.iter().take(RUNS) {
         lines.push(line(store, run)?);
@@ -149,7 +150,8 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
     };
     let mut why: Vec<String> = Vec::new();
     if run.state.is_held() {
-        why.extend(store.unaccepted_holds(&run.id)?.into_iter().map(|hold| format!("held: {}", hold.detail)));
+        let holds = store.unaccepted_holds(&run.id)?;
+        why.extend(holds.iter().map(|hold| format!("held by {}", hold_sentence(hold))));
         if why.is_empty() {
             why.push(format!("what held it is accepted; it goes on with `muster run {}`", run.job));
         }
