@@ -59,7 +59,8 @@ impl Context {
                 return person;
             }
         }
-        format!("uid {}", rustix::process::getuid().as_raw())
+        let uid = rustix::process::getuid().as_raw().to_string();
+        login_of(&uid).unwrap_or_else(|| format!("uid {uid}"))
     }
 
     /// What resolves credential references.
@@ -120,4 +121,14 @@ pub(super) fn job_path(name: &str) -> Result<PathBuf> {
 pub(super) fn load_job(name: &str) -> Result<Job> {
     let path = job_path(name)?;
     Ok(crate::job::load(&path)?)
+}
+
+/// The login of a user id, where the machine's own list of users has it.
+fn login_of(uid: &str) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let login = fields.next()?;
+        (fields.nth(1)? == uid).then(|| login.to_owned())
+    })
 }

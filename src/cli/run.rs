@@ -7,8 +7,12 @@ use super::exit::Ending;
 use super::session::{self, Purpose, Session};
 use super::{ending, outcome_report};
 use crate::model::evidence::Mode;
+use crate::model::record::RunRecord;
 use crate::model::run::RunId;
+use crate::report::figures::counted;
+use crate::report::safe_text;
 use crate::run::{Applied, PlanOptions, RunEnd, RunOptions, Stage};
+use crate::store::database::Store;
 
 /// `muster run`.
 #[derive(Debug, clap::Args)]
@@ -91,7 +95,7 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
     let store = &session.conductor.store;
     let job = &session.conductor.job.name;
     for (system, why) in &end.failures {
-        eprintln!("muster: the export of {system} failed: {}", crate::report::safe_text::line(why));
+        eprintln!("muster: the export of {system} failed: {}", safe_text::line(why));
         eprintln!("  nothing was planned from it; the next run reads {system} completely");
     }
     // A hold that was told before is told again only to those who ask: `status`, `review`.
@@ -100,20 +104,17 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
             if run.id != end.run && !context.tells {
                 continue;
             }
-            for hold in store.unaccepted_holds(&run.id)? {
-                eprintln!("muster: held: {}", crate::report::safe_text::line(&hold.detail));
-                if !hold.first.is_empty() {
-                    eprintln!("  first: {}", crate::report::safe_text::line(&hold.first.join(", ")));
-                }
-                eprintln!(
-                    "  after a look at `muster review {}`: muster approve {} --accept {} --comment '…'",
-                    run.id, run.id, hold.name
-                );
-            }
+            tell_hold(store, &run)?;
         }
     }
     if let Some(applied) = &end.applied {
         super::apply::tell(context, applied);
+    }
+    // cron mails what is printed: new orders that wait are news, the same ones at the next tick are not.
+    let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o)).count();
+    if !context.tells && new > 0 {
+        let orders = counted(new as u64, "new order");
+        eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
     }
     if context.tells {
         let next = match ending {
@@ -123,6 +124,23 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
             _ => format!("next: muster status {job}"),
         };
         eprintln!("run {}: {next}", end.run);
+    }
+    Ok(())
+}
+
+/// What holds a run, and the one command that accepts all of it.
+fn tell_hold(store: &Store, run: &RunRecord) -> Result<()> {
+    let holds = store.unaccepted_holds(&run.id)?;
+    for hold in &holds {
+        eprintln!("muster: held: {}", safe_text::line(&hold.detail));
+        if !hold.first.is_empty() {
+            let first: Vec<&str> = hold.first.iter().map(String::as_str).collect();
+            eprintln!("  first: {}", safe_text::line(&first.join(", ")));
+        }
+    }
+    if !holds.is_empty() {
+        eprintln!("  to see what it is about: muster review {}", run.id);
+        eprintln!("  if that is as it should be: {}", super::review::accept_command(run, &holds));
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
         Event::Exceeded(excess) => {
             let first = examples(excess.first.iter().map(String::as_str), excess.figure, 5);
             let first = if first.is_empty() { first } else { format!(": {first}") };
-            (Level::Warning, format!("threshold exceeded: {}{first}", excess.sentence()))
+            (Level::Detail, format!("threshold exceeded: {}{first}", excess.sentence()))
         }
         Event::Wave { kind, number, orders } => {
             (Level::Info, format!("{kind}, wave {number}: {}", counted(*orders as u64, "order")))

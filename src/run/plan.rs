@@ -219,7 +219,11 @@ impl Conductor {
         };
         plan_files::write(&self.layout.run_folder(&self.job.name, run), &plan, &draft.orders)?;
         let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
-        let holds = plan_holds(&draft);
+        let mut holds = plan_holds(&draft);
+        if !holds.is_empty() {
+            // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
+            holds.extend(proof.holds.iter().cloned());
+        }
         self.store.register_plan(
             &RegisterPlan {
                 run,
@@ -251,14 +255,14 @@ impl Conductor {
         for excess in &draft.excesses {
             self.reporter.event(&Event::Exceeded(excess.clone()));
         }
-        let mut state = if holds.is_empty() { RunState::Planned } else { RunState::HeldPlan };
-        if !proof.holds.is_empty() {
-            // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
-            if state == RunState::Planned {
-                state = RunState::HeldSnapshot;
-            }
-            self.store.hold(run, state, &proof.holds, now)?;
-        }
+        let state = if !holds.is_empty() {
+            RunState::HeldPlan
+        } else if !proof.holds.is_empty() {
+            self.store.hold(run, RunState::HeldSnapshot, &proof.holds, now)?;
+            RunState::HeldSnapshot
+        } else {
+            RunState::Planned
+        };
         if draft.excesses.is_empty() {
             self.replace_held(run, RunState::HeldPlan)?;
         }

@@ -65,6 +65,9 @@ impl Conductor {
                 Err(fault) => failures.push((system, fault)),
             }
         }
+        if mode == Mode::Incremental && !systems.is_empty() && systems.values().all(|s| s.mode == Mode::Complete) {
+            self.store.set_run_mode(run, Mode::Complete, "no system was read by increments", (self.clock)())?;
+        }
         let mut told = Vec::new();
         for (system, fault) in failures {
             told.push((system.clone(), fault.to_string()));
@@ -217,7 +220,7 @@ impl Conductor {
                 .map(|s| Hold {
                     kind: HoldKind::Suspicion,
                     name: s.name.clone(),
-                    detail: s.detail.clone(),
+                    detail: format!("{}: {}", s.name, s.detail),
                     figure: s.figure.clone(),
                     first: Vec::new(),
                 })

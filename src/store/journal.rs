@@ -53,7 +53,8 @@ impl Store {
         self.write(|tx, log| {
             let mut result = Begun::default();
             let run = super::runs::known(tx, plan.run())?;
-            let held = run.state.is_held() && !super::runs::unaccepted(tx, plan.run())?.is_empty();
+            // A run whose snapshots are held still lets the syncs go that do not depend on them: its plan has no others.
+            let held = run.state == RunState::HeldPlan && !super::runs::unaccepted(tx, plan.run())?.is_empty();
             let mut numbered = Vec::with_capacity(orders.len());
             for id in orders {
                 let (n, order) = match require(tx, id) {
