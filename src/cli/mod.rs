@@ -10,6 +10,7 @@ mod ending;
 mod exit;
 mod export;
 mod generate;
+mod link;
 mod list;
 mod log;
 mod outcome_report;
@@ -23,6 +24,7 @@ mod schema;
 mod secrets;
 mod selection;
 mod session;
+mod settle;
 mod status;
 mod stdout;
 
@@ -77,6 +79,12 @@ enum Command {
     Apply(apply::Args),
     /// Return errored orders to approved, to be tried again
     Retry(apply::RetryArgs),
+    /// Say which source row an object of the target belongs to
+    Link(link::LinkArgs),
+    /// Forget which source row an object of the target belongs to
+    Unlink(link::UnlinkArgs),
+    /// Say what became of an order of which nobody could tell
+    Settle(settle::Args),
     /// Where a job stands: runs, exports, orders that wait
     Status(status::Args),
     /// Which objects of the target are managed, which are local
@@ -145,6 +153,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Reject(args) => approve::reject(&context()?, args),
         Command::Apply(args) => apply::run(&context()?, args).await,
         Command::Retry(args) => apply::retry(&context()?, args),
+        Command::Link(args) => link::link(&context()?, args),
+        Command::Unlink(args) => link::unlink(&context()?, args),
+        Command::Settle(args) => settle::run(&context()?, args),
         Command::Status(args) => status::run(&context()?, args),
         Command::List(args) => list::run(&context()?, args).await,
         Command::Report(args) => report::run(&context()?, args),

@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         messages: &["the*attribute was invalid", "attribute*is invalid"],
         class: Class::Data,
         says: "the target takes the value for invalid",
-        remedy: "correct the value at the source, or the rule that makes it; `muster explain` shows both",
+        remedy: "correct the value at the source, or the rule that makes it; `muster review` shows what was sent",
         ..ANY
     },
     Row {

@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         scim_type: Some("invalidValue"),
         class: Class::Data,
         says: "a value is missing or does not fit the target's schema",
-        remedy: "correct the value at the source, or the rule that makes it; `muster explain` shows both",
+        remedy: "correct the value at the source, or the rule that makes it; `muster review` shows what was sent",
         ..ANY
     },
     Row {

@@ -1,0 +1,96 @@
+//! `muster link` and `muster unlink`: a person says which source row an object of the target belongs to.
+
+use anyhow::Result;
+
+use super::context::{Context, load_job};
+use super::exit::{Ending, UsageError};
+use super::selection;
+use crate::job::{Job, SyncKind};
+use crate::report::safe_text;
+use crate::store::links::{How, Link};
+
+/// `muster link`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The next run plans with it.\n\nExamples:\n  muster link idp-to-vault E0042 d1c60eae-6c34-4ff2-9873-50369649907c\n  muster link idp-to-vault T1 4711 --to vault.groups"
+)]
+pub(super) struct LinkArgs {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// The source row's key
+    source: String,
+    /// The target object's id
+    target: String,
+    /// The target resource, where the job provisions several
+    #[arg(long, value_name = "SYSTEM.RESOURCE")]
+    to: Option<String>,
+}
+
+/// `muster unlink`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The object is correlated again by the next run, or left alone.\n\nExamples:\n  muster unlink idp-to-vault E0042"
+)]
+pub(super) struct UnlinkArgs {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// The source row's key
+    source: String,
+    /// The target resource, where the job provisions several
+    #[arg(long, value_name = "SYSTEM.RESOURCE")]
+    to: Option<String>,
+}
+
+/// Remembers a pair.
+pub(super) fn link(context: &Context, args: LinkArgs) -> Result<u8> {
+    let job = load_job(&args.job)?;
+    let sync = sync_of(&job, args.to.as_deref())?;
+    let mut store = selection::open_store(context)?;
+    if let Some(known) = store.link_of(&job.name, sync, &args.source)? {
+        if known.target_id == args.target {
+            eprintln!("{} and {} are linked already", safe_text::line(&args.source), safe_text::line(&args.target));
+            return Ok(Ending::Done.status());
+        }
+        return Err(UsageError(format!(
+            "{} is linked to {} already; `muster unlink {} {}` first",
+            args.source, known.target_id, job.name, args.source
+        ))
+        .into());
+    }
+    let link = Link { source_key: args.source, target_id: args.target, how: How::Person, agreed: None };
+    store.put_links(&job.name, sync, std::slice::from_ref(&link), &context.person(), context.now())?;
+    eprintln!("{} and {} are linked", safe_text::line(&link.source_key), safe_text::line(&link.target_id));
+    eprintln!("next: muster run {}", job.name);
+    Ok(Ending::Done.status())
+}
+
+/// Forgets a pair.
+pub(super) fn unlink(context: &Context, args: UnlinkArgs) -> Result<u8> {
+    let job = load_job(&args.job)?;
+    let sync = sync_of(&job, args.to.as_deref())?;
+    let mut store = selection::open_store(context)?;
+    let Some(known) = store.link_of(&job.name, sync, &args.source)? else {
+        return Err(UsageError(format!(
+            "{} is not linked in {sync}; `muster list {} --managed` shows what is",
+            args.source, job.name
+        ))
+        .into());
+    };
+    store.drop_links(&job.name, sync, std::slice::from_ref(&args.source), &context.person(), context.now())?;
+    eprintln!("{} and {} are no longer linked", safe_text::line(&args.source), safe_text::line(&known.target_id));
+    eprintln!("next: muster run {}", job.name);
+    Ok(Ending::Done.status())
+}
+
+/// The one sync of objects that is meant.
+fn sync_of<'a>(job: &'a Job, to: Option<&str>) -> Result<&'a str> {
+    let objects: Vec<_> = job.syncs.iter().filter(|sync| matches!(sync.kind, SyncKind::Objects(_))).collect();
+    let meant: Vec<_> = objects.iter().filter(|sync| to.is_none_or(|to| sync.to.to_string() == to)).collect();
+    match meant.as_slice() {
+        [sync] => Ok(&sync.id),
+        _ => {
+            let names: Vec<String> = objects.iter().map(|sync| sync.to.to_string()).collect();
+            Err(UsageError(format!("which resource? name one with --to: {}", names.join(", "))).into())
+        }
+    }
+}
