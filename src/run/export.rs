@@ -49,6 +49,14 @@ pub struct Missed {
     pub deletions: u64,
 }
 
+impl std::fmt::Display for Missed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |number: u64| if number == 1 { "" } else { "s" };
+        let (rows, deletions) = (self.rows, self.deletions);
+        write!(f, "{rows} new or changed row{} and {deletions} deletion{}", plural(rows), plural(deletions))
+    }
+}
+
 /// Why a system could not be exported.
 #[derive(Debug)]
 pub enum ExportFault {
@@ -86,6 +94,9 @@ pub async fn export_system(
     let system = source.system().to_owned();
     let home = folder.join(crate::store::layout::escaped(&system));
     let mut because = None;
+    // A chain of increments that was never used has missed nothing.
+    let mut compares = request.mode == Mode::Complete
+        && request.baselines.values().any(|(baseline, _)| baseline.mode == Mode::Incremental);
     if request.mode == Mode::Incremental {
         match increments(&*source, &request, &home, &reporter).await {
             Ok(Increment::Merged(resources)) => {
@@ -97,6 +108,10 @@ pub async fn export_system(
                 });
             }
             Ok(Increment::GoComplete(why)) => because = Some(why),
+            Ok(Increment::Differs(why)) => {
+                because = Some(why);
+                compares = true;
+            }
             Err(ExportFault::System(failure)) if failure.class == Class::Unsupported => {
                 because = Some(format!("{system} cannot be asked for changes alone: {}", failure.cause));
             }
@@ -104,7 +119,7 @@ pub async fn export_system(
         }
     }
     let mut resources = complete(&*source, &request, &home, &reporter).await?;
-    let missed = if because.is_none() && request.baselines.values().any(|(b, _)| b.mode == Mode::Incremental) {
+    let missed = if compares {
         missed_by_increments(&*source, &request, &home, &reporter, &mut resources).await
     } else {
         BTreeMap::new()
@@ -145,6 +160,8 @@ async fn complete(
 enum Increment {
     Merged(BTreeMap<String, ResourceManifest>),
     GoComplete(String),
+    /// They do not make up what the system says it holds.
+    Differs(String),
 }
 
 /// Reads what changed and merges it into the baselines.
@@ -181,7 +198,7 @@ async fn increments(
         if let Some(total) = total.filter(|_| manifest.key.len() == 1)
             && total != manifest.rows
         {
-            return Ok(Increment::GoComplete(format!(
+            return Ok(Increment::Differs(format!(
                 "{}.{name} holds {total} rows, the increments make {}",
                 source.system(),
                 manifest.rows
@@ -227,12 +244,9 @@ async fn missed_by_increments(
                 .and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
             let Ok((old, new)) = tables else { continue };
             if let Ok(found) = counts(&old, &new, &DiffOptions::default()) {
-                missed.insert(name.clone(), Missed { rows: found.added + found.changed, deletions: found.removed });
-                whole.evidence.notes.push(format!(
-                    "the increments had missed {} new or changed rows and {} deletions",
-                    found.added + found.changed,
-                    found.removed
-                ));
+                let found = Missed { rows: found.added + found.changed, deletions: found.removed };
+                whole.evidence.notes.push(format!("the increments had missed {found}"));
+                missed.insert(name.clone(), found);
             }
         }
     }

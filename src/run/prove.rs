@@ -162,8 +162,7 @@ impl Conductor {
                 });
                 if let Some(missed) = missed.filter(|m| m.rows + m.deletions > 0) {
                     self.reporter.event(&Event::Warning(format!(
-                        "the increments of {name} had missed {} new or changed rows and {} deletions; this complete export has them",
-                        missed.rows, missed.deletions
+                        "the increments of {name} had missed {missed}; this complete export has them"
                     )));
                 }
                 manifest.systems.entry(system.clone()).or_default().insert(resource, exported);

@@ -160,12 +160,17 @@ impl World {
 
     /// The same, with further arguments.
     pub fn server_with(&self, args: &[&str]) -> Server {
+        self.server_on("vault.db", args)
+    }
+
+    /// The same, on a database of another name: for a second server.
+    pub fn server_on(&self, database: &str, args: &[&str]) -> Server {
         let mut all = vec![
             "sandbox",
             "--listen",
             "127.0.0.1:0",
             "--database",
-            "vault.db",
+            database,
             "--token-from",
             "env:VAULT_TOKEN",
             "--admin",

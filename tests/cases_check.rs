@@ -1,0 +1,172 @@
+//! What operators run into before anything is read: reach, credentials, configuration.
+
+mod support;
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+use support::Said;
+use support::World;
+use support::company::Company;
+
+/// An address on this machine where nobody listens.
+fn nobody() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A job between two servers, by the addresses of their interfaces.
+fn job(world: &World, idp: &str, vault: &str, further: &str) {
+    world.write(
+        "jobs/corp.toml",
+        format!(
+            "name = \"corp\"\n\
+             [systems.idp]\nkind = \"scim\"\nurl = \"{idp}\"\nauth = {{ bearer = \"env:VAULT_TOKEN\" }}\n\
+             [systems.vault]\nkind = \"scim\"\nurl = \"{vault}\"\nauth = {{ bearer = \"env:VAULT_TOKEN\" }}\n{further}\n\
+             [[sync]]\nfrom = \"idp.users\"\nto = \"vault.users\"\n\
+             match = [{{ source = \"userName\", target = \"userName\" }}]\n\
+             [sync.attributes]\nuserName = \"userName\"\n"
+        ),
+    );
+}
+
+/// The steps of one system.
+fn steps(said: &Said, system: &str) -> Vec<Value> {
+    let all = said.json();
+    all.as_array().unwrap().iter().filter(|step| step["system"] == system).cloned().collect()
+}
+
+/// The last step of a system, which must have failed, and those before it, which must not.
+#[track_caller]
+fn failed(said: &Said, system: &str) -> Value {
+    let mut steps = steps(said, system);
+    let last = steps.pop().unwrap();
+    assert_eq!(last["ok"], false, "{last}");
+    assert!(steps.iter().all(|step| step["ok"] == true), "{steps:#?}");
+    last["failure"].clone()
+}
+
+#[test]
+fn case_n1_an_idp_that_cannot_be_reached_is_named_with_its_address_and_the_stage() {
+    let world = World::new();
+    let vault = world.server();
+    let nobody = nobody();
+    job(&world, &format!("http://{nobody}/scim/v2"), &vault.url, "");
+    let said = world.muster(&["check", "corp"]).ended(1);
+    said.says(&["idp", &nobody, "connect", "connection", "firewall", "proxy", "FAILED"]);
+    // The other side is tried all the same, to its end.
+    let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
+    let failure = failed(&said, "idp");
+    assert_eq!((&failure["class"], &failure["stage"]), (&json!("connection"), &json!("connect")), "{failure}");
+    let vault = steps(&said, "vault");
+    assert!(vault.iter().all(|step| step["ok"] == true), "{vault:#?}");
+    assert_eq!(vault.last().unwrap()["stage"], "schema");
+    // A run says the same, and that nothing was planned.
+    world.write("jobs/quick.toml", world.read("jobs/corp.toml") + "[apply]\nretry_budget = \"1s\"\n");
+    world.muster(&["run", "jobs/quick.toml"]).ended(1).says(&["idp", &nobody, "connection", "nothing was planned"]);
+}
+
+#[test]
+fn case_n2_a_vault_that_cannot_be_reached_hides_nothing_of_the_other_side() {
+    let world = World::new();
+    let idp = world.server();
+    let nobody = nobody();
+    job(&world, &idp.url, &format!("http://{nobody}/scim/v2"), "");
+    let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
+    let failure = failed(&said, "vault");
+    assert_eq!((&failure["class"], &failure["stage"]), (&json!("connection"), &json!("connect")), "{failure}");
+    assert!(steps(&said, "idp").iter().all(|step| step["ok"] == true));
+    said.says(&[&nobody, "firewall"]);
+    // Both at once: two failures, two different ones.
+    job(&world, "https://idp.invalid/scim", &format!("http://{nobody}/scim/v2"), "");
+    let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
+    assert_eq!(failed(&said, "idp")["stage"], "resolve");
+    assert_eq!(failed(&said, "vault")["stage"], "connect");
+    said.says(&["idp.invalid:443", &nobody]);
+}
+
+#[test]
+fn case_n2_the_stage_that_failed_is_told_apart_from_those_before_it() {
+    let world = World::new();
+    let idp = world.server();
+    // Something answers there, but no TLS.
+    job(&world, &idp.url, &idp.url.replace("http://", "https://"), "");
+    let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
+    let failure = failed(&said, "vault");
+    assert_eq!(failure["stage"], "tls", "{failure}");
+    let reached: Vec<Value> = steps(&said, "vault").iter().map(|step| step["stage"].clone()).collect();
+    assert_eq!(reached, ["resolve", "connect", "tls"]);
+    said.says(&[idp.address()]);
+    // The proxy on the way is a stage of its own, and its address is the one that is named.
+    let nobody = nobody();
+    job(&world, &idp.url, &idp.url, &format!("proxy = \"http://{nobody}\""));
+    let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
+    let failure = failed(&said, "vault");
+    assert_eq!((&failure["class"], &failure["stage"]), (&json!("connection"), &json!("proxy")), "{failure}");
+    said.says(&[&nobody, "no_proxy"]);
+}
+
+#[test]
+fn case_n3_web_services_that_are_off_are_a_matter_of_configuration() {
+    let company = Company::of(1);
+    for code in [200, 404] {
+        company.vault.faults(json!({"rules": [{"action": {"html": {"code": code}}}]}));
+        let said = company.world.muster(&["check", "corp", "--format", "json"]).ended(1);
+        let failure = failed(&said, "vault");
+        assert_eq!((&failure["class"], &failure["stage"]), (&json!("configuration"), &json!("http")), "{failure}");
+        let cause = failure["cause"].as_str().unwrap();
+        assert!(cause.contains("API is disabled") && cause.contains("host itself is up"), "{cause}");
+    }
+}
+
+#[test]
+fn case_c1_a_refused_credential_is_named_by_where_it_lies_and_never_by_its_value() {
+    let company = Company::of(1);
+    let check = |token: &str, format: &str| -> Said {
+        let mut command = company.world.command(&["--verbose", "check", "corp", "--format", format]);
+        command.env("VAULT_TOKEN", token).output().unwrap().into()
+    };
+    let wrong = "hunter2-was-the-token";
+    let said = check(wrong, "table").ended(1).never_says(&[wrong]);
+    said.says(&["vault", "login", "credential", "env:VAULT_TOKEN", "401"]);
+    let said = check(wrong, "json").ended(1).never_says(&[wrong]);
+    let failure = failed(&said, "vault");
+    assert_eq!((&failure["class"], &failure["stage"]), (&json!("credential"), &json!("login")), "{failure}");
+    assert!(!failure["remedy"].as_str().unwrap().is_empty());
+    // One that is not there at all is no other matter, and the other side is still tried.
+    let mut command = company.world.command(&["check", "corp", "--format", "json"]);
+    let said = Said::from(command.env_remove("VAULT_TOKEN").output().unwrap()).ended(1);
+    let failure = failed(&said, "vault");
+    assert_eq!(failure["class"], "credential", "{failure}");
+    assert!(failure["cause"].as_str().unwrap().contains("env:VAULT_TOKEN"), "{failure}");
+    assert!(steps(&said, "hr").iter().all(|step| step["ok"] == true));
+    // A file is named by its path.
+    company.world.write("token", wrong);
+    let by_file = company.job_text("").replace("env:VAULT_TOKEN", "file:../token");
+    company.world.write("jobs/corp.toml", by_file);
+    let said = company.world.muster(&["check", "corp"]).ended(1);
+    said.says(&["credential", "file:../token"]).never_says(&[wrong]);
+    // Neither a run's log nor its error has it.
+    company.world.muster(&["--verbose", "run", "corp"]).ended(1).says(&["file:../token"]).never_says(&[wrong]);
+    let run = company.world.newest_run("corp");
+    for entry in std::fs::read_dir(company.world.run_file("corp", &run, "")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains(wrong), "{text}");
+    }
+}
+
+#[test]
+fn case_k2_check_is_the_button_that_tests_the_connection() {
+    let company = Company::of(2);
+    let said = company.world.muster(&["check", "corp"]).ended(0);
+    let said = said.says(&["hr", "vault", "connect", "http", "login", "permission", "schema", "env:VAULT_TOKEN"]);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(lines.iter().all(|line| line.contains("  ok  ")), "one line a step:\n{}", said.out);
+    let said = company.world.muster(&["check", "corp", "--format", "json"]).ended(0);
+    assert_eq!(said.json().as_array().unwrap().len(), lines.len());
+    assert!(company.vault.all("Users").is_empty(), "nothing is changed");
+    assert!(company.world.runs("corp").is_empty(), "no run is made");
+    // One step that fails, and the status is no longer 0: a file without a column that the job reads.
+    company.world.write("hr/users.csv", "id,login,mail,family,enabled\n");
+    let said = company.world.muster(&["check", "corp"]).ended(1);
+    said.says(&["hr", "schema", "email", "`mail`", "configuration"]);
+}

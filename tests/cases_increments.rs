@@ -1,0 +1,190 @@
+//! Incremental runs, between two servers of which each can be asked for changes alone.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Server, World};
+
+const JOB: &str = "staff";
+
+struct Pair {
+    world: World,
+    idp: Server,
+    vault: Server,
+}
+
+impl Pair {
+    /// A provider with `n` users, all of them in the vault.
+    fn settled(n: usize, further: &str) -> Self {
+        let world = World::new();
+        let idp = world.server_on("idp.db", &["--seed-users", &n.to_string()]);
+        let vault = world.server();
+        world.write(
+            "jobs/staff.toml",
+            format!(
+                r#"name = "{JOB}"
+
+[systems.idp]
+kind = "scim"
+url = "{}"
+auth = {{ bearer = "env:VAULT_TOKEN" }}
+
+[systems.vault]
+kind = "scim"
+url = "{}"
+auth = {{ bearer = "env:VAULT_TOKEN" }}
+
+[[sync]]
+from = "idp.users"
+to = "vault.users"
+match = [{{ source = "id", target = "externalId" }}]
+
+[sync.attributes]
+externalId = "id"
+userName = "userName"
+displayName = "displayName"
+active = "active"
+
+{further}
+"#,
+                idp.url, vault.url
+            ),
+        );
+        let pair = Self { world, idp, vault };
+        pair.world.muster(&["run", JOB]).ended(3);
+        pair.world.muster(&["approve", JOB, "--all", "--comment", "first load"]).ended(0);
+        pair.world.muster(&["apply", JOB]).ended(0);
+        pair.world.muster(&["run", JOB]).ended(0);
+        pair
+    }
+
+    fn rename(&self, login: &str, name: &str) {
+        let id = self.idp.user(login).unwrap()["id"].as_str().unwrap().to_owned();
+        let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "displayName", "value": name}]});
+        let (status, body) = self.idp.send("PATCH", &format!("/Users/{id}"), Some(patch));
+        assert!(status < 300, "{status} {body}");
+    }
+
+    fn leave(&self, login: &str) -> String {
+        let id = self.idp.user(login).unwrap()["id"].as_str().unwrap().to_owned();
+        assert_eq!(self.idp.send("DELETE", &format!("/Users/{id}"), None).0, 204);
+        id
+    }
+
+    /// What the newest run's manifest says about the provider's users.
+    fn exported(&self) -> Value {
+        let run = self.world.newest_run(JOB);
+        let manifest = self.world.read(&format!("state/export/{JOB}/{run}/manifest.json"));
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        manifest["systems"]["idp"]["users"].clone()
+    }
+
+    fn orders(&self) -> Vec<(String, String)> {
+        let orders = self.world.orders(JOB, &self.world.newest_run(JOB));
+        let pair = |o: &Value| (o["operation"].as_str().unwrap().to_owned(), o["key"].as_str().unwrap().to_owned());
+        orders.iter().map(pair).collect()
+    }
+}
+
+/// The cursor that an increment began at, as its evidence says.
+fn since(exported: &Value) -> String {
+    let notes = exported["evidence"]["notes"].as_array().unwrap();
+    let note = notes.iter().filter_map(Value::as_str).find_map(|n| n.split_once("changed since ")).unwrap();
+    note.1.to_owned()
+}
+
+#[test]
+fn an_incremental_run_sees_the_joiner_and_the_changed_user() {
+    let pair = Pair::settled(40, "");
+    assert_eq!(pair.exported()["mode"], "incremental", "{}", pair.exported());
+    let joiner = pair.idp.add_user("joiner@corp.example");
+    pair.rename("user000002", "Chiara Newname");
+    pair.world.muster(&["run", JOB]).ended(3);
+    let exported = pair.exported();
+    assert_eq!(exported["mode"], "incremental", "{exported}");
+    assert_eq!(exported["rows"], 41, "what did not change is taken from the baseline");
+    let changed = pair.idp.user("user000002").unwrap()["id"].as_str().unwrap().to_owned();
+    let mut orders = pair.orders();
+    orders.sort();
+    assert_eq!(orders, [("create".to_owned(), joiner), ("update".to_owned(), changed)]);
+}
+
+#[test]
+fn the_cursor_moves_only_with_the_baseline() {
+    let limit = "[snapshot.\"idp.users\"]\nthresholds = { updated = { count = 1 } }\n";
+    let pair = Pair::settled(20, limit);
+    let first = pair.exported()["cursor"].as_str().unwrap().to_owned();
+    pair.rename("user000001", "One");
+    pair.rename("user000002", "Two");
+    pair.world.muster(&["run", JOB]).ended(4).says(&["idp.users/updated/count"]);
+    let held = pair.world.newest_run(JOB);
+    let exported = pair.exported();
+    assert_eq!(exported["mode"], "incremental");
+    let second = exported["cursor"].as_str().unwrap().to_owned();
+    assert!(second > first, "{first} {second}");
+    // What was held moved nothing: the next run begins where the accepted one did.
+    pair.world.muster(&["run", JOB]).ended(4);
+    assert_eq!(since(&pair.exported()), first);
+    let accept = ["approve", &held, "--accept", "idp.users/updated/count", "--comment", "two weddings"];
+    pair.world.muster(&accept).says(&["accepted"]);
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.orders().len(), 2, "{:?}", pair.orders());
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(since(&pair.exported()), second);
+}
+
+#[test]
+fn case_x2_a_deletion_is_noticed_by_the_totals_and_the_run_goes_complete_by_itself() {
+    let pair = Pair::settled(40, "");
+    let gone = pair.leave("user000003");
+    let said = pair.world.muster(&["--verbose", "run", JOB]).ended(3);
+    said.says(&["idp was read completely", "idp.users holds 39 rows, the increments make 40", "1 deletion"]);
+    assert_eq!(pair.exported()["mode"], "complete");
+    assert_eq!(pair.orders(), [("disable".to_owned(), gone)]);
+    pair.world.muster(&["approve", JOB, "--all", "--comment", "left"]).ended(0);
+    pair.world.muster(&["apply", JOB]).ended(0);
+    assert_eq!(pair.vault.user("user000003").unwrap()["active"], false);
+}
+
+#[test]
+fn case_x2_a_complete_run_says_what_the_increments_had_missed() {
+    let pair = Pair::settled(40, "");
+    pair.world.muster(&["run", JOB]).ended(0);
+    // One leaves and one joins: the totals are as they were.
+    let gone = pair.leave("user000003");
+    let joiner = pair.idp.add_user("joiner@corp.example");
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.exported()["mode"], "complete", "40 rows there, the increments make 41");
+    let mut orders = pair.orders();
+    orders.sort();
+    assert_eq!(orders, [("create".to_owned(), joiner), ("disable".to_owned(), gone)]);
+    // Asked for, it compares what the increments would have shown with what is there.
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.exported()["mode"], "incremental");
+    pair.leave("user000004");
+    let said = pair.world.muster(&["--verbose", "run", JOB, "--mode", "complete"]).ended(3);
+    said.says(&["the increments of idp.users had missed 0 new or changed rows and 1 deletion"]);
+    let notes = pair.exported()["evidence"]["notes"].to_string();
+    assert!(notes.contains("1 deletion"), "{notes}");
+}
+
+#[test]
+fn case_d8_where_the_filter_cannot_be_trusted_the_run_goes_complete_by_itself() {
+    let pair = Pair::settled(20, "");
+    pair.rename("user000001", "Somebody Else");
+    for action in ["refuse-filter", "ignore-filter", "empty-filter"] {
+        // `lastModified` beside it: a filter by name is another matter.
+        pair.idp.faults(json!({"rules": [{"prefix": "/Users", "contains": "filter=", "action": action}]}));
+        let said = pair.world.muster(&["--verbose", "run", JOB]).ended(3);
+        if action != "ignore-filter" {
+            said.says(&["idp was read completely", "cannot be asked for changes alone"]);
+            assert_eq!(pair.exported()["mode"], "complete", "{action}");
+        }
+        assert_eq!(pair.exported()["rows"], 20, "{action}");
+        assert_eq!(pair.exported()["completeness"]["verdict"], "complete");
+    }
+    pair.idp.faults(json!({"rules": []}));
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.exported()["mode"], "incremental", "once the server is well again");
+}
