@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::StreamExt as _;
 
 use super::Conductor;
+use super::approved::Plans;
 use super::demand;
 use super::error::RunError;
 use super::journal::Journal;
+use super::retry_budget::RetryBudget;
 use super::rows::{ResolvedRow, batches};
 use super::send::{Ended, Sender};
 use super::tally::{Stop, Tally};
@@ -19,12 +20,9 @@ use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::outcome::Outcome;
-use crate::model::run::{RunId, RunState};
+use crate::model::run::RunId;
 use crate::store::approvals::ApprovedPlan;
 use crate::store::journal::Finished;
-
-/// By order, the approved plan that it stands in.
-type Plans = BTreeMap<OrderId, Arc<ApprovedPlan>>;
 
 /// What is to be applied.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +44,8 @@ pub struct Applied {
     pub stale: u64,
     /// Orders of which nobody can tell whether they took effect.
     pub uncertain: u64,
-    /// Orders that stay approved: not tried, or certainly without effect.
+    /// Orders that stay approved: not tried, or certainly without effect; and those in flight that the next run looks
+    /// up.
     pub untried: u64,
     /// Untried orders by kind.
     pub untried_kinds: BTreeMap<(String, Operation), u64>,
@@ -61,14 +60,21 @@ pub struct Applied {
 impl Conductor {
     /// Looks up what a crash left open, then applies.
     pub async fn apply_after_recovery(&mut self, request: &ApplyRequest) -> Result<Applied, RunError> {
-        self.recover().await?;
-        self.apply(request).await
+        let recovered = self.recover().await?;
+        let mut result = self.apply(request).await?;
+        result.applied += recovered.applied;
+        for run in recovered.runs {
+            if !result.runs.contains(&run) {
+                result.runs.push(run);
+            }
+        }
+        Ok(result)
     }
 
     /// Applies every approved, unexpired order of the request.
     pub async fn apply(&mut self, request: &ApplyRequest) -> Result<Applied, RunError> {
         let mut result = Applied::default();
-        let (orders, plans) = self.approved_orders(request, &mut result)?;
+        let (orders, mut plans) = self.approved_orders(request, &mut result)?;
         if orders.is_empty() {
             return Ok(result);
         }
@@ -80,7 +86,7 @@ impl Conductor {
                 first -= kind.orders.len();
             }
         }
-        let budget = Arc::new(AtomicU64::new(self.job.apply.retry_budget.as_millis() as u64));
+        let budget = Arc::new(RetryBudget::new(self.job.apply.retry_budget));
         let mut senders: BTreeMap<String, Arc<Sender>> = BTreeMap::new();
         let mut tally = Tally::new(&self.job.apply);
         for kind in kinds {
@@ -106,7 +112,7 @@ impl Conductor {
                     }
                 },
             };
-            self.apply_kind(kind, &plans, &sender, &journal, &mut tally, &mut result).await?;
+            self.apply_kind(kind, &mut plans, &sender, &journal, &mut tally, &mut result).await?;
         }
         result.stopped = tally.why();
         if let Some(why) = &result.stopped {
@@ -115,55 +121,7 @@ impl Conductor {
         Ok(result)
     }
 
-    /// Verifies plans and approvals, and reads the orders that they cover.
-    fn approved_orders(&self, request: &ApplyRequest, result: &mut Applied) -> Result<(Vec<Order>, Plans), RunError> {
-        let now = (self.clock)();
-        let runs = match &request.run {
-            Some(run) => vec![run.clone()],
-            None => self.store.live_runs(&self.job.name)?,
-        };
-        let (mut orders, mut plans) = (Vec::new(), BTreeMap::new());
-        for run in runs {
-            let records = self.store.orders_of(&run)?;
-            let approved: BTreeMap<_, _> =
-                records.into_iter().filter(|r| r.state == OrderState::Approved).map(|r| (r.id.clone(), r)).collect();
-            if approved.is_empty() {
-                continue;
-            }
-            if self.store.run(&run)?.state == RunState::HeldPlan && !self.store.unaccepted_holds(&run)?.is_empty() {
-                result.untried += approved.len() as u64;
-                self.reporter.event(&Event::Note(format!("run {run} is held: nothing of it is applied")));
-                continue;
-            }
-            let plan = match self.store.approved_plan(&run, now) {
-                Ok(plan) => Arc::new(plan),
-                Err(error) => {
-                    result.refused.push(error.to_string());
-                    continue;
-                }
-            };
-            let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
-            let refusals = plan
-                .refusals()
-                .iter()
-                .filter(|r| r.number().is_none_or(|n| used.contains(&n) || !plan.approvals().contains_key(&n)));
-            result.refused.extend(refusals.map(ToString::to_string));
-            for order in self.store.read_orders(&run)? {
-                let order = order?;
-                let Some(record) = approved.get(&order.id) else { continue };
-                if !record.approved_by.is_some_and(|number| plan.covers(number, &order.id, now)) {
-                    result.untried += 1;
-                    continue;
-                }
-                plans.insert(order.id.clone(), plan.clone());
-                orders.push(order);
-            }
-            result.runs.push(run);
-        }
-        Ok((orders, plans))
-    }
-
-    pub(super) async fn sender(&self, system: &str, budget: &Arc<AtomicU64>) -> Result<Sender, Failure> {
+    pub(super) async fn sender(&self, system: &str, budget: &Arc<RetryBudget>) -> Result<Sender, Failure> {
         let target: Arc<dyn Target> = self.target(system).await?;
         let capabilities = target.capabilities().await?;
         let identifying = demand::identifying(&self.job);
@@ -175,7 +133,7 @@ impl Conductor {
                 .filter(|(name, _)| name.system == system)
                 .map(|(name, attributes)| (name.resource, attributes))
                 .collect(),
-            budget_ms: budget.clone(),
+            budget: budget.clone(),
             reporter: self.reporter.clone(),
             clock: self.clock.clone(),
         })
@@ -184,7 +142,7 @@ impl Conductor {
     async fn apply_kind(
         &self,
         kind: Kind,
-        plans: &Plans,
+        plans: &mut Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
         tally: &mut Tally,
@@ -205,8 +163,12 @@ impl Conductor {
             let size = sizes.get(step).copied().unwrap_or(rest.len()).clamp(1, rest.len());
             let after = rest.split_off(size);
             let wave: Vec<Order> = std::mem::replace(&mut rest, after);
-            self.reporter.event(&Event::Wave { kind: label.clone(), number, orders: wave.len() });
             done += wave.len() as u64;
+            let wave = self.still_covered(wave, plans, result)?;
+            if wave.is_empty() {
+                continue;
+            }
+            self.reporter.event(&Event::Wave { kind: label.clone(), number, orders: wave.len() });
             let before = result.applied;
             if is_row {
                 self.row_wave(operation, wave, plans, sender, journal, tally, result).await?;
@@ -251,7 +213,7 @@ impl Conductor {
     ) -> Result<(), RunError> {
         let stop = tally.flag();
         let sending = wave.into_iter().map(|order| {
-            let (plan, stop) = (plans.get(&order.id).cloned(), stop.clone());
+            let (plan, stop) = (plans.of(&order.id).cloned(), stop.clone());
             async move {
                 let Some(plan) = plan.filter(|_| !stop.raised()) else { return Ok((order, None)) };
                 let refused = journal.begin(&plan, vec![order.id.clone()]).await.map_err(told)?;
@@ -260,7 +222,7 @@ impl Conductor {
                 }
                 let ended = sender.object(&order).await;
                 self.close(&order, &ended, journal, sender).await?;
-                if let Ended::Untried(failure) = &ended {
+                if let Ended::Untried(failure) | Ended::Open(failure) = &ended {
                     stop.raise(failure);
                 }
                 Ok::<_, RunError>((order, Some(Sent::Ended(ended))))
@@ -308,9 +270,11 @@ impl Conductor {
         let Some(first) = rows.first() else { return Ok(()) };
         let (owner, limit) = sender.target.row_batch(&first.order.resource.resource);
         let stop = tally.flag();
-        let sending = batches(rows, owner.as_deref(), limit).into_iter().map(|batch| {
+        let sending = batches(rows, owner.as_deref(), limit).into_iter().map(|(turn, batch)| {
             let stop = stop.clone();
             async move {
+                // Requests on one owner never overlap.
+                let _turn = turn.lock().await;
                 if stop.raised() {
                     return Ok(batch.into_iter().map(|row| (row.order, None)).collect());
                 }
@@ -353,9 +317,10 @@ impl Conductor {
         for (plan, ids) in by_plan(&batch, plans) {
             refused.extend(journal.begin(&plan, ids).await.map_err(told)?);
         }
-        let (go, no): (Vec<_>, Vec<_>) = batch.into_iter().partition(|row| !refused.contains_key(&row.order.id));
+        let begun = |row: &ResolvedRow| plans.of(&row.order.id).is_some() && !refused.contains_key(&row.order.id);
+        let (go, no): (Vec<_>, Vec<_>) = batch.into_iter().partition(begun);
         sent.extend(no.into_iter().map(|row| {
-            let why = refused.remove(&row.order.id).unwrap_or_default();
+            let why = refused.remove(&row.order.id).unwrap_or_else(|| "no verified plan holds it".to_owned());
             (row.order, Some(Sent::Refused(why)))
         }));
         let ended = sender.rows(operation, &go).await;
@@ -371,6 +336,7 @@ impl Conductor {
                     stop.raise(failure);
                     released.push((row.order.id.clone(), failure.to_string()));
                 }
+                Ended::Open(failure) => stop.raise(failure),
             }
         }
         if !finished.is_empty() {
@@ -416,6 +382,8 @@ impl Conductor {
                 journal.finish(vec![Finished { outcome: (**outcome).clone(), links }]).await.map_err(told)
             }
             Ended::Untried(failure) => journal.release(vec![order.id.clone()], failure.to_string()).await.map_err(told),
+            // Its intent stays on the disk: the next run looks it up before anything else is sent.
+            Ended::Open(_) => Ok(()),
         }
     }
 
@@ -427,7 +395,7 @@ impl Conductor {
                 result.leave_kind(&resource, order.operation, 1);
                 result.refused.push(format!("{}: {why}", order.id));
             }
-            Some(Sent::Ended(Ended::Untried(failure))) => {
+            Some(Sent::Ended(Ended::Untried(failure) | Ended::Open(failure))) => {
                 result.leave_kind(&resource, order.operation, 1);
                 tally.stop_system(&order.resource.system, failure.to_string());
             }
@@ -457,7 +425,7 @@ impl Applied {
         self.leave_kind(&kind.resource.to_string(), kind.operation, orders);
     }
 
-    fn leave_kind(&mut self, resource: &str, operation: Operation, orders: u64) {
+    pub(super) fn leave_kind(&mut self, resource: &str, operation: Operation, orders: u64) {
         if orders > 0 {
             self.untried += orders;
             *self.untried_kinds.entry((resource.to_owned(), operation)).or_default() += orders;
@@ -468,7 +436,7 @@ impl Applied {
 fn by_plan(batch: &[ResolvedRow], plans: &Plans) -> Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> {
     let mut groups: Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> = Vec::new();
     for row in batch {
-        let Some(plan) = plans.get(&row.order.id) else { continue };
+        let Some(plan) = plans.of(&row.order.id) else { continue };
         match groups.iter_mut().find(|(p, _)| Arc::ptr_eq(p, plan)) {
             Some((_, ids)) => ids.push(row.order.id.clone()),
             None => groups.push((plan.clone(), vec![row.order.id.clone()])),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Conductor;
 use super::error::RunError;
 use super::send::Sender;
-use crate::model::failure::Class;
+use crate::model::failure::{Class, Failure};
 use crate::model::order::{Operation, Order, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::value::Attributes;
@@ -74,5 +74,6 @@ impl Conductor {
 }
 
 fn gone(outcome: &Outcome) -> bool {
-    outcome.failure.as_ref().is_some_and(|f| f.class == Class::Stale && f.cause.contains("is gone"))
+    let gone = |f: &Failure| matches!(f.status, Some(404 | 410)) || f.cause.contains("is gone");
+    outcome.failure.as_ref().is_some_and(|f| f.class == Class::Stale && gone(f))
 }

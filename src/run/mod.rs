@@ -4,6 +4,7 @@
 //! `plan` orders from them, and `apply` what is approved.
 
 mod apply;
+mod approved;
 mod baseline;
 mod demand;
 pub mod error;
@@ -17,6 +18,7 @@ mod plan;
 mod precondition;
 mod prove;
 mod recover;
+mod retry_budget;
 mod rows;
 mod rule_approval;
 mod send;

@@ -2,19 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use super::Conductor;
 use super::error::RunError;
 use super::precondition::{Standing, look};
+use super::retry_budget::RetryBudget;
 use super::send::Sender;
 use crate::connector::source::Source;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
-use crate::model::order::{Operation, Order, OrderState};
+use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::record::OrderRecord;
+use crate::model::run::RunId;
 use crate::store::journal::Finished;
+
+/// What a recovery came to.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    /// Orders that were found in effect.
+    pub(super) applied: u64,
+    /// The runs whose orders had been in flight.
+    pub(super) runs: BTreeSet<RunId>,
+}
 
 /// What the target says about an order that was in flight.
 enum Found {
@@ -25,38 +36,50 @@ enum Found {
 
 impl Conductor {
     /// Gives every order that a crash left in flight an outcome, or returns it to approved.
-    pub(super) async fn recover(&mut self) -> Result<(), RunError> {
+    pub(super) async fn recover(&mut self) -> Result<Recovered, RunError> {
         let open = self.store.in_flight(&self.job.name)?;
+        let mut result = Recovered::default();
         if open.is_empty() {
-            return Ok(());
+            return Ok(result);
         }
         self.reporter.event(&Event::Recovering { orders: open.len() as u64 });
-        let budget = Arc::new(AtomicU64::new(0));
+        let budget = Arc::new(RetryBudget::new(Duration::ZERO));
         let mut senders: BTreeMap<String, Sender> = BTreeMap::new();
-        for record in open {
-            let order = self.planned(&record)?;
+        for order in self.planned(&open)? {
             let system = &order.resource.system;
             if !senders.contains_key(system) {
                 senders.insert(system.clone(), self.sender(system, &budget).await?);
             }
             let Some(sender) = senders.get(system) else { continue };
             let found = self.look_up(&order, sender).await?;
+            result.applied += u64::from(matches!(found, Found::InEffect(_)));
             self.settle(&order, found, sender)?;
         }
-        Ok(())
+        result.runs = open.into_iter().map(|record| record.run).collect();
+        Ok(result)
     }
 
-    fn planned(&self, record: &OrderRecord) -> Result<Order, RunError> {
-        for order in self.store.read_orders(&record.run)? {
-            let order = order?;
-            if order.id == record.id {
-                return Ok(order);
+    /// What orders in flight were to do, from the plans that they stand in; in the plans' sequence.
+    fn planned(&self, open: &[OrderRecord]) -> Result<Vec<Order>, RunError> {
+        let mut missing: BTreeMap<&RunId, BTreeSet<&OrderId>> = BTreeMap::new();
+        for record in open {
+            missing.entry(&record.run).or_default().insert(&record.id);
+        }
+        let mut orders = Vec::with_capacity(open.len());
+        for (run, mut ids) in missing {
+            for order in self.store.read_orders(run)? {
+                let order = order?;
+                if ids.remove(&order.id) {
+                    orders.push(order);
+                }
+            }
+            if let Some(id) = ids.first() {
+                return Err(RunError::Here(format!(
+                    "order {id} was in flight, and orders.ndjson of run {run} does not hold it; restore the run's folder"
+                )));
             }
         }
-        Err(RunError::Here(format!(
-            "order {} was in flight, and orders.ndjson of run {} does not hold it; restore the run's folder",
-            record.id, record.run
-        )))
+        Ok(orders)
     }
 
     async fn look_up(&self, order: &Order, sender: &Sender) -> Result<Found, RunError> {
@@ -68,7 +91,10 @@ impl Conductor {
         let target: &dyn Source = &*sender.target;
         if !order.ends.is_empty() {
             let Ok(ends) = self.resolve(order)? else { return Ok(Found::NotSent) };
-            let held = target.holds(resource, std::slice::from_ref(&ends)).await?;
+            let held = match target.holds(resource, std::slice::from_ref(&ends)).await {
+                Ok(held) => held,
+                Err(failure) => return cannot_tell(failure),
+            };
             let wanted = order.operation == Operation::Add;
             return Ok(if held.first() == Some(&wanted) { Found::InEffect(None) } else { Found::NotSent });
         }
@@ -90,7 +116,11 @@ impl Conductor {
             failure.effect = Effect::Unknown;
             return Ok(Found::Neither(OrderState::Uncertain, failure));
         }
-        Ok(match look(target, order, identifying, &types).await? {
+        let standing = match look(target, order, identifying, &types).await {
+            Ok(standing) => standing,
+            Err(failure) => return cannot_tell(failure),
+        };
+        Ok(match standing {
             Standing::InEffect(id) => Found::InEffect(id.or_else(|| order.target_id.clone())),
             Standing::AsPlanned(_) => Found::NotSent,
             Standing::Gone => Found::Neither(OrderState::Stale, stale(system, order, "its object is gone".to_owned())),
@@ -142,6 +172,15 @@ impl Conductor {
         self.reporter.event(&Event::Ended(Box::new(outcome)));
         Ok(())
     }
+}
+
+/// A target that refuses the look itself will refuse it again: a person has to say. Any other failure passes.
+fn cannot_tell(mut failure: Failure) -> Result<Found, RunError> {
+    if failure.recourse != Recourse::GiveUp {
+        return Err(failure.into());
+    }
+    failure.effect = Effect::Unknown;
+    Ok(Found::Neither(OrderState::Uncertain, failure))
 }
 
 fn stale(system: &str, order: &Order, what: String) -> Failure {

@@ -1,8 +1,11 @@
 //! Sends association rows: those of one owner travel together, each has an outcome of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::send::{Ended, Sender};
+use tokio::sync::Mutex;
+
+use super::send::{Ended, Sender, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -16,17 +19,27 @@ pub(super) struct ResolvedRow {
     pub(super) ends: BTreeMap<String, String>,
 }
 
-/// Puts rows that share an owner together, up to the target's limit; `single` keeps each apart.
-pub(super) fn batches(rows: Vec<ResolvedRow>, owner: Option<&str>, limit: usize) -> Vec<Vec<ResolvedRow>> {
-    let Some(owner) = owner else { return rows.into_iter().map(|row| vec![row]).collect() };
+/// Rows that share an owner together, up to the target's limit; without an owner each row is alone. Batches of one
+/// owner share a lock: their requests must not overlap.
+pub(super) fn batches(
+    rows: Vec<ResolvedRow>,
+    owner: Option<&str>,
+    limit: usize,
+) -> Vec<(Arc<Mutex<()>>, Vec<ResolvedRow>)> {
+    let Some(owner) = owner else { return rows.into_iter().map(|row| (Arc::default(), vec![row])).collect() };
     let mut by_owner: BTreeMap<String, Vec<ResolvedRow>> = BTreeMap::new();
     for row in rows {
         by_owner.entry(row.ends.get(owner).cloned().unwrap_or_default()).or_default().push(row);
     }
-    let cut = |rows: Vec<ResolvedRow>| -> Vec<Vec<ResolvedRow>> {
-        rows.chunks(limit.max(1)).map(<[ResolvedRow]>::to_vec).collect()
-    };
-    by_owner.into_values().flat_map(cut).collect()
+    let mut batches = Vec::new();
+    for rows in by_owner.into_values() {
+        let turn: Arc<Mutex<()>> = Arc::default();
+        let cut = rows.chunks(limit.max(1)).enumerate();
+        batches.extend(cut.map(|(number, rows)| (number, (turn.clone(), rows.to_vec()))));
+    }
+    // The first batch of every owner, then the second: those that wait for each other are far apart.
+    batches.sort_by_key(|(number, _)| *number);
+    batches.into_iter().map(|(_, batch)| batch).collect()
 }
 
 impl Sender {
@@ -58,50 +71,105 @@ impl Sender {
                 open.push(i);
             }
         }
-        let mut attempt = 0;
-        while !open.is_empty() {
-            attempt += 1;
-            let changes: Vec<RowChange> = open
-                .iter()
-                .map(|i| RowChange {
-                    order: rows[*i].order.id.clone(),
-                    ends: rows[*i].ends.clone(),
-                    name: rows[*i].order.key.clone(),
-                })
-                .collect();
-            let answers = self.target.apply_rows(&resource, operation, &changes).await;
-            let mut again = Vec::new();
+        let mut waiting = if open.is_empty() { Vec::new() } else { vec![open] };
+        while let Some(group) = waiting.pop() {
+            tries += 1;
+            let answers = self.target.apply_rows(&resource, operation, &changes(rows, &group)).await;
+            let (mut again, mut unknown) = (Vec::new(), Vec::new());
             let mut cause = None;
-            for (i, answer) in open.iter().copied().zip(answers) {
+            for (at, answer) in group.iter().copied().zip(answers) {
                 match answer {
                     Ok(applied) => {
-                        results[i] = Some(self.row_applied(
-                            &rows[i],
-                            applied.effected,
-                            applied.note.as_deref(),
-                            tries + attempt,
-                        ));
+                        let note = applied.note.as_deref();
+                        results[at] = Some(self.row_applied(&rows[at], applied.effected, note, tries));
                     }
-                    // Adding and removing a row may be repeated: the second time changes nothing.
-                    Err(failure) if failure.recourse == Recourse::Retry || failure.effect == Effect::Unknown => {
-                        again.push(i);
+                    Err(failure) if failure.effect == Effect::Unknown => {
+                        unknown.push(at);
                         cause = Some(failure);
                     }
-                    Err(failure) => results[i] = Some(self.row_failed(&rows[i], failure, tries + attempt)),
+                    // Certainly without effect.
+                    Err(failure) if failure.recourse == Recourse::Retry => {
+                        again.push(at);
+                        cause.get_or_insert(failure);
+                    }
+                    Err(failure) => results[at] = Some(self.row_failed(&rows[at], failure, tries)),
                 }
             }
-            open = again;
-            if let Some(failure) = cause
-                && !self.wait(&first.order, &failure, attempt).await
-            {
-                for i in open.drain(..) {
-                    results[i] = Some(Ended::Untried(failure.clone()));
+            let Some(failure) = cause else { continue };
+            let retry = failure.recourse == Recourse::Retry;
+            let waited = retry && self.wait(&first.order, &failure, tries).await;
+            if !unknown.is_empty() {
+                let left = self.look_at_rows(&resource, wanted, rows, unknown, &failure, &mut tries, &mut results);
+                let left = left.await;
+                match left.len() {
+                    0 => {}
+                    _ if retry => again.extend(left),
+                    1 => {
+                        let failure = Failure { effect: Effect::None, ..failure.clone() };
+                        results[left[0]] = Some(self.row_failed(&rows[left[0]], failure, tries));
+                    }
+                    // One of them may be what the server breaks at.
+                    n => waiting.extend([left[n / 2..].to_vec(), left[..n / 2].to_vec()]),
+                }
+            }
+            if waited && !again.is_empty() {
+                waiting.push(again);
+            } else if retry {
+                for at in again.into_iter().chain(waiting.drain(..).flatten()) {
+                    results[at] = Some(Ended::Untried(failure.clone()));
                 }
             }
         }
-        let mut ended: Vec<Ended> = results.into_iter().flatten().collect();
+        // A target that leaves a row without an answer leaves it open.
+        let lost = || {
+            let why = "the connector gave no answer for the row";
+            Ended::Open(Failure::new(Class::Server, Recourse::Retry, self.target.system(), why, ""))
+        };
+        let mut ended: Vec<Ended> = results.into_iter().map(|end| end.unwrap_or_else(lost)).collect();
         self.confirm(&resource, wanted, rows, &ends, &mut ended).await;
         ended
+    }
+
+    /// Looks up rows whose request may have taken effect, and ends those that can be told; those that are not in
+    /// effect come back.
+    #[allow(clippy::too_many_arguments, reason = "what the rows of one request share, once each")]
+    async fn look_at_rows(
+        &self,
+        resource: &str,
+        wanted: bool,
+        rows: &[ResolvedRow],
+        unknown: Vec<usize>,
+        failure: &Failure,
+        tries: &mut u32,
+        results: &mut [Option<Ended>],
+    ) -> Vec<usize> {
+        let Some(first) = unknown.first().map(|at| &rows[*at].order) else { return unknown };
+        let ends: Vec<BTreeMap<String, String>> = unknown.iter().map(|at| rows[*at].ends.clone()).collect();
+        // What cannot be read back is written again: a row twice is a row once.
+        if !self.capabilities.reads_back {
+            return unknown;
+        }
+        match self.patiently(first, tries, || self.target.holds(resource, &ends)).await {
+            Ok(held) => {
+                let in_effect = |i: usize| held.get(i) == Some(&wanted);
+                let mut left = Vec::new();
+                for (i, at) in unknown.into_iter().enumerate() {
+                    if in_effect(i) {
+                        let note = "its answer was lost; found in effect";
+                        results[at] = Some(self.row_applied(&rows[at], Effected::Recovered, Some(note), *tries));
+                    } else {
+                        left.push(at);
+                    }
+                }
+                left
+            }
+            Err(_) => {
+                for at in unknown {
+                    results[at] = Some(Ended::Open(stopping(failure.clone())));
+                }
+                Vec::new()
+            }
+        }
     }
 
     /// Reads the owner once and takes back what was accepted without effect.
@@ -170,4 +238,13 @@ impl Sender {
         };
         Ended::Outcome(Box::new(outcome), None)
     }
+}
+
+fn changes(rows: &[ResolvedRow], group: &[usize]) -> Vec<RowChange> {
+    let change = |row: &ResolvedRow| RowChange {
+        order: row.order.id.clone(),
+        ends: row.ends.clone(),
+        name: row.order.key.clone(),
+    };
+    group.iter().map(|at| change(&rows[*at])).collect()
 }

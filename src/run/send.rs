@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::precondition::{Standing, look, wanted, without_effect};
+use super::retry_budget::RetryBudget;
 use crate::connector::target::{Applied, ObjectChange, Target};
 use crate::model::capabilities::{Capabilities, ResourceCapabilities};
 use crate::model::event::{Event, Reporter};
@@ -26,6 +26,9 @@ pub(super) enum Ended {
     Outcome(Box<Outcome>, Option<Attributes>),
     /// Its request certainly had no effect, and the failure concerns more than this order: it stays approved.
     Untried(Failure),
+    /// Its request may have taken effect and the target cannot be asked now: its intent stays open, and the next run
+    /// looks it up before anything is sent.
+    Open(Failure),
 }
 
 /// What all orders of one target system share while they are sent.
@@ -36,8 +39,8 @@ pub(super) struct Sender {
     pub(super) capabilities: Capabilities,
     /// By resource, the attributes by which an object to be created would be found.
     pub(super) identifying: BTreeMap<String, BTreeSet<String>>,
-    /// Time left for waiting between retries, in milliseconds, for the whole apply.
-    pub(super) budget_ms: Arc<AtomicU64>,
+    /// Time left for waiting between retries, for the whole apply.
+    pub(super) budget: Arc<RetryBudget>,
     /// Who listens.
     pub(super) reporter: Arc<dyn Reporter>,
     /// The time.
@@ -75,13 +78,17 @@ impl Sender {
                     if identifying.is_empty() && order.operation == Operation::Create {
                         return self.uncertain(order, failure, tries + attempt);
                     }
-                    if !self.wait(order, &failure, attempt).await {
-                        return self.settle(order, identifying, &types, failure, tries + attempt).await;
-                    }
-                    match look(&*self.target, order, identifying, &types).await {
-                        Ok(Standing::AsPlanned(now)) => object = now,
+                    let again = failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt).await;
+                    let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types));
+                    match seen.await {
+                        Ok(Standing::InEffect(id)) => return self.found(order, id, tries + attempt),
+                        Ok(Standing::AsPlanned(now)) if again => object = now,
+                        Ok(Standing::AsPlanned(_)) => return self.without_trace(order, failure, tries + attempt),
                         Ok(standing) => return self.without_sending(order, standing, tries + attempt),
-                        Err(_) => return self.uncertain(order, failure, tries + attempt),
+                        Err(cannot) if cannot.recourse == Recourse::GiveUp => {
+                            return self.uncertain(order, failure, tries + attempt);
+                        }
+                        Err(_) => return Ended::Open(stopping(failure)),
                     }
                 }
                 Err(failure) if failure.recourse == Recourse::Retry => {
@@ -115,20 +122,22 @@ impl Sender {
         }
     }
 
-    /// After the budget is used up on answers that left the effect open: one last look decides.
-    async fn settle(
-        &self,
-        order: &Order,
-        identifying: &BTreeSet<String>,
-        types: &ResourceCapabilities,
-        failure: Failure,
-        tries: u32,
-    ) -> Ended {
-        match look(&*self.target, order, identifying, types).await {
-            Ok(Standing::InEffect(id)) => self.in_effect(order, id, tries),
-            Ok(Standing::AsPlanned(_)) if order.operation != Operation::Create => Ended::Untried(failure),
-            _ => self.uncertain(order, failure, tries),
+    /// A request was answered with a failure, or not at all, and the target does not show it.
+    fn without_trace(&self, order: &Order, failure: Failure, tries: u32) -> Ended {
+        match (failure.recourse, failure.status) {
+            (Recourse::GiveUp, Some(_)) => self.errored(order, Failure { effect: Effect::None, ..failure }, tries),
+            (Recourse::GiveUp, None) => self.uncertain(order, failure, tries),
+            // Without an answer it may still be under way.
+            (_, None) => Ended::Open(failure),
+            (_, Some(_)) => Ended::Untried(failure),
         }
+    }
+
+    /// In effect, though the answer to our request did not say so.
+    fn found(&self, order: &Order, id: Option<String>, tries: u32) -> Ended {
+        let id = id.or_else(|| order.target_id.clone());
+        let note = "its answer was lost; found in effect".to_owned();
+        self.ended(order, OrderState::Applied, Some(Effected::Recovered), id, Some(note), None, tries)
     }
 
     async fn read_back(&self, order: &Order, applied: Applied, types: &ResourceCapabilities, tries: u32) -> Ended {
@@ -300,16 +309,24 @@ impl Sender {
 
     /// Waits before the next try; false where the budget does not allow it.
     pub(super) async fn wait(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
-        let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt, order));
-        let cost = wait.as_millis().min(u128::from(u64::MAX)) as u64;
-        let taken = self.budget_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(cost));
-        if taken.is_err() {
+        // What the server asks for is the least; an eager `Retry-After: 0` does not make a busy loop.
+        let wait = match failure.retry_after {
+            Some(asked) => asked.max(backoff(1, order)),
+            None => backoff(attempt, order),
+        };
+        if !self.budget.spend(wait) {
             return false;
         }
         self.reporter.event(&Event::Retrying { order: order.id.clone(), failure: failure.clone(), wait });
         tokio::time::sleep(wait).await;
         true
     }
+}
+
+/// A failure that concerns the whole system, whatever it meant for its order.
+pub(super) fn stopping(failure: Failure) -> Failure {
+    let recourse = if failure.recourse == Recourse::GiveUp { Recourse::Retry } else { failure.recourse };
+    Failure { recourse, ..failure }
 }
 
 /// Exponential back-off from 200 ms to 30 s, with a jitter that depends on the order, so that many orders that failed

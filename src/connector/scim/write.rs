@@ -76,7 +76,7 @@ async fn create(system: &ScimSystem, definition: &Definition, change: &ObjectCha
     let what = format!("POST {url}");
     let request =
         Request { body: Some(body::create(definition, parts)), ..Request::new(Method::POST, url, Asked::Write) };
-    let answer = system.http.send(&request).await?;
+    let answer = system.http.send(&request).await.map_err(|failure| nowhere(failure, &what))?;
     let created = answer.json().ok();
     if let Some((created, id)) = created.as_ref().and_then(|created| Some((created, id_of(created)?))) {
         let note = differences(system, definition, change, created)?;
@@ -97,6 +97,21 @@ async fn create(system: &ScimSystem, definition: &Definition, change: &ObjectCha
             Ok(applied(Some(id), Effected::Sent, note))
         }
         Ok(None) | Err(_) => Err(lost()),
+    }
+}
+
+/// Nothing that is to be created can be gone: a 404 is about the address.
+fn nowhere(failure: Failure, what: &str) -> Failure {
+    if failure.class != Class::Stale || !matches!(failure.status, Some(404 | 410)) {
+        return failure;
+    }
+    let status = failure.status.unwrap_or_default();
+    Failure {
+        class: Class::Configuration,
+        cause: format!("{what} was answered with {status}: nothing can be created at this address"),
+        remedy: "correct the url, or see at the target whether this resource type may be created; then `muster retry`"
+            .to_owned(),
+        ..failure
     }
 }
 

@@ -1,0 +1,126 @@
+//! What may be sent: orders that are approved, in plans and under approvals that were verified.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Conductor;
+use super::apply::{Applied, ApplyRequest};
+use super::error::RunError;
+use crate::model::event::Event;
+use crate::model::order::{Order, OrderId, OrderState};
+use crate::model::run::{RunId, RunState};
+use crate::store::approvals::ApprovedPlan;
+
+/// The verified plans of an apply, and under which approval each of its orders stands.
+#[derive(Default)]
+pub(super) struct Plans {
+    runs: BTreeMap<RunId, Arc<ApprovedPlan>>,
+    orders: BTreeMap<OrderId, (RunId, u32)>,
+}
+
+impl Plans {
+    /// The verified plan that an order stands in.
+    pub(super) fn of(&self, order: &OrderId) -> Option<&Arc<ApprovedPlan>> {
+        self.orders.get(order).and_then(|(run, _)| self.runs.get(run))
+    }
+}
+
+impl Conductor {
+    /// Verifies plans and approvals, and reads the orders that they cover.
+    pub(super) fn approved_orders(
+        &self,
+        request: &ApplyRequest,
+        result: &mut Applied,
+    ) -> Result<(Vec<Order>, Plans), RunError> {
+        let now = (self.clock)();
+        let runs = match &request.run {
+            Some(run) => vec![run.clone()],
+            None => self.store.live_runs(&self.job.name)?,
+        };
+        let (mut orders, mut plans) = (Vec::new(), Plans::default());
+        for run in runs {
+            let records = self.store.orders_of(&run)?;
+            let approved: BTreeMap<_, _> =
+                records.into_iter().filter(|r| r.state == OrderState::Approved).map(|r| (r.id.clone(), r)).collect();
+            if approved.is_empty() {
+                continue;
+            }
+            if self.store.run(&run)?.state == RunState::HeldPlan && !self.store.unaccepted_holds(&run)?.is_empty() {
+                result.untried += approved.len() as u64;
+                self.reporter.event(&Event::Note(format!("run {run} is held: nothing of it is applied")));
+                continue;
+            }
+            let plan = match self.store.approved_plan(&run, now) {
+                Ok(plan) => Arc::new(plan),
+                Err(error) => {
+                    result.refused.push(error.to_string());
+                    continue;
+                }
+            };
+            let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
+            result.refused.extend(refusals(&plan, &used));
+            for order in self.store.read_orders(&run)? {
+                let order = order?;
+                let Some(record) = approved.get(&order.id) else { continue };
+                let Some(number) = record.approved_by.filter(|number| plan.covers(*number, &order.id, now)) else {
+                    result.untried += 1;
+                    continue;
+                };
+                plans.orders.insert(order.id.clone(), (run.clone(), number));
+                orders.push(order);
+            }
+            plans.runs.insert(run.clone(), plan);
+            result.runs.push(run);
+        }
+        Ok((orders, plans))
+    }
+
+    /// Verifies once more, before a wave, what its orders stand under; orders that nothing covers any more are left
+    /// out and stay approved, with one sentence for each cause.
+    pub(super) fn still_covered(
+        &self,
+        orders: Vec<Order>,
+        plans: &mut Plans,
+        result: &mut Applied,
+    ) -> Result<Vec<Order>, RunError> {
+        let now = (self.clock)();
+        let standing: BTreeMap<&OrderId, &(RunId, u32)> =
+            orders.iter().filter_map(|order| Some((&order.id, plans.orders.get(&order.id)?))).collect();
+        let runs: BTreeSet<RunId> = standing.values().map(|(run, _)| run.clone()).collect();
+        let mut refused = Vec::new();
+        for run in runs {
+            match self.store.approved_plan(&run, now) {
+                Ok(plan) => {
+                    let used: Vec<u32> = standing.values().filter(|(r, _)| *r == run).map(|(_, n)| *n).collect();
+                    refused.extend(refusals(&plan, &used));
+                    plans.runs.insert(run, Arc::new(plan));
+                }
+                Err(error) => {
+                    refused.push(error.to_string());
+                    plans.runs.remove(&run);
+                }
+            }
+        }
+        for why in refused {
+            if !result.refused.contains(&why) {
+                result.refused.push(why);
+            }
+        }
+        let covered = |order: &Order| {
+            let Some((run, number)) = plans.orders.get(&order.id) else { return false };
+            plans.runs.get(run).is_some_and(|plan| plan.covers(*number, &order.id, now))
+        };
+        let (go, left): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(covered);
+        for order in left {
+            result.leave_kind(&order.resource.to_string(), order.operation, 1);
+        }
+        Ok(go)
+    }
+}
+
+/// Why approvals do not hold that orders stand under, in sentences.
+fn refusals(plan: &ApprovedPlan, used: &[u32]) -> Vec<String> {
+    let concerns = |number: u32| used.contains(&number) || !plan.approvals().contains_key(&number);
+    let refused = plan.refusals().iter().filter(|r| r.number().is_none_or(concerns));
+    refused.map(ToString::to_string).collect()
+}
