@@ -19,6 +19,7 @@ use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::outcome::Outcome;
+use crate::model::record::HoldKind;
 use crate::model::run::{RunId, RunState};
 use crate::store::approvals::ApprovedPlan;
 use crate::store::journal::Finished;
@@ -130,7 +131,8 @@ impl Conductor {
             if approved.is_empty() {
                 continue;
             }
-            if self.store.run(&run)?.state == RunState::HeldPlan && !self.store.unaccepted_holds(&run)?.is_empty() {
+            let holds = self.store.unaccepted_holds(&run)?;
+            if self.store.run(&run)?.state == RunState::HeldPlan && holds.iter().any(|h| h.kind == HoldKind::Plan) {
                 result.untried += approved.len() as u64;
                 self.reporter.event(&Event::Note(format!("run {run} is held: nothing of it is applied")));
                 continue;

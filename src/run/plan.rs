@@ -257,7 +257,8 @@ impl Conductor {
             if state == RunState::Planned {
                 state = RunState::HeldSnapshot;
             }
-            self.store.hold(run, state, &proof.holds, now)?;
+            let all: Vec<Hold> = holds.iter().chain(&proof.holds).cloned().collect();
+            self.store.hold(run, state, &all, now)?;
         }
         if draft.excesses.is_empty() {
             self.replace_held(run, RunState::HeldPlan)?;
