@@ -1,4 +1,5 @@
 //! What operators run into between an approved order and its target.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 mod support;
 
