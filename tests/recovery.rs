@@ -1,6 +1,7 @@
 //! `kill -9` in the middle of an apply, again and again: no order is lost, none is in effect twice.
 //!
 //! `MUSTER_KILLS` and `MUSTER_ORDERS` make it larger.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 mod support;
 

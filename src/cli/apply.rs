@@ -1,13 +1,17 @@
 //! `muster apply RUN` and `muster retry RUN`.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
-use super::{ending, outcome_report, run, selection};
+use super::{ending, outcome_report, report, run, selection};
 use crate::job::timer::duration;
 use crate::model::order::{OrderId, OrderState};
+use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::figures::counted;
 use crate::report::safe_text;
@@ -23,7 +27,7 @@ pub(super) struct Args {
     /// Send only the first so many, then look
     #[arg(long, value_name = "N")]
     first: Option<usize>,
-    /// How long to wait while another command works on the job
+    /// How long to wait while another command works on the job; 0s: not at all
     #[arg(long, default_value = "10m", value_name = "TIME")]
     wait: String,
 }
@@ -31,11 +35,14 @@ pub(super) struct Args {
 /// `muster retry`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Errored orders go back to approved while their approval lasts, else to review.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --first"
+    after_help = "Errored orders go back to approved while their approval lasts, else to review.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --group 1 --first"
 )]
 pub(super) struct RetryArgs {
     /// A run, or a job's name
     run: String,
+    /// Only the orders of one cause, by its number in `muster report RUN`
+    #[arg(long, value_name = "NUMBER")]
+    group: Option<usize>,
     /// Only the first errored order, to see whether the mend works
     #[arg(long)]
     first: bool,
@@ -46,7 +53,10 @@ pub(super) struct RetryArgs {
 
 /// Sends what is approved.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let wait = duration(&args.wait).map_err(|e| UsageError(format!("--wait: {e}")))?;
+    let wait = match args.wait.as_str() {
+        "0" | "0s" => Duration::ZERO,
+        text => duration(text).map_err(|e| UsageError(format!("--wait: {e}")))?,
+    };
     let selected = {
         let store = Store::open(&context.layout, context.now())?;
         selection::runs(&store, &args.run)?
@@ -109,6 +119,17 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
     }
 }
 
+/// The orders that failed for one cause, by the cause's number in the report of their run.
+fn group(store: &Store, run: &RunRecord, number: usize) -> Result<BTreeSet<OrderId>> {
+    let (report, rows) = outcome_report::build(store, run, Ending::Done.status())?;
+    let Some(group) = number.checked_sub(1).and_then(|at| report.error_groups.get(at)) else {
+        let groups = counted(report.error_groups.len() as u64, "cause");
+        let text = format!("--group {number}: run {} has {groups} of errors; see `muster report {}`", run.id, run.id);
+        return Err(UsageError(text).into());
+    };
+    Ok(rows.into_iter().filter(|row| row.cause() == group.cause).map(|row| row.order).collect())
+}
+
 /// Returns errored orders to approved.
 pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
     let mut store = Store::open(&context.layout, context.now())?;
@@ -117,6 +138,11 @@ pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
     for run in &runs {
         let orders = store.orders_of(&run.id)?.into_iter().filter(|o| o.state == OrderState::Errored);
         errored.extend(orders.map(|o| o.id));
+    }
+    if let Some(number) = args.group {
+        let run = report::newest(&store, &args.run)?;
+        let of_group = group(&store, &run, number)?;
+        errored.retain(|id| of_group.contains(id));
     }
     if !args.order.is_empty() {
         if let Some(unknown) = args.order.iter().find(|id| !errored.iter().any(|o| o.0 == **id)) {

@@ -1,4 +1,4 @@
-//! The record of a run, built from what is remembered: report.json and errors.csv in the run's folder.
+//! The record of a run, built from what is remembered: report.json, errors.csv and errors.json in the run's folder.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::model::record::RunRecord;
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::report::error_groups::{Untried, error_groups};
-use crate::report::errors_csv::{ErrorRow, errors_csv};
+use crate::report::errors_csv::{ErrorRow, errors_csv, errors_json};
 use crate::report::report_json::{Export, RunReport};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::store::database::Store;
@@ -31,7 +31,9 @@ pub(super) fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> 
         report.ended = Some(context.now());
     }
     context.layout.create_run(&record.job, run)?;
-    atomic::write(&context.layout.errors(&record.job, run), errors_csv(&errors).as_bytes())?;
+    let csv = context.layout.errors(&record.job, run);
+    atomic::write(&csv, errors_csv(&errors).as_bytes())?;
+    atomic::write(&csv.with_extension("json"), errors_json(&errors).as_bytes())?;
     atomic::write(&context.layout.report_json(&record.job, run), report.to_json().as_bytes())?;
     Ok(report)
 }

@@ -59,7 +59,7 @@ fn told_before(report: &Path) -> Option<u8> {
 }
 
 /// The run that is meant: by its id; of a job the newest that has outcomes, else the newest.
-fn newest(store: &Store, name: &str) -> Result<RunRecord> {
+pub(super) fn newest(store: &Store, name: &str) -> Result<RunRecord> {
     let mut selected = selection::runs(store, name)?;
     let newest = selected.pop();
     if let Some(run) = newest.filter(|_| RunId::is_id(name)) {

@@ -80,12 +80,15 @@ fn next(report: &RunReport) -> String {
     if report.state == RunState::Failed {
         return format!("next: muster check {}\n", safe_text::line(&report.job));
     }
-    if report.state.is_held() || of(OrderState::Uncertain) + of(OrderState::PendingReview) + of(OrderState::Blocked) > 0
-    {
+    if report.state.is_held() || of(OrderState::Uncertain) + of(OrderState::PendingReview) > 0 {
         return format!("next: muster review {run}\n");
     }
+    // Orders are blocked because of those that failed, as a rule.
     if of(OrderState::Errored) > 0 {
         return format!("next: see to the causes above, then muster retry {run}\n");
+    }
+    if of(OrderState::Blocked) > 0 {
+        return format!("next: muster review {run}\n");
     }
     if of(OrderState::Approved) > 0 { format!("next: muster apply {run}\n") } else { "nothing waits\n".to_owned() }
 }
