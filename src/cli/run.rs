@@ -1,6 +1,7 @@
 //! `muster run JOB`: what cron calls.
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 use super::context::Context;
 use super::exit::Ending;
@@ -53,7 +54,7 @@ pub(super) async fn carry(
             return Err(error.into());
         }
     };
-    let ending = conclude(&mut session, &end, stage)?;
+    let ending = conclude(&mut session, &end, stage, context.now())?;
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     outcome_report::write(context, &session.conductor.store, &id, status)?;
@@ -61,7 +62,7 @@ pub(super) async fn carry(
     Ok(status)
 }
 
-fn conclude(session: &mut Session, end: &RunEnd, stage: Stage) -> Result<Ending> {
+fn conclude(session: &mut Session, end: &RunEnd, stage: Stage, now: DateTime<Utc>) -> Result<Ending> {
     let mut endings = Vec::new();
     if !end.failures.is_empty() {
         endings.push(Ending::Failed);
@@ -70,7 +71,7 @@ fn conclude(session: &mut Session, end: &RunEnd, stage: Stage) -> Result<Ending>
         endings.extend(of_apply(applied));
     }
     if stage > Stage::Export {
-        endings.push(ending::of_job(&session.conductor.store, &session.conductor.job.name)?);
+        endings.push(ending::of_job(&session.conductor.store, &session.conductor.job.name, now)?);
     }
     Ok(Ending::worst(endings))
 }

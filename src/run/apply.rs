@@ -15,6 +15,7 @@ use super::send::{Ended, Sender};
 use super::tally::{Stop, Tally};
 use super::wave::{Kind, kinds};
 use crate::connector::target::Target;
+use crate::model::approval::Refusal;
 use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
@@ -52,6 +53,8 @@ pub struct Applied {
     pub untried_kinds: BTreeMap<(String, Operation), u64>,
     /// Approvals and plans that were refused, in sentences.
     pub refused: Vec<String>,
+    /// Approvals whose time is over, in sentences; their orders wait for a new one.
+    pub expired: Vec<String>,
     /// Why the apply stopped before its end, where it did.
     pub stopped: Option<String>,
     /// The runs whose orders were sent.
@@ -143,20 +146,32 @@ impl Conductor {
                 }
             };
             let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
-            let refusals = plan
-                .refusals()
-                .iter()
-                .filter(|r| r.number().is_none_or(|n| used.contains(&n) || !plan.approvals().contains_key(&n)));
-            result.refused.extend(refusals.map(ToString::to_string));
+            // One that ran out after its orders were sent is no news; one that was tampered with is, whatever it covers.
+            let expired = |r: &Refusal| matches!(r, Refusal::Expired { .. });
+            let refusals =
+                plan.refusals().iter().filter(|r| !expired(r) || r.number().is_some_and(|n| used.contains(&n)));
+            for refusal in refusals {
+                let list = if expired(refusal) { &mut result.expired } else { &mut result.refused };
+                list.push(refusal.to_string());
+            }
+            // What the database calls approved and no sealed file does, by the approval that it names.
+            let mut uncovered: BTreeMap<Option<u32>, Vec<OrderId>> = BTreeMap::new();
             for order in self.store.read_orders(&run)? {
                 let order = order?;
                 let Some(record) = approved.get(&order.id) else { continue };
                 if !record.approved_by.is_some_and(|number| plan.covers(number, &order.id, now)) {
                     result.untried += 1;
+                    let told = plan.refusals().iter().any(|r| r.number().is_some() && r.number() == record.approved_by);
+                    if !told {
+                        uncovered.entry(record.approved_by).or_default().push(order.id);
+                    }
                     continue;
                 }
                 plans.insert(order.id.clone(), plan.clone());
                 orders.push(order);
+            }
+            for (number, orders) in uncovered {
+                result.refused.push(Refusal::uncovered(&run, number, &orders).to_string());
             }
             result.runs.push(run);
         }
