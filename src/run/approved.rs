@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
+use crate::model::approval::Refusal;
 use crate::model::event::Event;
 use crate::model::order::{Order, OrderId, OrderState};
 use crate::model::record::HoldKind;
@@ -60,16 +61,25 @@ impl Conductor {
                 }
             };
             let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
-            result.refused.extend(refusals(&plan, &used));
+            result.tell(&plan, &used);
+            // What the database calls approved and no sealed file does, by the approval that it names.
+            let mut uncovered: BTreeMap<Option<u32>, Vec<OrderId>> = BTreeMap::new();
             for order in self.store.read_orders(&run)? {
                 let order = order?;
                 let Some(record) = approved.get(&order.id) else { continue };
                 let Some(number) = record.approved_by.filter(|number| plan.covers(*number, &order.id, now)) else {
                     result.untried += 1;
+                    let told = plan.refusals().iter().any(|r| r.number().is_some() && r.number() == record.approved_by);
+                    if !told {
+                        uncovered.entry(record.approved_by).or_default().push(order.id);
+                    }
                     continue;
                 };
                 plans.orders.insert(order.id.clone(), (run.clone(), number));
                 orders.push(order);
+            }
+            for (number, orders) in uncovered {
+                result.refused.push(Refusal::uncovered(&run, number, &orders).to_string());
             }
             plans.runs.insert(run.clone(), plan);
             result.runs.push(run);
@@ -89,23 +99,20 @@ impl Conductor {
         let standing: BTreeMap<&OrderId, &(RunId, u32)> =
             orders.iter().filter_map(|order| Some((&order.id, plans.orders.get(&order.id)?))).collect();
         let runs: BTreeSet<RunId> = standing.values().map(|(run, _)| run.clone()).collect();
-        let mut refused = Vec::new();
         for run in runs {
             match self.store.approved_plan(&run, now) {
                 Ok(plan) => {
                     let used: Vec<u32> = standing.values().filter(|(r, _)| *r == run).map(|(_, n)| *n).collect();
-                    refused.extend(refusals(&plan, &used));
+                    result.tell(&plan, &used);
                     plans.runs.insert(run, Arc::new(plan));
                 }
                 Err(error) => {
-                    refused.push(error.to_string());
+                    let why = error.to_string();
+                    if !result.refused.contains(&why) {
+                        result.refused.push(why);
+                    }
                     plans.runs.remove(&run);
                 }
-            }
-        }
-        for why in refused {
-            if !result.refused.contains(&why) {
-                result.refused.push(why);
             }
         }
         let covered = |order: &Order| {
@@ -120,9 +127,20 @@ impl Conductor {
     }
 }
 
-/// Why approvals do not hold that orders stand under, in sentences.
-fn refusals(plan: &ApprovedPlan, used: &[u32]) -> Vec<String> {
-    let concerns = |number: u32| used.contains(&number) || !plan.approvals().contains_key(&number);
-    let refused = plan.refusals().iter().filter(|r| r.number().is_none_or(concerns));
-    refused.map(ToString::to_string).collect()
+impl Applied {
+    /// Takes note of approvals that do not hold, each once. One that ran out after its orders were sent is no news; one
+    /// that was tampered with is, whatever it covers.
+    fn tell(&mut self, plan: &ApprovedPlan, used: &[u32]) {
+        for refusal in plan.refusals() {
+            let expired = matches!(refusal, Refusal::Expired { .. });
+            if expired && !refusal.number().is_some_and(|number| used.contains(&number)) {
+                continue;
+            }
+            let list = if expired { &mut self.expired } else { &mut self.refused };
+            let why = refusal.to_string();
+            if !list.contains(&why) {
+                list.push(why);
+            }
+        }
+    }
 }
