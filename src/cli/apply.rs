@@ -62,9 +62,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     session.console.end();
     let applied = applied?;
     tell(context, &applied);
+    for run in &applied.held {
+        eprintln!("muster: run {run} is held, and nothing of it is applied before what holds it is accepted");
+        eprintln!("next: muster review {run}");
+    }
     let store = &session.conductor.store;
     let mut endings = run::of_apply(&applied);
-    endings.push(ending::of_job(store, &job)?);
+    endings.push(ending::of_job(store, &job, context.now())?);
     let ending = Ending::worst(endings);
     for run in &applied.runs {
         outcome_report::write(context, store, run, ending.status())?;
@@ -84,6 +88,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
 pub(super) fn tell(context: &Context, applied: &Applied) {
     for refusal in &applied.refused {
         eprintln!("muster: refused: {}", safe_text::line(refusal));
+    }
+    for expired in &applied.expired {
+        eprintln!("muster: not applied: {}", safe_text::line(expired));
     }
     if let Some(why) = &applied.stopped {
         eprintln!("muster: the apply stopped: {}", safe_text::line(why));

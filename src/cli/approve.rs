@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
@@ -13,7 +13,7 @@ use super::selection::{self, Filter, Matcher, PlannedOrder};
 use super::{ending, review, session};
 use crate::model::approval::Decision;
 use crate::model::order::{Order, OrderId, OrderState, Remedy};
-use crate::model::record::{HoldKind, RunRecord};
+use crate::model::record::{HoldKind, OrderRecord, RunRecord};
 use crate::model::run::RunState;
 use crate::report::figures::{count, counted};
 use crate::report::safe_text;
@@ -89,6 +89,14 @@ pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
     for (run, orders) in &decider.runs {
         let accepted = accepted.remove(&run.id.0).unwrap_or_default();
         let thresholds = decider.thresholds(run, &accepted)?;
+        let standing = match run.plan_digest {
+            Some(_) => Some(decider.store.approved_plan(&run.id, context.now())?),
+            None => None,
+        };
+        let covered = |order: &OrderRecord| match (&standing, order.approved_by) {
+            (Some(plan), Some(number)) => plan.covers(number, &order.id, context.now()),
+            _ => false,
+        };
         let mut task = Task { accepted, comment: comment.to_owned(), ..Task::default() };
         if review.run.as_ref() == Some(&run.id.0) {
             task.decisions = std::mem::take(&mut review.decisions);
@@ -98,7 +106,7 @@ pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
             if !matcher.matches(planned)? {
                 continue;
             }
-            let can = approvable(planned, &thresholds, context.now());
+            let can = approvable(planned, &thresholds, covered(&planned.record));
             // What was named is handed on, so that sealing says why not; what was only swept up is counted.
             let named = !args.all && args.filter.first.is_none() && planned.record.state.is_live();
             if (can || named) && left > 0 {
@@ -150,13 +158,13 @@ fn comment(text: &str) -> Result<&str> {
 }
 
 /// Whether a person may approve an order as it stands. `thresholds` are the provisioning thresholds that held its run,
-/// each with whether it still does.
-fn approvable(planned: &PlannedOrder, thresholds: &BTreeMap<String, bool>, now: DateTime<Utc>) -> bool {
+/// each with whether it still does; `covered` says that an approval which holds covers it.
+fn approvable(planned: &PlannedOrder, thresholds: &BTreeMap<String, bool>, covered: bool) -> bool {
     let record = &planned.record;
     match record.state {
         OrderState::PendingReview => true,
-        // Its approval is over: it needs a new one.
-        OrderState::Approved => record.approval_expires.is_none_or(|expires| expires <= now),
+        // Its approval is over, or is not what was sealed: it needs a new one.
+        OrderState::Approved => !covered,
         OrderState::Blocked => record.block.as_ref().is_none_or(|block| match block.reason.remedy() {
             Remedy::Approval => true,
             Remedy::Acceptance => {
@@ -296,7 +304,9 @@ impl Decider {
             }
             let now = self.store.run(&run.id)?;
             let held = ending::is_held(&self.store, &now)?;
-            let waiting = self.store.orders_of(&run.id)?.iter().filter(|order| ending::waits(order)).count() as u64;
+            let waiting =
+                self.store.orders_of(&run.id)?.iter().filter(|order| ending::waits(order, context.now())).count()
+                    as u64;
             eprint!("{}", next(&self.store, &now, held, waiting)?);
             endings.push(if held {
                 Ending::Held

@@ -1,6 +1,7 @@
 //! What a job's memory says about how a command ends.
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 use super::exit::Ending;
 use crate::model::order::{OrderState, Remedy};
@@ -11,7 +12,7 @@ use crate::store::database::Store;
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(super) fn of_job(store: &Store, job: &str) -> Result<Ending> {
+pub(super) fn of_job(store: &Store, job: &str, now: DateTime<Utc>) -> Result<Ending> {
     let mut endings = Vec::new();
     for run in store.runs(job, 0)? {
         if is_held(store, &run)? {
@@ -22,7 +23,7 @@ pub(super) fn of_job(store: &Store, job: &str) -> Result<Ending> {
     for order in store.live_orders(job)? {
         if matches!(order.state, OrderState::Errored | OrderState::Uncertain) {
             endings.push(Ending::OrderErrors);
-        } else if waits(&order) {
+        } else if waits(&order, now) {
             endings.push(Ending::Waits);
         }
     }
@@ -34,11 +35,12 @@ pub(super) fn is_held(store: &Store, run: &RunRecord) -> Result<bool> {
     Ok(run.state.is_held() && !store.unaccepted_holds(&run.id)?.is_empty())
 }
 
-/// Whether an order waits for a person's word on itself. One that only a threshold blocks waits for the threshold; one
-/// that nobody can lift waits for nobody.
-pub(super) fn waits(order: &OrderRecord) -> bool {
+/// Whether an order waits for a person's word on itself, for the first time or because its approval is over. One that
+/// only a threshold blocks waits for the threshold; one that nobody can lift waits for nobody.
+pub(super) fn waits(order: &OrderRecord, now: DateTime<Utc>) -> bool {
     match order.state {
         OrderState::PendingReview => true,
+        OrderState::Approved => order.approval_expires.is_none_or(|expires| expires <= now),
         OrderState::Blocked => {
             order.block.as_ref().is_none_or(|block| matches!(block.reason.remedy(), Remedy::Approval | Remedy::Choice))
         }

@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let run = newest(&store, &args.run)?;
     let exit = match told_before(&context.layout.report_json(&run.job, &run.id)).or(run.exit) {
         Some(exit) => exit,
-        None => ending::of_job(&store, &run.job)?.status(),
+        None => ending::of_job(&store, &run.job, context.now())?.status(),
     };
     let report = outcome_report::write(context, &store, &run.id, exit)?;
     let text = match args.format {

@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         }
         if args.format.is_none() {
             let filtered = args.filter.is_set() || args.order_state.is_some();
-            text.push_str(&told(&store, run, orders, &shown, filtered, context.width())?);
+            text.push_str(&told(&store, run, orders, &shown, filtered, context)?);
         }
         listed.extend(shown);
     }
@@ -96,7 +96,7 @@ fn told(
     orders: &[PlannedOrder],
     shown: &[&PlannedOrder],
     filtered: bool,
-    width: usize,
+    context: &Context,
 ) -> Result<String> {
     let mut text = String::new();
     if run.plan_digest.is_none() {
@@ -105,7 +105,7 @@ fn told(
         return Ok(text + "\n");
     }
     if !filtered {
-        text.push_str(&summary(store, run, orders, width)?);
+        text.push_str(&summary(store, run, orders, context)?);
         if run.state == RunState::HeldSnapshot {
             text.push_str(&holds_text(store, run)?);
         }
@@ -140,7 +140,7 @@ fn told(
     Ok(text + "\n")
 }
 
-fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], width: usize) -> Result<String> {
+fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], context: &Context) -> Result<String> {
     let mut plan = store.verify_plan(&run.id)?;
     let open = store.unaccepted_holds(&run.id)?;
     // What was accepted holds nothing any more.
@@ -154,12 +154,12 @@ fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], width: usize
     let (mut kept, mut waiting) = (0, 0);
     for live in store.live_orders(&run.job)? {
         kept += u64::from(live.run < run.id);
-        waiting += u64::from(ending::waits(&live) && live.run <= run.id);
+        waiting += u64::from(ending::waits(&live, context.now()) && live.run <= run.id);
     }
     let planned = store.last_of_kind(&run.id, "plan")?;
     let superseded = planned.and_then(|entry| entry.detail.get("superseded")?.as_u64()).unwrap_or(0);
     let view = PlanView { run: &run.id, plan: &plan, kept, superseded, blocked: &blocked, waiting };
-    Ok(plan_summary(&view, width))
+    Ok(plan_summary(&view, context.width()))
 }
 
 fn without_plan(run: &RunRecord) -> String {

@@ -1,6 +1,7 @@
 //! `muster run JOB`: what cron calls.
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 use super::context::Context;
 use super::exit::Ending;
@@ -57,7 +58,7 @@ pub(super) async fn carry(
             return Err(error.into());
         }
     };
-    let ending = conclude(&mut session, &end, stage)?;
+    let ending = conclude(&mut session, &end, stage, context.now())?;
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     outcome_report::write(context, &session.conductor.store, &id, status)?;
@@ -65,7 +66,7 @@ pub(super) async fn carry(
     Ok(status)
 }
 
-fn conclude(session: &mut Session, end: &RunEnd, stage: Stage) -> Result<Ending> {
+fn conclude(session: &mut Session, end: &RunEnd, stage: Stage, now: DateTime<Utc>) -> Result<Ending> {
     let mut endings = Vec::new();
     if !end.failures.is_empty() {
         endings.push(Ending::Failed);
@@ -74,7 +75,7 @@ fn conclude(session: &mut Session, end: &RunEnd, stage: Stage) -> Result<Ending>
         endings.extend(of_apply(applied));
     }
     if stage > Stage::Export {
-        endings.push(ending::of_job(&session.conductor.store, &session.conductor.job.name)?);
+        endings.push(ending::of_job(&session.conductor.store, &session.conductor.job.name, now)?);
     }
     Ok(Ending::worst(endings))
 }
@@ -111,7 +112,7 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
         super::apply::tell(context, applied);
     }
     // cron mails what is printed: new orders that wait are news, the same ones at the next tick are not.
-    let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o)).count();
+    let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o, context.now())).count();
     if !context.tells && new > 0 {
         let orders = counted(new as u64, "new order");
         eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);

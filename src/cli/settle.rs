@@ -46,5 +46,5 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     store.settle(&order.id, finding, &context.person(), &args.comment, &[], context.now())?;
     eprintln!("{}: {}", order.id, if args.took_effect { "applied" } else { "waits for review again" });
     eprintln!("next: muster run {}", order.job);
-    Ok(Ending::worst([ending::of_job(&store, &order.job)?]).status())
+    Ok(Ending::worst([ending::of_job(&store, &order.job, context.now())?]).status())
 }

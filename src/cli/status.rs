@@ -14,7 +14,8 @@ use super::stdout::print;
 use super::{outcome_report, selection, session};
 use crate::disk::lock;
 use crate::job::timer::duration;
-use crate::model::record::RunRecord;
+use crate::model::order::OrderState;
+use crate::model::record::{OrderRecord, RunRecord};
 use crate::model::run::RunState;
 use crate::report::figures::{ago, time};
 use crate::report::safe_text;
@@ -131,6 +132,9 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
     }
     let mut live = store.order_counts(job, None)?;
     live.retain(|state, _| state.is_live());
+    let over = |order: &OrderRecord| order.approval_expires.is_none_or(|expires| expires <= context.now());
+    let approved = store.live_orders(job)?.into_iter().filter(|order| order.state == OrderState::Approved);
+    let expired = approved.filter(over).count() as u64;
     let status = JobStatus {
         format_version: JobStatus::FORMAT,
         job: job.to_owned(),
@@ -139,6 +143,7 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         runs: lines,
         exports,
         live,
+        expired,
     };
     Ok(Told { status, failed })
 }

@@ -122,6 +122,20 @@ pub enum Refusal {
         /// The approval's number.
         number: u32,
     },
+    /// The database calls orders approved that the sealed file does not.
+    #[error(
+        "approval {number} of run {run} does not approve {orders} that the database calls approved ({first}): it was changed beside muster; nothing of it is sent: look with `muster log --verify`, then approve again with `muster approve {run}`"
+    )]
+    NotCovered {
+        /// The run.
+        run: RunId,
+        /// The approval that the database names.
+        number: u32,
+        /// How many orders, as `1 order` or `12 orders`.
+        orders: String,
+        /// The first of them.
+        first: OrderId,
+    },
     /// The file has a format that this version does not know.
     #[error("{file} has format version {found}, this muster reads {known}; use the version that wrote it")]
     Format {
@@ -135,13 +149,25 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Orders that the database calls approved under an approval that does not name them; 0 stands for none at all.
+    pub fn uncovered(run: &RunId, number: Option<u32>, orders: &[OrderId]) -> Self {
+        let count = orders.len();
+        Self::NotCovered {
+            run: run.clone(),
+            number: number.unwrap_or(0),
+            orders: if count == 1 { "1 order".to_owned() } else { format!("{count} orders") },
+            first: orders.first().cloned().unwrap_or_else(|| OrderId(String::new())),
+        }
+    }
+
     /// The number of the approval that is refused; `None` where it is the plan.
     pub fn number(&self) -> Option<u32> {
         match self {
             Self::Altered { number, .. }
             | Self::OtherRun { number, .. }
             | Self::Expired { number, .. }
-            | Self::Unknown { number, .. } => Some(*number),
+            | Self::Unknown { number, .. }
+            | Self::NotCovered { number, .. } => Some(*number),
             Self::PlanChanged { .. } | Self::Format { .. } => None,
         }
     }

@@ -32,6 +32,8 @@ pub struct JobStatus {
     pub exports: Vec<Export>,
     /// Live orders by state, of all runs.
     pub live: BTreeMap<OrderState, u64>,
+    /// Those of the approved ones whose approval has expired: they wait for a person again.
+    pub expired: u64,
 }
 
 /// One run in a status.
@@ -90,7 +92,11 @@ impl JobStatus {
         if self.live.values().any(|number| *number > 0) {
             text.push_str("\nlive orders\n");
             for (state, number) in self.live.iter().filter(|(_, number)| **number > 0) {
-                let _ = writeln!(text, "  {state:<15} {}", count(*number));
+                let expired = match (state, self.expired) {
+                    (OrderState::Approved, 1..) => format!(", of {} the approval has expired", count(self.expired)),
+                    _ => String::new(),
+                };
+                let _ = writeln!(text, "  {state:<15} {}{expired}", count(*number));
             }
         }
         let _ = write!(text, "\n{}", self.next());
@@ -156,7 +162,7 @@ impl JobStatus {
         if newest.is_some_and(|run| run.state == RunState::Failed) {
             return format!("the last run failed\nnext: muster check {job}\n");
         }
-        let waiting = of(OrderState::PendingReview) + of(OrderState::Blocked);
+        let waiting = of(OrderState::PendingReview) + of(OrderState::Blocked) + self.expired;
         if waiting > 0 {
             return format!("next: muster review {job}\n");
         }
@@ -204,6 +210,7 @@ mod tests {
                 verdict: Completeness::Complete,
             }],
             live: BTreeMap::from([(OrderState::PendingReview, 12), (OrderState::Errored, 1)]),
+            expired: 0,
         };
         let text = status.to_text(80);
         assert_eq!(

@@ -51,6 +51,10 @@ pub struct Applied {
     pub untried_kinds: BTreeMap<(String, Operation), u64>,
     /// Approvals and plans that were refused, in sentences.
     pub refused: Vec<String>,
+    /// Approvals whose time is over, in sentences; their orders wait for a new one.
+    pub expired: Vec<String>,
+    /// Runs that are held by what nobody accepted yet; nothing of them is sent.
+    pub held: Vec<RunId>,
     /// Why the apply stopped before its end, where it did.
     pub stopped: Option<String>,
     /// The runs whose orders were sent.

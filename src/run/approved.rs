@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
+use crate::model::approval::Refusal;
 use crate::model::event::Event;
 use crate::model::order::{Order, OrderId, OrderState};
 use crate::model::run::{RunId, RunState};
@@ -42,12 +43,13 @@ impl Conductor {
             let records = self.store.orders_of(&run)?;
             let approved: BTreeMap<_, _> =
                 records.into_iter().filter(|r| r.state == OrderState::Approved).map(|r| (r.id.clone(), r)).collect();
-            if approved.is_empty() {
-                continue;
-            }
             if self.store.run(&run)?.state == RunState::HeldPlan && !self.store.unaccepted_holds(&run)?.is_empty() {
                 result.untried += approved.len() as u64;
+                result.held.push(run.clone());
                 self.reporter.event(&Event::Note(format!("run {run} is held: nothing of it is applied")));
+                continue;
+            }
+            if approved.is_empty() {
                 continue;
             }
             let plan = match self.store.approved_plan(&run, now) {
@@ -58,16 +60,25 @@ impl Conductor {
                 }
             };
             let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
-            result.refused.extend(refusals(&plan, &used));
+            tell_refusals(&plan, &used, result);
+            // What the database calls approved and no sealed file does, by the approval that it names.
+            let mut uncovered: BTreeMap<Option<u32>, Vec<OrderId>> = BTreeMap::new();
             for order in self.store.read_orders(&run)? {
                 let order = order?;
                 let Some(record) = approved.get(&order.id) else { continue };
                 let Some(number) = record.approved_by.filter(|number| plan.covers(*number, &order.id, now)) else {
                     result.untried += 1;
+                    let told = |refusal: &Refusal| refusal.number().is_some_and(|n| record.approved_by == Some(n));
+                    if !plan.refusals().iter().any(told) {
+                        uncovered.entry(record.approved_by).or_default().push(order.id);
+                    }
                     continue;
                 };
                 plans.orders.insert(order.id.clone(), (run.clone(), number));
                 orders.push(order);
+            }
+            for (number, orders) in uncovered {
+                result.refused.push(Refusal::uncovered(&run, number, &orders).to_string());
             }
             plans.runs.insert(run.clone(), plan);
             result.runs.push(run);
@@ -87,23 +98,17 @@ impl Conductor {
         let standing: BTreeMap<&OrderId, &(RunId, u32)> =
             orders.iter().filter_map(|order| Some((&order.id, plans.orders.get(&order.id)?))).collect();
         let runs: BTreeSet<RunId> = standing.values().map(|(run, _)| run.clone()).collect();
-        let mut refused = Vec::new();
         for run in runs {
             match self.store.approved_plan(&run, now) {
                 Ok(plan) => {
                     let used: Vec<u32> = standing.values().filter(|(r, _)| *r == run).map(|(_, n)| *n).collect();
-                    refused.extend(refusals(&plan, &used));
+                    tell_refusals(&plan, &used, result);
                     plans.runs.insert(run, Arc::new(plan));
                 }
                 Err(error) => {
-                    refused.push(error.to_string());
+                    push_once(&mut result.refused, error.to_string());
                     plans.runs.remove(&run);
                 }
-            }
-        }
-        for why in refused {
-            if !result.refused.contains(&why) {
-                result.refused.push(why);
             }
         }
         let covered = |order: &Order| {
@@ -118,9 +123,20 @@ impl Conductor {
     }
 }
 
-/// Why approvals do not hold that orders stand under, in sentences.
-fn refusals(plan: &ApprovedPlan, used: &[u32]) -> Vec<String> {
-    let concerns = |number: u32| used.contains(&number) || !plan.approvals().contains_key(&number);
-    let refused = plan.refusals().iter().filter(|r| r.number().is_none_or(concerns));
-    refused.map(ToString::to_string).collect()
+/// Says why approvals do not hold. One that ran out after its orders were sent is no news; one that was tampered with
+/// is, whatever it covers.
+fn tell_refusals(plan: &ApprovedPlan, used: &[u32], result: &mut Applied) {
+    for refusal in plan.refusals() {
+        if !matches!(refusal, Refusal::Expired { .. }) {
+            push_once(&mut result.refused, refusal.to_string());
+        } else if refusal.number().is_some_and(|number| used.contains(&number)) {
+            push_once(&mut result.expired, refusal.to_string());
+        }
+    }
+}
+
+fn push_once(list: &mut Vec<String>, text: String) {
+    if !list.contains(&text) {
+        list.push(text);
+    }
 }

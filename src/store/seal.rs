@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
+use super::approvals::ApprovedPlan;
 use super::chain::{Chain, Entry};
 use super::database::{Store, stamp};
 use super::error::{Fault, StoreError};
@@ -67,9 +68,11 @@ impl Store {
     /// [`StoreError::Refused`] where the plan is not the one that was reviewed, [`StoreError::NotHeld`],
     /// [`StoreError::NoRun`], or when the file or the database cannot be written.
     pub fn seal(&mut self, request: &SealRequest, at: DateTime<Utc>) -> Result<SealReport, StoreError> {
-        if request.plan.is_some() || !request.decisions.is_empty() {
-            self.verify_plan(&request.run)?;
-        }
+        let standing = if request.plan.is_some() || !request.decisions.is_empty() {
+            Some(self.approved_plan(&request.run, at)?)
+        } else {
+            None
+        };
         let layout = self.layout.clone();
         self.write(|tx, log| {
             let run = super::runs::known(tx, &request.run)?;
@@ -77,8 +80,16 @@ impl Store {
                 let what = "the review is of another plan".to_owned();
                 return Err(Refusal::PlanChanged { run: request.run.clone(), what }.into());
             }
-            let mut sealing =
-                Sealing { tx, log, request, at, report: SealReport::default(), revived: vec![], rejected: vec![] };
+            let mut sealing = Sealing {
+                tx,
+                log,
+                request,
+                at,
+                standing: standing.as_ref(),
+                report: SealReport::default(),
+                revived: vec![],
+                rejected: vec![],
+            };
             let number = tx.query_row(
                 "SELECT coalesce(max(number), 0) + 1 FROM approvals WHERE run = ?",
                 [&request.run.0],
@@ -126,6 +137,8 @@ struct Sealing<'a> {
     log: &'a mut Chain,
     request: &'a SealRequest,
     at: DateTime<Utc>,
+    /// The plan with the approvals that hold; `None` where the run has no plan.
+    standing: Option<&'a ApprovedPlan>,
     report: SealReport,
     /// Row numbers of orders that may go on now.
     revived: Vec<i64>,
@@ -194,7 +207,7 @@ impl Sealing<'_> {
                 }
                 Err(fault) => return Err(fault),
             };
-            match verdict(&order, *decision, &holding, self.at) {
+            match verdict(&order, *decision, &holding, self.covered(&order)) {
                 Verdict::Do => {}
                 Verdict::Skip(why) => {
                     self.report.skipped.push((id.clone(), why));
@@ -226,6 +239,14 @@ impl Sealing<'_> {
         let approved = self.report.approved.iter().map(|id| (id.clone(), Decision::Approve));
         let rejected = self.report.rejected.iter().map(|id| (id.clone(), Decision::Reject));
         Ok(approved.chain(rejected).collect())
+    }
+
+    /// Whether an approved order stands under an approval that holds. One that was altered, is gone or expired is none,
+    /// and the order may be approved anew.
+    fn covered(&self, order: &OrderRecord) -> bool {
+        let lasts = order.approval_expires.is_some_and(|expires| expires > self.at);
+        let covers = |number| self.standing.is_some_and(|plan| plan.covers(number, &order.id, self.at));
+        lasts && order.approved_by.is_some_and(covers)
     }
 
     fn approve(&mut self, n: i64, order: &OrderRecord, number: u32) -> Result<(), Fault> {
@@ -295,7 +316,7 @@ enum Verdict {
     Refuse(String),
 }
 
-fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, bool>, at: DateTime<Utc>) -> Verdict {
+fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, bool>, covered: bool) -> Verdict {
     use OrderState::{
         Applied, Approved, Blocked, Errored, InFlight, PendingReview, Rejected, Stale, Superseded, Uncertain,
     };
@@ -309,10 +330,8 @@ fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, b
         (Decision::Approve, Errored) => {
             Verdict::Refuse(format!("it ended in an error: send it again with `muster retry {}`", order.run))
         }
-        (Decision::Approve, Approved) => match (order.approved_by, order.approval_expires) {
-            (Some(number), Some(expires)) if expires > at => {
-                Verdict::Skip(format!("approval {number} covers it already"))
-            }
+        (Decision::Approve, Approved) => match order.approved_by {
+            Some(number) if covered => Verdict::Skip(format!("approval {number} covers it already")),
             _ => Verdict::Do,
         },
         (Decision::Approve, Blocked) => match order.block.as_ref() {
