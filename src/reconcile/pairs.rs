@@ -73,8 +73,7 @@ impl Planner<'_> {
                 (code(row, end) == UNKNOWN).then(|| format!("`{}` as {}", row.cell(columns[end]), self.names[end].name))
             };
             let lost = self.input.source.par_map(|row| [key(row, 0), key(row, 1)])?;
-            let mut lost: Vec<String> =
-                checked(lost, &self.input.sync.from)?.into_iter().flatten().flatten().collect();
+            let mut lost: Vec<String> = checked(lost, &self.input.sync.from)?.into_iter().flatten().flatten().collect();
             lost.sort();
             lost.dedup();
             let which = if lost.is_empty() { String::new() } else { format!(": {}", some(&lost)) };
