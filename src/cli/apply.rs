@@ -72,6 +72,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     session.console.end();
     let applied = applied?;
     tell(context, &applied);
+    for run in &applied.held {
+        eprintln!("muster: run {run} is held, and nothing of it is applied before what holds it is accepted");
+        eprintln!("next: muster review {run}");
+    }
     let store = &session.conductor.store;
     let mut endings = run::of_apply(&applied);
     endings.push(ending::of_job(store, &job, context.now())?);

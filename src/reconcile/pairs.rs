@@ -69,8 +69,16 @@ impl Planner<'_> {
             }
         }
         if unknown > 0 {
+            let key = |row: &dyn Cells, end: usize| {
+                (code(row, end) == UNKNOWN).then(|| format!("`{}` as {}", row.cell(columns[end]), self.names[end].name))
+            };
+            let lost = self.input.source.par_map(|row| [key(row, 0), key(row, 1)])?;
+            let mut lost: Vec<String> = checked(lost, &self.input.sync.from)?.into_iter().flatten().flatten().collect();
+            lost.sort();
+            lost.dedup();
+            let which = if lost.is_empty() { String::new() } else { format!(": {}", some(&lost)) };
             done.warnings.push(format!(
-                "{}: {} {} an object that is in no snapshot; skipped",
+                "{}: {} {} an object that is in no snapshot{which}; skipped",
                 self.input.sync.id,
                 counted(unknown, "row"),
                 if unknown == 1 { "names" } else { "name" }

@@ -53,6 +53,8 @@ pub struct Applied {
     pub refused: Vec<String>,
     /// Approvals whose time is over, in sentences; their orders wait for a new one.
     pub expired: Vec<String>,
+    /// Runs that are held by what nobody accepted yet; nothing of them is sent.
+    pub held: Vec<RunId>,
     /// Why the apply stopped before its end, where it did.
     pub stopped: Option<String>,
     /// The runs whose orders were sent.

@@ -44,13 +44,14 @@ impl Conductor {
             let records = self.store.orders_of(&run)?;
             let approved: BTreeMap<_, _> =
                 records.into_iter().filter(|r| r.state == OrderState::Approved).map(|r| (r.id.clone(), r)).collect();
-            if approved.is_empty() {
-                continue;
-            }
             let holds = self.store.unaccepted_holds(&run)?;
             if self.store.run(&run)?.state == RunState::HeldPlan && holds.iter().any(|h| h.kind == HoldKind::Plan) {
                 result.untried += approved.len() as u64;
+                result.held.push(run.clone());
                 self.reporter.event(&Event::Note(format!("run {run} is held: nothing of it is applied")));
+                continue;
+            }
+            if approved.is_empty() {
                 continue;
             }
             let plan = match self.store.approved_plan(&run, now) {
@@ -61,7 +62,7 @@ impl Conductor {
                 }
             };
             let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
-            result.tell(&plan, &used);
+            tell_refusals(&plan, &used, result);
             // What the database calls approved and no sealed file does, by the approval that it names.
             let mut uncovered: BTreeMap<Option<u32>, Vec<OrderId>> = BTreeMap::new();
             for order in self.store.read_orders(&run)? {
@@ -69,8 +70,8 @@ impl Conductor {
                 let Some(record) = approved.get(&order.id) else { continue };
                 let Some(number) = record.approved_by.filter(|number| plan.covers(*number, &order.id, now)) else {
                     result.untried += 1;
-                    let told = plan.refusals().iter().any(|r| r.number().is_some() && r.number() == record.approved_by);
-                    if !told {
+                    let told = |refusal: &Refusal| refusal.number().is_some_and(|n| record.approved_by == Some(n));
+                    if !plan.refusals().iter().any(told) {
                         uncovered.entry(record.approved_by).or_default().push(order.id);
                     }
                     continue;
@@ -103,14 +104,11 @@ impl Conductor {
             match self.store.approved_plan(&run, now) {
                 Ok(plan) => {
                     let used: Vec<u32> = standing.values().filter(|(r, _)| *r == run).map(|(_, n)| *n).collect();
-                    result.tell(&plan, &used);
+                    tell_refusals(&plan, &used, result);
                     plans.runs.insert(run, Arc::new(plan));
                 }
                 Err(error) => {
-                    let why = error.to_string();
-                    if !result.refused.contains(&why) {
-                        result.refused.push(why);
-                    }
+                    push_once(&mut result.refused, error.to_string());
                     plans.runs.remove(&run);
                 }
             }
@@ -127,20 +125,20 @@ impl Conductor {
     }
 }
 
-impl Applied {
-    /// Takes note of approvals that do not hold, each once. One that ran out after its orders were sent is no news; one
-    /// that was tampered with is, whatever it covers.
-    fn tell(&mut self, plan: &ApprovedPlan, used: &[u32]) {
-        for refusal in plan.refusals() {
-            let expired = matches!(refusal, Refusal::Expired { .. });
-            if expired && !refusal.number().is_some_and(|number| used.contains(&number)) {
-                continue;
-            }
-            let list = if expired { &mut self.expired } else { &mut self.refused };
-            let why = refusal.to_string();
-            if !list.contains(&why) {
-                list.push(why);
-            }
+/// Says why approvals do not hold. One that ran out after its orders were sent is no news; one that was tampered with
+/// is, whatever it covers.
+fn tell_refusals(plan: &ApprovedPlan, used: &[u32], result: &mut Applied) {
+    for refusal in plan.refusals() {
+        if !matches!(refusal, Refusal::Expired { .. }) {
+            push_once(&mut result.refused, refusal.to_string());
+        } else if refusal.number().is_some_and(|number| used.contains(&number)) {
+            push_once(&mut result.expired, refusal.to_string());
         }
+    }
+}
+
+fn push_once(list: &mut Vec<String>, text: String) {
+    if !list.contains(&text) {
+        list.push(text);
     }
 }
