@@ -361,7 +361,9 @@ fn tell_orders(word: &str, orders: &[(OrderId, String)]) {
 /// What still holds the run, and the next command.
 fn next(store: &Store, run: &RunRecord, held: bool, waiting: u64) -> Result<String> {
     if held {
-        return Ok(format!("  nothing of it is applied yet\n{}", review::holds_text(store, run)?));
+        let plan = store.unaccepted_holds(&run.id)?.iter().any(|hold| hold.kind == HoldKind::Plan);
+        let what = if plan { "nothing of it is applied yet" } else { "what depends on a held snapshot waits" };
+        return Ok(format!("  {what}\n{}", review::holds_text(store, run)?));
     }
     if run.state == RunState::HeldSnapshot {
         return Ok(format!("next: muster run {}\n", safe_text::line(&run.job)));

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::review::hold_sentence;
 use super::stdout::print;
-use super::{outcome_report, selection, session};
+use super::{ending, outcome_report, selection, session};
 use crate::disk::lock;
 use crate::job::timer::duration;
 use crate::model::record::RunRecord;
@@ -112,8 +112,11 @@ fn good_at(run: &RunRecord) -> Option<DateTime<Utc>> {
 fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
     let runs = selection::history(store, job)?;
     let mut lines = Vec::new();
-    for run in runs.iter().take(RUNS) {
-        lines.push(line(store, run)?);
+    for (number, run) in runs.iter().enumerate() {
+        // What waits is told, however long ago it began.
+        if number < RUNS || ending::is_held(store, run)? {
+            lines.push(line(store, run)?);
+        }
     }
     let exports = runs.iter().map(|run| outcome_report::exports(&context.layout.export(job, &run.id)));
     let exports = exports.into_iter().find(|exports| !exports.is_empty()).unwrap_or_default();

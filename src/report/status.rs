@@ -80,8 +80,10 @@ impl JobStatus {
             text.push_str("\nlast runs\n");
             text.push_str(&indented(&self.run_listing().render(Format::Table, inner), 2));
         }
-        if let Some(why) = self.runs.first().and_then(|run| run.why.as_ref()) {
-            let _ = writeln!(text, "  {}", safe_text::line(why));
+        for (number, run) in self.runs.iter().enumerate() {
+            if let Some(why) = run.why.as_ref().filter(|_| number == 0 || run.state.is_held()) {
+                let _ = writeln!(text, "  {}: {}", run.run, safe_text::line(why));
+            }
         }
         if !self.exports.is_empty() {
             text.push_str("\nexport files\n");
@@ -144,7 +146,7 @@ impl JobStatus {
         let job = safe_text::line(&self.job);
         let of = |state: OrderState| self.live.get(&state).copied().unwrap_or(0);
         let newest = self.runs.first();
-        if let Some(run) = newest.filter(|run| run.state.is_held()) {
+        if let Some(run) = self.runs.iter().find(|run| run.state.is_held()) {
             return format!("run {} is held\nnext: muster review {}\n", run.run, run.run);
         }
         if of(OrderState::Uncertain) > 0 {

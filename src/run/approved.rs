@@ -8,6 +8,7 @@ use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
 use crate::model::event::Event;
 use crate::model::order::{Order, OrderId, OrderState};
+use crate::model::record::HoldKind;
 use crate::model::run::{RunId, RunState};
 use crate::store::approvals::ApprovedPlan;
 
@@ -45,7 +46,8 @@ impl Conductor {
             if approved.is_empty() {
                 continue;
             }
-            if self.store.run(&run)?.state == RunState::HeldPlan && !self.store.unaccepted_holds(&run)?.is_empty() {
+            let holds = self.store.unaccepted_holds(&run)?;
+            if self.store.run(&run)?.state == RunState::HeldPlan && holds.iter().any(|h| h.kind == HoldKind::Plan) {
                 result.untried += approved.len() as u64;
                 self.reporter.event(&Event::Note(format!("run {run} is held: nothing of it is applied")));
                 continue;

@@ -39,8 +39,14 @@ pub(super) struct Proof {
 }
 
 impl Conductor {
-    /// Exports every system and judges what came. The manifest is written last.
-    pub(super) async fn export(&mut self, run: &RunId, mode: Mode) -> Result<Proof, RunError> {
+    /// Exports every system and judges what came. The manifest is written last. What was accepted of run `overtaken`
+    /// is accepted here too, at the same figures.
+    pub(super) async fn export(
+        &mut self,
+        run: &RunId,
+        mode: Mode,
+        overtaken: Option<&RunId>,
+    ) -> Result<Proof, RunError> {
         let started = (self.clock)();
         self.layout.create_run(&self.job.name, run)?;
         let folder = self.layout.export(&self.job.name, run);
@@ -73,7 +79,7 @@ impl Conductor {
             told.push((system.clone(), fault.to_string()));
             self.note_failure(run, &system, &fault)?;
         }
-        let mut proof = self.judge(run, folder, started, systems)?;
+        let mut proof = self.judge(run, folder, started, systems, overtaken)?;
         proof.failures.splice(0..0, told);
         Ok(proof)
     }
@@ -111,7 +117,7 @@ impl Conductor {
         if mode == Mode::Incremental
             && let Some((at, _)) = &record.failed
         {
-            self.reporter.event(&Event::Note(format!(
+            self.reporter.event(&Event::Warning(format!(
                 "{system} is read completely: its export of {} failed",
                 at.format("%Y-%m-%d %H:%M:%S UTC")
             )));
@@ -126,8 +132,12 @@ impl Conductor {
         folder: PathBuf,
         started: chrono::DateTime<chrono::Utc>,
         systems: BTreeMap<String, SystemExport>,
+        overtaken: Option<&RunId>,
     ) -> Result<Proof, RunError> {
-        let accepted = self.store.accepted(&self.job.name)?;
+        let mut accepted = self.store.accepted(&self.job.name)?;
+        if let Some(held) = overtaken {
+            accepted.extend(self.store.acceptances(held)?.into_iter().map(|a| (a.name, a.figure)));
+        }
         let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
             job: self.job.name.clone(),
@@ -235,7 +245,8 @@ impl Conductor {
                         deleted: settings.thresholds.deleted,
                     };
                     let own = self.own_changes(baseline)?;
-                    for excess in compute(|| excesses(name, &old, &table, &limits, &own))? {
+                    let found = compute(|| excesses(name, &old, &table, &limits, &own))?;
+                    for excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string())) {
                         self.reporter.event(&Event::Exceeded(excess.clone()));
                         holds.push(Hold {
                             kind: HoldKind::Snapshot,

@@ -22,6 +22,27 @@ impl Conductor {
         Ok(None)
     }
 
+    /// Whether something moved on since a held run was exported: orders were applied, or later snapshots of what was
+    /// not held were accepted. A plan from its own snapshots would undo that.
+    pub(super) fn is_overtaken(&self, held: &RunRecord) -> Result<bool, RunError> {
+        let folder = self.layout.export(&self.job.name, &held.id);
+        let manifest = Manifest::read(&folder.join(FILE_NAME))?;
+        for (system, resources) in &manifest.systems {
+            for resource in resources.keys() {
+                let baseline = self.store.baseline(&self.job.name, &ResourceName::new(system, resource))?;
+                if baseline.is_some_and(|baseline| baseline.at > manifest.started) {
+                    return Ok(true);
+                }
+            }
+        }
+        for run in self.store.runs(&self.job.name, 1000)? {
+            if self.store.outcomes(&run.id)?.iter().any(|outcome| outcome.at >= manifest.started) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes the snapshots of run `from` over into `run`, without exporting anything. The files are shared, so that
     /// neither run's retention takes them from the other.
     pub(super) fn take_over(&mut self, from: &RunId, run: &RunId) -> Result<Proof, RunError> {
@@ -73,13 +94,12 @@ impl Conductor {
 
     /// The held run that says the same as these holds already, if there is one.
     pub(super) fn same_hold(&self, run: &RunId, holds: &[Hold]) -> Result<Option<RunId>, RunError> {
-        let names: BTreeSet<&str> = holds.iter().map(|h| h.name.as_str()).collect();
         for held in self.store.runs(&self.job.name, 200)? {
             if held.state != RunState::HeldSnapshot || held.id == *run {
                 continue;
             }
             let open = self.store.unaccepted_holds(&held.id)?;
-            if names.iter().all(|name| open.iter().any(|h| h.name == *name)) {
+            if holds.iter().all(|hold| open.iter().any(|h| h.name == hold.name && h.figure == hold.figure)) {
                 return Ok(Some(held.id));
             }
         }

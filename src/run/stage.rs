@@ -57,10 +57,19 @@ impl Conductor {
     pub async fn run(&mut self, options: &RunOptions) -> Result<RunEnd, RunError> {
         self.recover().await?;
         let held = if options.stage == Stage::Export { None } else { self.accepted_hold()? };
-        let from = options.from.clone().or_else(|| held.as_ref().map(|run| run.id.clone()));
-        let because = from.as_ref().map(|from| format!("it goes on from the snapshots of run {from}"));
+        let (mut from, mut overtaken) = (options.from.clone(), None);
+        let mut because = from.as_ref().map(|from| format!("it goes on from the snapshots of run {from}"));
+        if let Some(held) = held.filter(|_| from.is_none()) {
+            if self.is_overtaken(&held)? {
+                because = Some(format!("what was accepted of run {} holds at the same figures", held.id));
+                overtaken = Some(held.id);
+            } else {
+                because = Some(format!("it goes on from the snapshots of run {}", held.id));
+                from = Some(held.id);
+            }
+        }
         self.begin(options, because)?;
-        match self.carry(options, from.as_ref()).await {
+        match self.carry(options, from.as_ref(), overtaken.as_ref()).await {
             Ok(end) => Ok(end),
             Err(error) => {
                 // The run's own record says how it ended, even where this process is about to say it too.
@@ -88,7 +97,12 @@ impl Conductor {
         Ok(())
     }
 
-    async fn carry(&mut self, options: &RunOptions, from: Option<&RunId>) -> Result<RunEnd, RunError> {
+    async fn carry(
+        &mut self,
+        options: &RunOptions,
+        from: Option<&RunId>,
+        overtaken: Option<&RunId>,
+    ) -> Result<RunEnd, RunError> {
         let run = &options.run;
         let proof = match from {
             Some(from) => {
@@ -99,8 +113,12 @@ impl Conductor {
                 }
                 proof
             }
-            None => self.export(run, options.mode).await?,
+            None => self.export(run, options.mode, overtaken).await?,
         };
+        if let Some(held) = overtaken.filter(|_| proof.failures.is_empty()) {
+            let why = format!("exported anew as run {run}: others had moved on meanwhile");
+            self.store.set_run_state(held, RunState::Replaced, &why, (self.clock)())?;
+        }
         let mut end = RunEnd {
             run: run.clone(),
             state: RunState::Planned,

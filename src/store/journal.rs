@@ -12,7 +12,7 @@ use super::needs::{block_needing, free_needing, needing};
 use super::orders::{Numbered, orders_where, require, step, sync_number};
 use crate::model::order::{OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
-use crate::model::record::OrderRecord;
+use crate::model::record::{HoldKind, OrderRecord};
 use crate::model::run::{RunId, RunState};
 
 /// Which intents are on the disk now.
@@ -53,8 +53,10 @@ impl Store {
         self.write(|tx, log| {
             let mut result = Begun::default();
             let run = super::runs::known(tx, plan.run())?;
-            // A run whose snapshots are held still lets the syncs go that do not depend on them: its plan has no others.
-            let held = run.state == RunState::HeldPlan && !super::runs::unaccepted(tx, plan.run())?.is_empty();
+            // What holds snapshots kept their syncs out of the plan: only what holds the plan holds its orders.
+            let mut holds = super::runs::unaccepted(tx, plan.run())?;
+            holds.retain(|hold| hold.kind == HoldKind::Plan);
+            let held = run.state.is_held() && !holds.is_empty();
             let mut numbered = Vec::with_capacity(orders.len());
             for id in orders {
                 let (n, order) = match require(tx, id) {

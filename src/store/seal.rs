@@ -88,8 +88,12 @@ impl Store {
             let decided = sealing.decide(number)?;
             sealing.settle_needs()?;
             sealing.report.holds = super::runs::unaccepted(tx, &request.run)?;
-            if run.state == RunState::HeldPlan && sealing.report.holds.is_empty() {
-                super::runs::change_state(tx, &request.run, RunState::Planned, "accepted")?;
+            if run.state == RunState::HeldPlan && !sealing.report.holds.iter().any(|h| h.kind == HoldKind::Plan) {
+                // Syncs whose snapshots were held as well are still to be planned.
+                let all = super::runs::holds_of(tx, &request.run)?;
+                let rest = all.iter().any(|hold| hold.kind != HoldKind::Plan);
+                let state = if rest { RunState::HeldSnapshot } else { RunState::Planned };
+                super::runs::change_state(tx, &request.run, state, "accepted")?;
             }
             if !decided.is_empty() || !request.accepted.is_empty() {
                 let approval = Approval {
