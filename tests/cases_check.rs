@@ -1,4 +1,5 @@
 //! What operators run into before anything is read: reach, credentials, configuration.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What operators run into between a system and its snapshot.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

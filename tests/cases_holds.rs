@@ -1,4 +1,5 @@
 //! Holds: what is told and how often, what is remembered, and what goes on meanwhile.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

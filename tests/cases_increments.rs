@@ -1,4 +1,5 @@
 //! Incremental runs, between two servers of which each can be asked for changes alone.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
