@@ -85,6 +85,12 @@ fn case_p13_an_approval_that_expires_under_way_sends_nothing_more() {
     assert!((4..30).contains(&applied), "{left}");
     assert_eq!(company.vault.all("Users").len() as u64 + 3, applied, "{left}");
     assert_eq!(left["approved"].as_u64(), Some(63 - applied), "{left}");
+    // Approved again, it goes on where it was; the old approval is nobody's trouble any more.
+    company.vault.faults(json!({ "rules": [] }));
+    company.job("");
+    company.world.muster(&["approve", "corp", "--all", "--comment", "still right"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    all_there_once(&company, 30);
 }
 
 #[test]

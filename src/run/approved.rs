@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
+use crate::model::approval::Refusal;
 use crate::model::event::Event;
 use crate::model::order::{Order, OrderId, OrderState};
 use crate::model::record::HoldKind;
@@ -122,7 +123,8 @@ impl Conductor {
 
 /// Why approvals do not hold that orders stand under, in sentences.
 fn refusals(plan: &ApprovedPlan, used: &[u32]) -> Vec<String> {
-    let concerns = |number: u32| used.contains(&number) || !plan.approvals().contains_key(&number);
-    let refused = plan.refusals().iter().filter(|r| r.number().is_none_or(concerns));
+    // An approval that expired is nobody's trouble once nothing stands under it; one that was altered always is.
+    let over = |r: &&Refusal| matches!(r, Refusal::Expired { .. }) && r.number().is_some_and(|n| !used.contains(&n));
+    let refused = plan.refusals().iter().filter(|r| !over(r));
     refused.map(ToString::to_string).collect()
 }
