@@ -397,7 +397,11 @@ impl Conductor {
             None => result.leave_kind(&resource, order.operation, 1),
             Some(Sent::Refused(why)) => {
                 result.leave_kind(&resource, order.operation, 1);
-                result.refused.push(format!("{}: {why}", order.id));
+                self.reporter.event(&Event::Note(format!("{} was not sent: {why}", order.id)));
+                // One cause is told once, with the first order that it concerns.
+                if !result.refused.iter().any(|told| told.ends_with(&why)) {
+                    result.refused.push(format!("{}: {why}", order.id));
+                }
             }
             Some(Sent::Ended(Ended::Untried(failure) | Ended::Open(failure))) => {
                 result.leave_kind(&resource, order.operation, 1);
