@@ -12,6 +12,7 @@ use super::exit::UsageError;
 use super::secrets::Environment;
 use crate::connector::secret::Secrets;
 use crate::job::Job;
+use crate::rules::problem::nearest;
 use crate::store::layout::Layout;
 
 /// The world as one command sees it.
@@ -112,7 +113,10 @@ pub(super) fn job_path(name: &str) -> Result<PathBuf> {
     let hint = if known.is_empty() {
         "there is no jobs/ folder with job files here".to_owned()
     } else {
-        format!("jobs/ here holds {}", known.join(", "))
+        match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`? jobs/ here holds {}", known.join(", ")),
+            None => format!("jobs/ here holds {}", known.join(", ")),
+        }
     };
     Err(UsageError(format!("no job file `{name}`, nor jobs/{name}.toml; {hint}")).into())
 }

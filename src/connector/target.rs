@@ -21,7 +21,8 @@ pub struct ObjectChange {
     pub resource: String,
     /// The object; `None` for creates.
     pub id: Option<String>,
-    /// For creates and updates: attribute → wanted value, `None` = cleared.
+    /// Attribute → wanted value, `None` = cleared. A disable or enable may carry more than the switch itself: what
+    /// else changed on the day. Empty for deletes.
     pub attributes: BTreeMap<String, Option<Value>>,
     /// What the attributes held when they were read just before; for systems that replace whole objects.
     pub before: Attributes,

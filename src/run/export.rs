@@ -316,7 +316,7 @@ async fn land(
 }
 
 /// Whether a baseline's file is still the one that was accepted; else a sentence.
-fn verify(baseline: &Baseline, path: &Path) -> Result<(), String> {
+pub(super) fn verify(baseline: &Baseline, path: &Path) -> Result<(), String> {
     let mut manifest = ResourceManifest::new(
         path.file_name().map(PathBuf::from).unwrap_or_default(),
         &baseline.columns,

@@ -9,7 +9,7 @@ use super::Conductor;
 use super::baseline::{OwnChanges, excesses};
 use super::demand;
 use super::error::RunError;
-use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
+use super::export::{ExportFault, SystemExport, SystemRequest, export_system, verify};
 use super::offload::compute;
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Mode};
@@ -19,7 +19,7 @@ use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::reconcile::threshold::SnapshotLimits;
 use crate::snapshot::completeness::{Settings, Subject, judge};
-use crate::snapshot::manifest::{FILE_NAME, FORMAT_VERSION, Manifest, ResourceManifest};
+use crate::snapshot::manifest::{FILE_NAME, FORMAT_VERSION, Manifest, ManifestError, ResourceManifest};
 use crate::snapshot::table::Table;
 use crate::store::baselines::Baseline;
 
@@ -199,7 +199,11 @@ impl Conductor {
     ) -> Result<Verdict, RunError> {
         let settings = self.job.snapshot(name);
         let baseline = self.store.baseline(&self.job.name, name)?;
-        let previous = baseline.as_ref().and_then(|b| self.previous(b, name));
+        let (previous, unreadable) = match baseline.as_ref().map(|b| self.previous(b, name)) {
+            Some(Ok(previous)) => (previous, None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
+        };
         let table = match Table::open(path, &exported.key) {
             Ok(table) => table,
             Err(error) => {
@@ -236,7 +240,12 @@ impl Conductor {
                 .collect(),
         };
         if let Some(baseline) = &baseline {
-            let old = Table::open(&self.layout.root.join(&baseline.path), &baseline.key);
+            let path = self.layout.root.join(&baseline.path);
+            let old = match unreadable {
+                Some(cause) => Err(cause),
+                None => compute(|| verify(baseline, &path))
+                    .and_then(|()| Table::open(&path, &baseline.key).map_err(|error| error.to_string())),
+            };
             match old {
                 Ok(old) => {
                     let limits = SnapshotLimits {
@@ -257,18 +266,31 @@ impl Conductor {
                         });
                     }
                 }
-                Err(error) => self.reporter.event(&Event::Warning(format!(
-                    "the last accepted snapshot of {name} cannot be read, so nothing is compared with it: {error}"
-                ))),
+                // Without it no threshold can be judged: a loss of half the rows would pass unseen.
+                Err(cause) => holds.push(Hold {
+                    kind: HoldKind::Snapshot,
+                    name: format!("{name}/baseline"),
+                    detail: format!(
+                        "the last accepted snapshot, of run {}, cannot be read, so no threshold can be judged: {cause}",
+                        baseline.run
+                    ),
+                    // Other content is another question.
+                    figure: format!("{} rows, SHA-256 {}", exported.rows, exported.sha256),
+                    first: Vec::new(),
+                }),
             }
         }
         Ok(if holds.is_empty() { Verdict::Usable } else { Verdict::Held(holds) })
     }
 
     /// The manifest entry of a baseline, where its export folder still has one.
-    fn previous(&self, baseline: &Baseline, name: &ResourceName) -> Option<ResourceManifest> {
+    fn previous(&self, baseline: &Baseline, name: &ResourceName) -> Result<Option<ResourceManifest>, ManifestError> {
         let path = self.layout.export(&self.job.name, &baseline.run).join(FILE_NAME);
-        Manifest::read(&path).ok()?.resource(&name.system, &name.resource).cloned()
+        match Manifest::read(&path) {
+            Ok(manifest) => Ok(manifest.resource(&name.system, &name.resource).cloned()),
+            Err(ManifestError::Disk(error)) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What muster's own orders changed at a system since a baseline was exported.

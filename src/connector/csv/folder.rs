@@ -99,7 +99,11 @@ impl CsvSystem {
 
     pub(super) fn unreadable(&self, error: &SnapshotError) -> Failure {
         let class = if matches!(error, SnapshotError::Disk(_)) { Class::Connection } else { Class::Data };
-        self.failure(class, error.to_string(), "correct the file, or the export that writes it; then run again")
+        self.failure(
+            class,
+            error.to_string().replace("\n  ", "; "),
+            "correct the file, or the export that writes it; then run again",
+        )
     }
 
     fn ends_of(&self, resource: &str, columns: &[String]) -> BTreeMap<String, String> {

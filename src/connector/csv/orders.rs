@@ -51,16 +51,17 @@ impl WorkOrders {
     pub(super) fn object(&self, system: &CsvSystem, change: &ObjectChange, enabled: &str) -> Result<Applied, Failure> {
         let cell = |value: Option<&Value>| value.map(Value::to_cell).unwrap_or_default();
         let before = |attribute: &str| cell(change.before.get(attribute));
+        let switch = |word: &str| (enabled.to_owned(), before(enabled), word.to_owned());
         let mut changes: Vec<(String, String, String)> = match change.operation {
-            Operation::Create | Operation::Update => change
-                .attributes
-                .iter()
-                .map(|(attribute, value)| (attribute.clone(), before(attribute), cell(value.as_ref())))
-                .collect(),
-            Operation::Disable => vec![(enabled.to_owned(), before(enabled), "false".to_owned())],
-            Operation::Enable => vec![(enabled.to_owned(), before(enabled), "true".to_owned())],
-            Operation::Delete | Operation::Add | Operation::Remove => Vec::new(),
+            Operation::Disable => vec![switch("false")],
+            Operation::Enable => vec![switch("true")],
+            _ => Vec::new(),
         };
+        if !matches!(change.operation, Operation::Delete | Operation::Add | Operation::Remove) {
+            let switched = !changes.is_empty();
+            let others = change.attributes.iter().filter(|(attribute, _)| !switched || *attribute != enabled);
+            changes.extend(others.map(|(name, value)| (name.clone(), before(name), cell(value.as_ref()))));
+        }
         if changes.is_empty() {
             changes.push(Default::default());
         }

@@ -22,7 +22,13 @@ use crate::scim::schema::Definition;
 
 pub(super) async fn apply(system: &ScimSystem, change: &ObjectChange) -> Result<Applied, Failure> {
     let definition = system.definition(&change.resource).await?;
-    let active = |value: &str| BTreeMap::from([("active".to_owned(), Value::text(value))]);
+    // What else changes on the day travels in the same request.
+    let active = |value: &str| {
+        let mut attributes = change.attributes.clone();
+        attributes.retain(|name, _| !name.eq_ignore_ascii_case("active"));
+        attributes.insert("active".to_owned(), Value::text(value));
+        attributes
+    };
     match change.operation {
         Operation::Create => create(system, definition, change).await,
         Operation::Update => update(system, definition, change, &change.attributes).await,
