@@ -1,8 +1,14 @@
 //! muster on real systems. `tests/systems/run` installs and starts them, tells where they are, and runs these tests.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+mod support;
+#[path = "systems/whole_loop.rs"]
+mod whole_loop;
+
 use std::path::Path;
 use std::process::Command;
+
+use whole_loop::System;
 
 /// What `tests/systems/run` says about a system; a test whose system is not there fails.
 fn told(variable: &str) -> String {
@@ -10,38 +16,33 @@ fn told(variable: &str) -> String {
         .unwrap_or_else(|_| panic!("{variable} is not set: start these tests with tests/systems/run"))
 }
 
-/// A plain client, so that what is seen here is the server's and not the connector's.
-fn client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-/// GETs ServiceProviderConfig, with and without the token.
-async fn answers_only_with_its_token(system: &str) {
-    let url = format!("{}/ServiceProviderConfig", told(&format!("MUSTER_TEST_{system}_URL")));
-    let token = told(&format!("MUSTER_TEST_{system}_TOKEN"));
-
-    let answer = client().get(&url).bearer_auth(&token).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "GET {url}");
-    let config: serde_json::Value = answer.json().await.unwrap();
+/// What the server itself says about its abilities, and to somebody with a wrong token.
+fn answers_only_with_its_token(system: &System) {
+    let (status, config) = system.get("/ServiceProviderConfig");
+    assert_eq!(status, 200, "{config}");
     let schema = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
     assert_eq!(config["schemas"][0], schema, "{config}");
     assert_eq!(config["patch"]["supported"], true, "{config}");
     assert_eq!(config["filter"]["supported"], true, "{config}");
 
-    let users = url.replace("/ServiceProviderConfig", "/Users");
-    let refused = client().get(&users).bearer_auth("not-the-token").send().await.unwrap();
-    assert_eq!(refused.status(), 401, "GET {users} with a wrong token");
+    let (status, body) = support::send("GET", &format!("{}/Users", system.url), Some("not-the-token"), None);
+    assert_eq!(status, 401, "with a wrong token: {body}");
 }
 
-#[tokio::test]
-async fn scim2_server_answers_only_with_its_token() {
-    answers_only_with_its_token("SCIM2").await;
+/// Strict, in memory, slow; queues five connections; leaves deleted users in their groups.
+#[test]
+fn scim2_server_is_brought_into_step_and_kept_there() {
+    let system = System::told("SCIM2");
+    answers_only_with_its_token(&system);
+    whole_loop::converges(&system);
 }
 
-#[tokio::test]
-async fn scimmy_answers_only_with_its_token() {
-    answers_only_with_its_token("SCIMMY").await;
+/// Lenient; ignores If-Match, answers past the end with page one, and adds the same member twice.
+#[test]
+fn scimmy_is_brought_into_step_and_kept_there() {
+    let system = System::told("SCIMMY");
+    answers_only_with_its_token(&system);
+    whole_loop::converges(&system);
 }
 
 /// The variants that the review file is later read back from: a real program writes them in all their encodings.

@@ -25,8 +25,8 @@ function storage(kind, unique) {
     return {
         egress: async resource => {
             if (resource.id) return structuredClone(existing(resource.id));
-            const all = Array.from(rows.values(), row => structuredClone(row));
-            return resource.filter ? resource.filter.match(all) : all;
+            const all = Array.from(rows.values());
+            return structuredClone(resource.filter ? resource.filter.match(all) : all);
         },
         ingress: async (resource, data) => {
             const before = resource.id ? existing(resource.id) : undefined;

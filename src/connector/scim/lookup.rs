@@ -129,7 +129,41 @@ impl Search<'_> {
             Some(Proof::Works | Proof::RegardsCase) => known,
             _ => self.prove().await?,
         };
-        Ok(matches!(proof, None | Some(Proof::Works)).then_some(matching))
+        match proof {
+            None | Some(Proof::Works) => Ok(Some(matching)),
+            Some(Proof::RegardsCase) => self.by_spellings(value).await.map(Some),
+            Some(Proof::Hits | Proof::Useless) => Ok(None),
+        }
+    }
+
+    /// What the filter finds for the value in every case in which it occurs.
+    async fn by_spellings(&self, value: &str) -> Result<Vec<Json>, Failure> {
+        let read = async || {
+            let mut pager = Pager::new(self.system, &self.definition.resource_type.endpoint, Vec::new()).await?;
+            let mut values = Vec::new();
+            while let Some(page) = pager.next().await? {
+                values.extend(page.iter().flat_map(|resource| self.values(resource)));
+            }
+            Ok(values)
+        };
+        let mut found: Vec<Json> = Vec::new();
+        for spelling in self.system.spellings.of(self.resource, self.attribute, value, read).await? {
+            for resource in self.ask(&spelling).await? {
+                let is_new = found.iter().all(|other| id_of(other) != id_of(&resource));
+                if is_new && self.fits(&resource, value) {
+                    found.push(resource);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn values(&self, resource: &Json) -> Vec<String> {
+        match Value::from_cell(&self.column.cell(resource)) {
+            Some(Value::Text(text)) => vec![text],
+            Some(Value::Many(values)) => values,
+            None => Vec::new(),
+        }
     }
 
     /// Looks for the value of an object that exists, in its own and in the other case; `None` where nobody has one.
@@ -138,11 +172,7 @@ impl Search<'_> {
         let mut pager = Pager::new(self.system, endpoint, Vec::new()).await?;
         while let Some(page) = pager.next().await? {
             for resource in &page {
-                let value = match Value::from_cell(&self.column.cell(resource)) {
-                    Some(Value::Text(text)) => text,
-                    Some(Value::Many(values)) => values.into_iter().next().unwrap_or_default(),
-                    None => continue,
-                };
+                let Some(value) = self.values(resource).into_iter().next() else { continue };
                 let other_case =
                     if value.to_lowercase() == value { value.to_uppercase() } else { value.to_lowercase() };
                 let proof = if !self.finds(resource, &value).await? {
@@ -210,7 +240,7 @@ impl Search<'_> {
             Proof::Hits | Proof::Works => {}
             Proof::RegardsCase => self.system.notice_once(format!(
                 "a filter on {resource} {attribute} regards case, the schema does not: what it does not find is looked \
-                 for by reading everything"
+                 for in every spelling that there is"
             )),
             Proof::Useless => self.system.notice_once(format!(
                 "a filter on {resource} {attribute} cannot be used ({why}): everything is read and filtered here"

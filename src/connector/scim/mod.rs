@@ -12,6 +12,7 @@ mod members;
 mod pager;
 mod probe;
 mod rows;
+mod spellings;
 mod walk;
 mod write;
 
@@ -55,6 +56,8 @@ pub struct ScimSystem {
     columns: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// What was proved about filters on (resource, attribute).
     filters: Mutex<BTreeMap<(String, String), lookup::Proof>>,
+    /// Where a filter regards case: what there is.
+    spellings: spellings::Spellings,
     /// Set once the provider was found to take `remove members` with a list of values only.
     removes_by_value: AtomicBool,
     /// What was said in the log already.
@@ -95,6 +98,7 @@ impl ScimSystem {
             discovery: OnceCell::new(),
             columns: Mutex::new(context.columns.clone()),
             filters: Mutex::new(BTreeMap::new()),
+            spellings: spellings::Spellings::default(),
             removes_by_value: AtomicBool::new(false),
             noticed: Mutex::new(BTreeSet::new()),
         })

@@ -1,0 +1,238 @@
+//! The whole loop against a server of somebody else's: a first load, a day of changes, and both sides agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::support::{World, send};
+
+const USERS: usize = 500;
+const GROUPS: usize = 50;
+const GROUPS_OF_A_USER: usize = 6;
+
+/// A running server.
+pub(crate) struct System {
+    pub(crate) url: String,
+    token: String,
+}
+
+impl System {
+    /// The one that the environment names.
+    pub(crate) fn told(name: &str) -> Self {
+        let of = |what: &str| crate::told(&format!("MUSTER_TEST_{name}_{what}"));
+        Self { url: of("URL"), token: of("TOKEN") }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        send("GET", &format!("{}{path}", self.url), Some(&self.token), None)
+    }
+
+    /// All resources of an endpoint, each once.
+    fn all(&self, endpoint: &str) -> Vec<Value> {
+        let mut rows: BTreeMap<String, Value> = BTreeMap::new();
+        loop {
+            let (status, page) = self.get(&format!("/{endpoint}?startIndex={}&count=100", rows.len() + 1));
+            assert_eq!(status, 200, "{page}");
+            let before = rows.len();
+            for row in page["Resources"].as_array().cloned().unwrap_or_default() {
+                rows.insert(row["id"].as_str().unwrap().to_owned(), row);
+            }
+            if rows.len() == before || rows.len() as u64 == page["totalResults"] {
+                return rows.into_values().collect();
+            }
+        }
+    }
+}
+
+/// What HR knows, and what the target should hold.
+struct Company {
+    /// Employee number → family name.
+    people: BTreeMap<String, String>,
+    /// (group, employee number).
+    memberships: BTreeSet<(String, String)>,
+}
+
+fn number(n: usize) -> String {
+    format!("E{n:04}")
+}
+
+fn group(n: usize) -> String {
+    format!("G{:02}", n % GROUPS)
+}
+
+impl Company {
+    fn new() -> Self {
+        let mut company = Company { people: BTreeMap::new(), memberships: BTreeSet::new() };
+        (1..=USERS).for_each(|n| company.hire(n));
+        company
+    }
+
+    fn hire(&mut self, n: usize) {
+        self.people.insert(number(n), format!("Family{n}"));
+        self.memberships.extend((0..GROUPS_OF_A_USER).map(|step| (group(n + 7 * step), number(n))));
+    }
+
+    fn dismiss(&mut self, n: usize) {
+        self.people.remove(&number(n));
+        self.memberships.retain(|(_, user)| *user != number(n));
+    }
+
+    fn marry(&mut self, n: usize) {
+        self.people.insert(number(n), format!("Núñez-{n}"));
+    }
+
+    fn change_team(&mut self, n: usize) {
+        assert!(self.memberships.remove(&(group(n), number(n))), "{n} is in its first group");
+        assert!(self.memberships.insert((group(n + 1), number(n))), "{n} is not in the group after it");
+    }
+
+    fn drop(&self, world: &World) {
+        let mut users = String::from("id,login,family,enabled\n");
+        for (id, family) in &self.people {
+            writeln!(users, "{id},{}@corp.example,{family},true", id.to_lowercase()).unwrap();
+        }
+        let mut groups = String::from("id,name\n");
+        (0..GROUPS).for_each(|n| writeln!(groups, "{},Team {n}", group(n)).unwrap());
+        let mut memberships = String::from("group,user\n");
+        self.memberships.iter().for_each(|(group, user)| writeln!(memberships, "{group},{user}").unwrap());
+        world.write("hr/users.csv", users);
+        world.write("hr/groups.csv", groups);
+        world.write("hr/memberships.csv", memberships);
+    }
+
+    /// Asks the server itself, not the connector.
+    fn is_what_the_target_holds(&self, system: &System) {
+        let external = |row: &Value| row["externalId"].as_str().unwrap_or_default().to_owned();
+        let users = system.all("Users");
+        let people: BTreeMap<String, String> = users
+            .iter()
+            .filter(|row| row["active"] == true)
+            .map(|row| (external(row), row["name"]["familyName"].as_str().unwrap_or_default().to_owned()))
+            .collect();
+        assert_eq!(people, self.people);
+
+        let ids: BTreeMap<&str, String> =
+            users.iter().map(|row| (row["id"].as_str().unwrap(), external(row))).collect();
+        let mut pairs = Vec::new();
+        for row in system.all("Groups") {
+            for member in row["members"].as_array().into_iter().flatten() {
+                let user = ids.get(member["value"].as_str().unwrap()).expect("a member is a user").clone();
+                pairs.push((external(&row), user));
+            }
+        }
+        let distinct: BTreeSet<(String, String)> = pairs.iter().cloned().collect();
+        assert_eq!(pairs.len(), distinct.len(), "nobody is in a group twice");
+        assert_eq!(distinct, self.memberships);
+    }
+}
+
+fn job(system: &System) -> String {
+    format!(
+        r#"name = "corp"
+
+[systems.hr]
+kind = "csv"
+path = "../hr"
+
+[systems.vault]
+kind = "scim"
+url = "{}"
+auth = {{ bearer = "file:../token" }}
+
+[[sync]]
+from = "hr.users"
+to = "vault.users"
+match = [{{ source = "id", target = "externalId" }}]
+on = {{ orphan = "disable" }}
+required = ["userName"]
+unique = ["userName"]
+
+[sync.attributes]
+externalId = "id"
+userName = "login"
+"name.familyName" = "family"
+active = "enabled"
+
+[[sync]]
+from = "hr.groups"
+to = "vault.groups"
+match = [{{ source = "id", target = "externalId" }}]
+
+[sync.attributes]
+externalId = "id"
+displayName = "name"
+
+[[sync]]
+from = "hr.memberships"
+to = "vault.memberships"
+ends = {{ user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups"] }}
+
+[apply]
+concurrency = 4
+"#,
+        system.url
+    )
+}
+
+/// Runs the job, and gets everything that it wants to do approved and applied. Gives what held it on the way.
+fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String> {
+    let mut held = BTreeSet::new();
+    for _ in 0..3 {
+        let said = world.muster(&["run", "corp"]);
+        if said.status == 0 {
+            return held;
+        }
+        assert!([3, 4].contains(&said.status), "{said:?}");
+        let holds: BTreeSet<String> = said
+            .err
+            .split("--accept ")
+            .skip(1)
+            .map(|rest| rest.split_whitespace().next().unwrap().to_owned())
+            .collect();
+        assert_eq!(said.status == 4, !holds.is_empty(), "{said:?}");
+        let mut approve = vec!["approve", "corp", "--all", "--comment", comment];
+        holds.iter().for_each(|name| approve.extend(["--accept", name]));
+        let said = world.muster(&approve);
+        assert!([0, 3, 4].contains(&said.status), "{said:?}");
+        world.muster(&["apply", "corp"]).ended(0);
+        held.extend(holds);
+    }
+    panic!("orders keep coming, held by {held:?}");
+}
+
+/// A first load, a day of changes, and at the end a complete run that finds nothing to do.
+pub(crate) fn converges(system: &System) {
+    let world = World::new();
+    world.write("token", &system.token);
+    world.write("jobs/corp.toml", job(system));
+    let mut company = Company::new();
+    company.drop(&world);
+    let began = Instant::now();
+    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+
+    world.muster(&["run", "corp"]).ended(3);
+    assert_eq!(world.orders("corp", &world.newest_run("corp")).len(), 3550);
+    lap("first load planned");
+    world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    world.muster(&["apply", "corp"]).ended(0);
+    lap("first load applied");
+    company.is_what_the_target_holds(system);
+    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+
+    (1..=60).for_each(|n| company.marry(n));
+    (61..=80).for_each(|n| company.dismiss(n));
+    (USERS + 1..=USERS + 20).for_each(|n| company.hire(n));
+    (101..=300).for_each(|n| company.change_team(n));
+    company.drop(&world);
+    let held = brought_into_step(&world, "a day of changes");
+    let expected = ["hr.memberships/deleted/count", "hr.memberships/deleted/percent"];
+    assert!(expected.iter().all(|name| held.contains(*name)), "{held:?}");
+    lap("changes applied");
+    company.is_what_the_target_holds(system);
+
+    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new());
+    lap("both sides agree");
+}
