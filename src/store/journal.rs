@@ -1,5 +1,7 @@
 //! The journal of an apply: intents before their requests, outcomes after. No record, no action.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -226,6 +228,38 @@ impl Store {
                 outcomes.push(super::database::json(row, 0)?);
             }
             Ok(outcomes)
+        })
+    }
+
+    /// The orders of a job that were applied at a system since a moment, by run, each with the object's id where the
+    /// target told one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn applied_since(
+        &self,
+        job: &str,
+        system: &str,
+        since: DateTime<Utc>,
+    ) -> Result<BTreeMap<RunId, BTreeMap<OrderId, Option<String>>>, StoreError> {
+        self.read(|db| {
+            // An order's row is touched by what ends its attempt, at that moment or later.
+            let mut statement = db.prepare_cached(
+                "SELECT o.run, o.id, a.outcome FROM orders o JOIN syncs s ON s.n = o.sync
+                 JOIN attempts a ON a.n = (SELECT max(b.n) FROM attempts b WHERE b.\"order\" = o.n
+                   AND b.outcome IS NOT NULL AND b.state <> 'approved')
+                 WHERE s.job = ?1 AND o.state = 'applied' AND o.updated >= ?2
+                   AND substr(o.resource, 1, length(?3) + 1) = ?3 || '.'",
+            )?;
+            let mut rows = statement.query(params![job, stamp(since), system])?;
+            let mut found: BTreeMap<RunId, BTreeMap<OrderId, Option<String>>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let outcome: Outcome = super::database::json(row, 2)?;
+                if outcome.at >= since {
+                    found.entry(RunId(row.get(0)?)).or_default().insert(OrderId(row.get(1)?), outcome.target_id);
+                }
+            }
+            Ok(found)
         })
     }
 
