@@ -52,39 +52,23 @@ impl Store {
     /// # Errors
     /// When the database cannot be written: then nothing may be sent.
     pub fn begin(&mut self, plan: &ApprovedPlan, orders: &[OrderId], at: DateTime<Utc>) -> Result<Begun, StoreError> {
+        self.write(|tx, log| begin(tx, log, plan, orders, at))
+    }
+
+    /// Records outcomes and commits the intents of further orders, in this sequence and one transaction: one wait for
+    /// the disk where [`Self::finish`] and [`Self::begin`] have two. What was begun stands in the order of `beginning`.
+    ///
+    /// # Errors
+    /// As of the two; then nothing of it is recorded.
+    pub fn turn(
+        &mut self,
+        ends: &[Finished],
+        beginning: &[(&ApprovedPlan, Vec<OrderId>)],
+        at: DateTime<Utc>,
+    ) -> Result<Vec<Begun>, StoreError> {
         self.write(|tx, log| {
-            let mut result = Begun::default();
-            let run = super::runs::known(tx, plan.run())?;
-            // What holds snapshots kept their syncs out of the plan: only what holds the plan holds its orders.
-            let mut holds = super::runs::unaccepted(tx, plan.run())?;
-            holds.retain(|hold| hold.kind == HoldKind::Plan);
-            let held = run.state.is_held() && !holds.is_empty();
-            let mut numbered = Vec::with_capacity(orders.len());
-            for id in orders {
-                let (n, order) = match require(tx, id) {
-                    Ok(found) => found,
-                    Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
-                        result.refused.push((id.clone(), error.to_string()));
-                        continue;
-                    }
-                    Err(fault) => return Err(fault),
-                };
-                if let Some(why) = refusal(&order, plan, held, run.state, at) {
-                    result.refused.push((id.clone(), why));
-                    continue;
-                }
-                step(tx, n, &order, OrderState::InFlight, None, at)?;
-                tx.prepare_cached("INSERT INTO attempts (\"order\", approval, begun) VALUES (?, ?, ?)")?
-                    .execute(params![n, order.approved_by, stamp(at)])?;
-                numbered.push((n, id.clone()));
-            }
-            log.append_orders(
-                tx,
-                &Entry::new(at, "orders-begun", Some(plan.run()), serde_json::Value::Null),
-                &numbered,
-            )?;
-            result.begun = numbered.into_iter().map(|(_, id)| id).collect();
-            Ok(result)
+            finish(tx, log, ends, at)?;
+            beginning.iter().map(|(plan, orders)| begin(tx, log, plan, orders, at)).collect()
         })
     }
 
@@ -94,26 +78,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Transition`] where an order is not in flight; then nothing is recorded.
     pub fn finish(&mut self, ends: &[Finished], at: DateTime<Utc>) -> Result<Vec<(OrderId, String)>, StoreError> {
-        self.write(|tx, log| {
-            let mut failed = Vec::new();
-            for end in ends {
-                let outcome = &end.outcome;
-                let (n, order) = require(tx, &outcome.order)?;
-                step(tx, n, &order, outcome.state, None, at)?;
-                end_attempt(tx, n, outcome)?;
-                if outcome.effected == Some(Effected::HandedOver) {
-                    tx.execute("UPDATE orders SET handed_over = 1 WHERE n = ?", [n])?;
-                }
-                if !end.links.is_empty() {
-                    write_changes(tx, sync_number(tx, &order.job, &order.sync_id)?, &end.links)?;
-                }
-                log_outcome(tx, log, n, &order, outcome, at)?;
-                if matches!(outcome.state, OrderState::Errored | OrderState::Stale) {
-                    failed.push(n);
-                }
-            }
-            block_needing(tx, log, needing(tx, &failed)?, at)
-        })
+        self.write(|tx, log| finish(tx, log, ends, at))
     }
 
     /// Returns orders whose requests certainly were not sent to `approved`.
@@ -277,6 +242,72 @@ impl Store {
             found.transpose()
         })
     }
+}
+
+fn begin(
+    tx: &Connection,
+    log: &mut Chain,
+    plan: &ApprovedPlan,
+    orders: &[OrderId],
+    at: DateTime<Utc>,
+) -> Result<Begun, Fault> {
+    let mut result = Begun::default();
+    let run = super::runs::known(tx, plan.run())?;
+    // What holds snapshots kept their syncs out of the plan: only what holds the plan holds its orders.
+    let mut holds = super::runs::unaccepted(tx, plan.run())?;
+    holds.retain(|hold| hold.kind == HoldKind::Plan);
+    let held = run.state.is_held() && !holds.is_empty();
+    let mut numbered = Vec::with_capacity(orders.len());
+    for id in orders {
+        let (n, order) = match require(tx, id) {
+            Ok(found) => found,
+            Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
+                result.refused.push((id.clone(), error.to_string()));
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        if let Some(why) = refusal(&order, plan, held, run.state, at) {
+            result.refused.push((id.clone(), why));
+            continue;
+        }
+        step(tx, n, &order, OrderState::InFlight, None, at)?;
+        tx.prepare_cached("INSERT INTO attempts (\"order\", approval, begun) VALUES (?, ?, ?)")?.execute(params![
+            n,
+            order.approved_by,
+            stamp(at)
+        ])?;
+        numbered.push((n, id.clone()));
+    }
+    log.append_orders(tx, &Entry::new(at, "orders-begun", Some(plan.run()), serde_json::Value::Null), &numbered)?;
+    result.begun = numbered.into_iter().map(|(_, id)| id).collect();
+    Ok(result)
+}
+
+fn finish(
+    tx: &Connection,
+    log: &mut Chain,
+    ends: &[Finished],
+    at: DateTime<Utc>,
+) -> Result<Vec<(OrderId, String)>, Fault> {
+    let mut failed = Vec::new();
+    for end in ends {
+        let outcome = &end.outcome;
+        let (n, order) = require(tx, &outcome.order)?;
+        step(tx, n, &order, outcome.state, None, at)?;
+        end_attempt(tx, n, outcome)?;
+        if outcome.effected == Some(Effected::HandedOver) {
+            tx.execute("UPDATE orders SET handed_over = 1 WHERE n = ?", [n])?;
+        }
+        if !end.links.is_empty() {
+            write_changes(tx, sync_number(tx, &order.job, &order.sync_id)?, &end.links)?;
+        }
+        log_outcome(tx, log, n, &order, outcome, at)?;
+        if matches!(outcome.state, OrderState::Errored | OrderState::Stale) {
+            failed.push(n);
+        }
+    }
+    block_needing(tx, log, needing(tx, &failed)?, at)
 }
 
 /// Why an order may not be sent.
