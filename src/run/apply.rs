@@ -18,8 +18,7 @@ use super::wave::{Kind, kinds};
 use crate::connector::target::Target;
 use crate::model::event::Event;
 use crate::model::failure::Failure;
-use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
-use crate::model::outcome::Outcome;
+use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
 use crate::store::approvals::ApprovedPlan;
 use crate::store::journal::Finished;
@@ -156,7 +155,8 @@ impl Conductor {
         let label = kind.label();
         let is_row = matches!(operation, Operation::Add | Operation::Remove);
         let mut done = 0;
-        let mut rest = if is_row { self.without_waiting(kind.orders, result)? } else { kind.orders };
+        let mut ends = BTreeMap::new();
+        let mut rest = if is_row { self.without_waiting(kind.orders, &mut ends, result)? } else { kind.orders };
         let total = rest.len() as u64;
         let mut number = 0;
         let sizes = &self.job.apply.waves;
@@ -175,7 +175,10 @@ impl Conductor {
             self.reporter.event(&Event::Wave { kind: label.clone(), number, orders: wave.len() });
             let before = result.applied;
             if is_row {
-                self.row_wave(operation, wave, plans, sender, journal, tally, result).await?;
+                let rows = wave
+                    .into_iter()
+                    .map(|order| ResolvedRow { ends: ends.remove(&order.id).unwrap_or_default(), order });
+                self.row_wave(operation, rows.collect(), plans, sender, journal, tally, result).await?;
             } else {
                 self.object_wave(wave, plans, sender, journal, tally, result).await?;
             }
@@ -191,12 +194,22 @@ impl Conductor {
         Ok(())
     }
 
-    /// Leaves out rows whose ends are not there yet; they stay approved.
-    fn without_waiting(&self, orders: Vec<Order>, result: &mut Applied) -> Result<Vec<Order>, RunError> {
+    /// Leaves out rows whose ends are not there yet; they stay approved. The ends of the others are put into `ends`:
+    /// whatever creates an end is of a kind that went before, so that looking once is enough.
+    fn without_waiting(
+        &self,
+        orders: Vec<Order>,
+        ends: &mut BTreeMap<OrderId, BTreeMap<String, String>>,
+        result: &mut Applied,
+    ) -> Result<Vec<Order>, RunError> {
         let mut ready = Vec::with_capacity(orders.len());
+        let mut known = BTreeMap::new();
         for order in orders {
-            match self.resolve(&order)? {
-                Ok(_) => ready.push(order),
+            match self.resolve(&order, &mut known)? {
+                Ok(found) => {
+                    ends.insert(order.id.clone(), found);
+                    ready.push(order);
+                }
                 Err(why) => {
                     self.reporter.event(&Event::Note(format!("{} waits: {why}", order.id)));
                     result.leave_kind(&order.resource.to_string(), order.operation, 1);
@@ -257,20 +270,13 @@ impl Conductor {
     async fn row_wave(
         &self,
         operation: Operation,
-        wave: Vec<Order>,
+        rows: Vec<ResolvedRow>,
         plans: &Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
         tally: &mut Tally,
         result: &mut Applied,
     ) -> Result<(), RunError> {
-        let mut rows = Vec::new();
-        for order in wave {
-            match self.resolve(&order)? {
-                Ok(ends) => rows.push(ResolvedRow { order, ends }),
-                Err(_) => result.leave_kind(&order.resource.to_string(), operation, 1),
-            }
-        }
         let Some(first) = rows.first() else { return Ok(()) };
         let (owner, limit) = sender.target.row_batch(&first.order.resource.resource);
         let stop = tally.flag();
@@ -351,31 +357,6 @@ impl Conductor {
         }
         sent.extend(go.into_iter().zip(ended).map(|(row, end)| (row.order, Some(Sent::Ended(end)))));
         Ok(sent)
-    }
-
-    /// The ends of a row as target ids; the sentence says which order it still waits for.
-    pub(super) fn resolve(&self, order: &Order) -> Result<Result<BTreeMap<String, String>, String>, RunError> {
-        let mut ends = BTreeMap::new();
-        for end in &order.ends {
-            let id = match &end.object {
-                EndRef::Target(id) => id.clone(),
-                EndRef::Order(needed) => {
-                    let applied = |o: &Outcome| o.state == OrderState::Applied && o.target_id.is_some();
-                    let mut outcome = self.store.outcome(needed)?.filter(applied);
-                    if outcome.is_none() {
-                        // An order that replaced the needed one creates the same object.
-                        let newest = self.store.newest_for_object_of(needed)?;
-                        outcome = self.store.outcome(&newest.id)?.filter(applied);
-                    }
-                    match outcome.and_then(|o| o.target_id) {
-                        Some(id) => id,
-                        None => return Ok(Err(format!("{} is to be created by order {needed} first", end.label))),
-                    }
-                }
-            };
-            ends.insert(end.name.clone(), id);
-        }
-        Ok(Ok(ends))
     }
 
     /// Records how an order ended.

@@ -90,7 +90,7 @@ fn keep(mut store: Store, mut inbox: mpsc::UnboundedReceiver<Entry>, clock: &Clo
         {
             waiting.push(entry);
         }
-        let mut finishing: Vec<(Vec<Finished>, Answer<()>)> = Vec::new();
+        let mut finishing: Vec<Finishing> = Vec::new();
         let mut beginning: Vec<Beginning> = Vec::new();
         let mut releasing = Vec::new();
         for entry in waiting {
@@ -99,6 +99,12 @@ fn keep(mut store: Store, mut inbox: mpsc::UnboundedReceiver<Entry>, clock: &Clo
                 Entry::Finish(ends, answer) => finishing.push((ends, answer)),
                 Entry::Release(orders, why, answer) => releasing.push((orders, why, answer)),
             }
+        }
+        if releasing.is_empty() && !finishing.is_empty() && !beginning.is_empty() {
+            (finishing, beginning) = match turn(&mut store, finishing, beginning, clock) {
+                Some(left) => left,
+                None => continue,
+            };
         }
         finish(&mut store, finishing, clock);
         for (orders, why, answer) in releasing {
@@ -109,7 +115,33 @@ fn keep(mut store: Store, mut inbox: mpsc::UnboundedReceiver<Entry>, clock: &Clo
     }
 }
 
-fn finish(store: &mut Store, entries: Vec<(Vec<Finished>, Answer<()>)>, clock: &Clock) {
+/// Commits ends and begins together. Where that fails everything comes back, to be tried apart.
+fn turn(
+    store: &mut Store,
+    finishing: Vec<Finishing>,
+    beginning: Vec<Beginning>,
+    clock: &Clock,
+) -> Option<(Vec<Finishing>, Vec<Beginning>)> {
+    let ends: Vec<Finished> = finishing.iter().flat_map(|(ends, _)| ends.iter().cloned()).collect();
+    let mut begins: Vec<(&ApprovedPlan, Vec<OrderId>)> = Vec::new();
+    for (plan, orders, _) in &beginning {
+        match begins.iter_mut().find(|(known, _)| std::ptr::eq(*known, &**plan)) {
+            Some((_, all)) => all.extend(orders.iter().cloned()),
+            None => begins.push((plan, orders.clone())),
+        }
+    }
+    let Ok(begun) = store.turn(&ends, &begins, clock()) else { return Some((finishing, beginning)) };
+    let refused: Vec<(OrderId, String)> = begun.into_iter().flat_map(|begun| begun.refused).collect();
+    for (_, answer) in finishing {
+        let _ = answer.send(Ok(()));
+    }
+    for (_, orders, answer) in beginning {
+        let _ = answer.send(Ok(refused.iter().filter(|(id, _)| orders.contains(id)).cloned().collect()));
+    }
+    None
+}
+
+fn finish(store: &mut Store, entries: Vec<Finishing>, clock: &Clock) {
     if entries.is_empty() {
         return;
     }
@@ -127,6 +159,10 @@ fn finish(store: &mut Store, entries: Vec<(Vec<Finished>, Answer<()>)>, clock: &
     }
 }
 
+/// Ends of attempts, and who waits for them.
+type Finishing = (Vec<Finished>, Answer<()>);
+
+/// Orders to be begun, and who waits for them.
 type Beginning = (Arc<ApprovedPlan>, Vec<OrderId>, Answer<Vec<(OrderId, String)>>);
 
 fn begin(store: &mut Store, mut entries: Vec<Beginning>, clock: &Clock) {

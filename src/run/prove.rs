@@ -13,7 +13,7 @@ use super::export::{ExportFault, SystemExport, SystemRequest, export_system, ver
 use super::offload::compute;
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Mode};
-use crate::model::order::{EndRef, OrderState};
+use crate::model::order::EndRef;
 use crate::model::record::{Hold, HoldKind};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -296,27 +296,13 @@ impl Conductor {
     /// What muster's own orders changed at a system since a baseline was exported.
     fn own_changes(&self, baseline: &Baseline) -> Result<OwnChanges, RunError> {
         let mut own = OwnChanges::default();
-        for run in self.store.runs(&self.job.name, 1000)? {
-            let records = self.store.orders_of(&run.id)?;
-            let outcomes: BTreeMap<_, _> =
-                self.store.outcomes(&run.id)?.into_iter().map(|o| (o.order.clone(), o)).collect();
-            let recent =
-                |order: &crate::model::order::OrderId| outcomes.get(order).is_some_and(|o| o.at >= baseline.at);
-            if !records.iter().any(|r| recent(&r.id)) {
-                continue;
-            }
-            let relevant = |r: &&crate::model::record::OrderRecord| {
-                r.resource.system == baseline.resource.system && r.state == OrderState::Applied && recent(&r.id)
-            };
-            let ids: BTreeSet<_> = records.iter().filter(relevant).map(|r| r.id.clone()).collect();
-            for order in self.store.read_orders(&run.id)? {
+        let applied = self.store.applied_since(&self.job.name, &baseline.resource.system, baseline.at)?;
+        for (run, outcomes) in applied {
+            for order in self.store.read_orders(&run)? {
                 let order = order?;
-                if !ids.contains(&order.id) {
-                    continue;
-                }
+                let Some(known) = outcomes.get(&order.id) else { continue };
                 if order.ends.is_empty() {
-                    let known = outcomes.get(&order.id).and_then(|o| o.target_id.clone());
-                    own.objects.extend(known.or(order.target_id));
+                    own.objects.extend(known.clone().or(order.target_id));
                     continue;
                 }
                 let mut ends = Vec::new();

@@ -90,7 +90,7 @@ impl Conductor {
         let resource = order.resource.resource.as_str();
         let target: &dyn Source = &*sender.target;
         if !order.ends.is_empty() {
-            let Ok(ends) = self.resolve(order)? else { return Ok(Found::NotSent) };
+            let Ok(ends) = self.resolve(order, &mut BTreeMap::new())? else { return Ok(Found::NotSent) };
             let held = match target.holds(resource, std::slice::from_ref(&ends)).await {
                 Ok(held) => held,
                 Err(failure) => return cannot_tell(failure),

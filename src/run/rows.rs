@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::Conductor;
+use super::error::RunError;
 use super::send::{Ended, Sender, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
-use crate::model::order::{Operation, Order, OrderState};
+use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 
 /// A row whose ends are known by now.
@@ -40,6 +42,46 @@ pub(super) fn batches(
     // The first batch of every owner, then the second: those that wait for each other are far apart.
     batches.sort_by_key(|(number, _)| *number);
     batches.into_iter().map(|(_, batch)| batch).collect()
+}
+
+impl Conductor {
+    /// The ends of a row as target ids; the sentence says which order it still waits for. `known` keeps what the orders
+    /// that create ends came to: one object is an end of many rows.
+    pub(super) fn resolve(
+        &self,
+        order: &Order,
+        known: &mut BTreeMap<OrderId, Option<String>>,
+    ) -> Result<Result<BTreeMap<String, String>, String>, RunError> {
+        let mut ends = BTreeMap::new();
+        for end in &order.ends {
+            let id = match &end.object {
+                EndRef::Target(id) => id.clone(),
+                EndRef::Order(needed) => {
+                    let created = match known.get(needed) {
+                        Some(created) => created.clone(),
+                        None => known.entry(needed.clone()).or_insert(self.created_by(needed)?).clone(),
+                    };
+                    let Some(id) = created else {
+                        return Ok(Err(format!("{} is to be created by order {needed} first", end.label)));
+                    };
+                    id
+                }
+            };
+            ends.insert(end.name.clone(), id);
+        }
+        Ok(Ok(ends))
+    }
+
+    /// The object that an order created, or another one that replaced it and creates the same object.
+    fn created_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
+        let applied = |o: &Outcome| o.state == OrderState::Applied && o.target_id.is_some();
+        let mut outcome = self.store.outcome(order)?.filter(applied);
+        if outcome.is_none() {
+            let newest = self.store.newest_for_object_of(order)?;
+            outcome = self.store.outcome(&newest.id)?.filter(applied);
+        }
+        Ok(outcome.and_then(|o| o.target_id))
+    }
 }
 
 impl Sender {

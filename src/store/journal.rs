@@ -1,5 +1,7 @@
 //! The journal of an apply: intents before their requests, outcomes after. No record, no action.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -50,39 +52,23 @@ impl Store {
     /// # Errors
     /// When the database cannot be written: then nothing may be sent.
     pub fn begin(&mut self, plan: &ApprovedPlan, orders: &[OrderId], at: DateTime<Utc>) -> Result<Begun, StoreError> {
+        self.write(|tx, log| begin(tx, log, plan, orders, at))
+    }
+
+    /// Records outcomes and commits the intents of further orders, in this sequence and one transaction: one wait for
+    /// the disk where [`Self::finish`] and [`Self::begin`] have two. What was begun stands in the order of `beginning`.
+    ///
+    /// # Errors
+    /// As of the two; then nothing of it is recorded.
+    pub fn turn(
+        &mut self,
+        ends: &[Finished],
+        beginning: &[(&ApprovedPlan, Vec<OrderId>)],
+        at: DateTime<Utc>,
+    ) -> Result<Vec<Begun>, StoreError> {
         self.write(|tx, log| {
-            let mut result = Begun::default();
-            let run = super::runs::known(tx, plan.run())?;
-            // What holds snapshots kept their syncs out of the plan: only what holds the plan holds its orders.
-            let mut holds = super::runs::unaccepted(tx, plan.run())?;
-            holds.retain(|hold| hold.kind == HoldKind::Plan);
-            let held = run.state.is_held() && !holds.is_empty();
-            let mut numbered = Vec::with_capacity(orders.len());
-            for id in orders {
-                let (n, order) = match require(tx, id) {
-                    Ok(found) => found,
-                    Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
-                        result.refused.push((id.clone(), error.to_string()));
-                        continue;
-                    }
-                    Err(fault) => return Err(fault),
-                };
-                if let Some(why) = refusal(&order, plan, held, run.state, at) {
-                    result.refused.push((id.clone(), why));
-                    continue;
-                }
-                step(tx, n, &order, OrderState::InFlight, None, at)?;
-                tx.prepare_cached("INSERT INTO attempts (\"order\", approval, begun) VALUES (?, ?, ?)")?
-                    .execute(params![n, order.approved_by, stamp(at)])?;
-                numbered.push((n, id.clone()));
-            }
-            log.append_orders(
-                tx,
-                &Entry::new(at, "orders-begun", Some(plan.run()), serde_json::Value::Null),
-                &numbered,
-            )?;
-            result.begun = numbered.into_iter().map(|(_, id)| id).collect();
-            Ok(result)
+            finish(tx, log, ends, at)?;
+            beginning.iter().map(|(plan, orders)| begin(tx, log, plan, orders, at)).collect()
         })
     }
 
@@ -92,26 +78,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Transition`] where an order is not in flight; then nothing is recorded.
     pub fn finish(&mut self, ends: &[Finished], at: DateTime<Utc>) -> Result<Vec<(OrderId, String)>, StoreError> {
-        self.write(|tx, log| {
-            let mut failed = Vec::new();
-            for end in ends {
-                let outcome = &end.outcome;
-                let (n, order) = require(tx, &outcome.order)?;
-                step(tx, n, &order, outcome.state, None, at)?;
-                end_attempt(tx, n, outcome)?;
-                if outcome.effected == Some(Effected::HandedOver) {
-                    tx.execute("UPDATE orders SET handed_over = 1 WHERE n = ?", [n])?;
-                }
-                if !end.links.is_empty() {
-                    write_changes(tx, sync_number(tx, &order.job, &order.sync_id)?, &end.links)?;
-                }
-                log_outcome(tx, log, n, &order, outcome, at)?;
-                if matches!(outcome.state, OrderState::Errored | OrderState::Stale) {
-                    failed.push(n);
-                }
-            }
-            block_needing(tx, log, needing(tx, &failed)?, at)
-        })
+        self.write(|tx, log| finish(tx, log, ends, at))
     }
 
     /// Returns orders whose requests certainly were not sent to `approved`.
@@ -229,6 +196,38 @@ impl Store {
         })
     }
 
+    /// The orders of a job that were applied at a system since a moment, by run, each with the object's id where the
+    /// target told one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn applied_since(
+        &self,
+        job: &str,
+        system: &str,
+        since: DateTime<Utc>,
+    ) -> Result<BTreeMap<RunId, BTreeMap<OrderId, Option<String>>>, StoreError> {
+        self.read(|db| {
+            // An order's row is touched by what ends its attempt, at that moment or later.
+            let mut statement = db.prepare_cached(
+                "SELECT o.run, o.id, a.outcome FROM orders o JOIN syncs s ON s.n = o.sync
+                 JOIN attempts a ON a.n = (SELECT max(b.n) FROM attempts b WHERE b.\"order\" = o.n
+                   AND b.outcome IS NOT NULL AND b.state <> 'approved')
+                 WHERE s.job = ?1 AND o.state = 'applied' AND o.updated >= ?2
+                   AND substr(o.resource, 1, length(?3) + 1) = ?3 || '.'",
+            )?;
+            let mut rows = statement.query(params![job, stamp(since), system])?;
+            let mut found: BTreeMap<RunId, BTreeMap<OrderId, Option<String>>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let outcome: Outcome = super::database::json(row, 2)?;
+                if outcome.at >= since {
+                    found.entry(RunId(row.get(0)?)).or_default().insert(OrderId(row.get(1)?), outcome.target_id);
+                }
+            }
+            Ok(found)
+        })
+    }
+
     /// The newest ended attempt at an order.
     ///
     /// # Errors
@@ -243,6 +242,72 @@ impl Store {
             found.transpose()
         })
     }
+}
+
+fn begin(
+    tx: &Connection,
+    log: &mut Chain,
+    plan: &ApprovedPlan,
+    orders: &[OrderId],
+    at: DateTime<Utc>,
+) -> Result<Begun, Fault> {
+    let mut result = Begun::default();
+    let run = super::runs::known(tx, plan.run())?;
+    // What holds snapshots kept their syncs out of the plan: only what holds the plan holds its orders.
+    let mut holds = super::runs::unaccepted(tx, plan.run())?;
+    holds.retain(|hold| hold.kind == HoldKind::Plan);
+    let held = run.state.is_held() && !holds.is_empty();
+    let mut numbered = Vec::with_capacity(orders.len());
+    for id in orders {
+        let (n, order) = match require(tx, id) {
+            Ok(found) => found,
+            Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
+                result.refused.push((id.clone(), error.to_string()));
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        if let Some(why) = refusal(&order, plan, held, run.state, at) {
+            result.refused.push((id.clone(), why));
+            continue;
+        }
+        step(tx, n, &order, OrderState::InFlight, None, at)?;
+        tx.prepare_cached("INSERT INTO attempts (\"order\", approval, begun) VALUES (?, ?, ?)")?.execute(params![
+            n,
+            order.approved_by,
+            stamp(at)
+        ])?;
+        numbered.push((n, id.clone()));
+    }
+    log.append_orders(tx, &Entry::new(at, "orders-begun", Some(plan.run()), serde_json::Value::Null), &numbered)?;
+    result.begun = numbered.into_iter().map(|(_, id)| id).collect();
+    Ok(result)
+}
+
+fn finish(
+    tx: &Connection,
+    log: &mut Chain,
+    ends: &[Finished],
+    at: DateTime<Utc>,
+) -> Result<Vec<(OrderId, String)>, Fault> {
+    let mut failed = Vec::new();
+    for end in ends {
+        let outcome = &end.outcome;
+        let (n, order) = require(tx, &outcome.order)?;
+        step(tx, n, &order, outcome.state, None, at)?;
+        end_attempt(tx, n, outcome)?;
+        if outcome.effected == Some(Effected::HandedOver) {
+            tx.execute("UPDATE orders SET handed_over = 1 WHERE n = ?", [n])?;
+        }
+        if !end.links.is_empty() {
+            write_changes(tx, sync_number(tx, &order.job, &order.sync_id)?, &end.links)?;
+        }
+        log_outcome(tx, log, n, &order, outcome, at)?;
+        if matches!(outcome.state, OrderState::Errored | OrderState::Stale) {
+            failed.push(n);
+        }
+    }
+    block_needing(tx, log, needing(tx, &failed)?, at)
 }
 
 /// Why an order may not be sent.
