@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use support::company::{Company, people};
-use support::{Said, World};
+use support::{Said, World, files_below};
 
 /// An HR drop and a desk that gets work orders: no server.
 fn desk() -> World {
@@ -320,19 +320,6 @@ fn no_order_at_all(company: &Company) {
     );
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_below(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files
-}
-
 /// The binary as somebody whom file modes bind, whoever runs the tests.
 fn as_nobody(world: &World, args: &[&str]) -> Said {
     let mut command = world.command(args);
@@ -369,138 +356,6 @@ fn case_x1_a_state_folder_that_cannot_be_written_is_named() {
     fs::remove_dir(&state).unwrap();
     fs::write(&state, "not a folder").unwrap();
     world.muster(&["run", "desk"]).ended(1).says(&[state.to_str().unwrap()]).never_says(&["panicked"]);
-}
-
-/// What nobody should be called.
-const NAMES: [&str; 12] = [
-    "<script>alert(1)</script>",
-    "\u{1b}[31mred\u{1b}[0m",
-    "\u{1b}]0;owned\u{7}",
-    "\u{202e}gpj.exe",
-    "=cmd|' /C calc'!A0",
-    "@SUM(1+1)",
-    "-2+3",
-    "../../etc/passwd",
-    "two\nlines",
-    "a, \"quoted\" one",
-    "\u{9b}2J\u{2066}x",
-    "100%s %n {} ${HOME} `id`",
-];
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\"\""))
-}
-
-/// Nothing in it steers a terminal or turns the direction of text.
-#[track_caller]
-fn harmless(what: &str, text: &str) {
-    let found = text.chars().find(|c| {
-        (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    });
-    assert!(found.is_none(), "{what} holds {found:?}:\n{text}");
-}
-
-fn hostile_company() -> Company {
-    let company = Company::of(1);
-    let mut users = String::from("id,login,email,family,enabled\n");
-    let mut groups = String::from("id,name\n");
-    let mut memberships = String::from("group,user\n");
-    for (n, name) in NAMES.iter().enumerate() {
-        let cell = quoted(name);
-        users.push_str(&format!("{cell},{cell},u{n}@corp.example,{cell},true\n"));
-        groups.push_str(&format!("{cell},{cell}\n"));
-        memberships.push_str(&format!("{cell},{cell}\n"));
-    }
-    company.world.write("hr/users.csv", users);
-    company.world.write("hr/groups.csv", groups);
-    company.world.write("hr/memberships.csv", memberships);
-    company
-}
-
-#[track_caller]
-fn harmless_everywhere(company: &Company) {
-    let world = &company.world;
-    for args in [
-        &["review", "corp"][..],
-        &["review", "corp", "--format", "table"],
-        &["review", "corp", "--format", "json"],
-        &["status", "corp"],
-        &["status", "corp", "--format", "json"],
-        &["list", "corp"],
-        &["list", "corp", "--format", "json"],
-        &["report", "corp"],
-        &["report", "corp", "--format", "json"],
-        &["log"],
-        &["log", "--format", "json"],
-    ] {
-        let said = world.muster(args);
-        assert!([0, 3, 5].contains(&said.status), "{args:?}: {said:?}");
-        harmless(&format!("stdout of {args:?}"), &said.out);
-        harmless(&format!("stderr of {args:?}"), &said.err);
-    }
-    for path in files_below(world.path()) {
-        let name = path.strip_prefix(world.path()).unwrap().to_str().unwrap().to_owned();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        assert!(name.chars().all(plain) && !name.contains(".."), "a path of a name: {name}");
-        if name.starts_with("state/runs") && !name.ends_with("orders.ndjson") {
-            harmless(&name, &fs::read_to_string(&path).unwrap());
-        }
-        if name.ends_with("review.csv") || name.ends_with("errors.csv") {
-            let mut reader = csv::Reader::from_path(&path).unwrap();
-            for record in reader.records() {
-                for cell in &record.unwrap() {
-                    assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{name}: a formula: {cell}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn case_x4_hostile_names_reach_the_target_unharmed_and_nothing_else() {
-    let company = hostile_company();
-    let world = &company.world;
-    for args in [
-        &["--verbose", "run", "corp"][..],
-        &["--verbose", "approve", "corp", "--all", "--comment", "\u{1b}[2Jfine"],
-        &["--verbose", "apply", "corp"],
-        &["--verbose", "run", "corp"],
-    ] {
-        if args.contains(&"apply") {
-            harmless_everywhere(&company);
-        }
-        let said = world.muster(args);
-        assert!([0, 3].contains(&said.status), "{args:?}: {said:?}");
-        harmless(&format!("{args:?}"), &format!("{}{}", said.out, said.err));
-    }
-    harmless_everywhere(&company);
-    let (users, groups) = (company.vault.all("Users"), company.vault.all("Groups"));
-    assert_eq!((users.len(), groups.len()), (NAMES.len(), NAMES.len()));
-    for name in NAMES {
-        let user = users.iter().find(|u| u["externalId"] == name).unwrap_or_else(|| panic!("{name:?} is not there"));
-        assert_eq!((&user["userName"], &user["name"]["familyName"]), (&json!(name), &json!(name)));
-        let group = groups.iter().find(|g| g["externalId"] == name).unwrap_or_else(|| panic!("no group {name:?}"));
-        assert_eq!(group["displayName"], name);
-        assert_eq!(group["members"][0]["value"], user["id"], "{name:?}");
-    }
-    world.muster(&["run", "corp"]).ended(0);
-}
-
-#[test]
-fn case_d1_hostile_messages_of_a_server_are_told_harmlessly() {
-    let company = hostile_company();
-    let world = &company.world;
-    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "400",
-        "detail": "=cmd() \u{1b}[31m <b>no</b> \u{202e}evil\r\nINFO all is well"});
-    company.vault.faults(json!({"rules": [{"method": "POST", "prefix": "/Users",
-        "action": {"status": {"code": 400, "body": body.to_string()}}}]}));
-    world.muster(&["run", "corp"]).ended(3);
-    world.muster(&["approve", "corp", "--all", "--comment", "go"]).ended(0);
-    let said = world.muster(&["--verbose", "apply", "corp"]);
-    assert!([1, 5].contains(&said.status), "{said:?}");
-    harmless("apply", &format!("{}{}", said.out, said.err));
-    assert!(!said.err.contains("\nINFO all is well"), "a forged line: {}", said.err);
-    harmless_everywhere(&company);
 }
 
 #[test]
