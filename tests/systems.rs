@@ -8,6 +8,7 @@ mod whole_loop;
 use std::path::Path;
 use std::process::Command;
 
+use support::company::{Company, Person, person};
 use whole_loop::System;
 
 /// What `tests/systems/run` says about a system; a test whose system is not there fails.
@@ -62,4 +63,54 @@ fn the_spreadsheet_program_writes_each_variant() {
     assert!(String::from_utf8(read("tab.csv")).unwrap().contains("approve\to-0123456789abcdef-1\tÜnal"));
     assert_eq!(read("utf16.csv")[..2], [0xff, 0xfe], "UTF-16 begins with its byte order mark");
     assert!(String::from_utf8(read("through_xlsx.csv")).unwrap().contains("o-0123456789abcdef-1"));
+}
+
+/// People whose names a spreadsheet would take for formulas, numbers, dates and truths.
+fn people_that_spreadsheets_misread() -> Vec<Person> {
+    let names = ["=1+1", "00123", "12E5", "1/2", "TRUE", "-5", "@SUM(A1)", "123456789012345", "2026-01-02", "O'Brien"];
+    let named = |(i, family): (usize, &&str)| Person { family: (*family).to_owned(), ..person(i + 1) };
+    names.iter().enumerate().map(named).collect()
+}
+
+/// A company whose first load waits for review.
+fn company_under_review() -> Company {
+    let company = Company::of(1);
+    company.hr(&people_that_spreadsheets_misread());
+    company.world.muster(&["run", "corp"]).ended(3);
+    company
+}
+
+#[test]
+fn a_review_file_that_went_through_a_spreadsheet_is_read_as_it_was_meant() {
+    let first = company_under_review();
+    first.world.muster(&["review", "corp", "--output", "review.csv"]).ended(0);
+    // The reviewer approves every order, in a hand of their own.
+    let text = first.world.read("review.csv");
+    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let mut filled = csv::Writer::from_path(first.world.path().join("filled.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let decision = header.iter().position(|name| name == "decision").unwrap();
+    filled.write_record(&header).unwrap();
+    let mut orders = 0;
+    for row in reader.records() {
+        let row = row.unwrap();
+        filled.write_record(row.iter().enumerate().map(|(i, c)| if i == decision { " Approve" } else { c })).unwrap();
+        orders += 1;
+    }
+    filled.flush().unwrap();
+
+    let script = told("MUSTER_TEST_SPREADSHEET");
+    let out = first.world.path().join("variants");
+    let made = Command::new(script).arg(first.world.path().join("filled.csv")).arg(&out).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let variants: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(variants.len(), 9, "{variants:?}");
+    for variant in variants {
+        // The same content has the same order ids, so each variant meets a review of its own.
+        let company = company_under_review();
+        let file = variant.to_str().unwrap();
+        let said = company.world.muster(&["approve", "corp", "--file", file, "--comment", "through a spreadsheet"]);
+        assert_eq!(said.status, 0, "{file}\n{}", said.err);
+        said.says(&[&format!("{orders} orders approved")]);
+    }
 }
