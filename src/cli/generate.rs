@@ -1,8 +1,8 @@
 //! Files that are generated from the table of commands: shell completions and the manual page.
 
-use std::io::{self, Write as _};
-
 use clap::CommandFactory;
+
+use super::stdout::print;
 
 /// `muster completions`.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,9 @@ pub(super) struct CompletionArgs {
 
 /// Prints completions to standard output.
 pub(super) fn completions<C: CommandFactory>(args: CompletionArgs) -> anyhow::Result<u8> {
-    clap_complete::generate(args.shell, &mut C::command(), "muster", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut C::command(), "muster", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }
 
@@ -21,6 +23,6 @@ pub(super) fn completions<C: CommandFactory>(args: CompletionArgs) -> anyhow::Re
 pub(super) fn man<C: CommandFactory>() -> anyhow::Result<u8> {
     let mut page = Vec::new();
     clap_mangen::Man::new(C::command()).render(&mut page)?;
-    io::stdout().write_all(&page)?;
+    print(&String::from_utf8_lossy(&page))?;
     Ok(0)
 }

@@ -1,7 +1,5 @@
 //! `muster schema`: the JSON Schema of job files, for editors.
 
-use std::io::Write as _;
-
 use crate::job;
 
 /// Prints the schema to standard output.
@@ -11,6 +9,6 @@ use crate::job;
 pub(super) fn run() -> anyhow::Result<u8> {
     let mut text = serde_json::to_string_pretty(&job::schema())?;
     text.push('\n');
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    super::stdout::print(&text)?;
     Ok(0)
 }
