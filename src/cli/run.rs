@@ -111,6 +111,11 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
     if let Some(applied) = &end.applied {
         super::apply::tell(context, applied);
     }
+    if !context.tells {
+        for warning in new_warnings(store, end)? {
+            eprintln!("muster: warning: {}", safe_text::line(&warning));
+        }
+    }
     // cron mails what is printed: new orders that wait are news, the same ones at the next tick are not.
     let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o, context.now())).count();
     if !context.tells && new > 0 {
@@ -127,6 +132,21 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
         eprintln!("run {}: {next}", end.run);
     }
     Ok(())
+}
+
+/// What the plan warns of and the one before did not: rows that no rule can judge, members that were skipped.
+fn new_warnings(store: &Store, end: &RunEnd) -> Result<Vec<String>> {
+    let record = store.run(&end.run)?;
+    if record.plan_digest.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut warnings = store.verify_plan(&end.run)?.warnings;
+    let earlier = store.runs(&record.job, 0)?.into_iter().find(|r| r.id != end.run && r.plan_digest.is_some());
+    // A plan that was tampered with is refused where it matters, at apply; here it only repeats a warning.
+    if let Some(known) = earlier.and_then(|run| store.verify_plan(&run.id).ok()) {
+        warnings.retain(|warning| !known.warnings.contains(warning));
+    }
+    Ok(warnings)
 }
 
 /// What holds a run, and the one command that accepts all of it.

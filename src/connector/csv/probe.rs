@@ -11,7 +11,7 @@ impl CsvSystem {
     pub(super) fn probe_steps(&self, needs: &Needs) -> Vec<Step> {
         let mut steps = Vec::new();
         let started = Instant::now();
-        let listed = self.resources().map(|names| format!("{} csv files", names.len()));
+        let listed = self.resources().map(|names| format!("csv files: {}", names.len()));
         let failed = listed.is_err();
         steps.push(step(Stage::Connect, format!("open {}", self.folder.display()), listed, started));
         if failed {

@@ -108,7 +108,7 @@ fn duplicate_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(Stri
     if seen.count == 0 {
         return Vec::new();
     }
-    one(seen.count, format!("{} rows repeat a key: {}", seen.count, seen.first.join(", ")))
+    one(seen.count, format!("rows that repeat a key: {} ({})", seen.count, seen.first.join(", ")))
 }
 
 fn empty_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, String)> {
