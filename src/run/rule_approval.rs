@@ -1,6 +1,6 @@
 //! Approval by the job's own rule, where `review.require` leaves something to it. It is a sealed file like any other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -29,11 +29,13 @@ impl Conductor {
         }
         let plan = self.store.verify_plan(run)?;
         let waits: BTreeMap<_, _> = self.store.orders_of(run)?.into_iter().map(|r| (r.id, r.state)).collect();
+        let undecided = self.undecided_syncs(run)?;
         let mut decisions = BTreeMap::new();
         for order in self.store.read_orders(run)? {
             let order = order?;
             let sync = self.job.syncs.get(order.sync).map(|sync| sync.id.as_str());
-            let first = plan.situations.iter().any(|s| Some(s.sync.as_str()) == sync && s.first_run);
+            let first = plan.situations.iter().any(|s| Some(s.sync.as_str()) == sync && s.first_run)
+                || sync.is_some_and(|sync| undecided.contains(sync));
             let apart = order.cause == Cause::Both || order.changes.iter().any(|c| c.cause == Cause::Both);
             let pending = waits.get(&order.id) == Some(&OrderState::PendingReview);
             if pending && !first && !apart && free(order.operation) {
@@ -60,5 +62,19 @@ impl Conductor {
         )?;
         self.reporter.event(&Event::Note(format!("{count} orders were approved by the job's rule")));
         Ok(())
+    }
+
+    /// Syncs whose earlier orders nobody ever decided on: their first load still waits for a person, also where a
+    /// later plan replaced its orders.
+    fn undecided_syncs(&self, run: &RunId) -> Result<BTreeSet<String>, RunError> {
+        let mut decided: BTreeMap<String, bool> = BTreeMap::new();
+        for earlier in self.store.runs(&self.job.name, 0)?.into_iter().filter(|r| r.id != *run) {
+            for order in self.store.orders_of(&earlier.id)? {
+                let waits =
+                    matches!(order.state, OrderState::PendingReview | OrderState::Blocked | OrderState::Superseded);
+                *decided.entry(order.sync_id).or_default() |= !waits;
+            }
+        }
+        Ok(decided.into_iter().filter_map(|(sync, decided)| (!decided).then_some(sync)).collect())
     }
 }
