@@ -22,7 +22,7 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$version" ]; then
     echo "$version" >"$venv/installed"
 fi
 
-"$venv/bin/scim2-server" --hostname 127.0.0.1 --port "$port" --bearer-token "$token" >"$log" 2>&1 </dev/null &
+"$venv/bin/scim2-server" --hostname 127.0.0.1 --port "$port" --bearer-token="$token" >"$log" 2>&1 </dev/null &
 pid=$!
 echo "$pid" >"$dir/scim2-server.$port.pid"
 
