@@ -87,9 +87,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         for run in &applied.runs {
             eprintln!("  {}", context.layout.errors(&job, run).display());
         }
-        eprintln!("next: muster report {job}; when mended, muster retry {job} and muster apply {job}");
+        eprintln!("next: muster report {job}; when the cause is mended, muster retry {job} and muster apply {job}");
     } else if applied == Applied::default() {
-        eprintln!("nothing is approved: next, muster review {job}");
+        eprintln!("nothing is approved; next: muster review {}", args.run);
     }
     Ok(ending.status())
 }
@@ -104,10 +104,9 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
     }
     if let Some(why) = &applied.stopped {
         eprintln!("muster: the apply stopped: {}", safe_text::line(why));
-        eprintln!(
-            "  {} stay approved; when the cause is mended, the next apply goes on",
-            counted(applied.untried, "order")
-        );
+        let verb = if applied.untried == 1 { "stays" } else { "stay" };
+        let orders = counted(applied.untried, "order");
+        eprintln!("  {orders} {verb} approved; when the cause is mended, the next apply goes on");
     }
     let errors = applied.errored + applied.uncertain;
     if (context.tells && !applied.runs.is_empty()) || errors > 0 {
@@ -172,7 +171,9 @@ pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
     let waiting = errored.iter().filter(|id| !approved.contains(id)).count();
     eprintln!("{} approved again", counted((errored.len() - waiting) as u64, "order"));
     if waiting > 0 {
-        eprintln!("{} wait for review again: their approval has expired", counted(waiting as u64, "order"));
+        let verb = if waiting == 1 { "waits" } else { "wait" };
+        eprintln!("{} {verb} for review again: the approval has expired", counted(waiting as u64, "order"));
+        eprintln!("next: muster review {}", args.run);
         return Ok(Ending::Waits.status());
     }
     eprintln!("next: muster apply {}", args.run);

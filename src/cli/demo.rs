@@ -9,6 +9,7 @@ use anyhow::Result;
 
 /// `muster demo`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  muster demo\n  muster demo --keep /tmp/tour   # and look around afterwards")]
 pub(super) struct Args {
     /// Keep the scratch folder here, to look around afterwards [default: a temporary folder, removed at the end]
     #[arg(long, value_name = "DIR")]

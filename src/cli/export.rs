@@ -8,7 +8,9 @@ use crate::run::{PlanOptions, Stage};
 
 /// `muster export`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The snapshots stand in the state folder under export/<job>/<run>/; no baseline moves.")]
+#[command(
+    after_help = "The snapshots stand in the state folder under export/<job>/<run>/; no baseline moves.\n\nExamples:\n  muster export idp-to-vault"
+)]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,

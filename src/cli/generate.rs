@@ -6,6 +6,7 @@ use super::stdout::print;
 
 /// `muster completions`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  muster completions bash > /etc/bash_completion.d/muster")]
 pub(super) struct CompletionArgs {
     /// The shell to complete in
     shell: clap_complete::Shell,

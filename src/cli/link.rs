@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::context::{Context, load_job};
+use super::context::Context;
 use super::exit::{Ending, UsageError};
-use super::selection;
+use super::{selection, session};
 use crate::job::{Job, SyncKind};
 use crate::report::safe_text;
 use crate::store::links::{How, Link};
@@ -43,7 +43,7 @@ pub(super) struct UnlinkArgs {
 
 /// Remembers a pair.
 pub(super) fn link(context: &Context, args: LinkArgs) -> Result<u8> {
-    let job = load_job(&args.job)?;
+    let job = session::find_job(context, &args.job)?;
     let sync = sync_of(&job, args.to.as_deref())?;
     let mut store = selection::open_store(context)?;
     if let Some(known) = store.link_of(&job.name, sync, &args.source)? {
@@ -66,7 +66,7 @@ pub(super) fn link(context: &Context, args: LinkArgs) -> Result<u8> {
 
 /// Forgets a pair.
 pub(super) fn unlink(context: &Context, args: UnlinkArgs) -> Result<u8> {
-    let job = load_job(&args.job)?;
+    let job = session::find_job(context, &args.job)?;
     let sync = sync_of(&job, args.to.as_deref())?;
     let mut store = selection::open_store(context)?;
     let Some(known) = store.link_of(&job.name, sync, &args.source)? else {

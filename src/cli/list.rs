@@ -1,18 +1,18 @@
 //! `muster list JOB`: which objects of the target are managed, which are local, and how the others stand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
 use super::context::Context;
 use super::exit::Ending;
-use super::session::{self, Purpose};
+use super::session::{self, Purpose, Session};
 use super::stdout::print;
-use crate::job::SyncKind;
 use crate::model::situation::Situation;
-use crate::reconcile::draft::ListedObject;
-use crate::report::figures::counted;
-use crate::report::table::{Column, Format, Listing};
+use crate::report::figures::{ago, counted, time};
+use crate::report::safe_text;
+use crate::report::table::{Cell, Column, Format, Listing};
+use crate::run::Inventory;
 
 /// `muster list`.
 #[derive(Debug, clap::Args)]
@@ -49,66 +49,104 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         None if args.orphans => Some(Situation::Orphan),
         None => None,
     };
-    let conductor = &session.conductor;
+    let inventory = session.conductor.inventory().await?;
+    let listing = if args.managed || wanted == Some(Situation::Confirmed) {
+        managed(&session, &inventory, wanted.is_some())
+    } else {
+        others(&session, &inventory, wanted)?
+    };
+    let as_of = as_of(context, &session, &inventory);
+    let objects = counted(listing.rows.len() as u64, "object");
+    if args.format == Format::Table {
+        let table = listing.without_empty_columns().render(Format::Table, context.width());
+        print(&format!("{as_of}{}{objects}\n", if table.trim().is_empty() { "" } else { &table }))?;
+    } else {
+        print(&listing.render(args.format, context.width()))?;
+        if context.tells {
+            eprint!("{as_of}");
+            eprintln!("{objects}");
+        }
+    }
+    Ok(Ending::Done.status())
+}
+
+/// When the snapshots were taken, and what they cannot show.
+fn as_of(context: &Context, session: &Session, inventory: &Inventory) -> String {
+    let ago = ago(inventory.at, context.now());
+    let mut text = format!("as of run {}, {ago} ({})\n", inventory.run, time(inventory.at));
+    let applied = inventory.applied.len() as u64;
+    if applied > 0 {
+        let verb = if applied == 1 { "was" } else { "were" };
+        let job = safe_text::line(&session.conductor.job.name);
+        let applied = counted(applied, "order");
+        text.push_str(&format!("{applied} {verb} applied since; `muster run {job}` shows what came of it\n"));
+    }
+    text
+}
+
+/// Objects that are not confirmed. One whose order was applied since says so.
+fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>) -> Result<Listing> {
+    let mut since: BTreeMap<(String, String), &'static str> = BTreeMap::new();
+    for order in &inventory.applied {
+        let order = session.conductor.store.order(order)?;
+        since.insert((order.resource.to_string(), order.key), order.operation.word());
+    }
     let mut listing = Listing::new(vec![
         Column::whole("situation"),
         Column::new("resource"),
         Column::new("key"),
         Column::new("name"),
-        Column::new("target_id"),
+        Column::spare("target_id"),
         Column::new("note"),
     ]);
-    if args.managed || wanted == Some(Situation::Confirmed) {
-        listing = managed(&session, &confirmed_out(&session, wanted).await?)?;
-    } else {
-        for object in conductor.listed().await? {
-            if wanted.is_some_and(|wanted| object.situation != wanted) {
-                continue;
-            }
-            let resource = conductor.job.syncs.get(object.sync).map(|sync| sync.to.to_string());
-            listing.push(vec![
-                object.situation.word().into(),
-                resource.into(),
-                object.key.into(),
-                object.name.into(),
-                object.target_id.into(),
-                object.note.into(),
-            ]);
-        }
-    }
-    print(&listing.render(args.format, context.width()))?;
-    if context.tells {
-        eprintln!("{}", counted(listing.rows.len() as u64, "object"));
-    }
-    Ok(Ending::Done.status())
-}
-
-/// Where confirmed objects are asked for: the sync and target id of every object that is not, though it is managed.
-async fn confirmed_out(session: &session::Session, wanted: Option<Situation>) -> Result<BTreeSet<(usize, String)>> {
-    if wanted != Some(Situation::Confirmed) {
-        return Ok(BTreeSet::new());
-    }
-    let out = |object: ListedObject| Some((object.sync, object.target_id?));
-    Ok(session.conductor.listed().await?.into_iter().filter_map(out).collect())
-}
-
-/// Every linked pair of the job's syncs, but for some target objects.
-fn managed(session: &session::Session, without: &BTreeSet<(usize, String)>) -> Result<Listing> {
-    let job = &session.conductor.job;
-    let columns = [Column::new("resource"), Column::new("source_key"), Column::new("target_id"), Column::whole("how")];
-    let mut listing = Listing::new(columns.to_vec());
-    for sync in job.syncs.iter().filter(|sync| matches!(sync.kind, SyncKind::Objects(_))) {
-        for link in session.conductor.store.links(&job.name, &sync.id)? {
-            if without.contains(&(sync.index, link.target_id.clone())) {
-                continue;
-            }
-            listing.push(vec![
-                sync.to.to_string().into(),
-                link.source_key.into(),
-                link.target_id.into(),
-                link.how.word().into(),
-            ]);
-        }
+    for object in inventory.objects.iter().filter(|object| wanted.is_none_or(|wanted| object.situation == wanted)) {
+        let resource = session.conductor.job.syncs.get(object.sync).map(|sync| sync.to.to_string());
+        let applied = since.get(&(resource.clone().unwrap_or_default(), object.key.clone()));
+        let note = match applied {
+            Some(operation) => format!("{operation} applied since"),
+            None => object.note.clone(),
+        };
+        listing.push(vec![
+            object.situation.word().into(),
+            resource.into(),
+            object.key.as_str().into(),
+            filled(&object.name),
+            object.target_id.as_deref().into(),
+            filled(&note),
+        ]);
     }
     Ok(listing)
+}
+
+/// Linked objects: all of them, or the confirmed ones.
+fn managed(session: &Session, inventory: &Inventory, confirmed: bool) -> Listing {
+    let columns = [
+        Column::new("resource"),
+        Column::new("source_key"),
+        Column::new("name"),
+        Column::spare("target_id"),
+        Column::whole("how"),
+    ];
+    let out: BTreeSet<(usize, &str)> = inventory
+        .objects
+        .iter()
+        .filter_map(|object| Some((object.sync, object.target_id.as_deref().filter(|_| confirmed)?)))
+        .collect();
+    let mut listing = Listing::new(columns.to_vec());
+    for pair in inventory.pairs.iter().filter(|pair| !out.contains(&(pair.sync, pair.target_id.as_str()))) {
+        let resource = session.conductor.job.syncs.get(pair.sync).map(|sync| sync.to.to_string());
+        listing.push(vec![
+            resource.into(),
+            pair.source_key.as_str().into(),
+            pair.name.as_deref().into(),
+            pair.target_id.as_str().into(),
+            pair.how.word().into(),
+        ]);
+    }
+    listing
+}
+
+/// A cell, empty where there is nothing to say.
+fn filled(text: &str) -> Cell {
+    Some(text).filter(|text| !text.is_empty()).into()
 }

@@ -19,7 +19,7 @@ use crate::model::run::RunState;
 use crate::report::figures::{counted, examples};
 use crate::report::review::{review_listing, review_text};
 use crate::report::safe_text;
-use crate::report::summary::{PlanView, plan_summary};
+use crate::report::summary::{PlanView, plan_next, plan_summary};
 use crate::report::table::{Column, Format, Listing};
 use crate::store::database::Store;
 use crate::store::review_file;
@@ -61,7 +61,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if let Some(file) = &args.output {
         return copy(&reviews, file, &args.run);
     }
-    let mut text = String::new();
+    let mut texts = Vec::new();
     let mut listed = Vec::new();
     for (run, orders) in &reviews {
         let mut shown = Vec::new();
@@ -75,10 +75,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         }
         if args.format.is_none() {
             let filtered = args.filter.is_set() || args.order_state.is_some();
-            text.push_str(&told(&store, run, orders, &shown, filtered, context)?);
+            texts.push(told(&store, run, orders, &shown, filtered, context)?);
         }
         listed.extend(shown);
     }
+    let mut text = texts.join("\n");
     if let Some(format) = args.format {
         let has_plan = reviews.iter().any(|(run, _)| run.plan_digest.is_some());
         let listing =
@@ -102,14 +103,14 @@ fn told(
     if run.plan_digest.is_none() {
         text.push_str(&without_plan(run));
         text.push_str(&holds_text(store, run)?);
-        return Ok(text + "\n");
+        return Ok(text);
     }
+    let mut next = String::new();
     if !filtered {
-        text.push_str(&summary(store, run, orders, context)?);
-        if run.state == RunState::HeldSnapshot {
-            text.push_str(&holds_text(store, run)?);
-        }
+        let (summary, then) = summary(store, run, orders, context)?;
+        text.push_str(&summary);
         text.push('\n');
+        next = then;
     }
     let mut shown = shown.to_vec();
     let all = shown.len();
@@ -137,10 +138,15 @@ fn told(
     if shown.is_empty() && filtered {
         text.push_str(&format!("run {}: none of its {} fits\n", run.id, counted(orders.len() as u64, "order")));
     }
-    Ok(text + "\n")
+    if !next.is_empty() {
+        let gap = if text.ends_with("\n\n") { "" } else { "\n" };
+        text.push_str(&format!("{gap}{next}"));
+    }
+    Ok(text)
 }
 
-fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], context: &Context) -> Result<String> {
+/// What a plan wants, and what brings it forward: that is told last, after its orders.
+fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], context: &Context) -> Result<(String, String)> {
     let mut plan = store.verify_plan(&run.id)?;
     let open = store.unaccepted_holds(&run.id)?;
     // What was accepted holds nothing any more.
@@ -151,15 +157,25 @@ fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], context: &Co
             *blocked.entry(block.reason).or_default() += 1;
         }
     }
-    let (mut kept, mut waiting) = (0, 0);
-    for live in store.live_orders(&run.job)? {
-        kept += u64::from(live.run < run.id);
-        waiting += u64::from(ending::waits(&live, context.now()) && live.run <= run.id);
-    }
+    let kept = store.live_orders(&run.job)?.iter().filter(|live| live.run < run.id).count() as u64;
+    let waits = |planned: &&PlannedOrder| ending::waits(&planned.record, context.now());
+    let of = |state: OrderState| orders.iter().filter(move |planned| planned.record.state == state);
+    let uncertain: Vec<String> = of(OrderState::Uncertain).map(|planned| planned.order.id.0.clone()).collect();
     let planned = store.last_of_kind(&run.id, "plan")?;
     let superseded = planned.and_then(|entry| entry.detail.get("superseded")?.as_u64()).unwrap_or(0);
-    let view = PlanView { run: &run.id, plan: &plan, kept, superseded, blocked: &blocked, waiting };
-    Ok(plan_summary(&view, context.width()))
+    let view = PlanView {
+        run: &run.id,
+        plan: &plan,
+        kept,
+        superseded,
+        blocked: &blocked,
+        waiting: orders.iter().filter(waits).count() as u64,
+        approved: of(OrderState::Approved).filter(|planned| !waits(planned)).count() as u64,
+        errored: of(OrderState::Errored).count() as u64,
+        uncertain: &uncertain,
+    };
+    let next = if run.state == RunState::HeldSnapshot { holds_text(store, run)? } else { plan_next(&view) };
+    Ok((plan_summary(&view, context.width()), next))
 }
 
 fn without_plan(run: &RunRecord) -> String {
@@ -188,7 +204,7 @@ pub(super) fn holds_text(store: &Store, run: &RunRecord) -> Result<String> {
     for hold in &open {
         text.push_str(&hold_text(hold));
     }
-    text.push_str(&format!("if this is as it should be: {}\n", accept_command(run, &open)));
+    text.push_str(&format!("next, if that is as it should be: {}\n", accept_command(run, &open)));
     if run.state == RunState::HeldSnapshot {
         text.push_str(&format!("then: muster run {job}; or mend the data at its system, and the next run is clean\n"));
     }

@@ -95,9 +95,10 @@ pub(super) fn of_apply(applied: &Applied) -> Vec<Ending> {
 fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> Result<()> {
     let store = &session.conductor.store;
     let job = &session.conductor.job.name;
-    for (system, why) in &end.failures {
-        eprintln!("muster: the export of {system} failed: {}", safe_text::line(why));
-        eprintln!("  nothing was planned from it; the next run reads {system} completely");
+    // Why was told when it happened: a failed export is an error, which the console tells in quiet mode too.
+    for (system, _) in &end.failures {
+        let system = safe_text::line(system);
+        eprintln!("  nothing was planned from {system}; the next run reads it completely");
     }
     // A hold that was told before is told again only to those who ask: `status`, `review`.
     if end.repeats.is_none() && ending == Ending::Held {
@@ -126,6 +127,10 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
         let next = match ending {
             Ending::Waits => format!("next: muster review {job}, then muster approve {job} --all --comment '…'"),
             Ending::OrderErrors => format!("next: muster report {job}"),
+            Ending::Held => format!("next: muster review {job}"),
+            Ending::Failed if !end.failures.is_empty() => {
+                format!("next: mend the cause, then muster check {job} and muster run {job}")
+            }
             Ending::Done => "nothing waits".to_owned(),
             _ => format!("next: muster status {job}"),
         };
@@ -161,7 +166,7 @@ fn tell_hold(store: &Store, run: &RunRecord) -> Result<()> {
     }
     if !holds.is_empty() {
         eprintln!("  to see what it is about: muster review {}", run.id);
-        eprintln!("  if that is as it should be: {}", super::review::accept_command(run, &holds));
+        eprintln!("  next, if that is as it should be: {}", super::review::accept_command(run, &holds));
     }
     Ok(())
 }

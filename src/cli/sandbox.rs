@@ -10,12 +10,16 @@ use chrono::Utc;
 use clap::Args;
 use secrecy::ExposeSecret as _;
 
+use super::exit::UsageError;
 use crate::connector::secret::{SecretRef, Secrets};
 use crate::disk;
-use crate::sandbox::{Faults, Sandbox, SandboxOptions, Seed};
+use crate::sandbox::{Faults, Sandbox, SandboxError, SandboxOptions, Seed};
 
 /// Runs the built-in SCIM server on this machine, for rehearsals and to see what faults do
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  muster sandbox --seed-users 100 --seed-groups 5\n  muster sandbox --listen 127.0.0.1:8080 --database vault.db --token-from env:VAULT_TOKEN"
+)]
 pub(super) struct SandboxArgs {
     /// Where to listen: a loopback address and a port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
@@ -88,7 +92,10 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     options.seed = Seed { users: args.seed_users, groups: args.seed_groups };
     options.max_results = args.max_results;
 
-    let sandbox = Sandbox::start(options).await?;
+    let sandbox = match Sandbox::start(options).await {
+        Err(error @ SandboxError::NotLoopback(_)) => return Err(UsageError(format!("--listen: {error}")).into()),
+        started => started?,
+    };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", sandbox.url).and_then(|()| stdout.flush()).context("cannot write the address")?;
     if let Some(file) = &args.port_file {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::context::{Context, load_job};
+use super::context::{Context, job_path, load_job};
 use super::exit::BusyError;
 use super::registry::registry;
 use crate::connector::registry::ConnectContext;
@@ -42,7 +42,22 @@ pub(super) struct Session {
 
 /// Opens a job by its name or its file's path.
 pub(super) fn open(context: &Context, job_name: &str, purpose: Purpose) -> Result<Session> {
-    of(context, load_job(job_name)?, purpose)
+    of(context, find_job(context, job_name)?, purpose)
+}
+
+/// A job by its file's path, by its name in `jobs/`, or by the file that the state folder remembers it to have run from.
+pub(super) fn find_job(context: &Context, name: &str) -> Result<Job> {
+    let missing = match job_path(name) {
+        Ok(path) => return Ok(crate::job::load(&path)?),
+        Err(missing) => missing,
+    };
+    if context.layout.db().is_file() {
+        let store = Store::open(&context.layout, context.now())?;
+        if store.job_path(name)?.is_some() {
+            return job_of(&store, name);
+        }
+    }
+    Err(missing)
 }
 
 /// Opens a job that was read already.

@@ -119,16 +119,23 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
             lines.push(line(store, run)?);
         }
     }
-    let exports = runs.iter().map(|run| outcome_report::exports(&context.layout.export(job, &run.id)));
-    let exports = exports.into_iter().find(|exports| !exports.is_empty()).unwrap_or_default();
+    let exports = runs.iter().map(|run| (run, outcome_report::exports(&context.layout.export(job, &run.id))));
+    let (exported_by, exports) = match exports.into_iter().find(|(_, exports)| !exports.is_empty()) {
+        Some((run, exports)) => (Some(run), exports),
+        None => (None, Vec::new()),
+    };
 
     let mut systems: BTreeSet<String> = exports.iter().map(|export| export.resource.system.clone()).collect();
     // The job file knows systems that were never exported; where it is gone or wrong, what was exported must do.
     if let Ok(job) = session::job_of(store, job) {
         systems.extend(job.systems.into_keys());
     }
-    let mut failed = Vec::new();
+    let (mut failed, mut applied_since) = (Vec::new(), 0);
     for system in systems {
+        if let Some(run) = exported_by {
+            let applied = store.applied_since(job, &system, run.started)?;
+            applied_since += applied.values().map(|orders| orders.len() as u64).sum::<u64>();
+        }
         if let Some((at, why)) = store.export_record(job, &system)?.failed {
             failed.push((system, at, why));
         }
@@ -145,6 +152,8 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         under_way: lock::holder(&context.layout.lock(job))?.map(|owner| owner.to_string()),
         runs: lines,
         exports,
+        exported_by: exported_by.map(|run| run.id.clone()),
+        applied_since,
         live,
         expired,
     };
@@ -152,8 +161,8 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
 }
 
 fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
-    let orders = match run.plan_digest {
-        Some(_) => Some(store.order_counts(&run.job, Some(&run.id))?.values().sum()),
+    let by_state = match run.plan_digest {
+        Some(_) => Some(store.order_counts(&run.job, Some(&run.id))?),
         None => None,
     };
     let mut why: Vec<String> = Vec::new();
@@ -172,7 +181,8 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
         state: run.state,
         started: run.started,
         ended: run.ended,
-        orders,
+        orders: by_state.as_ref().map(|counts| counts.values().sum()),
+        by_state: by_state.unwrap_or_default(),
         why: (!why.is_empty()).then(|| why.join("; ")),
     })
 }
@@ -209,10 +219,11 @@ fn json_text(value: Value) -> String {
 /// The last runs of every job, one a row.
 fn listing(told: &[Told]) -> Listing {
     let columns = ["job", "run", "mode", "state", "started", "ended", "orders", "why"];
-    let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+    let states = OrderState::ALL.iter().map(|state| Column::whole(state.word()));
+    let mut listing = Listing::new(columns.into_iter().map(Column::whole).chain(states).collect());
     for status in told.iter().map(|told| &told.status) {
         for run in &status.runs {
-            listing.push(vec![
+            let mut row = vec![
                 status.job.as_str().into(),
                 run.run.0.as_str().into(),
                 run.mode.word().into(),
@@ -221,7 +232,11 @@ fn listing(told: &[Told]) -> Listing {
                 run.ended.map(|at| at.to_rfc3339()).into(),
                 run.orders.into(),
                 run.why.clone().into(),
-            ]);
+            ];
+            // An empty cell where there is no plan, a zero where none of its orders stands so.
+            let counts = OrderState::ALL.iter().map(|state| run.by_state.get(state).copied().unwrap_or(0));
+            row.extend(counts.map(|number| run.orders.map(|_| number).into()));
+            listing.push(row);
         }
     }
     listing

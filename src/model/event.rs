@@ -49,8 +49,10 @@ pub enum Event {
     },
     /// A system could not be exported.
     ExportFailed {
-        /// Why.
-        failure: Failure,
+        /// Which system.
+        system: String,
+        /// The cause, whose side it is on, and what to do next.
+        why: String,
     },
     /// The plan is written.
     Planned {

@@ -146,8 +146,13 @@ impl Failure {
 
     /// System, stage, cause, server's message and remedy in one line.
     pub fn sentence(&self) -> String {
+        format!("{}: {}", self.system, self.account())
+    }
+
+    /// The same without the system, for those who named it already.
+    pub fn account(&self) -> String {
         use std::fmt::Write as _;
-        let mut line = format!("{}: {}", self.system, self.cause);
+        let mut line = self.cause.clone();
         if let Some(message) = self.message.as_deref().filter(|m| !m.is_empty()) {
             let _ = write!(line, " (the server says: {message})");
         }

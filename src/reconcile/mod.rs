@@ -41,6 +41,7 @@ pub mod threshold;
 mod world;
 
 pub use draft::PlanDraft;
+pub(crate) use ends::NAMES;
 pub use error::ReconcileError;
 pub use input::{AssociationInput, LiveOrder, NoStanding, ObjectInput, PlanInput, Prior, Standing, SyncInput, Wishes};
 pub use plan::assemble;

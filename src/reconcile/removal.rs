@@ -51,6 +51,7 @@ impl Decider<'_> {
             ..Built::nothing(number, situation)
         };
         let Some(operation) = operation else { return Ok(nothing("left as it is, as the job asks")) };
+        let says = operation.word();
         let (operation, note) = match (operation, self.wishes.delete_after) {
             (Operation::Delete, Some(grace)) => {
                 (Operation::Disable, format!("; disabled now, to be deleted {} days later", grace.as_secs() / 86_400))
@@ -102,7 +103,7 @@ impl Decider<'_> {
             changes,
             situation,
             cause,
-            reason: format!("`{id}` is managed, and {why} (on.{setting}){note}"),
+            reason: format!("`{id}` is managed, and {why}; the job's on.{setting} is `{says}`{note}"),
             confidence: 100,
             block: self.never(&[key, id, &name]).or(foreign).or(unsupported),
             name,

@@ -59,7 +59,7 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
             let text = format!("exported {resource}: {}{}", counted(*rows, "row"), missed.unwrap_or_default());
             verdict_line(text, verdict)
         }
-        Event::ExportFailed { failure } => (Level::Error, format!("export failed: {}", failure.sentence())),
+        Event::ExportFailed { system, why } => (Level::Error, format!("the export of {system} failed: {why}")),
         Event::Planned { run, orders, kept, superseded, blocked } => {
             let mut text = format!("planned run {run}: {}", counted(*orders, "new order"));
             for (number, what) in [(kept, "kept from earlier runs"), (superseded, "superseded"), (blocked, "blocked")] {
@@ -106,7 +106,8 @@ fn verdict_line(text: String, verdict: &Completeness) -> (Level, String) {
             let reasons: Vec<String> = suspicions.iter().map(|s| format!("{}: {}", s.name, s.detail)).collect();
             (Level::Warning, format!("{text}, suspect; {}", reasons.join("; ")))
         }
-        Completeness::Partial { cause } => (Level::Error, format!("{text}, partial and not used; {cause}")),
+        // The cause is told by the failure of the export that follows.
+        Completeness::Partial { .. } => (Level::Info, format!("{text}, partial and not used")),
     }
 }
 

@@ -30,6 +30,10 @@ pub struct JobStatus {
     pub runs: Vec<RunLine>,
     /// The export files of the newest run that has any.
     pub exports: Vec<Export>,
+    /// The run whose export files these are, and orders that were applied since, which they do not show.
+    pub exported_by: Option<RunId>,
+    /// How many these are.
+    pub applied_since: u64,
     /// Live orders by state, of all runs.
     pub live: BTreeMap<OrderState, u64>,
     /// Those of the approved ones whose approval has expired: they wait for a person again.
@@ -51,6 +55,8 @@ pub struct RunLine {
     pub ended: Option<DateTime<Utc>>,
     /// New orders of its plan, where there is one.
     pub orders: Option<u64>,
+    /// These by where they stand now.
+    pub by_state: BTreeMap<OrderState, u64>,
     /// Why it failed or is held, in one sentence.
     pub why: Option<String>,
 }
@@ -82,14 +88,24 @@ impl JobStatus {
             text.push_str("\nlast runs\n");
             text.push_str(&indented(&self.run_listing().render(Format::Table, inner), 2));
         }
+        if self.runs.iter().any(|run| !run.by_state.is_empty()) {
+            text.push_str("\ntheir orders, by where they stand now\n");
+            text.push_str(&indented(&self.order_listing().render(Format::Table, inner), 2));
+        }
         for (number, run) in self.runs.iter().enumerate() {
             if let Some(why) = run.why.as_ref().filter(|_| number == 0 || run.state.is_held()) {
                 let _ = writeln!(text, "  {}: {}", run.run, safe_text::line(why));
             }
         }
         if !self.exports.is_empty() {
-            text.push_str("\nexport files\n");
+            let run = self.exported_by.as_ref().map(|run| format!(" of run {run}")).unwrap_or_default();
+            let _ = writeln!(text, "\nexport files{run}");
             text.push_str(&indented(&self.export_listing().render(Format::Table, inner), 2));
+            if self.applied_since > 0 {
+                let verb = if self.applied_since == 1 { "was" } else { "were" };
+                let applied = counted(self.applied_since, "order");
+                let _ = writeln!(text, "  {applied} {verb} applied since; the next run's files show what came of it");
+            }
         }
         if self.live.values().any(|number| *number > 0) {
             text.push_str("\nlive orders\n");
@@ -121,6 +137,21 @@ impl JobStatus {
                 took.into(),
                 run.orders.into(),
             ]);
+        }
+        listing
+    }
+
+    /// The orders of the last runs: a row a run that has any, a column a state that occurs.
+    fn order_listing(&self) -> Listing {
+        let occurs = |state: &&OrderState| self.runs.iter().any(|run| run.by_state.contains_key(*state));
+        let states: Vec<OrderState> = OrderState::ALL.iter().filter(occurs).copied().collect();
+        let mut columns = vec![Column::whole("run")];
+        columns.extend(states.iter().map(|state| Column::whole(state.word())));
+        let mut listing = Listing::new(columns);
+        for run in self.runs.iter().filter(|run| !run.by_state.is_empty()) {
+            let mut row = vec![run.run.to_string().into()];
+            row.extend(states.iter().map(|state| run.by_state.get(state).copied().into()));
+            listing.push(row);
         }
         listing
     }
@@ -200,6 +231,7 @@ mod tests {
                 started: at,
                 ended: Some("2026-11-22T15:04:47Z".parse().unwrap()),
                 orders: Some(12),
+                by_state: BTreeMap::from([(OrderState::PendingReview, 11), (OrderState::Applied, 1)]),
                 why: None,
             }],
             exports: vec![Export {
@@ -211,6 +243,8 @@ mod tests {
                 missed: None,
                 verdict: Completeness::Complete,
             }],
+            exported_by: Some(RunId("20261122T150405Z-7f3a".to_owned())),
+            applied_since: 1,
             live: BTreeMap::from([(OrderState::PendingReview, 12), (OrderState::Errored, 1)]),
             expired: 0,
         };
@@ -224,9 +258,14 @@ last runs
   run                    mode         state    began       took  orders
   20261122T150405Z-7f3a  incremental  planned  1 hour ago  42 s      12
 
-export files
+their orders, by where they stand now
+  run                    pending-review  applied
+  20261122T150405Z-7f3a              11        1
+
+export files of run 20261122T150405Z-7f3a
   file       date                     rows  size      verdict
   idp.users  2026-11-22 15:04:05Z  120,000  12.5 MiB  complete
+  1 order was applied since; the next run's files show what came of it
 
 live orders
   pending-review  12

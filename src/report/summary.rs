@@ -24,12 +24,18 @@ pub struct PlanView<'a> {
     pub superseded: u64,
     /// Orders of this plan that are blocked, by reason.
     pub blocked: &'a BTreeMap<BlockReason, u64>,
-    /// Live orders of this and earlier runs that wait for a person.
+    /// Orders of this plan that wait for a person.
     pub waiting: u64,
+    /// Orders of this plan that are approved and not applied yet.
+    pub approved: u64,
+    /// Orders of this plan that failed.
+    pub errored: u64,
+    /// Orders of this plan of which nobody can tell whether they took effect, by id.
+    pub uncertain: &'a [String],
 }
 
 /// The summary of a plan for people: orders by resource type and operation, thresholds that tripped, blocked orders by
-/// reason, warnings, and the next command to type.
+/// reason, warnings. What to type next is [`plan_next`].
 pub fn plan_summary(view: &PlanView, width: usize) -> String {
     let plan = view.plan;
     let mut text = format!("run {} of job {}\n", view.run, safe_text::line(&plan.job));
@@ -49,7 +55,7 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
     for sync in plan.situations.iter().filter(|sync| sync.first_run) {
         let _ = writeln!(
             text,
-            "  first run of {}: it waits for review whatever the rules say; percentages do not hold it, numbers do",
+            "  first load of {}: every order waits for a person; thresholds in numbers hold it, those in percent not yet",
             safe_text::line(&sync.sync)
         );
     }
@@ -75,7 +81,6 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             let _ = writeln!(text, "  {}", safe_text::line(warning));
         }
     }
-    let _ = write!(text, "\n{}", next(view));
     text
 }
 
@@ -104,21 +109,33 @@ fn way_out(reason: BlockReason) -> &'static str {
     }
 }
 
-/// The next command to type.
-fn next(view: &PlanView) -> String {
+/// What brings a plan forward: the next command to type, after the orders were read.
+pub fn plan_next(view: &PlanView) -> String {
     let run = view.run;
     if !view.plan.excesses.is_empty() {
         let names = view.plan.excesses.iter().map(|excess| format!(" --accept {}", safe_text::line(&excess.name)));
+        let names = names.collect::<String>();
+        return format!("next, if that is as it should be: muster approve {run}{names} --comment \"why\"\n");
+    }
+    if let Some(order) = view.uncertain.first() {
+        let orders = counted(view.uncertain.len() as u64, "uncertain order");
         return format!(
-            "next: muster review {run}\nthen: muster approve {run}{} --comment \"why\"\n",
-            names.collect::<String>()
+            "{orders}: look at the target\nnext: muster settle {order} --took-effect (or --had-no-effect) --comment \"why\"\n"
         );
     }
     if view.waiting > 0 {
+        let verb = if view.waiting == 1 { "waits" } else { "wait" };
         return format!(
-            "{} for review\nnext: muster review {run}\nthen: muster approve {run} --all --comment \"why\"\n",
-            counted(view.waiting, "order") + if view.waiting == 1 { " waits" } else { " wait" }
+            "{} {verb} for review\nnext: muster approve {run} --all --comment \"why\", or muster reject {run} --order ID --comment \"why\"\n",
+            counted(view.waiting, "order")
         );
+    }
+    if view.errored > 0 {
+        return format!("{} errored\nnext: muster report {run}\n", counted(view.errored, "order"));
+    }
+    if view.approved > 0 {
+        let verb = if view.approved == 1 { "is" } else { "are" };
+        return format!("{} {verb} approved\nnext: muster apply {run}\n", counted(view.approved, "order"));
     }
     "nothing waits for review\n".to_owned()
 }
@@ -165,11 +182,26 @@ mod tests {
         }
     }
 
+    fn view<'a>(run: &'a RunId, plan: &'a Plan, blocked: &'a BTreeMap<BlockReason, u64>) -> PlanView<'a> {
+        PlanView {
+            run,
+            plan,
+            kept: 0,
+            superseded: 0,
+            blocked,
+            waiting: 0,
+            approved: 0,
+            errored: 0,
+            uncertain: &[],
+        }
+    }
+
     #[test]
     fn a_held_plan_says_what_it_wants_why_it_is_held_and_what_to_type() {
         let run = RunId("20261122T150405Z-7f3a".to_owned());
         let blocked = BTreeMap::from([(BlockReason::Threshold, 1200), (BlockReason::Incomplete, 2)]);
-        let view = PlanView { run: &run, plan: &plan(), kept: 1, superseded: 0, blocked: &blocked, waiting: 10 };
+        let plan = plan();
+        let view = PlanView { kept: 1, blocked: &blocked, waiting: 10, ..view(&run, &plan, &blocked) };
         assert_eq!(
             plan_summary(&view, 80),
             "\
@@ -179,8 +211,8 @@ run 20261122T150405Z-7f3a of job idp-to-vault
     vault.groups       8
     vault.users    1,200        4
   1 order of earlier runs still wanted, where they were
-  first run of idp.groups → vault.groups: it waits for review whatever the rules say; percentages do not hold it, \
-numbers do
+  first load of idp.groups → vault.groups: every order waits for a person; thresholds in numbers hold it, those in \
+percent not yet
 
 held, because a threshold is exceeded:
   vault.users/create/count: 1200, the limit is 500
@@ -192,10 +224,12 @@ blocked:
 
 to know:
   lookup table `hr.people` is empty
-
-next: muster review 20261122T150405Z-7f3a
-then: muster approve 20261122T150405Z-7f3a --accept vault.users/create/count --comment \"why\"
 "
+        );
+        assert_eq!(
+            plan_next(&view),
+            "next, if that is as it should be: muster approve 20261122T150405Z-7f3a --accept vault.users/create/count \
+             --comment \"why\"\n"
         );
     }
 
@@ -211,10 +245,16 @@ then: muster approve 20261122T150405Z-7f3a --accept vault.users/create/count --c
             ..plan()
         };
         let none = BTreeMap::new();
-        let mut view = PlanView { run: &run, plan: &empty, kept: 0, superseded: 0, blocked: &none, waiting: 0 };
-        let head = "run 20261122T150405Z-7f3a of job idp-to-vault\n  no new orders\n\n";
-        assert_eq!(plan_summary(&view, 80), format!("{head}nothing waits for review\n"));
+        let mut view = view(&run, &empty, &none);
+        assert_eq!(plan_summary(&view, 80), "run 20261122T150405Z-7f3a of job idp-to-vault\n  no new orders\n");
+        assert_eq!(plan_next(&view), "nothing waits for review\n");
+        view.approved = 2;
+        assert_eq!(plan_next(&view), "2 orders are approved\nnext: muster apply 20261122T150405Z-7f3a\n");
         view.waiting = 1;
-        assert!(plan_summary(&view, 80).starts_with(&format!("{head}1 order waits for review\nnext: muster review")));
+        let next = "1 order waits for review\nnext: muster approve 20261122T150405Z-7f3a --all";
+        assert!(plan_next(&view).starts_with(next), "{}", plan_next(&view));
+        let uncertain = ["o-1-1".to_owned()];
+        view.uncertain = &uncertain;
+        assert!(plan_next(&view).contains("next: muster settle o-1-1 "), "what nobody can tell comes first");
     }
 }

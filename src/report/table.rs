@@ -62,19 +62,35 @@ impl fmt::Display for Format {
 pub struct Column {
     /// Its name: the table's heading, the JSON key, the CSV header.
     pub name: String,
-    /// Never cut to fit the width: an id that people copy.
-    pub whole: bool,
+    /// What happens to its cells where a table is too wide.
+    pub cut: Cut,
+}
+
+/// What happens to a column's cells where a table is too wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Never cut: what people copy.
+    Never,
+    /// Cut before any other: what few people read.
+    First,
+    /// Cut where that does not do.
+    Then,
 }
 
 impl Column {
     /// A column whose cells are cut where the table would be too wide.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), whole: false }
+        Self { name: name.to_owned(), cut: Cut::Then }
     }
 
     /// A column whose cells are never cut.
     pub fn whole(name: &str) -> Self {
-        Self { name: name.to_owned(), whole: true }
+        Self { name: name.to_owned(), cut: Cut::Never }
+    }
+
+    /// A column whose cells are cut before those of others.
+    pub fn spare(name: &str) -> Self {
+        Self { name: name.to_owned(), cut: Cut::First }
     }
 }
 
@@ -91,6 +107,19 @@ impl Listing {
     /// A listing without rows.
     pub fn new(columns: Vec<Column>) -> Self {
         Self { columns, rows: Vec::new() }
+    }
+
+    /// The same without the columns that have no cell at all, for a table: there they only take room.
+    pub fn without_empty_columns(mut self) -> Self {
+        let used: Vec<bool> =
+            (0..self.columns.len()).map(|i| self.rows.iter().any(|row| *Self::cell(row, i) != Cell::Empty)).collect();
+        let mut kept = used.iter();
+        self.columns.retain(|_| kept.next() == Some(&true));
+        for row in &mut self.rows {
+            let mut kept = used.iter();
+            row.retain(|_| kept.next() == Some(&true));
+        }
+        self
     }
 
     /// Adds a row.
@@ -147,8 +176,9 @@ impl Listing {
                 rows.iter().map(|row| safe_text::width(&row[i])).max().unwrap_or(0).max(safe_text::width(&heading[i]))
             })
             .collect();
-        let fixed: Vec<bool> = self.columns.iter().zip(&right).map(|(c, right)| c.whole || *right).collect();
-        let widths = squeeze(natural, &fixed, width);
+        let cut = |cut: Cut| self.columns.iter().zip(&right).map(|(c, right)| c.cut == cut && !*right).collect();
+        let (spare, others): (Vec<bool>, Vec<bool>) = (cut(Cut::First), cut(Cut::Then));
+        let widths = squeeze(squeeze(natural, &spare, width), &others, width);
 
         let mut text = String::new();
         for row in std::iter::once(&heading).chain(&rows) {
@@ -192,10 +222,10 @@ pub(super) fn csv_text(records: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 /// Takes columns away from the widest that may be cut until the table fits, or nothing more can be taken.
-fn squeeze(mut widths: Vec<usize>, fixed: &[bool], width: usize) -> Vec<usize> {
+fn squeeze(mut widths: Vec<usize>, may: &[bool], width: usize) -> Vec<usize> {
     let mut excess = (widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)).saturating_sub(width);
     while excess > 0 {
-        let cuttable = |i: &usize| !fixed[*i] && widths[*i] > NARROWEST;
+        let cuttable = |i: &usize| may[*i] && widths[*i] > NARROWEST;
         let Some(widest) = (0..widths.len()).filter(cuttable).max_by_key(|i| widths[*i]) else { break };
         // Down to the next widest at once, so that a cell of a million characters takes one step.
         let next = (0..widths.len()).filter(|i| *i != widest && cuttable(i)).map(|i| widths[i]).max();
@@ -228,6 +258,17 @@ mod tests {
              o-3\n"
         );
         assert!(listing().render(Format::Table, 1).lines().all(|line| line.len() < 40), "never endless");
+    }
+
+    #[test]
+    fn a_table_cuts_what_few_read_before_what_everybody_does_and_leaves_empty_columns_out() {
+        let mut listing = Listing::new(vec![Column::new("name"), Column::new("note"), Column::spare("id")]);
+        listing.push(vec!["jane@corp.example".into(), None::<&str>.into(), "0123456789abcdef".into()]);
+        assert_eq!(
+            listing.clone().without_empty_columns().render(Format::Table, 30),
+            "name               id\njane@corp.example  0123456789…\n"
+        );
+        assert_eq!(listing.render(Format::Csv, 30), "name,note,id\njane@corp.example,,0123456789abcdef\n");
     }
 
     #[test]

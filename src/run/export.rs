@@ -62,15 +62,23 @@ impl std::fmt::Display for Missed {
 pub enum ExportFault {
     /// The system's side.
     System(Failure),
+    /// What came of the system is not whole.
+    Partial(String),
     /// This machine's side.
     Here(String),
 }
 
+/// The cause, whose side it is on, and what to do next; the system is named by the caller.
 impl std::fmt::Display for ExportFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::System(failure) => failure.fmt(f),
-            Self::Here(cause) => f.write_str(cause),
+            Self::System(failure) => f.write_str(&failure.account()),
+            Self::Partial(cause) => {
+                write!(f, "it is not whole, so nothing of it is used: {cause} [data]; run again, or see to the system")
+            }
+            Self::Here(cause) => {
+                write!(f, "{cause} [this machine]; see to the state folder's disk and rights, then run again")
+            }
         }
     }
 }

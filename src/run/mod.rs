@@ -9,6 +9,7 @@ mod baseline;
 mod demand;
 pub mod error;
 pub mod export;
+mod inventory;
 mod journal;
 mod landing;
 mod links;
@@ -42,6 +43,7 @@ use crate::store::layout::Layout;
 
 pub use apply::{Applied, ApplyRequest};
 pub use error::RunError;
+pub use inventory::{Inventory, Pair};
 pub use plan::PlanOptions;
 pub use send::Clock;
 pub use stage::{RunEnd, RunOptions, Stage};

@@ -85,13 +85,9 @@ impl Conductor {
     }
 
     fn note_failure(&mut self, run: &RunId, system: &str, fault: &ExportFault) -> Result<(), RunError> {
-        match fault {
-            ExportFault::System(failure) => self.reporter.event(&Event::ExportFailed { failure: failure.clone() }),
-            ExportFault::Here(cause) => {
-                self.reporter.event(&Event::Warning(format!("the export of {system} failed: {cause}")));
-            }
-        }
-        Ok(self.store.export_failed(&self.job.name, run, system, &fault.to_string(), (self.clock)())?)
+        let why = fault.to_string();
+        self.reporter.event(&Event::ExportFailed { system: system.to_owned(), why: why.clone() });
+        Ok(self.store.export_failed(&self.job.name, run, system, &why, (self.clock)())?)
     }
 
     /// What to ask a system for: everything after a failed export, else what the mode says.
@@ -180,9 +176,9 @@ impl Conductor {
             if partial.is_empty() {
                 self.store.export_succeeded(&self.job.name, run, &system, export.mode, (self.clock)())?;
             } else {
-                let why = partial.join("; ");
-                self.note_failure(run, &system, &ExportFault::Here(why.clone()))?;
-                failures.push((system, why));
+                let fault = ExportFault::Partial(partial.join("; "));
+                self.note_failure(run, &system, &fault)?;
+                failures.push((system, fault.to_string()));
             }
         }
         manifest.ended = (self.clock)();
@@ -207,7 +203,8 @@ impl Conductor {
         let table = match Table::open(path, &exported.key) {
             Ok(table) => table,
             Err(error) => {
-                let cause = error.to_string();
+                // Several problems stand on lines of their own; a verdict is one line.
+                let cause = error.to_string().replace("\n  ", "; ");
                 exported.completeness = Completeness::Partial { cause: cause.clone() };
                 return Ok(Verdict::Partial(cause));
             }
@@ -288,7 +285,7 @@ impl Conductor {
         let path = self.layout.export(&self.job.name, &baseline.run).join(FILE_NAME);
         match Manifest::read(&path) {
             Ok(manifest) => Ok(manifest.resource(&name.system, &name.resource).cloned()),
-            Err(ManifestError::Disk(error)) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(ManifestError::Disk(error)) if error.cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

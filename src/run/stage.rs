@@ -8,7 +8,6 @@ use super::prove::Proof;
 use crate::model::event::Event;
 use crate::model::evidence::Mode;
 use crate::model::run::{RunId, RunState};
-use crate::reconcile::draft::ListedObject;
 use crate::store::runs::NewRun;
 
 /// How far a run goes.
@@ -68,6 +67,14 @@ impl Conductor {
                 from = Some(held.id);
             }
         }
+        let mut options = options.clone();
+        if options.mode == Mode::Incremental && from.is_none() {
+            if let Some(why) = self.only_complete()? {
+                options.mode = Mode::Complete;
+                because = because.map(|earlier| format!("{earlier}; {why}")).or(Some(why));
+            }
+        }
+        let options = &options;
         self.begin(options, because)?;
         match self.carry(options, from.as_ref(), overtaken.as_ref()).await {
             Ok(end) => Ok(end),
@@ -77,6 +84,18 @@ impl Conductor {
                 Err(error)
             }
         }
+    }
+
+    /// Why no system can be read by increments, where that is known before anything is read.
+    fn only_complete(&self) -> Result<Option<String>, RunError> {
+        let baselines = self.store.baselines(&self.job.name)?;
+        Ok(if baselines.is_empty() {
+            Some("there is no accepted snapshot yet to go on from".to_owned())
+        } else if baselines.values().all(|baseline| baseline.cursor.is_none()) {
+            Some("none of its systems can be asked for changes alone".to_owned())
+        } else {
+            None
+        })
     }
 
     fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
@@ -171,16 +190,5 @@ impl Conductor {
         let why: Vec<String> = proof.failures.iter().map(|(system, why)| format!("{system}: {why}")).collect();
         self.store.set_run_state(run, RunState::Failed, &why.join("; "), now)?;
         Ok(RunState::Failed)
-    }
-
-    /// How every object that is not confirmed stands, from the newest snapshots that were planned from.
-    pub async fn listed(&self) -> Result<Vec<ListedObject>, RunError> {
-        let Some(proof) = self.newest_proof()? else {
-            return Err(RunError::Here(format!(
-                "job {} has no planned run yet; start with `muster run {}`",
-                self.job.name, self.job.name
-            )));
-        };
-        self.survey(&proof).await
     }
 }

@@ -155,7 +155,7 @@ impl Database {
     /// Opens the file, or makes it with its folder.
     pub(super) fn open(path: &Path) -> Result<Self, SandboxError> {
         let failed =
-            |source: Box<dyn std::error::Error + Send + Sync>| SandboxError::Open { path: path.to_owned(), source };
+            |cause: Box<dyn std::error::Error + Send + Sync>| SandboxError::Open { path: path.to_owned(), cause };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         }

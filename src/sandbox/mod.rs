@@ -96,20 +96,20 @@ pub enum SandboxError {
     #[error("{0} is no loopback address; the sandbox listens on this machine only: use 127.0.0.1 or [::1]")]
     NotLoopback(SocketAddr),
     /// The port is taken or not allowed.
-    #[error("cannot listen on {address}: {source}; name another port, or 0 for a free one")]
+    #[error("cannot listen on {address}: {cause}; name another port, or 0 for a free one")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// The system's words.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file cannot be made or opened.
-    #[error("cannot open the database {path}: {source}; check its folder and permissions")]
+    #[error("cannot open the database {path}: {cause}; check its folder and permissions")]
     Open {
         /// The file.
         path: PathBuf,
         /// SQLite's or the system's words.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file was made by another version, or is something else.
     #[error("the database {path} has format {found}, this version reads {known}; use another file")]

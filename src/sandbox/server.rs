@@ -77,8 +77,8 @@ pub(super) async fn start(options: SandboxOptions) -> Result<RunningSandbox, San
     }
     let database = Database::open(&options.database)?;
     seed::fill(&database, options.seed, (options.clock)())
-        .map_err(|source| SandboxError::Open { path: options.database.clone(), source: Box::new(source) })?;
-    let failed = |source| SandboxError::Listen { address: options.listen, source };
+        .map_err(|cause| SandboxError::Open { path: options.database.clone(), cause: Box::new(cause) })?;
+    let failed = |cause| SandboxError::Listen { address: options.listen, cause };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     let url = format!("http://{addr}{BASE_PATH}");

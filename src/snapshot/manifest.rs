@@ -88,7 +88,7 @@ pub enum ManifestError {
         found: u64,
     },
     /// Files that are not those that were written.
-    #[error("{}", .0.join("\n"))]
+    #[error("{}", .0.join("; "))]
     Altered(Vec<String>),
 }
 

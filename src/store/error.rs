@@ -72,14 +72,14 @@ pub enum StoreError {
         cause: String,
     },
     /// A file or folder could not be read or written.
-    #[error("cannot {doing} {}: {source}; check its owner, its mode and the room on its disk", path.display())]
+    #[error("cannot {doing} {}: {cause}; check its owner, its mode and the room on its disk", path.display())]
     File {
         /// `write`, `read`, `create the folder` …
         doing: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file does not hold what it should.
     #[error("{}: {what}", path.display())]
@@ -168,17 +168,17 @@ pub enum StoreError {
 
 impl StoreError {
     /// A file that could not be read or written; a full disk is named as such.
-    pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
-        if source.kind() == std::io::ErrorKind::StorageFull {
+    pub(super) fn file(doing: &'static str, path: &Path, cause: std::io::Error) -> Self {
+        if cause.kind() == std::io::ErrorKind::StorageFull {
             return Self::DiskFull { file: path.to_owned() };
         }
-        Self::File { doing, path: path.to_owned(), source }
+        Self::File { doing, path: path.to_owned(), cause }
     }
 }
 
 impl From<DiskError> for StoreError {
     fn from(error: DiskError) -> Self {
-        Self::file(error.action, &error.path, error.source)
+        Self::file(error.action, &error.path, error.cause)
     }
 }
 

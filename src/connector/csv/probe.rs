@@ -11,7 +11,10 @@ impl CsvSystem {
     pub(super) fn probe_steps(&self, needs: &Needs) -> Vec<Step> {
         let mut steps = Vec::new();
         let started = Instant::now();
-        let listed = self.resources().map(|names| format!("csv files: {}", names.len()));
+        let listed = self.resources().map(|names| match names.len() {
+            1 => "1 csv file".to_owned(),
+            files => format!("{files} csv files"),
+        });
         let failed = listed.is_err();
         steps.push(step(Stage::Connect, format!("open {}", self.folder.display()), listed, started));
         if failed {
@@ -32,7 +35,7 @@ impl CsvSystem {
             let started = Instant::now();
             let has = opened.table.columns();
             let result = match columns.iter().find(|column| !has.contains(column)) {
-                Some(missing) => Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has) }),
+                Some(missing) => Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has, columns) }),
                 None => Ok(format!("{} columns, key {}", has.len(), opened.key.join(", "))),
             };
             let failed = result.is_err();

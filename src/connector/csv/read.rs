@@ -60,7 +60,7 @@ impl CsvSystem {
         let opened = self.open(resource)?;
         let columns = opened.table.columns();
         if let Some(missing) = request.columns.iter().find(|column| !columns.contains(column)) {
-            return Err(ExportError::System(self.no_column(resource, missing, columns)));
+            return Err(ExportError::System(self.no_column(resource, missing, columns, &request.columns)));
         }
         sink.begin(resource, columns, &opened.key)?;
         let mut rows = 0;
@@ -80,11 +80,20 @@ impl CsvSystem {
         sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: false })
     }
 
-    pub(super) fn no_column(&self, resource: &str, missing: &str, columns: &[String]) -> Failure {
-        let nearest = columns
+    /// A file without a column that the job reads. A name is suggested only where it can be a slip of the pen, and is
+    /// not `read` for something else already.
+    pub(super) fn no_column(&self, resource: &str, missing: &str, columns: &[String], read: &[String]) -> Failure {
+        let wanted = missing.to_lowercase();
+        let slip = columns
             .iter()
-            .max_by(|a, b| strsim::jaro_winkler(a, missing).total_cmp(&strsim::jaro_winkler(b, missing)))
-            .map_or("", String::as_str);
+            .filter(|column| !read.contains(column))
+            .map(|column| (strsim::damerau_levenshtein(&wanted, &column.to_lowercase()), column))
+            .filter(|(edits, column)| edits * 3 <= missing.chars().count().max(column.chars().count()))
+            .min();
+        let remedy = match slip {
+            Some((_, near)) => format!("did you mean `{near}`? else add the column to the file, or take it out of the job"),
+            None => "add the column to the file, or take it out of the job".to_owned(),
+        };
         self.failure(
             Class::Configuration,
             format!(
@@ -92,7 +101,7 @@ impl CsvSystem {
                 self.folder.display(),
                 columns.join(", ")
             ),
-            format!("write `{nearest}`, if that is meant, or add the column to the file"),
+            remedy,
         )
     }
 
@@ -113,7 +122,7 @@ impl CsvSystem {
     pub(super) fn find_rows(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
         let opened = self.open(resource)?;
         let Some(column) = opened.table.column(attribute) else {
-            return Err(self.no_column(resource, attribute, opened.table.columns()));
+            return Err(self.no_column(resource, attribute, opened.table.columns(), &[]));
         };
         let mut found = Vec::new();
         if value.is_empty() {
@@ -139,7 +148,7 @@ impl CsvSystem {
             let mut cells = Vec::with_capacity(row.len());
             for (end, id) in row {
                 let Some(column) = opened.table.column(end) else {
-                    return Err(self.no_column(resource, end, opened.table.columns()));
+                    return Err(self.no_column(resource, end, opened.table.columns(), &[]));
                 };
                 cells.push((column, id.as_str()));
             }
