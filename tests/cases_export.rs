@@ -15,7 +15,11 @@ fn case_x1_a_failed_export_is_never_taken_for_a_whole_one() {
     company.vault.faults(json!({"rules": [
         {"method": "GET", "prefix": "/Users", "action": {"status": {"code": 500, "body": "boom"}}}]}));
     let said = company.world.muster(&["run", "corp", "--mode", "complete"]).ended(1);
-    said.says(&["the export of vault failed", "500", "boom", "server", "nothing was planned from it"]);
+    let said = said.says(&["the export of vault failed", "500", "boom", "[server", "nothing was planned from vault"]);
+    assert_eq!(said.err.matches("boom").count(), 1, "a failure is told once:\n{}", said.err);
+    let said = company.world.muster(&["review", "corp"]).says(&["vault: ", "boom", "muster check corp"]);
+    said.never_says(&["vault: vault:"]);
+    assert_eq!(company.world.muster(&["status", "corp"]).out.matches("boom").count(), 1);
     let run = company.world.newest_run("corp");
     let log = std::fs::read_to_string(company.world.run_file("corp", &run, "run.log")).unwrap();
     assert!(log.contains("500"), "the error is in the run's log:\n{log}");

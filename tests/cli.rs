@@ -17,6 +17,9 @@ fn every_command_says_what_it_does() {
     for name in names {
         let said = world.muster(&[name, "--help"]).ended(0).says(&["Usage: muster"]);
         assert!(said.out.lines().next().unwrap().len() > 10, "{name} has no description");
+        // `check` takes a job and no more; the examples of `diff` are its Usage.
+        let plain = ["check", "diff"].contains(&name);
+        assert!(plain || said.out.contains("Examples:"), "{name} has no example:\n{}", said.out);
     }
 }
 
@@ -34,6 +37,7 @@ fn what_is_mistyped_is_a_usage_error_with_the_nearest_name() {
     let world = World::new();
     world.muster(&["runn", "x"]).ended(2).says(&["'run'"]);
     world.muster(&["run", "payrol"]).ended(2).says(&["payrol", "no jobs/ folder"]);
+    world.muster(&["sandbox", "--listen", "10.0.0.1:0"]).ended(2).says(&["no loopback address"]);
     world.write("jobs/payroll.toml", "");
     world.write("jobs/vault.toml", "");
     world.muster(&["run", "payrol"]).ended(2).says(&["did you mean `payroll`?"]);
@@ -54,6 +58,8 @@ fn diff_answers_in_three_forms_and_by_status() {
     assert_eq!(world.read("out.csv"), want);
     world.muster(&["diff", "a.csv", "a.csv", "--key", "id", "--exit-code"]).ended(0);
     world.muster(&["diff", "a.csv", "none.csv", "--key", "id"]).ended(2).says(&["none.csv"]);
+    let said = world.muster(&["sandbox", "--database", "a.csv/x.db"]).ended(1);
+    assert_eq!(said.err.matches("os error").count(), 1, "{}", said.err);
     world.muster(&["diff", "a.csv", "b.csv", "--key", "idd"]).ended(2).says(&["idd", "`id`"]);
     world.muster(&["diff", "a.csv", "b.csv"]).ended(2).says(&["--key"]);
 }

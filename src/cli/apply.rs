@@ -10,7 +10,7 @@ use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
 use super::{ending, outcome_report, report, run, selection};
 use crate::job::timer::duration;
-use crate::model::order::{OrderId, OrderState};
+use crate::model::order::{BlockReason, OrderId, OrderState};
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::figures::counted;
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let applied = session.conductor.apply_after_recovery(&request).await;
     session.console.end();
     let applied = applied?;
-    tell(context, &applied);
+    tell(context, &session.conductor.store, &applied)?;
     for run in &applied.held {
         eprintln!("muster: run {run} is held, and nothing of it is applied before what holds it is accepted");
         eprintln!("next: muster review {run}");
@@ -95,7 +95,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
 }
 
 /// One line on what an apply came to, and why it stopped or refused.
-pub(super) fn tell(context: &Context, applied: &Applied) {
+pub(super) fn tell(context: &Context, store: &Store, applied: &Applied) -> Result<()> {
     for refusal in &applied.refused {
         eprintln!("muster: refused: {}", safe_text::line(refusal));
     }
@@ -110,12 +110,14 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
     }
     let errors = applied.errored + applied.uncertain;
     if (context.tells && !applied.runs.is_empty()) || errors > 0 {
+        let blocked = waits_for_others(store, applied)?;
         let mut parts = vec![format!("{} applied", applied.applied)];
         for (number, word) in [
             (applied.errored, "errored"),
             (applied.uncertain, "uncertain"),
             (applied.stale, "stale"),
-            (applied.untried, "untried, still approved"),
+            (blocked, "blocked by these"),
+            (applied.untried.saturating_sub(blocked), "untried, still approved"),
         ] {
             if number > 0 {
                 parts.push(format!("{number} {word}"));
@@ -123,6 +125,18 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
         }
         eprintln!("orders: {}", parts.join(", "));
     }
+    Ok(())
+}
+
+/// Approved rows that wait for an object whose order failed.
+fn waits_for_others(store: &Store, applied: &Applied) -> Result<u64> {
+    let mut waiting = 0;
+    for run in &applied.runs {
+        let blocked = store.orders_of(run)?.into_iter().filter(|order| order.state == OrderState::Blocked);
+        let reasons = blocked.filter(|order| order.approved_by.is_some()).filter_map(|order| order.block);
+        waiting += reasons.filter(|block| block.reason == BlockReason::MissingReference).count() as u64;
+    }
+    Ok(waiting.min(applied.untried))
 }
 
 /// The orders that failed for one cause, by the cause's number in the report of their run.

@@ -100,7 +100,9 @@ enum Command {
     /// The built-in SCIM server, for rehearsals
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of job files
-    #[command(after_help = "Examples:\n  muster schema > muster.schema.json   # for an editor that completes TOML by it")]
+    #[command(
+        after_help = "Examples:\n  muster schema > muster.schema.json   # for an editor that completes TOML by it"
+    )]
     Schema,
     /// Print shell completions
     Completions(generate::CompletionArgs),

@@ -110,7 +110,7 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
         }
     }
     if let Some(applied) = &end.applied {
-        super::apply::tell(context, applied);
+        super::apply::tell(context, store, applied)?;
     }
     if !context.tells {
         for warning in new_warnings(store, end)? {
@@ -127,6 +127,7 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
         let next = match ending {
             Ending::Waits => format!("next: muster review {job}, then muster approve {job} --all --comment '…'"),
             Ending::OrderErrors => format!("next: muster report {job}"),
+            Ending::Held if end.repeats.is_none() => "held, see above".to_owned(),
             Ending::Held => format!("next: muster review {job}"),
             Ending::Failed if !end.failures.is_empty() => {
                 format!("next: mend the cause, then muster check {job} and muster run {job}")

@@ -189,7 +189,12 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
 
 /// A status for people, failed exports before its last line, which is the next command.
 fn text(told: &Told, width: usize) -> String {
-    let mut text = told.status.to_text(width);
+    let mut status = told.status.clone();
+    // What failed exports say below need not be said twice.
+    for run in status.runs.iter_mut().filter(|run| run.state == RunState::Failed) {
+        run.why = run.why.take().filter(|why| !told.failed.iter().any(|(_, _, failed)| why.contains(failed.as_str())));
+    }
+    let mut text = status.to_text(width);
     let mut failed = String::new();
     for (system, at, why) in &told.failed {
         let _ = writeln!(failed, "  {}: failed {}: {}", safe_text::line(system), time(*at), safe_text::line(why));

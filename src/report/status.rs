@@ -88,14 +88,14 @@ impl JobStatus {
             text.push_str("\nlast runs\n");
             text.push_str(&indented(&self.run_listing().render(Format::Table, inner), 2));
         }
-        if self.runs.iter().any(|run| !run.by_state.is_empty()) {
-            text.push_str("\ntheir orders, by where they stand now\n");
-            text.push_str(&indented(&self.order_listing().render(Format::Table, inner), 2));
-        }
         for (number, run) in self.runs.iter().enumerate() {
             if let Some(why) = run.why.as_ref().filter(|_| number == 0 || run.state.is_held()) {
                 let _ = writeln!(text, "  {}: {}", run.run, safe_text::line(why));
             }
+        }
+        if self.runs.iter().any(|run| !run.by_state.is_empty()) {
+            text.push_str("\ntheir orders, by where they stand now\n");
+            text.push_str(&indented(&self.order_listing().render(Format::Table, inner), 2));
         }
         if !self.exports.is_empty() {
             let run = self.exported_by.as_ref().map(|run| format!(" of run {run}")).unwrap_or_default();

@@ -126,7 +126,7 @@ pub fn plan_next(view: &PlanView) -> String {
     if view.waiting > 0 {
         let verb = if view.waiting == 1 { "waits" } else { "wait" };
         return format!(
-            "{} {verb} for review\nnext: muster approve {run} --all --comment \"why\", or muster reject {run} --order ID --comment \"why\"\n",
+            "{} {verb} for review\nnext: muster approve {run} --all --comment \"why\"\nor:   muster reject {run} --order ID --comment \"why\"\n",
             counted(view.waiting, "order")
         );
     }
@@ -183,17 +183,7 @@ mod tests {
     }
 
     fn view<'a>(run: &'a RunId, plan: &'a Plan, blocked: &'a BTreeMap<BlockReason, u64>) -> PlanView<'a> {
-        PlanView {
-            run,
-            plan,
-            kept: 0,
-            superseded: 0,
-            blocked,
-            waiting: 0,
-            approved: 0,
-            errored: 0,
-            uncertain: &[],
-        }
+        PlanView { run, plan, kept: 0, superseded: 0, blocked, waiting: 0, approved: 0, errored: 0, uncertain: &[] }
     }
 
     #[test]

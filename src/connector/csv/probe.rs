@@ -35,7 +35,9 @@ impl CsvSystem {
             let started = Instant::now();
             let has = opened.table.columns();
             let result = match columns.iter().find(|column| !has.contains(column)) {
-                Some(missing) => Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has, columns) }),
+                Some(missing) => {
+                    Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has, columns) })
+                }
                 None => Ok(format!("{} columns, key {}", has.len(), opened.key.join(", "))),
             };
             let failed = result.is_err();

@@ -91,7 +91,9 @@ impl CsvSystem {
             .filter(|(edits, column)| edits * 3 <= missing.chars().count().max(column.chars().count()))
             .min();
         let remedy = match slip {
-            Some((_, near)) => format!("did you mean `{near}`? else add the column to the file, or take it out of the job"),
+            Some((_, near)) => {
+                format!("did you mean `{near}`? else add the column to the file, or take it out of the job")
+            }
             None => "add the column to the file, or take it out of the job".to_owned(),
         };
         self.failure(
