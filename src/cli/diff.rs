@@ -74,7 +74,8 @@ fn compare(args: &Args) -> anyhow::Result<bool> {
     }
     let old = Table::open(&args.old, &args.key)?;
     let new = Table::open(&args.new, &args.key)?;
-    let options = DiffOptions { ignore: args.ignore.iter().cloned().collect::<BTreeSet<_>>(), seed: None };
+    let ignore = args.ignore.iter().cloned().collect::<BTreeSet<_>>();
+    let options = DiffOptions { ignore, ..DiffOptions::default() };
     let difference = diff(&old, &new, &options)?;
     difference.require_unique(&old, &new)?;
 
