@@ -9,8 +9,8 @@ use super::super::digest::Digester;
 use super::super::row::{Cells, Row};
 use super::super::table::{KEY_JOINT, Table};
 use super::super::writer::{needs_quotes, push_cell};
+use super::normalise::{Normaliser, canonical_cell};
 use super::{DiffError, DiffOptions};
-use crate::model::value::Value;
 
 thread_local! {
     /// Rows that have to be rewritten before they are hashed.
@@ -24,7 +24,13 @@ pub(super) struct Columns {
     pub(super) old: Vec<usize>,
     /// Positions of the same columns in the new table.
     pub(super) new: Vec<usize>,
+    /// Their normalisers.
+    pub(super) normalisers: Vec<Vec<Normaliser>>,
+    /// Those of the key's columns, in the key's order.
+    pub(super) key_normalisers: Vec<Vec<Normaliser>>,
+    /// Columns that only the new table has.
     pub(super) added: Vec<String>,
+    /// Columns that only the old table has.
     pub(super) removed: Vec<String>,
 }
 
@@ -41,10 +47,22 @@ impl Columns {
                 new_key: names(new).join(", "),
             });
         }
-        if let Some(unknown) = options.ignore.iter().find(|c| old.column(c).is_none() && new.column(c).is_none()) {
+        let is_unknown = |column: &&String| old.column(column).is_none() && new.column(column).is_none();
+        if let Some(unknown) = options.ignore.iter().find(is_unknown) {
             return Err(DiffError::Ignored(unknown.clone()));
         }
-        let mut columns = Self { old: Vec::new(), new: Vec::new(), added: Vec::new(), removed: Vec::new() };
+        if let Some(unknown) = options.normalise.keys().find(is_unknown) {
+            return Err(DiffError::Normalised(unknown.clone()));
+        }
+        let normalisers = |column: &String| options.normalise.get(column).cloned().unwrap_or_default();
+        let mut columns = Self {
+            old: Vec::new(),
+            new: Vec::new(),
+            normalisers: Vec::new(),
+            key_normalisers: old.key_columns().iter().map(|i| normalisers(&old.columns()[*i])).collect(),
+            added: Vec::new(),
+            removed: Vec::new(),
+        };
         for (i, name) in old.columns().iter().enumerate() {
             // The key is always compared: it is what tells rows apart.
             let ignored = options.ignore.contains(name) && !old.key_columns().contains(&i);
@@ -53,6 +71,7 @@ impl Columns {
                 Some(j) => {
                     columns.old.push(i);
                     columns.new.push(j);
+                    columns.normalisers.push(normalisers(name));
                 }
                 None => columns.removed.push(name.clone()),
             }
@@ -61,32 +80,65 @@ impl Columns {
         columns.added = added.cloned().collect();
         Ok(columns)
     }
+
+    /// Whether two rows have the same key, which stands in these columns of theirs.
+    pub(super) fn same_key(&self, a: &dyn Cells, a_key: &[usize], b: &dyn Cells, b_key: &[usize]) -> bool {
+        a_key.iter().zip(b_key).zip(&self.key_normalisers).all(|((i, j), normalisers)| {
+            let (a, b) = (a.cell(*i), b.cell(*j));
+            a == b || key_cell(a, normalisers) == key_cell(b, normalisers)
+        })
+    }
+
+    /// The columns, by position in the new table, in which two rows differ.
+    pub(super) fn differing(&self, old: &dyn Cells, new: &dyn Cells) -> Vec<usize> {
+        let columns = self.old.iter().zip(&self.new).zip(&self.normalisers);
+        let mut differing: Vec<usize> = columns
+            .filter(|((i, j), normalisers)| {
+                let (old, new) = (old.cell(**i), new.cell(**j));
+                old != new && canonical_cell(old, normalisers) != canonical_cell(new, normalisers)
+            })
+            .map(|((_, j), _)| *j)
+            .collect();
+        differing.sort_unstable();
+        differing
+    }
 }
 
 /// Digests rows of one table in the form that it shares with the other.
-pub(super) struct Canonical {
-    key: Vec<usize>,
-    columns: Vec<usize>,
-    /// Whether a row as it stands has its columns in the common order, and no others.
-    in_order: bool,
+pub(super) struct Canonical<'a> {
+    key: &'a [usize],
+    key_normalisers: &'a [Vec<Normaliser>],
+    columns: &'a [usize],
+    normalisers: &'a [Vec<Normaliser>],
+    /// Whether a row as it stands has its columns in the common order, no others, and nothing to normalise.
+    as_it_stands: bool,
     seed: u64,
     key_mask: u64,
 }
 
-impl Canonical {
-    pub(super) fn new(table: &Table, columns: &[usize], seed: u64, key_mask: u64) -> Self {
+impl<'a> Canonical<'a> {
+    /// `columns` are the positions in this table of those compared; `key_mask` leaves bits of the key's hash.
+    pub(super) fn new(table: &'a Table, all: &'a Columns, columns: &'a [usize], seed: u64, key_mask: u64) -> Self {
         let in_order = columns.len() == table.columns().len() && columns.iter().enumerate().all(|(i, c)| i == *c);
-        Self { key: table.key_columns().to_vec(), columns: columns.to_vec(), in_order, seed, key_mask }
+        Self {
+            key: table.key_columns(),
+            key_normalisers: &all.key_normalisers,
+            columns,
+            normalisers: &all.normalisers,
+            as_it_stands: in_order && all.normalisers.iter().all(Vec::is_empty),
+            seed,
+            key_mask,
+        }
     }
 
     fn key(&self, row: &Row<'_>, scratch: &mut Vec<u8>) -> Option<u64> {
-        if let [column] = self.key.as_slice() {
-            let cell = row.cell(*column);
+        if let ([column], [normalisers]) = (self.key, self.key_normalisers) {
+            let cell = key_cell(row.cell(*column), normalisers);
             return (!cell.is_empty()).then(|| xxh3_64_with_seed(cell.as_bytes(), self.seed));
         }
         scratch.clear();
-        for column in &self.key {
-            let cell = row.cell(*column);
+        for (column, normalisers) in self.key.iter().zip(self.key_normalisers) {
+            let cell = key_cell(row.cell(*column), normalisers);
             if cell.is_empty() {
                 return None;
             }
@@ -97,23 +149,28 @@ impl Canonical {
     }
 }
 
-impl Digester for Canonical {
+impl Digester for Canonical<'_> {
     fn digest(&self, row: &Row<'_>) -> Option<(u64, u64)> {
         REWRITTEN.with_borrow_mut(|scratch| {
             let key = self.key(row, scratch)? & self.key_mask;
-            if self.in_order && is_canonical(row) {
+            if self.as_it_stands && is_canonical(row) {
                 return Some((key, xxh3_64_with_seed(row.raw().as_bytes(), self.seed)));
             }
             scratch.clear();
-            for (i, column) in self.columns.iter().enumerate() {
+            for (i, (column, normalisers)) in self.columns.iter().zip(self.normalisers).enumerate() {
                 if i > 0 {
                     scratch.push(b',');
                 }
-                push_cell(scratch, &canonical_cell(row.cell(*column)));
+                push_cell(scratch, &canonical_cell(row.cell(*column), normalisers));
             }
             Some((key, xxh3_64_with_seed(scratch, self.seed)))
         })
     }
+}
+
+/// A cell of the key in the form that tells rows apart: a text as it stands, unless it has normalisers.
+pub(super) fn key_cell<'c>(cell: &'c str, normalisers: &[Normaliser]) -> Cow<'c, str> {
+    if normalisers.is_empty() { Cow::Borrowed(cell) } else { canonical_cell(cell, normalisers) }
 }
 
 /// Whether a row stands in its file as `push_cell` would write it: then its bytes can be hashed as they are.
@@ -124,16 +181,4 @@ fn is_canonical(row: &Row<'_>) -> bool {
         return false;
     }
     row.quoted_cells().all(|cell| needs_quotes(cell.as_bytes()))
-}
-
-/// A cell in the form that is compared: a JSON array is a set of values.
-pub fn canonical_cell(cell: &str) -> Cow<'_, str> {
-    if !cell.starts_with('[') {
-        return Cow::Borrowed(cell);
-    }
-    match Value::from_cell(cell) {
-        Some(Value::Text(_)) => Cow::Borrowed(cell),
-        Some(value) => Cow::Owned(value.to_cell()),
-        None => Cow::Borrowed(""),
-    }
 }

@@ -5,10 +5,10 @@ use rayon::prelude::*;
 use super::super::digest::{Digests, RowDigest};
 use super::super::error::SnapshotError;
 use super::super::partition::gather;
-use super::super::row::{Cells, OwnedRow, Place};
+use super::super::row::{OwnedRow, Place};
 use super::super::table::{Fetch, Table};
 use super::Doubtful;
-use super::canonical::{Columns, canonical_cell};
+use super::canonical::Columns;
 
 /// What was found, in no order yet.
 #[derive(Debug, Default)]
@@ -159,22 +159,13 @@ impl<'a> Share<'a> {
     fn same_key(&mut self, a_old: bool, a: Place, b_old: bool, b: Place) -> Result<bool, SnapshotError> {
         let (a, b) = (self.fetch(a_old, a)?, self.fetch(b_old, b)?);
         let side = |is_old: bool| if is_old { self.old.key_columns() } else { self.new.key_columns() };
-        Ok(side(a_old).iter().zip(side(b_old)).all(|(i, j)| a.cell(*i) == b.cell(*j)))
+        Ok(self.columns.same_key(&a, side(a_old), &b, side(b_old)))
     }
 
     /// The columns, by position in the new table, in which two rows of one key differ; `None` where the keys differ.
     fn differing(&mut self, old: Place, new: Place) -> Result<Option<Vec<usize>>, SnapshotError> {
         let (old, new) = (self.fetch(true, old)?, self.fetch(false, new)?);
-        let keys = self.old.key_columns().iter().zip(self.new.key_columns());
-        if keys.into_iter().any(|(i, j)| old.cell(*i) != new.cell(*j)) {
-            return Ok(None);
-        }
-        let pairs = self.columns.old.iter().zip(&self.columns.new);
-        let mut differing: Vec<usize> = pairs
-            .filter(|(i, j)| canonical_cell(old.cell(**i)) != canonical_cell(new.cell(**j)))
-            .map(|(_, j)| *j)
-            .collect();
-        differing.sort_unstable();
-        Ok(Some(differing))
+        let is_same = self.columns.same_key(&old, self.old.key_columns(), &new, self.new.key_columns());
+        Ok(is_same.then(|| self.columns.differing(&old, &new)))
     }
 }

@@ -6,12 +6,15 @@
 mod canonical;
 mod join;
 mod keys;
+mod normalise;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::path::PathBuf;
 
 use super::digest::digests;
 use super::error::SnapshotError;
@@ -20,13 +23,21 @@ use super::table::{Line, Table};
 use crate::model::evidence::Occurrences;
 use canonical::{Canonical, Columns};
 
-pub use canonical::canonical_cell;
+pub use normalise::{Normaliser, UnknownNormaliser, canonical_cell};
 
 /// How to compare.
 #[derive(Clone, Debug, Default)]
 pub struct DiffOptions {
     /// Columns that make no difference.
     pub ignore: BTreeSet<String>,
+    /// Differences in writing that make none, by column. They hold for columns of the key too.
+    pub normalise: BTreeMap<String, Vec<Normaliser>>,
+    /// Bytes that digests and results may take in memory; `None` = no limit. The answer does not depend on it.
+    pub memory: Option<u64>,
+    /// Where digests go that do not fit; `None` = the new file's folder. Nothing is left behind there.
+    pub spill_folder: Option<PathBuf>,
+    /// Whether rows of equal digests are compared byte by byte too.
+    pub verify: bool,
     /// Seeds the hashes; `None` takes a random one. The answer does not depend on it.
     pub seed: Option<u64>,
 }
@@ -112,6 +123,18 @@ pub enum DiffError {
     /// An ignored column is in neither table.
     #[error("the ignored column `{0}` is in neither file; check its name")]
     Ignored(String),
+    /// A column with normalisers is in neither table.
+    #[error("the column `{0}`, which has a normaliser, is in neither file; check its name")]
+    Normalised(String),
+    /// Digests that do not fit into memory have no place on the disk either.
+    #[error("the digests of the rows do not fit into the memory allowed, nor into {}: {source}; \
+             free some room there, or allow more memory", folder.display())]
+    NoRoom {
+        /// Where they should go.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// Keys that repeat or are empty, with their rows.
     #[error("{}", .0.join("\n"))]
     Doubtful(Vec<String>),
@@ -159,8 +182,8 @@ struct Compared {
 fn compare(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Result<Compared, DiffError> {
     let columns = Columns::of(old, new, options)?;
     let seed = options.seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
-    let old_digester = Canonical::new(old, &columns.old, seed, key_mask);
-    let new_digester = Canonical::new(new, &columns.new, seed, key_mask);
+    let old_digester = Canonical::new(old, &columns, &columns.old, seed, key_mask);
+    let new_digester = Canonical::new(new, &columns, &columns.new, seed, key_mask);
     let rows = old.estimated_rows()? + new.estimated_rows()?;
     let (old_rows, new_rows) = rayon::join(|| digests(old, &old_digester, rows), || digests(new, &new_digester, rows));
     let joined = join::join(old, old_rows?, new, new_rows?, &columns)?;
