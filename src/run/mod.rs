@@ -11,6 +11,7 @@ pub mod error;
 pub mod export;
 mod journal;
 mod landing;
+mod lanes;
 mod links;
 mod live;
 mod offload;
