@@ -3,25 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-
 use super::Conductor;
 use super::approved::Plans;
 use super::demand;
 use super::error::RunError;
 use super::journal::Journal;
+use super::lanes::{Parcel, Wave};
 use super::retry_budget::RetryBudget;
-use super::rows::{ResolvedRow, batches};
-use super::send::{Ended, Sender};
-use super::tally::{Stop, Tally};
+use super::rows::{ResolvedRow, parcels};
+use super::send::Sender;
+use super::tally::Tally;
 use super::wave::{Kind, kinds};
 use crate::connector::target::Target;
 use crate::model::event::Event;
 use crate::model::failure::Failure;
-use crate::model::order::{Operation, Order, OrderId, OrderState};
+use crate::model::order::{Operation, Order, OrderId};
 use crate::model::run::RunId;
-use crate::store::approvals::ApprovedPlan;
-use crate::store::journal::Finished;
 
 /// What is to be applied.
 #[derive(Clone, Debug, Default)]
@@ -174,14 +171,17 @@ impl Conductor {
             }
             self.reporter.event(&Event::Wave { kind: label.clone(), number, orders: wave.len() });
             let before = result.applied;
-            if is_row {
-                let rows = wave
-                    .into_iter()
-                    .map(|order| ResolvedRow { ends: ends.remove(&order.id).unwrap_or_default(), order });
-                self.row_wave(operation, rows.collect(), plans, sender, journal, tally, result).await?;
+            let parcels = if is_row {
+                let (owner, limit) = sender.target.row_batch(&resource.resource);
+                let row = |order: Order| ResolvedRow { ends: ends.remove(&order.id).unwrap_or_default(), order };
+                parcels(operation, wave.into_iter().map(row).collect(), owner.as_deref(), limit)
             } else {
-                self.object_wave(wave, plans, sender, journal, tally, result).await?;
-            }
+                wave.into_iter().map(|order| Parcel::Object(Box::new(order))).collect()
+            };
+            // What a crash finds begun and cannot look up is uncertain: then nothing is begun ahead of its request.
+            let is_known = sender.can_look_up(operation, &resource.resource);
+            let ahead = if is_known { self.job.apply.concurrency } else { 0 };
+            self.send_wave(parcels, &Wave { plans, sender, journal, ahead }, tally, result).await?;
             // The canary has to live before more are let in: one that only its own data killed is followed by another.
             if step > 0 || result.applied > before {
                 step += 1;
@@ -218,195 +218,6 @@ impl Conductor {
         }
         Ok(ready)
     }
-
-    async fn object_wave(
-        &self,
-        wave: Vec<Order>,
-        plans: &Plans,
-        sender: &Arc<Sender>,
-        journal: &Journal,
-        tally: &mut Tally,
-        result: &mut Applied,
-    ) -> Result<(), RunError> {
-        let stop = tally.flag();
-        let sending = wave.into_iter().map(|order| {
-            let (plan, stop) = (plans.of(&order.id).cloned(), stop.clone());
-            async move {
-                let Some(plan) = plan.filter(|_| !stop.raised()) else { return Ok((order, None)) };
-                let refused = journal.begin(&plan, vec![order.id.clone()]).await.map_err(told)?;
-                if let Some((_, why)) = refused.into_iter().next() {
-                    return Ok((order, Some(Sent::Refused(why))));
-                }
-                let ended = sender.object(&order).await;
-                self.close(&order, &ended, journal, sender).await?;
-                if let Ended::Untried(failure) | Ended::Open(failure) = &ended {
-                    stop.raise(failure);
-                }
-                Ok::<_, RunError>((order, Some(Sent::Ended(ended))))
-            }
-        });
-        let mut sending = futures::stream::iter(sending).buffer_unordered(self.job.apply.concurrency.max(1));
-        let mut broken = None;
-        while let Some(next) = sending.next().await {
-            match next {
-                Ok((order, sent)) => {
-                    self.count(&order, sent, tally, result);
-                    // Failures are counted while the wave is under way, so that it stops where it should.
-                    if tally.kind_stopped(&order.resource.system) {
-                        stop.raise_quietly();
-                    }
-                }
-                // No record, no action: nothing more is begun; what is under way ends by itself.
-                Err(error) => {
-                    stop.raise_quietly();
-                    broken = Some(error);
-                }
-            }
-        }
-        broken.map_or(Ok(()), Err)
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "what a wave works with, once each")]
-    async fn row_wave(
-        &self,
-        operation: Operation,
-        rows: Vec<ResolvedRow>,
-        plans: &Plans,
-        sender: &Arc<Sender>,
-        journal: &Journal,
-        tally: &mut Tally,
-        result: &mut Applied,
-    ) -> Result<(), RunError> {
-        let Some(first) = rows.first() else { return Ok(()) };
-        let (owner, limit) = sender.target.row_batch(&first.order.resource.resource);
-        let stop = tally.flag();
-        let sending = batches(rows, owner.as_deref(), limit).into_iter().map(|(turn, batch)| {
-            let stop = stop.clone();
-            async move {
-                // Requests on one owner never overlap.
-                let _turn = turn.lock().await;
-                if stop.raised() {
-                    return Ok(batch.into_iter().map(|row| (row.order, None)).collect());
-                }
-                self.send_batch(operation, batch, plans, sender, journal, &stop).await
-            }
-        });
-        let mut sending = futures::stream::iter(sending).buffer_unordered(self.job.apply.concurrency.max(1));
-        let mut broken = None;
-        while let Some(next) = sending.next().await {
-            match next {
-                Ok(sent) => {
-                    let sent: Vec<(Order, Option<Sent>)> = sent;
-                    for (order, sent) in sent {
-                        self.count(&order, sent, tally, result);
-                        if tally.kind_stopped(&order.resource.system) {
-                            stop.raise_quietly();
-                        }
-                    }
-                }
-                Err(error) => {
-                    stop.raise_quietly();
-                    broken = Some(error);
-                }
-            }
-        }
-        broken.map_or(Ok(()), Err)
-    }
-
-    async fn send_batch(
-        &self,
-        operation: Operation,
-        batch: Vec<ResolvedRow>,
-        plans: &Plans,
-        sender: &Arc<Sender>,
-        journal: &Journal,
-        stop: &Stop,
-    ) -> Result<Vec<(Order, Option<Sent>)>, RunError> {
-        let mut sent = Vec::new();
-        let mut refused: BTreeMap<OrderId, String> = BTreeMap::new();
-        for (plan, ids) in by_plan(&batch, plans) {
-            refused.extend(journal.begin(&plan, ids).await.map_err(told)?);
-        }
-        let begun = |row: &ResolvedRow| plans.of(&row.order.id).is_some() && !refused.contains_key(&row.order.id);
-        let (go, no): (Vec<_>, Vec<_>) = batch.into_iter().partition(begun);
-        sent.extend(no.into_iter().map(|row| {
-            let why = refused.remove(&row.order.id).unwrap_or_else(|| "no verified plan holds it".to_owned());
-            (row.order, Some(Sent::Refused(why)))
-        }));
-        let ended = sender.rows(operation, &go).await;
-        let mut finished = Vec::new();
-        let mut released = Vec::new();
-        for (row, end) in go.iter().zip(&ended) {
-            match end {
-                Ended::Outcome(outcome, held) => finished.push(Finished {
-                    outcome: (**outcome).clone(),
-                    links: self.link_changes(&row.order, outcome, held.as_ref(), sender)?,
-                }),
-                Ended::Untried(failure) => {
-                    stop.raise(failure);
-                    released.push((row.order.id.clone(), failure.to_string()));
-                }
-                Ended::Open(failure) => stop.raise(failure),
-            }
-        }
-        if !finished.is_empty() {
-            journal.finish(finished).await.map_err(told)?;
-        }
-        if let Some((_, why)) = released.first().cloned() {
-            journal.release(released.into_iter().map(|(id, _)| id).collect(), why).await.map_err(told)?;
-        }
-        sent.extend(go.into_iter().zip(ended).map(|(row, end)| (row.order, Some(Sent::Ended(end)))));
-        Ok(sent)
-    }
-
-    /// Records how an order ended.
-    async fn close(&self, order: &Order, ended: &Ended, journal: &Journal, sender: &Sender) -> Result<(), RunError> {
-        match ended {
-            Ended::Outcome(outcome, held) => {
-                let links = self.link_changes(order, outcome, held.as_ref(), sender)?;
-                journal.finish(vec![Finished { outcome: (**outcome).clone(), links }]).await.map_err(told)
-            }
-            Ended::Untried(failure) => journal.release(vec![order.id.clone()], failure.to_string()).await.map_err(told),
-            // Its intent stays on the disk: the next run looks it up before anything else is sent.
-            Ended::Open(_) => Ok(()),
-        }
-    }
-
-    fn count(&self, order: &Order, sent: Option<Sent>, tally: &mut Tally, result: &mut Applied) {
-        let resource = order.resource.to_string();
-        match sent {
-            None => result.leave_kind(&resource, order.operation, 1),
-            Some(Sent::Refused(why)) => {
-                result.leave_kind(&resource, order.operation, 1);
-                self.reporter.event(&Event::Note(format!("{} was not sent: {why}", order.id)));
-                // One cause is told once, with the first order that it concerns.
-                if !result.refused.iter().any(|told| told.ends_with(&why)) {
-                    result.refused.push(format!("{}: {why}", order.id));
-                }
-            }
-            Some(Sent::Ended(Ended::Untried(failure) | Ended::Open(failure))) => {
-                result.leave_kind(&resource, order.operation, 1);
-                tally.stop_system(&order.resource.system, failure.to_string());
-            }
-            Some(Sent::Ended(Ended::Outcome(outcome, _))) => {
-                match outcome.state {
-                    OrderState::Applied => result.applied += 1,
-                    OrderState::Stale => result.stale += 1,
-                    OrderState::Uncertain => result.uncertain += 1,
-                    _ => result.errored += 1,
-                }
-                if let Some(failure) = &outcome.failure {
-                    tally.failed(order, outcome.state, failure);
-                }
-                self.reporter.event(&Event::Ended(outcome));
-            }
-        }
-    }
-}
-
-enum Sent {
-    Refused(String),
-    Ended(Ended),
 }
 
 impl Applied {
@@ -420,20 +231,4 @@ impl Applied {
             *self.untried_kinds.entry((resource.to_owned(), operation)).or_default() += orders;
         }
     }
-}
-
-fn by_plan(batch: &[ResolvedRow], plans: &Plans) -> Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> {
-    let mut groups: Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> = Vec::new();
-    for row in batch {
-        let Some(plan) = plans.of(&row.order.id) else { continue };
-        match groups.iter_mut().find(|(p, _)| Arc::ptr_eq(p, plan)) {
-            Some((_, ids)) => ids.push(row.order.id.clone()),
-            None => groups.push((plan.clone(), vec![row.order.id.clone()])),
-        }
-    }
-    groups
-}
-
-fn told(error: Arc<RunError>) -> RunError {
-    Arc::try_unwrap(error).unwrap_or_else(|shared| RunError::Here(shared.to_string()))
 }

@@ -50,6 +50,8 @@ impl Conductor {
     /// The agreed state after an apply: what was agreed before, and what the changed attributes hold now.
     fn agreed(&self, order: &Order, held: Option<&Attributes>, sender: &Sender) -> Result<Option<Agreed>, RunError> {
         let known = match (&order.source_key, self.job.syncs.get(order.sync)) {
+            // What was agreed on an object that is made anew says nothing.
+            _ if order.operation == Operation::Create && order.source_digest.is_some() => None,
             (Some(source), Some(sync)) => self.store.link_of(&self.job.name, &sync.id, source)?,
             _ => None,
         };

@@ -12,6 +12,7 @@ pub mod export;
 mod inventory;
 mod journal;
 mod landing;
+mod lanes;
 mod links;
 mod live;
 mod offload;

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 
 use super::Conductor;
 use super::error::RunError;
+use super::lanes::Parcel;
 use super::send::{Ended, Sender, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
@@ -21,27 +22,25 @@ pub(super) struct ResolvedRow {
     pub(super) ends: BTreeMap<String, String>,
 }
 
-/// Rows that share an owner together, up to the target's limit; without an owner each row is alone. Batches of one
+/// Rows that share an owner together, up to the target's limit; without an owner each row is alone. Parcels of one
 /// owner share a lock: their requests must not overlap.
-pub(super) fn batches(
-    rows: Vec<ResolvedRow>,
-    owner: Option<&str>,
-    limit: usize,
-) -> Vec<(Arc<Mutex<()>>, Vec<ResolvedRow>)> {
-    let Some(owner) = owner else { return rows.into_iter().map(|row| (Arc::default(), vec![row])).collect() };
+pub(super) fn parcels(operation: Operation, rows: Vec<ResolvedRow>, owner: Option<&str>, limit: usize) -> Vec<Parcel> {
+    let Some(owner) = owner else {
+        return rows.into_iter().map(|row| Parcel::Rows(operation, vec![row], Arc::default())).collect();
+    };
     let mut by_owner: BTreeMap<String, Vec<ResolvedRow>> = BTreeMap::new();
     for row in rows {
         by_owner.entry(row.ends.get(owner).cloned().unwrap_or_default()).or_default().push(row);
     }
-    let mut batches = Vec::new();
+    let mut parcels = Vec::new();
     for rows in by_owner.into_values() {
         let turn: Arc<Mutex<()>> = Arc::default();
         let cut = rows.chunks(limit.max(1)).enumerate();
-        batches.extend(cut.map(|(number, rows)| (number, (turn.clone(), rows.to_vec()))));
+        parcels.extend(cut.map(|(number, rows)| (number, Parcel::Rows(operation, rows.to_vec(), turn.clone()))));
     }
-    // The first batch of every owner, then the second: those that wait for each other are far apart.
-    batches.sort_by_key(|(number, _)| *number);
-    batches.into_iter().map(|(_, batch)| batch).collect()
+    // The first parcel of every owner, then the second: those that wait for each other are far apart.
+    parcels.sort_by_key(|(number, _)| *number);
+    parcels.into_iter().map(|(_, parcel)| parcel).collect()
 }
 
 impl Conductor {

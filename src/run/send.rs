@@ -109,6 +109,11 @@ impl Sender {
         }
     }
 
+    /// Whether the target can be asked afterwards what became of such an order.
+    pub(super) fn can_look_up(&self, operation: Operation, resource: &str) -> bool {
+        operation != Operation::Create || self.identifying.get(resource).is_some_and(|names| !names.is_empty())
+    }
+
     fn change(&self, order: &Order, object: Option<&crate::model::object::Object>) -> ObjectChange {
         ObjectChange {
             order: order.id.clone(),

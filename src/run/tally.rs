@@ -53,11 +53,6 @@ impl Tally {
         }
     }
 
-    /// A fresh flag for a wave.
-    pub(super) fn flag(&self) -> Stop {
-        Stop::default()
-    }
-
     /// A new kind begins: what stopped the last one does not stop it.
     pub(super) fn begin_kind(&mut self) {
         self.kind = None;

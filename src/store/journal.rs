@@ -36,6 +36,23 @@ pub struct Finished {
     pub links: Vec<LinkChange>,
 }
 
+impl Finished {
+    /// The end of an attempt whose request certainly had no effect: the order is `approved` again.
+    pub fn released(order: &OrderId, why: &str, at: DateTime<Utc>) -> Self {
+        let outcome = Outcome {
+            order: order.clone(),
+            state: OrderState::Approved,
+            effected: None,
+            target_id: None,
+            note: Some(why.to_owned()),
+            failure: None,
+            tries: 0,
+            at,
+        };
+        Self { outcome, links: Vec::new() }
+    }
+}
+
 /// What a person found out about an uncertain order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -63,7 +80,7 @@ impl Store {
     pub fn turn(
         &mut self,
         ends: &[Finished],
-        beginning: &[(&ApprovedPlan, Vec<OrderId>)],
+        beginning: &[(&ApprovedPlan, &[OrderId])],
         at: DateTime<Utc>,
     ) -> Result<Vec<Begun>, StoreError> {
         self.write(|tx, log| {
@@ -86,20 +103,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Transition`] where one is not in flight; then none is returned.
     pub fn release(&mut self, orders: &[OrderId], why: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let end = |order: &OrderId| Finished {
-            outcome: Outcome {
-                order: order.clone(),
-                state: OrderState::Approved,
-                effected: None,
-                target_id: None,
-                note: Some(why.to_owned()),
-                failure: None,
-                tries: 0,
-                at,
-            },
-            links: Vec::new(),
-        };
-        self.finish(&orders.iter().map(end).collect::<Vec<_>>(), at).map(drop)
+        let ends: Vec<Finished> = orders.iter().map(|order| Finished::released(order, why, at)).collect();
+        self.finish(&ends, at).map(drop)
     }
 
     /// Orders whose intents are committed and whose outcomes are not: what a crash left open.

@@ -32,7 +32,8 @@ pub(super) async fn export(
             MEMBERSHIPS => Feed::Members,
             NESTINGS => Feed::Nestings,
             _ => {
-                system.remember_columns(&wanted.resource, &wanted.columns);
+                // Objects that are looked up later are read with the same columns.
+                system.reader(&wanted.resource, definition, &wanted.columns)?;
                 Feed::Rows(wanted.columns.clone())
             }
         };

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value as Json;
 
 use super::pager::Pager;
-use super::rows::{RowReader, holds_value};
+use super::rows::holds_value;
 use super::{ScimSystem, id_of};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -20,8 +20,7 @@ use crate::scim::schema::Definition;
 pub(super) async fn get(system: &ScimSystem, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
     let definition = system.definition(resource).await?;
     let Some(json) = read(system, definition, id).await? else { return Ok(None) };
-    let reader = RowReader::new(system, definition, &system.extra_columns(resource))?;
-    Ok(reader.object(&json))
+    Ok(system.reader(resource, definition, [])?.object(&json))
 }
 
 /// The resource with an id as it came, or `None` where there is none.
@@ -51,15 +50,11 @@ pub(super) async fn find(
     value: &str,
 ) -> Result<Vec<Object>, Failure> {
     let definition = system.definition(resource).await?;
-    let column = ColumnReader::of(attribute, definition).map_err(|error| {
-        system.failure(Class::Configuration, error.to_string(), "correct the attribute in the job file")
-    })?;
     if value.is_empty() {
         return Ok(Vec::new());
     }
-    let mut extra = system.extra_columns(resource);
-    extra.push(attribute.to_owned());
-    let reader = RowReader::new(system, definition, &extra)?;
+    let reader = system.reader(resource, definition, [&attribute.to_owned()])?;
+    let Some(column) = reader.column(attribute) else { return Ok(Vec::new()) };
     let search = Search { system, resource, attribute, definition, column };
     let found = match search.by_filter(value).await? {
         Some(found) => found,
@@ -86,7 +81,7 @@ struct Search<'a> {
     resource: &'a str,
     attribute: &'a str,
     definition: &'a Definition,
-    column: ColumnReader,
+    column: &'a ColumnReader,
 }
 
 impl Search<'_> {
@@ -224,7 +219,7 @@ impl Search<'_> {
     }
 
     fn fits(&self, resource: &Json, value: &str) -> bool {
-        holds_value(self.definition, &self.column, resource, value)
+        holds_value(self.definition, self.column, resource, value)
     }
 
     fn known(&self) -> Option<Proof> {

@@ -77,8 +77,9 @@ pub(super) fn split(group: &Json, groups: Option<&HashSet<String>>) -> Split {
     split
 }
 
-fn has_member(group: &Json, id: &str) -> bool {
-    elements(group).iter().filter_map(describe).any(|(found, _)| found == id)
+/// The ids of a group's members.
+fn member_ids(group: &Json) -> HashSet<String> {
+    elements(group).iter().filter_map(describe).map(|(id, _)| id).collect()
 }
 
 fn ends<'a>(
@@ -103,14 +104,15 @@ pub(super) async fn holds(
     rows: &[BTreeMap<String, String>],
 ) -> Result<Vec<bool>, Failure> {
     let definition = system.definition("groups").await?;
-    let mut read_groups: BTreeMap<&str, Option<Json>> = BTreeMap::new();
+    let mut members_of: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
     let mut answers = Vec::with_capacity(rows.len());
     for row in rows {
         let (owner, member) = ends(system, resource, row)?;
-        if !read_groups.contains_key(owner) {
-            read_groups.insert(owner, read(system, definition, owner).await?);
+        if !members_of.contains_key(owner) {
+            let group = read(system, definition, owner).await?;
+            members_of.insert(owner, group.as_ref().map(member_ids).unwrap_or_default());
         }
-        answers.push(read_groups.get(owner).and_then(Option::as_ref).is_some_and(|group| has_member(group, member)));
+        answers.push(members_of.get(owner).is_some_and(|members| members.contains(member)));
     }
     Ok(answers)
 }
@@ -193,7 +195,7 @@ async fn settle(
     let definition = system.definition("groups").await?;
     let wanted = operation == Operation::Add;
     let (is_so, note) = match read(system, definition, owner).await? {
-        Some(group) => (has_member(&group, member) == wanted, None),
+        Some(group) => (member_ids(&group).contains(member) == wanted, None),
         None => (!wanted, Some(format!("the group `{owner}` is not there any more"))),
     };
     if is_so {
@@ -266,8 +268,8 @@ async fn replace(
     let mut list = elements(&body).to_vec();
     let before = list.len();
     if operation == Operation::Add {
-        let new: Vec<Json> = ids.iter().filter(|id| !has_member(&body, id)).map(|id| json!({"value": id})).collect();
-        list.extend(new);
+        let there = member_ids(&body);
+        list.extend(ids.iter().filter(|id| !there.contains(**id)).map(|id| json!({"value": id})));
     } else {
         list.retain(|element| describe(element).is_none_or(|(id, _)| !ids.contains(&id.as_str())));
     }

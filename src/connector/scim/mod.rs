@@ -52,8 +52,8 @@ pub struct ScimSystem {
     http: Http,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
     discovery: OnceCell<Discovery>,
-    /// Columns by resource that the job reads beyond those of the schema.
-    columns: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// What reads the objects of each resource, with the columns that the job names.
+    readers: rows::ObjectReaders,
     /// What was proved about filters on (resource, attribute).
     filters: Mutex<BTreeMap<(String, String), lookup::Proof>>,
     /// Where a filter regards case: what there is.
@@ -96,7 +96,7 @@ impl ScimSystem {
             http: Http::new(name, &settings, context)?,
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
-            columns: Mutex::new(context.columns.clone()),
+            readers: rows::ObjectReaders::new(&context.columns),
             filters: Mutex::new(BTreeMap::new()),
             spellings: spellings::Spellings::default(),
             removes_by_value: AtomicBool::new(false),
@@ -153,15 +153,14 @@ impl ScimSystem {
         }
     }
 
-    /// Remembers columns that the job names, so that objects are read with them from now on.
-    fn remember_columns<'a>(&self, resource: &str, names: impl IntoIterator<Item = &'a String>) {
-        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        columns.entry(resource.to_owned()).or_default().extend(names.into_iter().cloned());
-    }
-
-    fn extra_columns(&self, resource: &str) -> Vec<String> {
-        let columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        columns.get(resource).map(|names| names.iter().cloned().collect()).unwrap_or_default()
+    /// What reads the objects of a resource: the columns of its schema, these, and all that were named before.
+    fn reader<'a>(
+        &self,
+        resource: &str,
+        definition: &Definition,
+        names: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Arc<rows::RowReader>, Failure> {
+        self.readers.with(self, resource, definition, names)
     }
 }
 

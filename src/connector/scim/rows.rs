@@ -1,5 +1,8 @@
 //! Resources as snapshot rows and as objects.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 
@@ -27,7 +30,11 @@ pub(super) struct RowReader {
 
 impl RowReader {
     /// The offered columns and then further ones.
-    pub(super) fn new(system: &ScimSystem, definition: &Definition, extra: &[String]) -> Result<Self, Failure> {
+    pub(super) fn new<'a>(
+        system: &ScimSystem,
+        definition: &Definition,
+        extra: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Self, Failure> {
         let mut names: Vec<String> = offered(definition).into_iter().map(|column| column.name).collect();
         for name in extra {
             if !names.contains(name) {
@@ -39,6 +46,11 @@ impl RowReader {
                 system.failure(Class::Configuration, error.to_string(), "correct the column in the job file")
             })?;
         Ok(Self { names, readers })
+    }
+
+    /// The reader of one column, where it is among these.
+    pub(super) fn column(&self, name: &str) -> Option<&ColumnReader> {
+        self.readers.get(self.names.iter().position(|known| known == name)?)
     }
 
     pub(super) fn cells(&self, resource: &Json) -> Vec<String> {
@@ -58,6 +70,47 @@ impl RowReader {
             .filter(|version| !version.is_empty())
             .map(str::to_owned);
         Some(Object { id: id_of(resource)?, attributes, version })
+    }
+}
+
+/// The readers of objects: for each resource one, made once, of the columns that its schema offers and those that the
+/// job names.
+pub(super) struct ObjectReaders(Mutex<BTreeMap<String, Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Columns beyond those of the schema.
+    columns: BTreeSet<String>,
+    reader: Option<Arc<RowReader>>,
+}
+
+impl ObjectReaders {
+    /// Readers that know the columns that a job names, by resource.
+    pub(super) fn new(columns: &BTreeMap<String, BTreeSet<String>>) -> Self {
+        let known = |columns: &BTreeSet<String>| Known { columns: columns.clone(), reader: None };
+        Self(Mutex::new(columns.iter().map(|(resource, columns)| (resource.clone(), known(columns))).collect()))
+    }
+
+    /// The reader of a resource's objects, with these columns and all that were named before.
+    pub(super) fn with<'a>(
+        &self,
+        system: &ScimSystem,
+        resource: &str,
+        definition: &Definition,
+        names: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Arc<RowReader>, Failure> {
+        let mut readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = readers.entry(resource.to_owned()).or_default();
+        let reader = known.reader.as_ref();
+        let missing: Vec<&String> =
+            names.into_iter().filter(|name| reader.is_none_or(|reader| reader.column(name).is_none())).collect();
+        if let Some(reader) = reader.filter(|_| missing.is_empty()) {
+            return Ok(reader.clone());
+        }
+        let columns: BTreeSet<String> = known.columns.iter().chain(missing).cloned().collect();
+        let reader = Arc::new(RowReader::new(system, definition, columns.iter())?);
+        *known = Known { columns, reader: Some(reader.clone()) };
+        Ok(reader)
     }
 }
 

@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::lookup::read;
-use super::rows::RowReader;
 use super::{ScimSystem, body, id_of};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -128,8 +127,8 @@ fn differences(
     change: &ObjectChange,
     created: &Json,
 ) -> Result<Option<String>, Failure> {
-    let names: Vec<String> = change.attributes.keys().cloned().collect();
-    let Some(object) = RowReader::new(system, definition, &names)?.object(created) else { return Ok(None) };
+    let reader = system.reader(&change.resource, definition, change.attributes.keys())?;
+    let Some(object) = reader.object(created) else { return Ok(None) };
     let told: Vec<String> = change
         .attributes
         .iter()
@@ -147,9 +146,10 @@ async fn update(
     change: &ObjectChange,
     attributes: &BTreeMap<String, Option<Value>>,
 ) -> Result<Applied, Failure> {
-    system.remember_columns(&change.resource, attributes.keys());
     let (url, id) = address(system, definition, change)?;
     let parts = body::parts(system, &change.resource, definition, attributes)?;
+    // What is changed is also read back.
+    system.reader(&change.resource, definition, attributes.keys())?;
     let uses_patch = system.discovery().await?.provider.patch;
     let current = if !uses_patch || body::need_current(&parts) {
         let found = read(system, definition, &id).await?;

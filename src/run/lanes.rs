@@ -1,0 +1,289 @@
+//! Sends the orders of one wave: so many at once, intents on the disk before their requests, outcomes after.
+//!
+//! One commit is under way at a time, and takes everything that waits for one: outcomes of what has ended, intents of
+//! what comes next. Intents run a little ahead of the requests, so that no lane waits for the disk.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinSet;
+
+use super::Conductor;
+use super::apply::Applied;
+use super::approved::Plans;
+use super::error::RunError;
+use super::journal::{Journal, Turned};
+use super::rows::ResolvedRow;
+use super::send::{Ended, Sender};
+use super::tally::{Stop, Tally};
+use crate::model::event::Event;
+use crate::model::order::{Operation, Order, OrderId, OrderState};
+use crate::store::approvals::ApprovedPlan;
+use crate::store::journal::Finished;
+
+/// What travels together.
+pub(super) enum Parcel {
+    /// A change of one object.
+    Object(Box<Order>),
+    /// Association rows of one owner. Requests on one owner never overlap: they wait for their turn.
+    Rows(Operation, Vec<ResolvedRow>, Arc<Mutex<()>>),
+}
+
+/// What became of an order whose intent was on the disk.
+enum Sent {
+    Ended(Ended),
+    /// The wave stopped before its request left.
+    Left,
+}
+
+impl Parcel {
+    fn orders(&self) -> Vec<&Order> {
+        match self {
+            Self::Object(order) => vec![order],
+            Self::Rows(_, rows, _) => rows.iter().map(|row| &row.order).collect(),
+        }
+    }
+
+    fn into_orders(self) -> Vec<Order> {
+        match self {
+            Self::Object(order) => vec![*order],
+            Self::Rows(_, rows, _) => rows.into_iter().map(|row| row.order).collect(),
+        }
+    }
+
+    /// What is left of it when only these orders may be sent, and the others.
+    fn only(self, begun: &HashSet<OrderId>) -> (Option<Self>, Vec<Order>) {
+        match self {
+            Self::Object(order) if begun.contains(&order.id) => (Some(Self::Object(order)), Vec::new()),
+            Self::Object(order) => (None, vec![*order]),
+            Self::Rows(operation, rows, turn) => {
+                let (go, no): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| begun.contains(&row.order.id));
+                let rest = (!go.is_empty()).then(|| Self::Rows(operation, go, turn));
+                (rest, no.into_iter().map(|row| row.order).collect())
+            }
+        }
+    }
+
+    async fn send(self, sender: Arc<Sender>, stop: Stop) -> Vec<(Order, Sent)> {
+        match self {
+            parcel if stop.raised() => parcel.left(),
+            Self::Object(order) => {
+                let ended = sender.object(&order).await;
+                vec![(*order, Sent::Ended(ended))]
+            }
+            Self::Rows(operation, rows, turn) => {
+                let _turn = turn.lock().await;
+                if stop.raised() {
+                    return Self::Rows(operation, rows, Arc::default()).left();
+                }
+                let ended = sender.rows(operation, &rows).await;
+                rows.into_iter().zip(ended).map(|(row, ended)| (row.order, Sent::Ended(ended))).collect()
+            }
+        }
+    }
+
+    fn left(self) -> Vec<(Order, Sent)> {
+        self.into_orders().into_iter().map(|order| (order, Sent::Left)).collect()
+    }
+}
+
+/// A commit under way, and what it is about.
+struct Commit {
+    ended: Vec<(Order, Sent)>,
+    next: Vec<Parcel>,
+    done: oneshot::Receiver<Turned>,
+}
+
+/// What a wave works with.
+pub(super) struct Wave<'a> {
+    pub(super) plans: &'a Plans,
+    pub(super) sender: &'a Arc<Sender>,
+    pub(super) journal: &'a Journal,
+    /// Parcels that may be begun before a lane is free for them.
+    pub(super) ahead: usize,
+}
+
+impl Conductor {
+    /// Sends parcels until all are through, or something says that it is enough. What was not sent stays approved.
+    pub(super) async fn send_wave(
+        &self,
+        parcels: Vec<Parcel>,
+        wave: &Wave<'_>,
+        tally: &mut Tally,
+        result: &mut Applied,
+    ) -> Result<(), RunError> {
+        let width = self.job.apply.concurrency.max(1);
+        let stop = Stop::default();
+        let mut waiting = parcels.into_iter();
+        let mut begun: VecDeque<Parcel> = VecDeque::new();
+        let mut lanes: JoinSet<Vec<(Order, Sent)>> = JoinSet::new();
+        let mut ended: Vec<(Order, Sent)> = Vec::new();
+        let mut commit: Option<Commit> = None;
+        let mut broken = None;
+        loop {
+            if stop.raised() {
+                ended.extend(begun.drain(..).flat_map(Parcel::left));
+            }
+            while lanes.len() < width
+                && let Some(parcel) = begun.pop_front()
+            {
+                lanes.spawn(parcel.send(wave.sender.clone(), stop.clone()));
+            }
+            if commit.is_none() {
+                let room = if stop.raised() { 0 } else { width + wave.ahead - lanes.len() - begun.len() };
+                let next: Vec<Parcel> = waiting.by_ref().take(room).collect();
+                match self.commit(wave, std::mem::take(&mut ended), next, result) {
+                    Ok(begun) => commit = begun,
+                    Err(error) => {
+                        stop.raise_quietly();
+                        broken = Some(error);
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                Some(done) = lanes.join_next() => {
+                    let mut done = Some(done);
+                    while let Some(sent) = done {
+                        match sent {
+                            Ok(sent) => ended.extend(sent.into_iter().inspect(|(order, sent)| judge(order, sent, tally, &stop))),
+                            // Its intent stays open: the next run looks the order up.
+                            Err(error) => {
+                                stop.raise_quietly();
+                                broken = Some(RunError::Here(format!("a lane ended without a word: {error}")));
+                            }
+                        }
+                        done = lanes.try_join_next();
+                    }
+                }
+                turned = async { commit.as_mut().map(|commit| &mut commit.done)?.await.ok() }, if commit.is_some() => {
+                    let Some(done) = commit.take() else { continue };
+                    match self.committed(done, turned, &mut begun, result) {
+                        Ok(()) => {}
+                        // No record, no action: nothing more is begun; what is under way ends by itself.
+                        Err(error) => {
+                            stop.raise_quietly();
+                            broken = Some(error);
+                        }
+                    }
+                }
+                else => break,
+            }
+        }
+        for order in waiting.flat_map(Parcel::into_orders) {
+            result.leave_kind(&order.resource.to_string(), order.operation, 1);
+        }
+        broken.map_or(Ok(()), Err)
+    }
+
+    /// Hands outcomes and intents to the journal; `None` where there is nothing to be committed.
+    fn commit(
+        &self,
+        wave: &Wave<'_>,
+        ended: Vec<(Order, Sent)>,
+        next: Vec<Parcel>,
+        result: &mut Applied,
+    ) -> Result<Option<Commit>, RunError> {
+        if ended.is_empty() && next.is_empty() {
+            return Ok(None);
+        }
+        let mut finished = Vec::with_capacity(ended.len());
+        for (order, sent) in &ended {
+            finished.extend(self.finished(order, sent, wave.sender)?);
+        }
+        let mut intents: Vec<(Arc<ApprovedPlan>, Vec<OrderId>)> = Vec::new();
+        for order in next.iter().flat_map(Parcel::orders) {
+            match wave.plans.of(&order.id) {
+                None => self.refuse(order, "no verified plan holds it", result),
+                Some(plan) => match intents.iter_mut().find(|(known, _)| Arc::ptr_eq(known, plan)) {
+                    Some((_, ids)) => ids.push(order.id.clone()),
+                    None => intents.push((plan.clone(), vec![order.id.clone()])),
+                },
+            }
+        }
+        Ok(Some(Commit { ended, next, done: wave.journal.turn(finished, intents) }))
+    }
+
+    /// How an order is to be recorded; `None` where its intent stays open.
+    fn finished(&self, order: &Order, sent: &Sent, sender: &Sender) -> Result<Option<Finished>, RunError> {
+        let now = (self.clock)();
+        Ok(match sent {
+            Sent::Ended(Ended::Outcome(outcome, held)) => Some(Finished {
+                outcome: (**outcome).clone(),
+                links: self.link_changes(order, outcome, held.as_ref(), sender)?,
+            }),
+            Sent::Ended(Ended::Untried(failure)) => Some(Finished::released(&order.id, &failure.to_string(), now)),
+            Sent::Ended(Ended::Open(_)) => None,
+            Sent::Left => Some(Finished::released(&order.id, "the apply stopped before it was sent", now)),
+        })
+    }
+
+    /// A commit is on the disk: its outcomes are told, and what it began may be sent.
+    fn committed(
+        &self,
+        commit: Commit,
+        turned: Option<Turned>,
+        begun: &mut VecDeque<Parcel>,
+        result: &mut Applied,
+    ) -> Result<(), RunError> {
+        let gone = || RunError::Here("the journal has ended; nothing more is sent".to_owned());
+        let turned = turned.ok_or_else(gone)?;
+        for (order, sent) in commit.ended.into_iter().filter(|(order, _)| !turned.unrecorded.contains(&order.id)) {
+            self.count(&order, sent, result);
+        }
+        let refused: BTreeMap<OrderId, String> = turned.refused.into_iter().collect();
+        for parcel in commit.next {
+            let (go, no) = parcel.only(&turned.begun);
+            begun.extend(go);
+            for order in no {
+                if let Some(why) = refused.get(&order.id) {
+                    self.refuse(&order, why, result);
+                }
+            }
+        }
+        turned.error.map_or(Ok(()), Err)
+    }
+
+    fn refuse(&self, order: &Order, why: &str, result: &mut Applied) {
+        result.leave_kind(&order.resource.to_string(), order.operation, 1);
+        self.reporter.event(&Event::Note(format!("{} was not sent: {why}", order.id)));
+        // One cause is told once, with the first order that it concerns.
+        if !result.refused.iter().any(|told| told.ends_with(why)) {
+            result.refused.push(format!("{}: {why}", order.id));
+        }
+    }
+
+    fn count(&self, order: &Order, sent: Sent, result: &mut Applied) {
+        let Sent::Ended(Ended::Outcome(outcome, _)) = sent else {
+            result.leave_kind(&order.resource.to_string(), order.operation, 1);
+            return;
+        };
+        match outcome.state {
+            OrderState::Applied => result.applied += 1,
+            OrderState::Stale => result.stale += 1,
+            OrderState::Uncertain => result.uncertain += 1,
+            _ => result.errored += 1,
+        }
+        self.reporter.event(&Event::Ended(outcome));
+    }
+}
+
+/// Failures are judged as soon as they are known, before the next order is sent: the wave stops where it should.
+fn judge(order: &Order, sent: &Sent, tally: &mut Tally, stop: &Stop) {
+    match sent {
+        Sent::Left => {}
+        Sent::Ended(Ended::Untried(failure) | Ended::Open(failure)) => {
+            stop.raise(failure);
+            tally.stop_system(&order.resource.system, failure.to_string());
+        }
+        Sent::Ended(Ended::Outcome(outcome, _)) => {
+            if let Some(failure) = &outcome.failure {
+                tally.failed(order, outcome.state, failure);
+            }
+        }
+    }
+    if tally.kind_stopped(&order.resource.system) {
+        stop.raise_quietly();
+    }
+}
