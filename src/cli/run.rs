@@ -8,6 +8,7 @@ use super::exit::Ending;
 use super::session::{self, Purpose, Session};
 use super::{ending, outcome_report};
 use crate::model::evidence::Mode;
+use crate::model::order::OrderState;
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::figures::counted;
@@ -132,7 +133,10 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
             Ending::Failed if !end.failures.is_empty() => {
                 format!("next: mend the cause, then muster check {job} and muster run {job}")
             }
-            Ending::Done => "nothing waits".to_owned(),
+            Ending::Done => match store.order_counts(job, None)?.get(&OrderState::Blocked) {
+                Some(1..) => format!("nothing waits for a person, but orders are blocked; next: muster review {job}"),
+                _ => "nothing waits".to_owned(),
+            },
             _ => format!("next: muster status {job}"),
         };
         eprintln!("run {}: {next}", end.run);

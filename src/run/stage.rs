@@ -68,11 +68,12 @@ impl Conductor {
             }
         }
         let mut options = options.clone();
-        if options.mode == Mode::Incremental && from.is_none() {
-            if let Some(why) = self.only_complete()? {
-                options.mode = Mode::Complete;
-                because = because.map(|earlier| format!("{earlier}; {why}")).or(Some(why));
-            }
+        if options.mode == Mode::Incremental
+            && from.is_none()
+            && let Some(why) = self.only_complete()?
+        {
+            options.mode = Mode::Complete;
+            because = because.map(|earlier| format!("{earlier}; {why}")).or(Some(why));
         }
         let options = &options;
         self.begin(options, because)?;
