@@ -24,7 +24,7 @@ impl CsvSystem {
                 Err(failure) => {
                     let stage = failure.stage.unwrap_or(Stage::Permission);
                     steps.push(step(stage, format!("read {resource}.csv"), Err(failure), started));
-                    return steps;
+                    continue;
                 }
             };
             let told = format!("may be read, {} bytes", opened.table.bytes());
@@ -35,11 +35,7 @@ impl CsvSystem {
                 Some(missing) => Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has) }),
                 None => Ok(format!("{} columns, key {}", has.len(), opened.key.join(", "))),
             };
-            let failed = result.is_err();
             steps.push(step(Stage::Schema, format!("header of {resource}.csv"), result, started));
-            if failed {
-                return steps;
-            }
         }
         if !needs.writes.is_empty() {
             let started = Instant::now();
