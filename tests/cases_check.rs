@@ -36,14 +36,21 @@ fn steps(said: &Said, system: &str) -> Vec<Value> {
     all.as_array().unwrap().iter().filter(|step| step["system"] == system).cloned().collect()
 }
 
-/// The last step of a system, which must have failed, and those before it, which must not.
+/// The one step of a system that failed: those before it did not, and those after it are told as not tried.
 #[track_caller]
 fn failed(said: &Said, system: &str) -> Value {
-    let mut steps = steps(said, system);
-    let last = steps.pop().unwrap();
-    assert_eq!(last["ok"], false, "{last}");
-    assert!(steps.iter().all(|step| step["ok"] == true), "{steps:#?}");
-    last["failure"].clone()
+    let steps = steps(said, system);
+    let at = steps.iter().position(|step| step["ok"] == false).unwrap();
+    let failed = &steps[at];
+    assert_eq!(failed["tried"], true, "{failed}");
+    assert!(steps[at + 1..].iter().all(|step| step["tried"] == false && step["ok"] == false), "{steps:#?}");
+    assert_eq!(steps.last().unwrap()["stage"], "schema", "no stage is left out: {steps:#?}");
+    failed["failure"].clone()
+}
+
+/// The stages of a system after the one that failed.
+fn untried(said: &Said, system: &str) -> Vec<Value> {
+    steps(said, system).iter().filter(|step| step["tried"] == false).map(|step| step["stage"].clone()).collect()
 }
 
 #[test]
@@ -94,8 +101,9 @@ fn case_n2_the_stage_that_failed_is_told_apart_from_those_before_it() {
     let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
     let failure = failed(&said, "vault");
     assert_eq!(failure["stage"], "tls", "{failure}");
-    let reached: Vec<Value> = steps(&said, "vault").iter().map(|step| step["stage"].clone()).collect();
-    assert_eq!(reached, ["resolve", "connect", "tls"]);
+    let stages: Vec<Value> = steps(&said, "vault").iter().map(|step| step["stage"].clone()).collect();
+    assert_eq!(stages, ["resolve", "connect", "tls", "http", "login", "permission", "schema"]);
+    assert_eq!(untried(&said, "vault"), stages[3..]);
     said.says(&[idp.address()]);
     // The proxy on the way is a stage of its own, and its address is the one that is named.
     let nobody = nobody();
@@ -103,7 +111,8 @@ fn case_n2_the_stage_that_failed_is_told_apart_from_those_before_it() {
     let said = world.muster(&["check", "corp", "--format", "json"]).ended(1);
     let failure = failed(&said, "vault");
     assert_eq!((&failure["class"], &failure["stage"]), (&json!("connection"), &json!("proxy")), "{failure}");
-    said.says(&[&nobody, "no_proxy"]);
+    let said = said.says(&[&nobody, "no_proxy"]);
+    assert_eq!(untried(&said, "vault"), ["http", "login", "permission", "schema"]);
 }
 
 #[test]
@@ -116,6 +125,7 @@ fn case_n3_web_services_that_are_off_are_a_matter_of_configuration() {
         assert_eq!((&failure["class"], &failure["stage"]), (&json!("configuration"), &json!("http")), "{failure}");
         let cause = failure["cause"].as_str().unwrap();
         assert!(cause.contains("API is disabled") && cause.contains("host itself is up"), "{cause}");
+        assert_eq!(untried(&said, "vault"), ["login", "permission", "schema"]);
     }
 }
 
@@ -128,7 +138,17 @@ fn case_c1_a_refused_credential_is_named_by_where_it_lies_and_never_by_its_value
     };
     let wrong = "hunter2-was-the-token";
     let said = check(wrong, "table").ended(1).never_says(&[wrong]);
-    said.says(&["vault", "login", "credential", "env:VAULT_TOKEN", "401"]);
+    let said = said.says(&["vault", "login", "credential", "env:VAULT_TOKEN", "401"]);
+    // The stages are told apart: what HTTP proved, the credential that fails, and what was not tried after it.
+    let line = |stage: &str| -> String {
+        let mut lines = said.out.lines().filter(|line| line.starts_with("vault") && line.contains(stage));
+        let line = lines.next().unwrap_or_else(|| panic!("no {stage} in\n{}", said.out)).to_owned();
+        assert!(lines.next().is_none(), "{stage} is told twice:\n{}", said.out);
+        line
+    };
+    assert!(line(" http ").contains("  ok  ") && line(" http ").contains("a server answers over HTTP"));
+    assert!(line(" login ").contains("  FAILED  ") && line(" login ").contains("env:VAULT_TOKEN"));
+    assert!([" permission ", " schema "].iter().all(|stage| line(stage).ends_with("  not tried")));
     let said = check(wrong, "json").ended(1).never_says(&[wrong]);
     let failure = failed(&said, "vault");
     assert_eq!((&failure["class"], &failure["stage"]), (&json!("credential"), &json!("login")), "{failure}");
@@ -139,6 +159,7 @@ fn case_c1_a_refused_credential_is_named_by_where_it_lies_and_never_by_its_value
     let failure = failed(&said, "vault");
     assert_eq!(failure["class"], "credential", "{failure}");
     assert!(failure["cause"].as_str().unwrap().contains("env:VAULT_TOKEN"), "{failure}");
+    assert_eq!(failure["stage"], "login", "{failure}");
     assert!(steps(&said, "hr").iter().all(|step| step["ok"] == true));
     // A file is named by its path.
     company.world.write("token", wrong);
@@ -170,4 +191,28 @@ fn case_k2_check_is_the_button_that_tests_the_connection() {
     company.world.write("hr/users.csv", "id,login,mail,family,enabled\n");
     let said = company.world.muster(&["check", "corp"]).ended(1);
     said.says(&["hr", "schema", "email", "`mail`", "configuration"]);
+    // It hides nothing of the files beside it.
+    company.world.write("hr/groups.csv", "id,title\nT0,Databases\n");
+    company.world.muster(&["check", "corp"]).ended(1).says(&["`mail`", "`title`"]);
+}
+
+#[test]
+fn case_k2_one_list_that_may_not_be_read_hides_nothing_of_the_others() {
+    let company = Company::of(2);
+    let forbidden = json!({"rules": [{"prefix": "/Groups", "action": {"status": {"code": 403}}}]});
+    company.vault.faults(forbidden);
+    let said = company.world.muster(&["check", "corp", "--format", "json"]).ended(1);
+    let steps = steps(&said, "vault");
+    let of = |stage: &str| -> Vec<&Value> { steps.iter().filter(|step| step["stage"] == stage).collect() };
+    assert_eq!(of("login").iter().map(|step| &step["ok"]).collect::<Vec<_>>(), [true]);
+    let permission: Vec<(&Value, &Value)> = of("permission").iter().map(|step| (&step["what"], &step["ok"])).collect();
+    let (groups, users) = (json!("GET /Groups?count=1"), json!("GET /Users?count=1"));
+    assert_eq!(permission, [(&groups, &json!(false)), (&users, &json!(true))]);
+    assert_eq!(of("permission")[0]["failure"]["class"], "permission");
+    assert_eq!(of("schema")[0]["ok"], true);
+    // A server that fails at the list says nothing about the credential.
+    company.vault.faults(json!({"rules": [{"prefix": "/Groups", "action": {"status": {"code": 500}}}]}));
+    let said = company.world.muster(&["check", "jobs/corp.toml", "--format", "json"]).ended(1);
+    assert_eq!(failed(&said, "vault")["class"], "server");
+    assert_eq!(untried(&said, "vault"), ["login", "permission", "schema"]);
 }

@@ -81,6 +81,14 @@ active = "active"
         manifest["systems"]["idp"]["users"].clone()
     }
 
+    /// What report.json of the newest run says that the increments had missed.
+    fn missed(&self) -> Value {
+        let report = self.world.read(&format!("state/runs/{JOB}/{}/report.json", self.world.newest_run(JOB)));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let exports = report["exports"].as_array().unwrap();
+        exports.iter().find(|export| export["resource"] == "idp.users").unwrap()["missed"].clone()
+    }
+
     fn orders(&self) -> Vec<(String, String)> {
         let orders = self.world.orders(JOB, &self.world.newest_run(JOB));
         let pair = |o: &Value| (o["operation"].as_str().unwrap().to_owned(), o["key"].as_str().unwrap().to_owned());
@@ -165,9 +173,39 @@ fn case_x2_a_complete_run_says_what_the_increments_had_missed() {
     assert_eq!(pair.exported()["mode"], "incremental");
     pair.leave("user000004");
     let said = pair.world.muster(&["--verbose", "run", JOB, "--mode", "complete"]).ended(3);
-    said.says(&["the increments of idp.users had missed 0 new or changed rows and 1 deletion"]);
-    let notes = pair.exported()["evidence"]["notes"].to_string();
-    assert!(notes.contains("1 deletion"), "{notes}");
+    said.says(&[
+        "exported idp.users: 39 rows, of which the increments had missed 0 new or changed rows and 1 deletion",
+    ]);
+    assert_eq!(pair.missed(), json!({"rows": 0, "deletions": 1}));
+    // A run that follows a complete one has no increments to prove.
+    pair.world.muster(&["run", JOB, "--mode", "complete"]).ended(3);
+    assert_eq!(pair.missed(), Value::Null);
+}
+
+#[test]
+fn a_complete_run_says_what_the_increments_had_missed_also_to_cron() {
+    let pair = Pair::settled(40, "");
+    let complete = || pair.world.muster(&["run", JOB, "--mode", "complete"]);
+    // A run by increments that sees everything, and a complete one that finds nothing beside it.
+    pair.rename("user000002", "Chiara Newname");
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.missed(), Value::Null, "an incremental run proves nothing about itself");
+    complete().ended(3).never_says(&["missed"]);
+    assert_eq!(pair.missed(), json!({"rows": 0, "deletions": 0}));
+    // A provider that hides a change from its own filter, and deletes beside it.
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.exported()["mode"], "incremental");
+    // The proof that the provider filters at all asks for another day.
+    let today = pair.exported()["cursor"].as_str().unwrap()[..10].to_owned();
+    pair.rename("user000005", "Unseen");
+    pair.leave("user000004");
+    pair.idp.faults(json!({"rules": [{"prefix": "/Users", "contains": today, "action": "empty-filter"}]}));
+    let told = "the increments of idp.users had missed 1 new or changed row and 1 deletion";
+    complete().ended(3).says(&["muster: warning", told]);
+    assert_eq!(pair.missed(), json!({"rows": 1, "deletions": 1}));
+    let run = pair.world.newest_run(JOB);
+    pair.world.muster(&["report", &run]).ended(0).says(&["had missed 1 new or changed row and 1 deletion"]);
+    pair.world.muster(&["report", &run, "--format", "json"]).ended(0).says(&["\"deletions\": 1"]);
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn case_p13_whatever_is_killed_no_order_is_lost_and_none_is_in_effect_twice() {
     assert!(applied.values().all(|count| *count == 1), "{applied:?}");
     assert_eq!(begun, planned.len() + released, "each attempt has an end");
     company.world.muster(&["log", "--verify"]).ended(0).says(&["the log is whole"]);
+    company.world.muster(&["log", "corp", "--verify"]).ended(0).says(&["the log is whole", "of all jobs"]);
+    company.world.muster(&["log", "crop", "--verify"]).never_says(&["the log is whole"]);
     let report = company.world.muster(&["report", &run, "--format", "json"]).ended(0).json();
     assert_eq!(report["orders_by_state"], serde_json::json!({ "applied": planned.len() }), "{report:#}");
     eprintln!(

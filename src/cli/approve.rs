@@ -31,7 +31,7 @@ const TOLD: usize = 20;
 /// `muster approve`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Approving orders does not accept a threshold or a suspicion: --accept does.\n\nExamples:\n  muster approve idp-to-vault --all --comment \"as announced, HR-2291\"\n  muster approve idp-to-vault --first 1 --comment \"to look at one\"\n  muster approve idp-to-vault --where \"operation == 'create'\" --comment \"new team\"\n  muster approve 20261122T150405Z-7f3a --file review.csv --comment \"reviewed with HR\"\n  muster approve idp-to-vault --accept vault.users/disable/percent --comment \"team dissolved\""
+    after_help = "Approving orders does not accept a threshold or a suspicion: --accept does.\n\nExamples:\n  muster approve idp-to-vault --all --comment \"as announced, HR-2291\"\n  muster approve idp-to-vault --first 1 --comment \"to look at one\"\n  muster approve idp-to-vault --where \"operation == 'create'\" --comment \"new team\"\n  muster approve idp-to-vault --where \"key.startsWith('Payments ')\" --comment \"one group's rows\"\n  muster approve idp-to-vault --where \"block == 'prior-order'\" --comment \"looked at each\"\n  muster approve 20261122T150405Z-7f3a --file review.csv --comment \"reviewed with HR\"\n  muster approve idp-to-vault --accept vault.users/disable/percent --comment \"team dissolved\""
 )]
 pub(super) struct ApproveArgs {
     /// A run, or a job's name: all its runs with live orders and those that are held, oldest first

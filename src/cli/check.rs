@@ -2,20 +2,21 @@
 
 use anyhow::Result;
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::context::Context;
 use super::exit::Ending;
 use super::session::{self, Purpose};
 use super::stdout::print;
+use crate::connector::config::SystemConfig;
 use crate::connector::source::{Needs, Source, Step};
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, Stage};
 use crate::report::safe_text;
 
 /// `muster check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every system is tried, whatever becomes of the others. Exit status 0 only where every step passed.\nChanges that somebody makes at the target by hand come out as drift at the next run."
+    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission,\nschema; what was not tried because an earlier stage failed is listed as such. Exit status 0 only where every step passed.\nChanges that somebody makes at the target by hand come out as drift at the next run."
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
@@ -30,8 +31,25 @@ struct Line {
     system: String,
     stage: String,
     what: String,
-    result: Result<String, Failure>,
+    end: End,
     milliseconds: u64,
+}
+
+/// How a step ended.
+enum End {
+    Passed(String),
+    Failed(Failure),
+    /// A stage before it failed.
+    NotTried,
+}
+
+impl From<Result<String, Failure>> for End {
+    fn from(result: Result<String, Failure>) -> Self {
+        match result {
+            Ok(told) => Self::Passed(told),
+            Err(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 /// Tries every system.
@@ -41,10 +59,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let none = Needs::default();
     let sources = session.conductor.sources().await;
     let tries = sources.iter().map(|(system, source)| try_system(system, source, needs.get(system).unwrap_or(&none)));
-    let lines: Vec<Line> = join_all(tries).await.into_iter().flatten().collect();
+    let mut lines = Vec::new();
+    for (system, mut tried) in sources.keys().zip(join_all(tries).await) {
+        let stages = session.conductor.job.systems.get(system).map(SystemConfig::stages).unwrap_or_default();
+        let untried = not_tried(system, &stages, &tried);
+        tried.extend(untried);
+        lines.extend(tried);
+    }
     session.console.end();
     print(&if args.format == "json" { json_text(&lines) } else { text(&lines) })?;
-    let failed = lines.iter().any(|line| line.result.is_err());
+    let failed = lines.iter().any(|line| matches!(line.end, End::Failed(_)));
     Ok(if failed { Ending::Failed } else { Ending::Done }.status())
 }
 
@@ -56,7 +80,7 @@ async fn try_system(system: &str, source: &Result<std::sync::Arc<dyn Source>, Fa
             system: system.to_owned(),
             stage: failure.stage.map_or("setup", |stage| stage.word()).to_owned(),
             what: "job file".to_owned(),
-            result: Err(failure.clone()),
+            end: End::Failed(failure.clone()),
             milliseconds: 0,
         }],
     }
@@ -67,9 +91,22 @@ fn line(system: &str, step: Step) -> Line {
         system: system.to_owned(),
         stage: step.stage.word().to_owned(),
         what: step.what,
-        result: step.result,
+        end: step.result.into(),
         milliseconds: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// The stages of a system of which nothing was seen.
+fn not_tried(system: &str, stages: &[Stage], tried: &[Line]) -> Vec<Line> {
+    let unseen = stages.iter().filter(|stage| !tried.iter().any(|line| line.stage == stage.word()));
+    let line = |stage: &Stage| Line {
+        system: system.to_owned(),
+        stage: stage.word().to_owned(),
+        what: String::new(),
+        end: End::NotTried,
+        milliseconds: 0,
+    };
+    unseen.map(line).collect()
 }
 
 /// One line a step, the first three columns aligned; nothing of a failure is cut.
@@ -89,10 +126,11 @@ fn text(lines: &[Line]) -> String {
             text.push_str(&blanks);
         }
         let took = format!("{} ms", line.milliseconds);
-        text.push_str(&match &line.result {
-            Ok(told) if told.is_empty() => format!("ok      {took}\n"),
-            Ok(told) => format!("ok      {took}  {}\n", safe_text::line(told)),
-            Err(failure) => format!("FAILED  {took}  {}\n", safe_text::line(&failure.sentence())),
+        text.push_str(&match &line.end {
+            End::Passed(told) if told.is_empty() => format!("ok      {took}\n"),
+            End::Passed(told) => format!("ok      {took}  {}\n", safe_text::line(told)),
+            End::Failed(failure) => format!("FAILED  {took}  {}\n", safe_text::line(&failure.sentence())),
+            End::NotTried => "not tried\n".to_owned(),
         });
     }
     text
@@ -100,16 +138,18 @@ fn text(lines: &[Line]) -> String {
 
 fn json_text(lines: &[Line]) -> String {
     let of_line = |line: &Line| {
-        let (told, failure) = match &line.result {
-            Ok(told) => (Some(told.as_str()), None),
-            Err(failure) => (None, Some(json!({ "sentence": failure.sentence(), "failure": failure }))),
-        };
         let mut object = json!({
-            "system": line.system, "stage": line.stage, "what": line.what, "ok": line.result.is_ok(),
-            "told": told, "milliseconds": line.milliseconds,
+            "system": line.system, "stage": line.stage, "what": line.what,
+            "ok": matches!(line.end, End::Passed(_)), "tried": !matches!(line.end, End::NotTried),
+            "told": null, "milliseconds": line.milliseconds,
         });
-        if let (Some(object), Some(Value::Object(failure))) = (object.as_object_mut(), failure) {
-            object.extend(failure);
+        match &line.end {
+            End::Passed(told) => object["told"] = json!(told),
+            End::Failed(failure) => {
+                object["sentence"] = json!(failure.sentence());
+                object["failure"] = json!(failure);
+            }
+            End::NotTried => {}
         }
         object
     };

@@ -42,8 +42,8 @@ pub(super) struct Args {
     /// The newest so many entries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
-    /// Recompute the hashes of the whole log, and say whether it is as it was written
-    #[arg(long, conflicts_with_all = ["job", "since", "key", "operation", "errors"])]
+    /// Recompute the hashes of the whole log, which all jobs share, and say whether it is as it was written
+    #[arg(long, conflicts_with_all = ["since", "key", "operation", "errors"])]
     verify: bool,
     /// table, json or csv
     #[arg(long, value_name = "FORMAT", default_value_t)]
@@ -54,6 +54,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let since = args.since.as_deref().map(|text| since(text, context.now())).transpose()?;
     let store = selection::open_store(context)?;
+    let job = args.job.as_deref().map(|name| selection::job_name(&store, name)).transpose()?;
     if args.verify {
         let entries = match store.verify_log()? {
             Ok(entries) => entries,
@@ -62,11 +63,10 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         let (_, head) = store.log_head()?;
         print(&match args.format {
             Format::Json => format!("{}\n", json!({ "entries": entries, "head": head, "whole": true })),
-            _ => format!("the log is whole: entries 1 to {}, head {head}\n", count(entries)),
+            _ => format!("the log is whole: entries 1 to {} of all jobs, head {head}\n", count(entries)),
         })?;
         return Ok(Ending::Done.status());
     }
-    let job = args.job.as_deref().map(|name| selection::job_name(&store, name)).transpose()?;
     let entries = store.log(&LogQuery {
         job,
         run: None,

@@ -115,7 +115,7 @@ pub(super) fn exports(folder: &Path) -> Vec<Export> {
                 bytes: resource.bytes,
                 at: manifest.ended,
                 mode: resource.mode,
-                missed: None,
+                missed: resource.evidence.missed,
                 verdict: resource.completeness.clone(),
             });
         }

@@ -12,6 +12,7 @@ use crate::model::order::OrderState;
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::figures::counted;
+use crate::report::report_json::Export;
 use crate::report::safe_text;
 use crate::run::{Applied, PlanOptions, RunEnd, RunOptions, Stage};
 use crate::store::database::Store;
@@ -62,8 +63,8 @@ pub(super) async fn carry(
     let ending = conclude(&mut session, &end, stage, context.now())?;
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
-    outcome_report::write(context, &session.conductor.store, &id, status)?;
-    tell(context, &session, &end, ending)?;
+    let report = outcome_report::write(context, &session.conductor.store, &id, status)?;
+    tell(context, &session, &end, ending, &report.exports)?;
     Ok(status)
 }
 
@@ -93,7 +94,7 @@ pub(super) fn of_apply(applied: &Applied) -> Vec<Ending> {
     endings
 }
 
-fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> Result<()> {
+fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending, exports: &[Export]) -> Result<()> {
     let store = &session.conductor.store;
     let job = &session.conductor.job.name;
     // Why was told when it happened: a failed export is an error, which the console tells in quiet mode too.
@@ -114,6 +115,12 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending) -> R
         super::apply::tell(context, store, applied)?;
     }
     if !context.tells {
+        for export in exports {
+            if let Some(missed) = export.missed.filter(|missed| !missed.is_nothing()) {
+                let resource = safe_text::line(&export.resource.to_string()).into_owned();
+                eprintln!("muster: warning: the increments of {resource} had missed {missed}; this run has them");
+            }
+        }
         for warning in new_warnings(store, end)? {
             eprintln!("muster: warning: {}", safe_text::line(&warning));
         }

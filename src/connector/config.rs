@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
+use super::http::proxied;
 use super::secret::SecretRef;
+use crate::model::failure::Stage;
 
 /// `[systems.NAME]`, told apart by its `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,15 @@ impl SystemConfig {
             Self::Csv(_) => "csv",
             Self::Scim(_) => "scim",
             Self::Sandbox(_) => "sandbox",
+        }
+    }
+
+    /// The stages of reaching it, in the order in which a probe tries them.
+    pub fn stages(&self) -> Vec<Stage> {
+        match self {
+            Self::Csv(_) => vec![Stage::Connect, Stage::Permission, Stage::Schema],
+            Self::Scim(config) => config.stages(),
+            Self::Sandbox(_) => ScimConfig::at("http://127.0.0.1").stages(),
         }
     }
 
@@ -174,6 +185,18 @@ impl ScimConfig {
             max_answer_bytes: max_answer_bytes(),
             member_batch: member_batch(),
         }
+    }
+
+    /// To the proxy where there is one on the way, else to the host; through TLS where the address asks for it.
+    fn stages(&self) -> Vec<Stage> {
+        let url = web_address(&self.url).ok();
+        let proxied = self.proxy.is_some() && url.as_ref().is_some_and(|url| proxied(&self.no_proxy, url));
+        let mut stages = if proxied { vec![Stage::Proxy] } else { vec![Stage::Resolve, Stage::Connect] };
+        if url.is_some_and(|url| url.scheme() == "https") {
+            stages.push(Stage::Tls);
+        }
+        stages.extend([Stage::Http, Stage::Login, Stage::Permission, Stage::Schema]);
+        stages
     }
 
     fn problems(&self) -> Vec<(&'static str, String)> {

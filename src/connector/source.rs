@@ -104,7 +104,7 @@ pub trait Source: Send + Sync {
     /// What the system says it can do. Remembered after the first call.
     async fn capabilities(&self) -> Result<Capabilities, Failure>;
 
-    /// Goes through the stages of reaching the system, in order, to the first that fails. Changes nothing.
+    /// Goes through the stages of reaching the system, in order, as far as one needs the other. Changes nothing.
     async fn probe(&self, needs: &Needs) -> Vec<Step>;
 
     /// Reads resources into a sink, page by page; memory does not grow with the number of pages.

@@ -1,6 +1,6 @@
 //! What the engine tells while it works. Reporters consume events; the engine never prints.
 
-use super::evidence::{Completeness, Mode};
+use super::evidence::{Completeness, Missed, Mode};
 use super::failure::Failure;
 use super::order::{Operation, OrderId};
 use super::outcome::Outcome;
@@ -43,7 +43,7 @@ pub enum Event {
         /// Its rows.
         rows: u64,
         /// Rows that the increments had missed, told by a complete export.
-        missed: Option<u64>,
+        missed: Option<Missed>,
         /// What it proves.
         verdict: Completeness,
     },

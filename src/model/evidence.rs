@@ -38,10 +38,40 @@ pub struct Evidence {
     pub duplicate_keys: Occurrences,
     /// The share of empty cells by column, 0.0 to 1.0.
     pub empty_share: BTreeMap<String, f64>,
+    /// What a complete export found that the increments before it had not; `None` where there was nothing to compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
     /// What the connector noticed and a person should know, in sentences (filter refused, read page by page …).
     pub notes: Vec<String>,
     /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.
     pub anomalies: Vec<Suspicion>,
+}
+
+/// Rows that the chain of increments had missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Rows that are new or differ.
+    pub rows: u64,
+    /// Rows that are gone.
+    pub deletions: u64,
+}
+
+impl Missed {
+    /// Whether the increments had seen everything.
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Missed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_nothing() {
+            return f.write_str("nothing");
+        }
+        let plural = |number: u64| if number == 1 { "" } else { "s" };
+        let (rows, deletions) = (self.rows, self.deletions);
+        write!(f, "{rows} new or changed row{} and {deletions} deletion{}", plural(rows), plural(deletions))
+    }
 }
 
 /// A count with a few examples.

@@ -53,11 +53,11 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
         ),
         Event::ExportProgress { .. } => return None,
         Event::Exported { resource, rows, missed, verdict } => {
-            let missed = missed
-                .filter(|n| *n > 0)
-                .map(|n| format!(", {} more than the incremental runs had seen", counted(n, "difference")));
-            let text = format!("exported {resource}: {}{}", counted(*rows, "row"), missed.unwrap_or_default());
-            verdict_line(text, verdict)
+            let told = missed.map(|missed| format!(", of which the increments had missed {missed}"));
+            let text = format!("exported {resource}: {}{}", counted(*rows, "row"), told.unwrap_or_default());
+            let (level, text) = verdict_line(text, verdict);
+            // An increment that misses rows is news, whatever the verdict.
+            (if missed.is_some_and(|missed| !missed.is_nothing()) { level.max(Level::Warning) } else { level }, text)
         }
         Event::ExportFailed { system, why } => (Level::Error, format!("the export of {system} failed: {why}")),
         Event::Planned { run, orders, kept, superseded, blocked } => {

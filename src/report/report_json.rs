@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error_groups::{ErrorGroup, groups_sentence};
 use super::safe_text;
-use crate::model::evidence::{Completeness, Mode};
+use crate::model::evidence::{Completeness, Missed, Mode};
 use crate::model::order::{Operation, OrderState};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
@@ -65,8 +65,8 @@ pub struct Export {
     pub at: DateTime<Utc>,
     /// How much was read.
     pub mode: Mode,
-    /// Rows that the incremental runs had missed, told by a complete export.
-    pub missed: Option<u64>,
+    /// What the increments had missed, told by a complete export; `None` where there was nothing to compare.
+    pub missed: Option<Missed>,
     /// What it proves.
     #[serde(flatten)]
     pub verdict: Completeness,

@@ -23,8 +23,7 @@ pub fn run_text(report: &RunReport, width: usize) -> String {
     }
     let _ = writeln!(text, ", exit status {}", report.exit_status);
     for export in &report.exports {
-        let missed =
-            export.missed.filter(|n| *n > 0).map(|n| format!(", {} more than the incremental runs saw", count(n)));
+        let missed = export.missed.map(|missed| format!("; the increments had missed {missed}"));
         let _ = writeln!(
             text,
             "  exported {}: {}, {}{}",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::landing::{Landed, Landing};
 use crate::connector::source::{ExportError, ExportRequest, ResourceRequest, Source};
 use crate::model::event::Reporter;
-use crate::model::evidence::Mode;
+use crate::model::evidence::{Missed, Mode};
 use crate::model::failure::{Class, Failure, Recourse};
 use crate::snapshot::diff::{DiffOptions, counts};
 use crate::snapshot::manifest::ResourceManifest;
@@ -36,25 +36,6 @@ pub struct SystemExport {
     pub mode: Mode,
     /// Why it was read completely though increments were asked for.
     pub because: Option<String>,
-    /// Rows that the increments had missed, by resource; deletions counted apart.
-    pub missed: BTreeMap<String, Missed>,
-}
-
-/// What a complete export found that the chain of increments had not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Missed {
-    /// Rows that are new or differ.
-    pub rows: u64,
-    /// Rows that are gone.
-    pub deletions: u64,
-}
-
-impl std::fmt::Display for Missed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plural = |number: u64| if number == 1 { "" } else { "s" };
-        let (rows, deletions) = (self.rows, self.deletions);
-        write!(f, "{rows} new or changed row{} and {deletions} deletion{}", plural(rows), plural(deletions))
-    }
 }
 
 /// Why a system could not be exported.
@@ -112,7 +93,6 @@ pub async fn export_system(
                     resources: relative(resources, &folder),
                     mode: Mode::Incremental,
                     because: None,
-                    missed: BTreeMap::new(),
                 });
             }
             Ok(Increment::GoComplete(why)) => because = Some(why),
@@ -127,12 +107,10 @@ pub async fn export_system(
         }
     }
     let mut resources = complete(&*source, &request, &home, &reporter).await?;
-    let missed = if compares {
-        missed_by_increments(&*source, &request, &home, &reporter, &mut resources).await
-    } else {
-        BTreeMap::new()
-    };
-    Ok(SystemExport { resources: relative(resources, &folder), mode: Mode::Complete, because, missed })
+    if compares {
+        compare_with_increments(&*source, &request, &home, &reporter, &mut resources).await;
+    }
+    Ok(SystemExport { resources: relative(resources, &folder), mode: Mode::Complete, because })
 }
 
 fn relative(mut resources: BTreeMap<String, ResourceManifest>, folder: &Path) -> BTreeMap<String, ResourceManifest> {
@@ -195,6 +173,34 @@ async fn increments(
             return Ok(Increment::GoComplete(format!("the job reads {column}, which the last snapshot does not have")));
         }
     }
+    let merged = merged(source, request, home, reporter).await?;
+    for (name, Merged { manifest, total }) in &merged {
+        // Rows of an association have no total of their own; those of a resource type have.
+        if let Some(total) = total.filter(|total| manifest.key.len() == 1 && *total != manifest.rows) {
+            return Ok(Increment::Differs(format!(
+                "{}.{name} holds {total} rows, the increments make {}",
+                source.system(),
+                manifest.rows
+            )));
+        }
+    }
+    Ok(Increment::Merged(merged.into_iter().map(|(name, merged)| (name, merged.manifest)).collect()))
+}
+
+/// A baseline with the changes since its cursor.
+struct Merged {
+    manifest: ResourceManifest,
+    /// How many rows the system says that it holds.
+    total: Option<u64>,
+}
+
+/// Reads what changed since the baselines, and writes them with it into `home`.
+async fn merged(
+    source: &dyn Source,
+    request: &SystemRequest,
+    home: &Path,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<BTreeMap<String, Merged>, ExportFault> {
     let asked = requests(request, |name| request.baselines.get(name).and_then(|(b, _)| b.cursor.clone()));
     let landed = land(source, &asked, home, ".delta", reporter).await?;
     let mut resources = BTreeMap::new();
@@ -202,19 +208,9 @@ async fn increments(
         let Some((baseline, path)) = request.baselines.get(&name) else { continue };
         let total = landed.end.evidence.total_end.or(landed.end.evidence.total_start);
         let manifest = put_together(baseline, path, landed, &home.join(file_name(&name)))?;
-        // Rows of an association have no total of their own; those of a resource type have.
-        if let Some(total) = total.filter(|_| manifest.key.len() == 1)
-            && total != manifest.rows
-        {
-            return Ok(Increment::Differs(format!(
-                "{}.{name} holds {total} rows, the increments make {}",
-                source.system(),
-                manifest.rows
-            )));
-        }
-        resources.insert(name, manifest);
+        resources.insert(name, Merged { manifest, total });
     }
-    Ok(Increment::Merged(resources))
+    Ok(resources)
 }
 
 /// Merges one delta into its baseline and removes it.
@@ -233,53 +229,32 @@ fn put_together(baseline: &Baseline, path: &Path, landed: Landed, out: &Path) ->
     Ok(manifest)
 }
 
-/// What the chain of increments would have shown now, compared with what a complete export shows.
+/// Compares what the chain of increments would have shown now with what a complete export shows, and writes down
+/// what it had missed.
 ///
 /// Only a report hangs on it, so what goes wrong here is no failure of the export.
-async fn missed_by_increments(
+async fn compare_with_increments(
     source: &dyn Source,
     request: &SystemRequest,
     home: &Path,
     reporter: &Arc<dyn Reporter>,
     complete: &mut BTreeMap<String, ResourceManifest>,
-) -> BTreeMap<String, Missed> {
+) {
+    let asked = request.resources.keys();
+    if !asked.into_iter().all(|name| request.baselines.get(name).is_some_and(|(b, _)| b.cursor.is_some())) {
+        return;
+    }
     let chain = home.join("chain");
-    let mut missed = BTreeMap::new();
-    if let Ok(Increment::Merged(merged)) = increments_for_comparison(source, request, &chain, reporter).await {
-        for (name, manifest) in &merged {
-            let Some(whole) = complete.get_mut(name) else { continue };
-            let tables = Table::open(&manifest.file, &manifest.key)
-                .and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
-            let Ok((old, new)) = tables else { continue };
-            if let Ok(found) = counts(&old, &new, &DiffOptions::default()) {
-                let found = Missed { rows: found.added + found.changed, deletions: found.removed };
-                whole.evidence.notes.push(format!("the increments had missed {found}"));
-                missed.insert(name.clone(), found);
-            }
+    for (name, increments) in merged(source, request, &chain, reporter).await.unwrap_or_default() {
+        let Some(whole) = complete.get_mut(&name) else { continue };
+        let tables = Table::open(&increments.manifest.file, &whole.key)
+            .and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
+        let Ok((old, new)) = tables else { continue };
+        if let Ok(found) = counts(&old, &new, &DiffOptions::default()) {
+            whole.evidence.missed = Some(Missed { rows: found.added + found.changed, deletions: found.removed });
         }
     }
     let _ = std::fs::remove_dir_all(&chain);
-    missed
-}
-
-async fn increments_for_comparison(
-    source: &dyn Source,
-    request: &SystemRequest,
-    chain: &Path,
-    reporter: &Arc<dyn Reporter>,
-) -> Result<Increment, ExportFault> {
-    let asked = requests(request, |name| request.baselines.get(name).and_then(|(b, _)| b.cursor.clone()));
-    if asked.resources.iter().any(|r| r.since.is_none()) {
-        return Ok(Increment::GoComplete(String::new()));
-    }
-    let landed = land(source, &asked, chain, ".delta", reporter).await?;
-    let mut resources = BTreeMap::new();
-    for (name, landed) in landed {
-        let Some((baseline, path)) = request.baselines.get(&name) else { continue };
-        let manifest = put_together(baseline, path, landed, &chain.join(file_name(&name)))?;
-        resources.insert(name, manifest);
-    }
-    Ok(Increment::Merged(resources))
 }
 
 fn file_name(resource: &str) -> String {

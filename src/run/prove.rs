@@ -159,18 +159,13 @@ impl Conductor {
                     Verdict::Held(found) => holds.extend(found.iter().cloned()),
                     Verdict::Partial(cause) => partial.push(cause.clone()),
                 }
-                let missed = export.missed.get(&resource);
+                let missed = exported.evidence.missed;
                 self.reporter.event(&Event::Exported {
                     resource: name.clone(),
                     rows: exported.rows,
-                    missed: missed.map(|m| m.rows + m.deletions),
+                    missed,
                     verdict: exported.completeness.clone(),
                 });
-                if let Some(missed) = missed.filter(|m| m.rows + m.deletions > 0) {
-                    self.reporter.event(&Event::Warning(format!(
-                        "the increments of {name} had missed {missed}; this complete export has them"
-                    )));
-                }
                 manifest.systems.entry(system.clone()).or_default().insert(resource, exported);
             }
             if partial.is_empty() {

@@ -27,7 +27,7 @@ impl CsvSystem {
                 Err(failure) => {
                     let stage = failure.stage.unwrap_or(Stage::Permission);
                     steps.push(step(stage, format!("read {resource}.csv"), Err(failure), started));
-                    return steps;
+                    continue;
                 }
             };
             let told = format!("may be read, {} bytes", opened.table.bytes());
@@ -40,11 +40,7 @@ impl CsvSystem {
                 }
                 None => Ok(format!("{} columns, key {}", has.len(), opened.key.join(", "))),
             };
-            let failed = result.is_err();
             steps.push(step(Stage::Schema, format!("header of {resource}.csv"), result, started));
-            if failed {
-                return steps;
-            }
         }
         if !needs.writes.is_empty() {
             let started = Instant::now();

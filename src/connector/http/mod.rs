@@ -18,6 +18,7 @@ pub use answer::Answer;
 
 use self::credential::Credential;
 use self::proxy::ProxyRule;
+pub(super) use self::proxy::proxied;
 use super::backoff::{Backoff, Budget};
 use super::classify::{Refusal, classify};
 use super::config::{Auth, web_address};

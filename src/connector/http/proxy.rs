@@ -10,21 +10,26 @@ pub(super) struct ProxyRule {
 }
 
 impl ProxyRule {
-    /// Whether an address is reached through the proxy: not where `no_proxy` names its host, a domain above it, or `*`.
+    /// Whether an address is reached through this proxy.
     pub(super) fn applies_to(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or("").to_ascii_lowercase();
-        let port = url.port_or_known_default();
-        !self.no_proxy.iter().any(|entry| {
-            let entry = entry.trim().to_ascii_lowercase();
-            let (name, wanted) = match entry.rsplit_once(':') {
-                Some((name, digits)) if !name.contains(':') => (name.to_owned(), digits.parse::<u16>().ok()),
-                _ => (entry.clone(), None),
-            };
-            let domain = name.trim_start_matches("*.").trim_start_matches('.');
-            (wanted.is_none() || wanted == port)
-                && (name == "*" || host == domain || (!domain.is_empty() && host.ends_with(&format!(".{domain}"))))
-        })
+        proxied(&self.no_proxy, url)
     }
+}
+
+/// Whether an address is reached through a proxy: not where `no_proxy` names its host, a domain above it, or `*`.
+pub(crate) fn proxied(no_proxy: &[String], url: &Url) -> bool {
+    let host = url.host_str().unwrap_or("").to_ascii_lowercase();
+    let port = url.port_or_known_default();
+    !no_proxy.iter().any(|entry| {
+        let entry = entry.trim().to_ascii_lowercase();
+        let (name, wanted) = match entry.rsplit_once(':') {
+            Some((name, digits)) if !name.contains(':') => (name.to_owned(), digits.parse::<u16>().ok()),
+            _ => (entry.clone(), None),
+        };
+        let domain = name.trim_start_matches("*.").trim_start_matches('.');
+        (wanted.is_none() || wanted == port)
+            && (name == "*" || host == domain || (!domain.is_empty() && host.ends_with(&format!(".{domain}"))))
+    })
 }
 
 #[cfg(test)]

@@ -52,25 +52,23 @@ impl Probe<'_> {
                 }
             }
         }
-        // An answer that wants another credential is an answer: HTTP works.
-        let refused = match answer {
-            Ok(_) => {
-                self.take(Stage::Http, what, Ok("answers".to_owned()), started)?;
-                None
-            }
+        match answer {
+            Ok(_) => self.take(Stage::Http, what, Ok("answers as a SCIM service does".to_owned()), started)?,
+            // Somebody answers, and it is for the credential to say whether it is the service.
             Err(failure) if matches!(failure.class, Class::Credential | Class::Permission) => {
-                let told = format!("answers with {}", failure.status.unwrap_or(0));
-                self.take(Stage::Http, what, Ok(told), started)?;
-                Some(failure)
+                let status = failure.status.map_or_else(String::new, |status| format!(", status {status}"));
+                let told = format!("a server answers over HTTP{status}");
+                self.take(Stage::Http, what.clone(), Ok(told), started)?;
+                if failure.class == Class::Permission {
+                    self.take(Stage::Login, self.credential(), Ok("accepted".to_owned()), started)?;
+                    return self.take(Stage::Permission, what, Err(failure), started);
+                }
+                return self.take(Stage::Login, self.credential(), Err(failure), started);
             }
             Err(failure) => {
                 let stage = failure.stage.unwrap_or(Stage::Http);
                 return self.take(stage, what, Err(failure), started);
             }
-        };
-        if let Some(failure) = refused {
-            let stage = if failure.class == Class::Credential { Stage::Login } else { Stage::Permission };
-            return self.take(stage, "GET /ServiceProviderConfig".to_owned(), Err(failure), started);
         }
 
         let started = Instant::now();
@@ -82,12 +80,14 @@ impl Probe<'_> {
                 return self.take(stage, "GET /ResourceTypes, /Schemas".to_owned(), Err(failure), started);
             }
         };
-        self.read_what_is_needed(discovery).await?;
-        self.compare_schema(discovery)
+        let allowed = self.read_what_is_needed(discovery).await?;
+        let there = self.compare_schema(discovery);
+        allowed.and(there)
     }
 
-    /// Login and permission: one row of each list that the job reads.
-    async fn read_what_is_needed(&mut self, discovery: &Discovery) -> Result<(), Ended> {
+    /// Login and permission: one row of each list that the job reads. One list that may not be read hides nothing of
+    /// the others.
+    async fn read_what_is_needed(&mut self, discovery: &Discovery) -> Result<Result<(), Ended>, Ended> {
         let mut lists: Vec<&str> =
             self.needs.reads.keys().chain(&self.needs.writes).map(|name| list_of(name)).collect();
         if lists.is_empty() {
@@ -95,7 +95,7 @@ impl Probe<'_> {
         }
         lists.sort_unstable();
         lists.dedup();
-        let mut login_told = false;
+        let (mut login_told, mut allowed) = (false, Ok(()));
         for list in lists {
             let Some(definition) = discovery.types.get(list) else { continue };
             let endpoint = definition.resource_type.endpoint.trim_matches('/');
@@ -103,30 +103,38 @@ impl Probe<'_> {
             url.query_pairs_mut().append_pair("startIndex", "1").append_pair("count", "1");
             let what = format!("GET /{endpoint}?count=1");
             let started = Instant::now();
-            match self.system.http.read(&Request::new(Method::GET, url, Asked::List)).await {
+            let result = self.system.http.read(&Request::new(Method::GET, url, Asked::List)).await;
+            match &result {
                 Err(failure) if failure.class == Class::Credential => {
-                    return self.take(Stage::Login, what, Err(failure), started);
+                    return Err(self.ended(Stage::Login, self.credential(), failure.clone(), started));
                 }
-                result => {
-                    if !std::mem::replace(&mut login_told, true) {
-                        self.take(Stage::Login, what.clone(), Ok(self.credential_told()), started)?;
-                    }
-                    let told = result.and_then(|answer| match ListResponse::parse(&answer.body) {
-                        Ok(_) => Ok(format!("may read {list}")),
-                        Err(error) => Err(self.system.bad_answer(&what, error, &answer, Effect::None)),
-                    });
-                    self.take(Stage::Permission, what, told, started)?;
+                // Whether the credential is accepted is not known from this.
+                Err(failure) if failure.class != Class::Permission => {
+                    let stage = failure.stage.unwrap_or(Stage::Http);
+                    return Err(self.ended(stage, what, failure.clone(), started));
                 }
+                _ if !std::mem::replace(&mut login_told, true) => {
+                    self.take(Stage::Login, self.credential(), Ok(self.login_told()), started)?;
+                }
+                _ => {}
             }
+            let told = result.and_then(|answer| match ListResponse::parse(&answer.body) {
+                Ok(_) => Ok(format!("may read {list}")),
+                Err(error) => Err(self.system.bad_answer(&what, error, &answer, Effect::None)),
+            });
+            allowed = allowed.and(self.take(Stage::Permission, what, told, started));
         }
-        Ok(())
+        Ok(allowed)
     }
 
-    fn credential_told(&self) -> String {
-        match &self.system.config.auth {
-            Some(auth) => format!("{} is accepted", auth.secret()),
-            None => "no credential is set, and none is asked for".to_owned(),
-        }
+    /// Which credential, by its reference.
+    fn credential(&self) -> String {
+        self.system.config.auth.as_ref().map_or_else(|| "no credential".to_owned(), |auth| auth.secret().to_string())
+    }
+
+    fn login_told(&self) -> String {
+        let told = if self.system.config.auth.is_some() { "accepted" } else { "none is set, and none is asked for" };
+        told.to_owned()
     }
 
     /// Whether everything that the job names exists.
@@ -178,6 +186,11 @@ impl Probe<'_> {
             format!("{resource} has no attribute `{column}`"),
             format!("write `{nearest}`, if that is meant"),
         )
+    }
+
+    fn ended(&mut self, stage: Stage, what: String, failure: Failure, started: Instant) -> Ended {
+        self.steps.push(step(stage, what, Err(failure), started));
+        Ended
     }
 
     fn take(

@@ -1,0 +1,126 @@
+//! One run after another: what an order that failed, or that nobody decided on, means for the next ones.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::company::{Company, people};
+
+/// The update of one person that the newest run planned.
+#[track_caller]
+fn update(company: &Company, key: &str) -> Value {
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    let found = orders.iter().find(|order| order["operation"] == "update" && order["key"] == key);
+    found.unwrap_or_else(|| panic!("no update of {key} in {orders:#?}")).clone()
+}
+
+/// Where an order of a run stands.
+#[track_caller]
+fn state(company: &Company, run: &str, order: &Value) -> Value {
+    let listed = company.world.muster(&["review", run, "--format", "json"]).ended(0).json();
+    listed.as_array().unwrap().iter().find(|row| row["order"] == order["id"]).unwrap()["state"].clone()
+}
+
+fn family(company: &Company, login: &str) -> Value {
+    company.vault.user(login).unwrap()["name"]["familyName"].clone()
+}
+
+#[test]
+fn case_p3_a_new_order_waits_behind_one_that_errored_unless_what_failed_is_gone() {
+    let company = Company::of(8);
+    company.settle();
+    let mut staff = people(8);
+    staff[0].family = "One".into();
+    staff[1].family = "Two".into();
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let first = company.world.newest_run("corp");
+    let olds = [update(&company, "E0001"), update(&company, "E0002")];
+    company.world.muster(&["approve", "corp", "--all", "--comment", "weddings"]).ended(0);
+    company
+        .vault
+        .faults(json!({"rules": [{"method": "PATCH", "prefix": "/Users", "action": {"status": {"code": 400}}}]}));
+    company.world.muster(&["apply", "corp"]).ended(5);
+    company.vault.faults(json!({"rules": []}));
+    for old in &olds {
+        assert_eq!(state(&company, &first, old), "errored");
+    }
+    // The same again stays where it failed, and is not raised a second time.
+    company.world.muster(&["run", "corp"]).ended(5);
+    assert!(company.world.orders("corp", &company.world.newest_run("corp")).is_empty());
+
+    // One is asked for all that failed and more; of the other, what failed is not wanted any more.
+    staff[0].email = "one@corp.example".into();
+    staff[1].family = "Other".into();
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let second = company.world.newest_run("corp");
+    let (waits, free) = (update(&company, "E0001"), update(&company, "E0002"));
+    assert_eq!(waits["block"]["reason"], "prior-order", "{waits:#}");
+    let detail = waits["block"]["detail"].as_str().unwrap();
+    assert!(detail.contains(olds[0]["id"].as_str().unwrap()) && detail.contains(&first), "{detail}");
+    assert!(free["block"].is_null(), "{free:#}");
+    for old in &olds {
+        assert_eq!(state(&company, &first, old), "superseded", "never two live orders for one object");
+    }
+    company.world.muster(&["apply", "corp"]).ended(3);
+    assert_eq!(family(&company, "user0001@corp.example"), "Family1");
+    let id = waits["id"].as_str().unwrap();
+    company.world.muster(&["approve", &second, "--order", id, "--comment", "the server is mended"]).ended(3);
+    company.world.muster(&["apply", "corp"]).ended(3);
+    assert_eq!(family(&company, "user0001@corp.example"), "One");
+    assert_eq!(family(&company, "user0002@corp.example"), "Family2");
+    assert_eq!(state(&company, &second, &free), "pending-review");
+}
+
+#[test]
+fn a_first_load_waits_for_a_person_also_where_a_later_plan_replaced_its_orders() {
+    let company = Company::with(1, "[review]\nrequire = \"blocked-or-held\"\n");
+    company.settle();
+    // The state is lost. Who is there already is known again by match, the others are a first load.
+    std::fs::remove_dir_all(company.world.state()).unwrap();
+    let mut staff = people(4);
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["list", "corp", "--managed"]).ended(0).says(&["E0001"]).never_says(&["E0002"]);
+    for person in &mut staff[1..] {
+        person.family.push_str("-Newname");
+    }
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    assert_eq!(company.vault.all("Users").len(), 1, "a first load was applied by the job's rule");
+    company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.all("Users").len(), 4);
+    // Once a person has decided, the job's rule is free to.
+    company.hr(&people(4));
+    company.world.muster(&["run", "corp"]).ended(0);
+    assert_eq!(family(&company, "user0002@corp.example"), "Family2");
+}
+
+#[test]
+fn the_examples_that_the_help_gives_work_as_they_stand() {
+    let company = Company::of(4);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let run = company.world.newest_run("corp");
+    company.world.muster(&["review", &run, "--output", "review.csv"]).ended(0);
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_muster")).parent().unwrap().to_owned();
+    let mut tried = 0;
+    for command in ["review", "approve", "reject", "log"] {
+        let help = company.world.muster(&[command, "--help"]).ended(0);
+        let examples = help.out.lines().map(str::trim).filter(|line| line.starts_with(&format!("muster {command} ")));
+        // Nothing is held here that could be accepted, and a review file is not written over another.
+        for example in examples.filter(|line| !line.contains("--accept") && !line.contains("--output")) {
+            let line = example.replace("idp-to-vault", "corp").replace("20261122T150405Z-7f3a", &run);
+            let world = company.world.command(&[]);
+            let mut shell = std::process::Command::new("/bin/sh");
+            shell.args(["-c", &line]).current_dir(company.world.path()).env_clear();
+            shell.envs(world.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            shell.env("PATH", format!("{}:/usr/bin:/bin", binary.display()));
+            let said = support::Said::from(shell.output().unwrap());
+            assert!([0, 3].contains(&said.status), "{line}\n{said:#?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 10, "{tried} examples");
+}
