@@ -29,6 +29,7 @@ mod status;
 mod stdout;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -160,7 +161,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::List(args) => list::run(&context()?, args).await,
         Command::Report(args) => report::run(&context()?, args),
         Command::Log(args) => log::run(&context()?, args),
-        Command::Diff(args) => diff::run(args),
+        Command::Diff(args) => diff::run(&args, cli.verbose || (!cli.quiet && std::io::stderr().is_terminal())),
         Command::Demo(args) => demo::run(args).await,
         Command::Sandbox(args) => sandbox::run(args, &secrets::Environment::new(std::path::Path::new("."))).await,
         Command::Schema => schema::run(),

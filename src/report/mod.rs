@@ -6,6 +6,7 @@
 
 pub mod cell;
 pub mod console;
+pub mod difference;
 pub mod error_groups;
 pub mod errors_csv;
 pub mod event_line;
@@ -20,3 +21,4 @@ pub mod status;
 pub mod summary;
 pub mod table;
 pub mod tee;
+mod value_change;

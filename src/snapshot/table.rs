@@ -53,7 +53,12 @@ impl Table {
     ///
     /// `key` names the columns that identify a row.
     pub fn open(path: &Path, key: &[String]) -> Result<Self, SnapshotError> {
-        let file = File::open(path).map_err(DiskError::of("open", path))?;
+        Self::from_file(File::open(path).map_err(DiskError::of("open", path))?, path, key)
+    }
+
+    /// The same for a file that is open: it is read by position, from its first byte, and needs no name on the disk.
+    /// `path` is what messages call it.
+    pub fn from_file(file: File, path: &Path, key: &[String]) -> Result<Self, SnapshotError> {
         let details = file.metadata().map_err(SnapshotError::reading(path))?;
         if details.is_dir() {
             let folder = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder, not a file");
