@@ -20,11 +20,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     rows.sort_by_key(line);
     for row in rows {
         match row {
-            DiffByteRecord::Add(added) => write(&mut out, b"+", added.as_byte_record())?,
-            DiffByteRecord::Delete(deleted) => write(&mut out, b"-", deleted.as_byte_record())?,
+            DiffByteRecord::Add(added) => write(&mut out, b"+", added.byte_record())?,
+            DiffByteRecord::Delete(deleted) => write(&mut out, b"-", deleted.byte_record())?,
             DiffByteRecord::Modify { delete, add, .. } => {
-                write(&mut out, b"-", delete.as_byte_record())?;
-                write(&mut out, b"+", add.as_byte_record())?;
+                write(&mut out, b"-", delete.byte_record())?;
+                write(&mut out, b"+", add.byte_record())?;
             }
         }
     }
