@@ -59,7 +59,7 @@ impl Parcel {
             Self::Object(order) => (None, vec![*order]),
             Self::Rows(operation, rows, turn) => {
                 let (go, no): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| begun.contains(&row.order.id));
-                let rest = (!go.is_empty()).then(|| Self::Rows(operation, go, turn));
+                let rest = (!go.is_empty()).then_some(Self::Rows(operation, go, turn));
                 (rest, no.into_iter().map(|row| row.order).collect())
             }
         }
