@@ -53,8 +53,7 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), candidate))
-        // More than a third of the letters wrong is another word, not a misspelt one.
-        .filter(|(distance, candidate)| *distance * 3 <= name.chars().count().max(candidate.chars().count()).max(3))
+        .filter(|(distance, candidate)| *distance * 5 <= name.chars().count().max(candidate.chars().count()).max(3) * 2)
         .min_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.cmp(right.1)))
         .map(|(_, candidate)| candidate)
 }
