@@ -368,7 +368,7 @@ fn case_p13_a_create_whose_object_is_there_already_is_adopted_or_a_conflict() {
 #[test]
 fn case_p13_a_second_apply_waits_for_the_first_or_says_that_it_is_under_way() {
     let (company, run) = approved(12, "[apply]\nconcurrency = 1\n");
-    fault(&company, "POST", "/Users", json!("every"), json!({ "delay": { "ms": 80 } }));
+    fault(&company, "POST", "/Users", json!("every"), json!({ "delay": { "ms": 400 } }));
     let mut first = company.world.command(&["apply", "corp"]).stderr(Stdio::null()).spawn().unwrap();
     let log = company.world.run_file("corp", &run, "run.log");
     while !std::fs::read_to_string(&log).unwrap_or_default().contains("create vault.users") {
@@ -402,11 +402,12 @@ fn case_d9_without_bulk_single_requests_go_together_and_keep_to_the_rate() {
     let (company, _) = approved(24, "[apply]\nconcurrency = 8\nwaves = [1, 100]\n");
     let config = company.vault.send("GET", "/ServiceProviderConfig", None).1;
     assert_eq!(config["bulk"]["supported"], false);
-    // 23 creates that take a quarter of a second each are not sent one after another.
-    fault(&company, "POST", "/Users", json!("every"), json!({ "delay": { "ms": 250 } }));
+    // 23 creates that take so long each are not sent one after another.
+    let delay = Duration::from_millis(600);
+    fault(&company, "POST", "/Users", json!("every"), json!({ "delay": { "ms": 600 } }));
     let begun = Instant::now();
     company.world.muster(&["apply", "corp"]).ended(0);
-    assert!(begun.elapsed() < Duration::from_millis(24 * 250), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < 24 * delay, "{:?}", begun.elapsed());
     all_there_once(&company, 24);
     // And with a rate, never faster: at least two requests an order, ten a second.
     let (slow, _) = approved(5, "[apply]\nrate = \"10/s\"\n");

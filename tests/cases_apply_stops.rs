@@ -55,7 +55,7 @@ fn slow_creates(company: &Company, ms: u64) {
 fn case_p13_a_target_that_dies_leaves_nothing_lost_and_nothing_errored() {
     let apply = "[apply]\nretry_budget = \"1s\"\n";
     let (company, run) = approved(30, apply);
-    slow_creates(&company, 60);
+    slow_creates(&company, 200);
     let child = apply_up_to(&company, &run, "create vault.users", 12);
     let Company { world, vault } = company;
     vault.kill();
@@ -75,8 +75,8 @@ fn case_p13_a_target_that_dies_leaves_nothing_lost_and_nothing_errored() {
 
 #[test]
 fn case_p13_an_approval_that_expires_under_way_sends_nothing_more() {
-    let (company, run) = approved(30, "[review]\nexpires = \"2s\"\n[apply]\nconcurrency = 1\nwaves = [1, 3, 6]\n");
-    slow_creates(&company, 150);
+    let (company, run) = approved(30, "[review]\nexpires = \"8s\"\n[apply]\nconcurrency = 1\nwaves = [1, 3, 6]\n");
+    slow_creates(&company, 800);
     let said = company.world.muster(&["apply", "corp"]).ended(1);
     let said = said.says(&["expired", "muster approve"]);
     assert!(said.err.matches("expired").count() <= 2, "said once, not for each order:\n{}", said.err);
@@ -96,7 +96,7 @@ fn case_p13_an_approval_that_expires_under_way_sends_nothing_more() {
 #[test]
 fn case_p13_an_approval_that_is_altered_under_way_sends_no_further_wave() {
     let (company, run) = approved(30, "[apply]\nwaves = [1, 10]\nconcurrency = 1\n");
-    slow_creates(&company, 40);
+    slow_creates(&company, 150);
     let child = apply_up_to(&company, &run, "create vault.users", 3);
     let file = company.world.run_file("corp", &run, "approval-1.json");
     let sealed = std::fs::read(&file).unwrap();
@@ -104,6 +104,7 @@ fn case_p13_an_approval_that_is_altered_under_way_sends_no_further_wave() {
     end(child).ended(1).says(&["approval 1", "altered", "approve again"]);
     assert!(company.vault.all("Users").len() <= 11, "the wave that was under way ends, no other begins");
     std::fs::write(&file, sealed).unwrap();
+    company.vault.faults(json!({ "rules": [] }));
     company.world.muster(&["apply", "corp"]).ended(0);
     all_there_once(&company, 30);
 }

@@ -3,17 +3,11 @@
 
 mod support;
 
-use std::net::TcpListener;
-
 use serde_json::{Value, json};
 use support::Said;
 use support::World;
 use support::company::Company;
-
-/// An address on this machine where nobody listens.
-fn nobody() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
+use support::nobody::nobody;
 
 /// A job between two servers, by the addresses of their interfaces.
 fn job(world: &World, idp: &str, vault: &str, further: &str) {

@@ -12,6 +12,8 @@ mod connector_sink;
 mod connector_subject;
 #[path = "support/connector_suite.rs"]
 mod connector_suite;
+#[path = "support/nobody.rs"]
+mod nobody;
 
 use connector_subject::Subject;
 use connector_suite::CHECKS;

@@ -8,6 +8,7 @@ use muster::model::failure::{Class, Stage};
 use muster::sandbox::{Action, Faults, Rule, When};
 
 use crate::connector_subject::{Subject, connect, scim_config};
+use crate::nobody::nobody;
 
 fn needs(resource: &str, columns: &[&str]) -> Needs {
     let columns = columns.iter().map(|column| (*column).to_owned()).collect();
@@ -42,16 +43,14 @@ async fn every_stage_is_told_to_the_first_that_fails() {
 #[tokio::test]
 async fn what_cannot_be_reached_is_named_with_host_and_port() {
     let folder = tempfile::tempdir().expect("a folder");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
+    let address = nobody();
     let cases = [
-        (ScimConfig::at(format!("http://{address}/scim/v2")), Stage::Connect, address.to_string()),
+        (ScimConfig::at(format!("http://{address}/scim/v2")), Stage::Connect, address.clone()),
         (ScimConfig::at("http://no-such-host.invalid/scim/v2"), Stage::Resolve, "no-such-host.invalid:80".to_owned()),
         (
             ScimConfig { proxy: Some(format!("http://{address}")), ..ScimConfig::at("http://vault.invalid/scim/v2") },
             Stage::Proxy,
-            address.to_string(),
+            address.clone(),
         ),
     ];
     for (config, stage, place) in cases {

@@ -7,6 +7,7 @@
 )]
 
 pub mod company;
+pub mod nobody;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
