@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use chrono::TimeDelta;
+use anyhow::{Context as _, Result};
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
+use super::sealing::{Outcome, Signing};
 use super::selection::{self, Filter, Matcher, PlannedOrder};
-use super::{ending, review, session};
+use super::{ending, review, sealing};
 use crate::model::approval::Decision;
 use crate::model::order::{Order, OrderId, OrderState, Remedy};
 use crate::model::record::{HoldKind, OrderRecord, RunRecord};
@@ -22,16 +22,13 @@ use crate::store::database::Store;
 use crate::store::review_file;
 use crate::store::seal::{SealReport, SealRequest};
 
-/// How long an approval holds where the job file cannot be asked.
-const EXPIRES: TimeDelta = TimeDelta::hours(72);
-
 /// Orders told one by one; of more only the number.
 const TOLD: usize = 20;
 
 /// `muster approve`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Approving orders does not accept a threshold or a suspicion: --accept does.\n\nExamples:\n  muster approve idp-to-vault --all --comment \"as announced, HR-2291\"\n  muster approve idp-to-vault --first 1 --comment \"to look at one\"\n  muster approve idp-to-vault --where \"operation == 'create'\" --comment \"new team\"\n  muster approve idp-to-vault --where \"key.startsWith('Payments ')\" --comment \"one group's rows\"\n  muster approve idp-to-vault --where \"block == 'prior-order'\" --comment \"looked at each\"\n  muster approve 20261122T150405Z-7f3a --file review.csv --comment \"reviewed with HR\"\n  muster approve idp-to-vault --accept vault.users/disable/percent --comment \"team dissolved\""
+    after_help = "Approving orders does not accept a threshold or a suspicion: --accept does.\n\nExamples:\n  muster approve idp-to-vault --all --comment \"as announced, HR-2291\"\n  muster approve idp-to-vault --first 1 --comment \"to look at one\"\n  muster approve idp-to-vault --where \"operation == 'create'\" --comment \"new team\"\n  muster approve idp-to-vault --where \"key.startsWith('Payments ')\" --comment \"one group's rows\"\n  muster approve idp-to-vault --where \"block == 'prior-order'\" --comment \"looked at each\"\n  muster approve 20261122T150405Z-7f3a --file review.csv --comment \"reviewed with HR\"\n  muster approve idp-to-vault --accept vault.users/disable/percent --comment \"team dissolved\"\n\nWhere the job names `review.approvers`, an approval is signed, here or in two steps elsewhere:\n  muster approve idp-to-vault --all --comment \"HR-2291\" --sign ~/.ssh/id_ed25519\n  muster approve 20261122T150405Z-7f3a --all --comment \"HR-2291\" --prepare review.json\n  ssh-keygen -Y sign -n muster -f ~/.ssh/id_ed25519 review.json\n  muster approve 20261122T150405Z-7f3a --seal review.json --signature review.json.sig"
 )]
 pub(super) struct ApproveArgs {
     /// A run, or a job's name: all its runs with live orders and those that are held, oldest first
@@ -42,14 +39,16 @@ pub(super) struct ApproveArgs {
     #[command(flatten)]
     filter: Filter,
     /// A review file with its decisions filled in
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first", "seal"])]
     file: Option<PathBuf>,
     /// Accept this threshold or suspicion, at the figure that was found
-    #[arg(long, alias = "accept-threshold", value_name = "NAME")]
+    #[arg(long, alias = "accept-threshold", value_name = "NAME", conflicts_with = "seal")]
     accept: Vec<String>,
     /// Why
-    #[arg(long, value_name = "TEXT")]
-    comment: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "seal")]
+    comment: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 /// `muster reject`.
@@ -66,13 +65,18 @@ pub(super) struct RejectArgs {
     #[command(flatten)]
     filter: Filter,
     /// Why
-    #[arg(long, value_name = "TEXT")]
-    comment: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "seal")]
+    comment: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 /// Approves orders, and accepts what holds a run.
 pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
-    let comment = comment(&args.comment)?;
+    if let Some(files) = args.signing.signed() {
+        return seal_signed(context, &args.run, files);
+    }
+    let comment = comment(args.comment.as_deref())?;
     if !args.all && !args.filter.is_set() && args.file.is_none() && args.accept.is_empty() {
         let text = "say what to approve: --all, --where EXPR, --order ID, --first N or --file FILE; or --accept NAME";
         return Err(UsageError(text.to_owned()).into());
@@ -90,7 +94,10 @@ pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
         let accepted = accepted.remove(&run.id.0).unwrap_or_default();
         let thresholds = decider.thresholds(run, &accepted)?;
         let standing = match run.plan_digest {
-            Some(_) => Some(decider.store.approved_plan(&run.id, context.now())?),
+            Some(_) => {
+                let rules = sealing::rules(context, &decider.store, run)?;
+                Some(decider.store.approved_plan(&run.id, &rules, context.now())?)
+            }
             None => None,
         };
         let covered = |order: &OrderRecord| match (&standing, order.approved_by) {
@@ -118,12 +125,15 @@ pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
         }
         tasks.push(task);
     }
-    decider.seal(context, tasks)
+    decider.seal(context, tasks, &args.signing)
 }
 
 /// Rejects orders.
 pub(super) fn reject(context: &Context, args: RejectArgs) -> Result<u8> {
-    let comment = comment(&args.comment)?;
+    if let Some(files) = args.signing.signed() {
+        return seal_signed(context, &args.run, files);
+    }
+    let comment = comment(args.comment.as_deref())?;
     if !args.all && !args.filter.is_set() {
         return Err(UsageError("say what to reject: --all, --where EXPR, --order ID or --first N".to_owned()).into());
     }
@@ -143,12 +153,12 @@ pub(super) fn reject(context: &Context, args: RejectArgs) -> Result<u8> {
         }
         tasks.push(task);
     }
-    decider.seal(context, tasks)
+    decider.seal(context, tasks, &args.signing)
 }
 
 /// Every decision has its reason in words.
-fn comment(text: &str) -> Result<&str> {
-    match text.trim() {
+fn comment(text: Option<&str>) -> Result<&str> {
+    match text.unwrap_or_default().trim() {
         "" => {
             Err(UsageError("--comment is empty; say in a few words why: it stands in the log for good".to_owned())
                 .into())
@@ -281,63 +291,79 @@ impl Decider {
     }
 
     /// Seals what each run has, oldest first, and says what came of it.
-    fn seal(&mut self, context: &Context, tasks: Vec<Task>) -> Result<u8> {
+    fn seal(&mut self, context: &Context, tasks: Vec<Task>, signing: &Signing) -> Result<u8> {
+        let is_empty = |task: &Task| task.decisions.is_empty() && task.accepted.is_empty();
+        if signing.prepares() && tasks.iter().filter(|task| !is_empty(task)).count() > 1 {
+            let ids: Vec<&str> = self.runs.iter().map(|(run, _)| run.id.0.as_str()).collect();
+            let text = format!("--prepare: a review is of one run; name one of {}", ids.join(", "));
+            return Err(UsageError(text).into());
+        }
         let mut endings = Vec::new();
         for ((run, _), task) in self.runs.iter().zip(tasks) {
-            if task.decisions.is_empty() && task.accepted.is_empty() {
+            if is_empty(&task) {
                 eprintln!("run {}: nothing to decide", run.id);
             } else {
+                let rules = sealing::rules(context, &self.store, run)?;
                 let request = SealRequest {
                     run: run.id.clone(),
                     plan: run.plan_digest.clone(),
                     decisions: task.decisions,
                     accepted: task.accepted,
-                    reviewer: context.person(),
+                    reviewer: Some(context.person()),
                     comment: task.comment,
-                    expires: context.now() + expires(&self.store, &run.job)?,
+                    expires: context.now() + rules.lasts,
                 };
-                let report = self.store.seal(&request, context.now())?;
-                tell(context, run, &request, &report);
+                match signing.seal(context, &mut self.store, request, &rules)? {
+                    Outcome::Sealed(request, report) => tell(context, run, &request, &report),
+                    Outcome::Prepared => {
+                        endings.push(stand(context, &self.store, run)?.0);
+                        continue;
+                    }
+                }
             }
             for (reason, number) in &task.left_out {
                 eprintln!("  left out: {} blocked, {reason}", counted(*number, "order"));
             }
-            let now = self.store.run(&run.id)?;
-            let held = ending::is_held(&self.store, &now)?;
-            let waiting =
-                self.store.orders_of(&run.id)?.iter().filter(|order| ending::waits(order, context.now())).count()
-                    as u64;
-            eprint!("{}", next(&self.store, &now, held, waiting)?);
-            endings.push(if held {
-                Ending::Held
-            } else if waiting > 0 {
-                Ending::Waits
-            } else {
-                Ending::Done
-            });
+            endings.push(conclude(context, &self.store, run)?);
         }
         Ok(Ending::worst(endings).status())
     }
 }
 
-/// How long an approval holds, as the job says.
-fn expires(store: &Store, job: &str) -> Result<TimeDelta> {
-    let Ok(job) = session::job_of(store, job) else { return Ok(EXPIRES) };
-    if let Some(approvers) = &job.review.approvers {
-        bail!(
-            "job {} asks for approvals that are signed by one of {}, and this command signs nothing; nothing was sealed: \
-             leave `approvers` out of the job file, or wait for a muster that signs",
-            job.name,
-            approvers.display()
-        );
-    }
-    Ok(TimeDelta::from_std(job.review.expires).unwrap_or(EXPIRES))
+/// Seals a review that was signed elsewhere.
+fn seal_signed(context: &Context, of: &str, files: (&Path, &Path)) -> Result<u8> {
+    let mut store = selection::open_store(context)?;
+    let (run, request, report) = sealing::seal_signed(context, &mut store, of, files)?;
+    tell(context, &run, &request, &report);
+    Ok(conclude(context, &store, &run)?.status())
+}
+
+/// Where a run stands now: how a command on it ends, and how many of its orders wait.
+fn stand(context: &Context, store: &Store, run: &RunRecord) -> Result<(Ending, u64)> {
+    let held = ending::is_held(store, &store.run(&run.id)?)?;
+    let orders = store.orders_of(&run.id)?;
+    let waiting = orders.iter().filter(|order| ending::waits(order, context.now())).count() as u64;
+    let ending = match (held, waiting) {
+        (true, _) => Ending::Held,
+        (false, 0) => Ending::Done,
+        (false, _) => Ending::Waits,
+    };
+    Ok((ending, waiting))
+}
+
+/// Says what is next for a run.
+fn conclude(context: &Context, store: &Store, run: &RunRecord) -> Result<Ending> {
+    let (ending, waiting) = stand(context, store, run)?;
+    eprint!("{}", next(store, &store.run(&run.id)?, ending == Ending::Held, waiting)?);
+    Ok(ending)
 }
 
 /// What sealing did.
 fn tell(context: &Context, run: &RunRecord, request: &SealRequest, report: &SealReport) {
     let mut done = Vec::new();
-    for (orders, word) in [(&report.approved, "approved"), (&report.rejected, "rejected")] {
+    let words =
+        [(&report.approved, "approved"), (&report.seconded, "approved in part"), (&report.rejected, "rejected")];
+    for (orders, word) in words {
         if !orders.is_empty() {
             done.push(format!("{} {word}", counted(orders.len() as u64, "order")));
         }
@@ -346,10 +372,17 @@ fn tell(context: &Context, run: &RunRecord, request: &SealRequest, report: &Seal
         request.accepted.iter().map(|(name, figure)| format!("{} accepted at {figure}", safe_text::line(name))),
     );
     let done = if done.is_empty() { "nothing was sealed".to_owned() } else { done.join(", ") };
-    eprintln!("run {}: {done}, by {}", run.id, safe_text::line(&request.reviewer));
+    eprintln!("run {}: {done}, by {}", run.id, safe_text::line(request.reviewer.as_deref().unwrap_or("nobody")));
     if let Some(number) = report.number {
         let path = context.layout.approval(&run.job, &run.id, number);
         eprintln!("  sealed in {}, until {}", path.display(), request.expires.format("%Y-%m-%d %H:%M UTC"));
+    }
+    if !report.seconded.is_empty() {
+        let seconded = counted(report.seconded.len() as u64, "order");
+        eprintln!("  needs another reviewer's approval: {seconded}");
+    }
+    for hold in report.holds.iter().filter(|hold| request.accepted.contains_key(&hold.name)) {
+        eprintln!("  {} still holds it: it needs another reviewer's acceptance", safe_text::line(&hold.name));
     }
     tell_orders("refused", &report.refused);
     tell_orders("skipped", &report.skipped);

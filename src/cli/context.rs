@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Local, TimeZone as _, Utc};
 
 use super::exit::UsageError;
 use super::secrets::Environment;
 use crate::connector::secret::Secrets;
 use crate::job::Job;
+use crate::model::approvers::Zone;
 use crate::rules::problem::nearest;
 use crate::store::layout::Layout;
 
@@ -44,6 +45,11 @@ impl Context {
     /// The time, as a function for those who need it later.
     pub(super) fn clock(&self) -> Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> {
         Arc::new(Utc::now)
+    }
+
+    /// What a time without a zone means here.
+    pub(super) fn zone(&self) -> Zone {
+        |time| Some(Local.from_local_datetime(&time).earliest()?.to_utc())
     }
 
     /// The fraction of a second, in 65536ths: runs of one second are told apart by it, and still sort by time.

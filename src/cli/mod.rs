@@ -21,6 +21,8 @@ mod review;
 mod run;
 mod sandbox;
 mod schema;
+mod sealing;
+mod seconds;
 mod secrets;
 mod selection;
 mod session;

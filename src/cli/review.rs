@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::context::Context;
-use super::ending;
 use super::exit::{Ending, UsageError};
 use super::selection::{self, Filter, PlannedOrder};
 use super::stdout::print;
+use super::{ending, seconds};
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::record::{Hold, RunRecord};
 use crate::model::run::RunState;
@@ -54,7 +54,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let store = selection::open_store(context)?;
     let mut reviews = Vec::new();
     for run in selection::runs(&store, &args.run)? {
-        let orders = selection::orders(&store, &run)?;
+        let mut orders = selection::orders(&store, &run)?;
+        let mut seconds = seconds::of(context, &store, &run)?;
+        for planned in &mut orders {
+            planned.seconds = seconds.remove(&planned.order.id).map(|by| by.sentence());
+        }
         reviews.push((run, orders));
     }
     args.filter.check_known(reviews.iter().flat_map(|(_, orders)| orders), &args.run)?;

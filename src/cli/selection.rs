@@ -112,12 +112,19 @@ pub(super) struct PlannedOrder {
     pub order: Order,
     /// Where it stands.
     pub record: OrderRecord,
+    /// Who approved it already, where further reviewers have to: `1 of 2: jane@example.com`.
+    pub seconds: Option<String>,
 }
 
 impl PlannedOrder {
     /// As the review shows it.
     pub(super) fn row(&self) -> ReviewRow<'_> {
-        ReviewRow { order: &self.order, state: self.record.state, block: self.record.block.as_ref() }
+        ReviewRow {
+            order: &self.order,
+            state: self.record.state,
+            block: self.record.block.as_ref(),
+            seconds: self.seconds.as_deref(),
+        }
     }
 }
 
@@ -134,7 +141,7 @@ pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>
     let mut orders = Vec::new();
     for record in store.orders_of(&run.id)? {
         match planned.next().transpose()? {
-            Some(order) if order.id == record.id => orders.push(PlannedOrder { order, record }),
+            Some(order) if order.id == record.id => orders.push(PlannedOrder { order, record, seconds: None }),
             _ => {
                 bail!("run {}: orders.ndjson does not hold order {} where it was planned; plan anew", run.id, record.id)
             }
@@ -307,7 +314,7 @@ mod tests {
             handed_over: false,
             updated: chrono::DateTime::UNIX_EPOCH,
         };
-        PlannedOrder { order, record }
+        PlannedOrder { order, record, seconds: None }
     }
 
     fn filter(condition: &str) -> Filter {

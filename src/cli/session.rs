@@ -102,6 +102,7 @@ pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Sessio
         connect,
         reporter,
         clock: context.clock(),
+        zone: context.zone(),
         starter: context.person(),
         job,
         store,

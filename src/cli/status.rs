@@ -1,6 +1,6 @@
 //! `muster status [JOB]`: where jobs stand, and whether they still run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anyhow::Result;
@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::review::hold_sentence;
 use super::stdout::print;
-use super::{ending, outcome_report, selection, session};
+use super::{ending, outcome_report, seconds, selection, session};
 use crate::disk::lock;
 use crate::job::timer::duration;
 use crate::model::order::OrderState;
@@ -145,6 +145,13 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
     let over = |order: &OrderRecord| order.approval_expires.is_none_or(|expires| expires <= context.now());
     let approved = store.live_orders(job)?.into_iter().filter(|order| order.state == OrderState::Approved);
     let expired = approved.filter(over).count() as u64;
+    let mut seconded = BTreeMap::new();
+    let live_runs = store.live_runs(job)?;
+    for run in runs.iter().filter(|run| live_runs.contains(&run.id)) {
+        for by in seconds::of(context, store, run)?.into_values() {
+            *seconded.entry(by.figure()).or_default() += 1;
+        }
+    }
     let status = JobStatus {
         format_version: JobStatus::FORMAT,
         job: job.to_owned(),
@@ -156,6 +163,7 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         applied_since,
         live,
         expired,
+        seconded,
     };
     Ok(Told { status, failed })
 }

@@ -207,6 +207,8 @@ fn review(one: ReviewFile, folder: &Path) -> Result<ReviewSettings, String> {
             Some(RequireFile::Operations(words)) => Require::Operations(words.into_iter().map(operation).collect()),
         },
         approvers: one.approvers.map(|file| folder.join(file)),
+        reviewers: one.reviewers.unwrap_or(default.reviewers),
+        four_eyes: one.four_eyes,
         expires: or_default(one.expires, default.expires)?,
     })
 }

@@ -1,6 +1,6 @@
-//! Checks of numbers, times and of who decides.
+//! Checks of numbers and times, and of who gets mail.
 
-use super::file::{LimitFile, RequireFile};
+use super::file::LimitFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::timer;
@@ -82,34 +82,6 @@ pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         look(&key_path(&key_path("snapshot", name), "thresholds"), &named);
     }
     problems.extend(found);
-}
-
-pub(super) fn review(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
-    let review = &checked.file.review;
-    if let Some(RequireFile::Operations(operations)) = &review.require
-        && operations.is_empty()
-    {
-        let message =
-            "an empty list would have every order approved by rule; write \"blocked-or-held\" if that is meant";
-        problems.push(checked.places.at("review.require", message));
-    }
-    let Some(approvers) = &review.approvers else { return };
-    let file = checked.folder.join(approvers);
-    if approvers.as_os_str().is_empty() || !file.is_file() {
-        let message = format!("the approvers file `{}` is not there", approvers.display());
-        let hint = Some("it is an OpenSSH allowed_signers file, beside the job file or with its full path".to_owned());
-        problems.push(Problem { hint, ..checked.places.at("review.approvers", message) });
-    }
-    let by_rule = match &review.require {
-        Some(RequireFile::Word(super::file::RequireWord::BlockedOrHeld)) => true,
-        Some(RequireFile::Operations(_)) => true,
-        Some(RequireFile::Word(super::file::RequireWord::Always)) | None => false,
-    };
-    if by_rule {
-        let message = "an approval by rule carries no signature, and `approvers` asks for one";
-        let hint = Some("write require = \"always\", or leave `approvers` out".to_owned());
-        problems.push(Problem { hint, ..checked.places.at("review.require", message) });
-    }
 }
 
 pub(super) fn email(checked: &Checked<'_>, problems: &mut Vec<Problem>) {

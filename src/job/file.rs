@@ -234,8 +234,14 @@ pub(super) struct SnapshotThresholdsFile {
 pub(super) struct ReviewFile {
     /// What needs a person. Default always.
     pub(super) require: Option<RequireFile>,
-    /// An OpenSSH allowed_signers file; then a signature is required.
+    /// An OpenSSH allowed_signers file; then every approval is signed by one of those in it.
     pub(super) approvers: Option<PathBuf>,
+    /// How many different people have to approve an order, or to accept a hold. Default 1; more need `approvers`.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) reviewers: Option<u32>,
+    /// Whoever started a run approves nothing of it. Needs `approvers`.
+    #[serde(default)]
+    pub(super) four_eyes: bool,
     /// How long an approval holds. Default 72h.
     pub(super) expires: Option<String>,
 }

@@ -1,8 +1,10 @@
 //! Job files: text in; a job, or every problem, out.
 
+mod approvers;
 mod build;
 mod check_limits;
 mod check_names;
+mod check_review;
 mod check_rules;
 mod check_systems;
 mod file;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::file::{JobFile, SyncFile};
 use super::place::{Places, key_path};
 use super::problem::Problem;
-use super::{check_limits, check_names, check_rules, check_systems};
+use super::{check_limits, check_names, check_review, check_rules, check_systems};
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
 
@@ -69,7 +69,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("rates", check_limits::rates),
     ("waves grow", check_limits::waves),
     ("limits limit something", check_limits::limits),
-    ("approvers exist, and decide alone", check_limits::review),
+    ("a rule leaves something to people", check_review::rule),
+    ("approvers can be read, are enough, and decide alone", check_review::approvers),
     ("mail has addresses", check_limits::email),
     ("addresses are usable and safe, settings of a system are possible", check_systems::settings),
 ];

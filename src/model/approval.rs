@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::approvers::NotAllowed;
 use super::digest::Digest;
 use super::order::OrderId;
 use super::run::RunId;
+use super::signature::SignatureFault;
 
 /// A person's decision on one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,7 +23,7 @@ pub enum Decision {
 
 super::situation::words!(Decision { Approve => "approve", Reject => "reject" });
 
-/// approval-N.json: the sealed review of named orders.
+/// approval-N.json: the sealed review of named orders. A signature lies beside it, as approval-N.json.sig.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// Readers refuse what they do not know.
@@ -30,8 +32,6 @@ pub struct Approval {
     pub job: String,
     /// The run that it belongs to.
     pub run: RunId,
-    /// Its number among the run's approvals, from 1.
-    pub number: u32,
     /// The plan's digest; `None` where the run is held before its plan, and only acceptances are sealed.
     pub plan: Option<Digest>,
     /// The digest of `decisions` (see [`Approval::digest_of`]).
@@ -40,8 +40,9 @@ pub struct Approval {
     pub decisions: BTreeMap<OrderId, Decision>,
     /// Thresholds and suspicions accepted, by name, with the figure that was accepted.
     pub accepted: BTreeMap<String, String>,
-    /// Who: the signer, else SUDO_USER, else the login; or `rule …`.
-    pub reviewer: String,
+    /// Who: SUDO_USER, else the login; or `rule …`. `None` in one that is signed: there the signature says who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewer: Option<String>,
     /// When.
     pub at: DateTime<Utc>,
     /// Until when it holds.
@@ -52,19 +53,54 @@ pub struct Approval {
 
 impl Approval {
     /// The format that this version writes.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// The digest of a set of decisions: of its canonical JSON.
     pub fn digest_of(decisions: &BTreeMap<OrderId, Decision>) -> Digest {
         Digest::of(&serde_json::to_vec(decisions).unwrap_or_default())
     }
 
-    /// The bytes of the approval's file.
+    /// The bytes of the approval's file, which are also what is signed.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes
     }
+}
+
+/// Why a signature does not make an approval a reviewer's word.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignerFault {
+    /// There is none.
+    #[error("its signature {0} is gone")]
+    Gone(String),
+    /// It is none of these bytes.
+    #[error("its signature {file} proves nothing: {fault}")]
+    Wrong {
+        /// The signature's file.
+        file: String,
+        /// Why.
+        fault: SignatureFault,
+    },
+    /// The signer may not approve.
+    #[error("{approvers}: {why}")]
+    NotAllowed {
+        /// The approvers file.
+        approvers: String,
+        /// Why.
+        why: NotAllowed,
+    },
+    /// The signer started the run.
+    #[error("{0} started the run, and `review.four_eyes` asks for somebody else")]
+    Starter(String),
+    /// Somebody else signed what was sealed as another one's.
+    #[error("it was sealed as {sealed}'s, and its signature is {found}'s")]
+    Exchanged {
+        /// The reviewer, as sealed.
+        sealed: String,
+        /// The reviewer, as signed.
+        found: String,
+    },
 }
 
 /// Why an approval, or an order under it, is refused.
@@ -111,6 +147,36 @@ pub enum Refusal {
         number: u32,
         /// When it expired.
         at: DateTime<Utc>,
+    },
+    /// Its signature does not make it a reviewer's word (any more).
+    #[error(
+        "approval {number} of run {run} does not count: {fault}; nothing under it is applied: approve again with `muster approve {run} --sign KEY`"
+    )]
+    Signature {
+        /// The run.
+        run: RunId,
+        /// The approval's number.
+        number: u32,
+        /// Why.
+        fault: SignerFault,
+    },
+    /// The job file names no approvers any more, and the run's orders are to be approved by them.
+    #[error(
+        "run {run} started under `review.approvers`, and the job file names none any more; put it back, or reject what waits and run anew"
+    )]
+    NoApprovers {
+        /// The run.
+        run: RunId,
+    },
+    /// A threshold was accepted as the database says, and the sealed files do not say so.
+    #[error(
+        "run {run} exceeded {name}, and the approvals that hold do not accept that; look with `muster log --verify`, then accept it with `muster approve {run} --accept {name}`"
+    )]
+    NotAccepted {
+        /// The run.
+        run: RunId,
+        /// The threshold.
+        name: String,
     },
     /// The approval is not known to the database.
     #[error(
@@ -166,9 +232,12 @@ impl Refusal {
             Self::Altered { number, .. }
             | Self::OtherRun { number, .. }
             | Self::Expired { number, .. }
+            | Self::Signature { number, .. }
             | Self::Unknown { number, .. }
             | Self::NotCovered { number, .. } => Some(*number),
-            Self::PlanChanged { .. } | Self::Format { .. } => None,
+            Self::PlanChanged { .. } | Self::NoApprovers { .. } | Self::NotAccepted { .. } | Self::Format { .. } => {
+                None
+            }
         }
     }
 }

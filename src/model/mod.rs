@@ -1,6 +1,7 @@
 //! The nouns of muster. No I/O, no clock, no async; imports nothing of ours.
 
 pub mod approval;
+pub mod approvers;
 pub mod capabilities;
 pub mod digest;
 pub mod event;
@@ -14,8 +15,10 @@ pub mod outcome;
 pub mod plan;
 pub mod record;
 pub mod resource;
+pub mod review_terms;
 pub mod run;
 pub mod settings;
+pub mod signature;
 pub mod situation;
 pub mod threshold;
 pub mod value;

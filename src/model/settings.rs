@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::order::Operation;
+use super::review_terms::ReviewTerms;
 
 /// `[apply]`: how orders are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,13 +64,31 @@ pub struct ReviewSettings {
     pub require: Require,
     /// OpenSSH allowed_signers file; then a signature is required.
     pub approvers: Option<PathBuf>,
+    /// How many different people have to approve an order, or to accept a hold.
+    pub reviewers: u32,
+    /// Whoever started a run approves nothing of it.
+    pub four_eyes: bool,
     /// How long an approval holds.
     pub expires: Duration,
 }
 
+impl ReviewSettings {
+    /// What a review takes.
+    pub fn terms(&self) -> ReviewTerms {
+        ReviewTerms { signed: self.approvers.is_some(), reviewers: self.reviewers, four_eyes: self.four_eyes }
+    }
+}
+
 impl Default for ReviewSettings {
     fn default() -> Self {
-        Self { require: Require::Always, approvers: None, expires: Duration::from_secs(72 * 3600) }
+        let terms = ReviewTerms::default();
+        Self {
+            require: Require::Always,
+            approvers: None,
+            reviewers: terms.reviewers,
+            four_eyes: terms.four_eyes,
+            expires: Duration::from_secs(72 * 3600),
+        }
     }
 }
 

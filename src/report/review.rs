@@ -20,6 +20,8 @@ pub struct ReviewRow<'a> {
     pub state: OrderState,
     /// Its block now, where it is blocked.
     pub block: Option<&'a Block>,
+    /// Who approved it already, where further reviewers have to: `1 of 2: jane@example.com`.
+    pub seconds: Option<&'a str>,
 }
 
 /// One order for people, over several lines, ending with a line break.
@@ -29,7 +31,8 @@ pub fn review_text(row: &ReviewRow) -> String {
     if !order.name.is_empty() && order.name != order.key {
         let _ = write!(text, " ({})", safe_text::line(&order.name));
     }
-    let _ = writeln!(text, "  [{}]", row.state);
+    let seconds = row.seconds.map_or(String::new(), |by| format!(", approved by {}", safe_text::line(by)));
+    let _ = writeln!(text, "  [{}{seconds}]", row.state);
     for change in &order.changes {
         let _ = write!(text, "    {}", change_text(change));
         if change.cause != order.cause {
@@ -66,6 +69,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
         Column::new("block"),
         Column::new("detail"),
         Column::new("takes_along"),
+        Column::new("approved_by"),
     ]);
     for row in rows {
         let order = row.order;
@@ -84,6 +88,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
             row.block.map(|block| block.reason.word()).into(),
             row.block.map(|block| block.detail.as_str()).into(),
             order.takes_along.clone().into(),
+            row.seconds.into(),
         ]);
     }
     listing
@@ -183,7 +188,7 @@ pub(super) mod tests {
     fn an_order_shows_before_and_after_cause_reason_and_block() {
         let order = order();
         let block = Block { reason: BlockReason::LowConfidence, detail: "matched by e-mail; approve it".to_owned() };
-        let row = ReviewRow { order: &order, state: OrderState::Blocked, block: Some(&block) };
+        let row = ReviewRow { order: &order, state: OrderState::Blocked, block: Some(&block), seconds: None };
         let long = "x".repeat(119);
         assert_eq!(
             review_text(&row),

@@ -38,6 +38,8 @@ pub struct JobStatus {
     pub live: BTreeMap<OrderState, u64>,
     /// Those of the approved ones whose approval has expired: they wait for a person again.
     pub expired: u64,
+    /// Orders that some reviewers approved and not enough: `1 of 2` → how many.
+    pub seconded: BTreeMap<String, u64>,
 }
 
 /// One run in a status.
@@ -115,6 +117,9 @@ impl JobStatus {
                     _ => String::new(),
                 };
                 let _ = writeln!(text, "  {state:<15} {}{expired}", count(*number));
+            }
+            for (figure, number) in &self.seconded {
+                let _ = writeln!(text, "  {figure} reviewers approved {}", counted(*number, "order"));
             }
         }
         let _ = write!(text, "\n{}", self.next());
@@ -247,6 +252,7 @@ mod tests {
             applied_since: 1,
             live: BTreeMap::from([(OrderState::PendingReview, 12), (OrderState::Errored, 1)]),
             expired: 0,
+            seconded: BTreeMap::new(),
         };
         let text = status.to_text(80);
         assert_eq!(

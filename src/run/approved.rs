@@ -11,7 +11,7 @@ use crate::model::event::Event;
 use crate::model::order::{Order, OrderId, OrderState};
 use crate::model::record::HoldKind;
 use crate::model::run::{RunId, RunState};
-use crate::store::approvals::ApprovedPlan;
+use crate::store::verified::ApprovedPlan;
 
 /// The verified plans of an apply, and under which approval each of its orders stands.
 #[derive(Default)]
@@ -40,6 +40,7 @@ impl Conductor {
             None => self.store.live_runs(&self.job.name)?,
         };
         let (mut orders, mut plans) = (Vec::new(), Plans::default());
+        let rules = self.review_rules()?;
         for run in runs {
             let records = self.store.orders_of(&run)?;
             let approved: BTreeMap<_, _> =
@@ -54,7 +55,7 @@ impl Conductor {
             if approved.is_empty() {
                 continue;
             }
-            let plan = match self.store.approved_plan(&run, now) {
+            let plan = match self.store.approved_plan(&run, &rules, now) {
                 Ok(plan) => Arc::new(plan),
                 Err(error) => {
                     result.refused.push(error.to_string());
@@ -70,7 +71,7 @@ impl Conductor {
                 let Some(record) = approved.get(&order.id) else { continue };
                 let Some(number) = record.approved_by.filter(|number| plan.covers(*number, &order.id, now)) else {
                     result.untried += 1;
-                    let told = |refusal: &Refusal| refusal.number().is_some_and(|n| record.approved_by == Some(n));
+                    let told = |refusal: &Refusal| refusal.number().is_none_or(|n| record.approved_by == Some(n));
                     if !plan.refusals().iter().any(told) {
                         uncovered.entry(record.approved_by).or_default().push(order.id);
                     }
@@ -97,11 +98,12 @@ impl Conductor {
         result: &mut Applied,
     ) -> Result<Vec<Order>, RunError> {
         let now = (self.clock)();
+        let rules = self.review_rules()?;
         let standing: BTreeMap<&OrderId, &(RunId, u32)> =
             orders.iter().filter_map(|order| Some((&order.id, plans.orders.get(&order.id)?))).collect();
         let runs: BTreeSet<RunId> = standing.values().map(|(run, _)| run.clone()).collect();
         for run in runs {
-            match self.store.approved_plan(&run, now) {
+            match self.store.approved_plan(&run, &rules, now) {
                 Ok(plan) => {
                     let used: Vec<u32> = standing.values().filter(|(r, _)| *r == run).map(|(_, n)| *n).collect();
                     tell_refusals(&plan, &used, result);

@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use super::error::RunError;
 use super::send::Clock;
 use crate::model::order::OrderId;
-use crate::store::approvals::ApprovedPlan;
 use crate::store::database::Store;
 use crate::store::journal::{Begun, Finished};
 use crate::store::layout::Layout;
+use crate::store::verified::ApprovedPlan;
 
 /// Orders that are to be begun, by the verified plan that they stand in.
 type Intents = Vec<(Arc<ApprovedPlan>, Vec<OrderId>)>;

@@ -19,8 +19,8 @@ use super::send::{Ended, Sender};
 use super::tally::{Stop, Tally};
 use crate::model::event::Event;
 use crate::model::order::{Operation, Order, OrderId, OrderState};
-use crate::store::approvals::ApprovedPlan;
 use crate::store::journal::Finished;
+use crate::store::verified::ApprovedPlan;
 
 /// What travels together.
 pub(super) enum Parcel {

@@ -37,8 +37,10 @@ use crate::connector::registry::{ConnectContext, Registry};
 use crate::connector::source::Source;
 use crate::connector::target::Target;
 use crate::job::Job;
+use crate::model::approvers::Zone;
 use crate::model::event::Reporter;
 use crate::model::failure::{Class, Failure, Recourse};
+use crate::model::review_terms::ReviewRules;
 use crate::store::database::Store;
 use crate::store::layout::Layout;
 
@@ -65,6 +67,8 @@ pub struct Conductor {
     pub reporter: Arc<dyn Reporter>,
     /// The time.
     pub clock: Clock,
+    /// What a time in the approvers file means that names no zone.
+    pub zone: Zone,
     /// Who or what started this.
     pub starter: String,
 }
@@ -103,6 +107,11 @@ impl Conductor {
             }
         }
         Ok(config)
+    }
+
+    /// What the job says about reviews, with its approvers as their file is now.
+    fn review_rules(&self) -> Result<ReviewRules, RunError> {
+        self.job.review_rules(self.zone).map_err(RunError::Here)
     }
 
     /// Connects every system of the job for reading; a failure of one hides nothing of the others.

@@ -181,11 +181,11 @@ impl Conductor {
     fn accepted_thresholds(&self) -> Result<BTreeMap<String, u64>, RunError> {
         let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
         for run in self.store.live_runs(&self.job.name)? {
-            let names: BTreeSet<String> =
-                self.store.holds(&run)?.into_iter().filter(|h| h.kind == HoldKind::Plan).map(|h| h.name).collect();
-            for acceptance in self.store.acceptances(&run)?.into_iter().filter(|a| names.contains(&a.name)) {
-                if let Ok(figure) = acceptance.figure.parse::<u64>() {
-                    let known = accepted.entry(acceptance.name).or_default();
+            let open = self.store.unaccepted_holds(&run)?;
+            let holds = self.store.holds(&run)?.into_iter().filter(|h| h.kind == HoldKind::Plan && !open.contains(h));
+            for hold in holds {
+                if let Ok(figure) = hold.figure.parse::<u64>() {
+                    let known = accepted.entry(hold.name).or_default();
                     *known = (*known).max(figure);
                 }
             }

@@ -130,7 +130,7 @@ impl Conductor {
         systems: BTreeMap<String, SystemExport>,
         overtaken: Option<&RunId>,
     ) -> Result<Proof, RunError> {
-        let mut accepted = self.store.accepted(&self.job.name)?;
+        let mut accepted = self.store.accepted(run)?;
         if let Some(held) = overtaken {
             accepted.extend(self.store.acceptances(held)?.into_iter().map(|a| (a.name, a.figure)));
         }

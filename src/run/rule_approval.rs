@@ -54,10 +54,11 @@ impl Conductor {
                 plan: Some(plan_digest),
                 decisions,
                 accepted: BTreeMap::new(),
-                reviewer: "rule review.require".to_owned(),
+                reviewer: Some("rule review.require".to_owned()),
                 comment: format!("by the rule of the job file {}", self.job.digest.short()),
                 expires,
             },
+            &self.review_rules()?,
             now,
         )?;
         self.reporter.event(&Event::Note(format!("{count} orders were approved by the job's rule")));

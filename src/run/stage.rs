@@ -106,6 +106,7 @@ impl Conductor {
             job_digest: self.job.digest.clone(),
             mode: options.mode,
             starter: self.starter.clone(),
+            review: self.job.review.terms(),
         };
         self.store.start_run(&run, (self.clock)())?;
         self.reporter.event(&Event::RunStarted {

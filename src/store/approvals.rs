@@ -11,67 +11,107 @@ use sha2::{Digest as _, Sha256};
 use super::database::{Store, digest};
 use super::error::{Fault, StoreError};
 use super::plan_files;
-use crate::model::approval::{Approval, Decision, Refusal};
+use super::verified::{ApprovedPlan, Sealed, VerifiedApprovals};
+use crate::model::approval::{Approval, Refusal, SignerFault};
 use crate::model::digest::Digest;
 use crate::model::order::{Order, OrderId};
 use crate::model::plan::Plan;
+use crate::model::record::{HoldKind, RunRecord};
+use crate::model::review_terms::{ReviewRules, ReviewTerms};
 use crate::model::run::RunId;
+use crate::model::signature;
 
-/// A plan whose files were verified, with the approvals that were verified for it. The only way to begin an order.
-#[derive(Clone, Debug)]
-pub struct ApprovedPlan {
-    run: RunId,
-    plan: Plan,
-    approvals: BTreeMap<u32, Approval>,
-    refusals: Vec<Refusal>,
-}
-
-impl ApprovedPlan {
-    /// The run that it is of.
-    pub fn run(&self) -> &RunId {
-        &self.run
-    }
-
-    /// The plan's header.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// The approvals that hold, by number.
-    pub fn approvals(&self) -> &BTreeMap<u32, Approval> {
-        &self.approvals
-    }
-
-    /// Why other approvals of the run do not hold; nothing under them is applied.
-    pub fn refusals(&self) -> &[Refusal] {
-        &self.refusals
-    }
-
-    /// Whether the sealed file of this approval approves this order, and still holds at `now`.
-    pub fn covers(&self, number: u32, order: &OrderId, now: DateTime<Utc>) -> bool {
-        self.approvals
-            .get(&number)
-            .is_some_and(|a| a.expires > now && a.decisions.get(order) == Some(&Decision::Approve))
-    }
-}
+/// The newest approval of an order `o` that an attempt used up; one that certainly was not sent used none.
+pub(super) const USED: &str =
+    "SELECT max(a.approval) FROM attempts a WHERE a.\"order\" = o.n AND coalesce(a.state, '') <> 'approved'";
 
 impl Store {
     /// Verifies the plan and every approval of a run.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where the plan changed. A refused approval does not fail the others: see
-    /// [`ApprovedPlan::refusals`].
-    pub fn approved_plan(&self, run: &RunId, now: DateTime<Utc>) -> Result<ApprovedPlan, StoreError> {
+    /// [`StoreError::Refused`] where the plan changed, or its approvers are not named any more. A refused approval does
+    /// not fail the others: see [`ApprovedPlan::refusals`].
+    pub fn approved_plan(
+        &self,
+        run: &RunId,
+        rules: &ReviewRules,
+        now: DateTime<Utc>,
+    ) -> Result<ApprovedPlan, StoreError> {
         let plan = self.verify_plan(run)?;
-        let mut approved = ApprovedPlan { run: run.clone(), plan, approvals: BTreeMap::new(), refusals: Vec::new() };
+        let mut approvals = self.verified_approvals(run, rules, now)?;
+        let open = self.unaccepted_holds(run)?;
+        let mut is_open = false;
+        for hold in self.holds(run)?.into_iter().filter(|hold| hold.kind == HoldKind::Plan) {
+            // What is open in the database is told as a hold; what is open only in the files was tampered with.
+            if !open.contains(&hold) && !approvals.accepts(&hold.name, &hold.figure) {
+                is_open = true;
+                approvals.refusals.push(Refusal::NotAccepted { run: run.clone(), name: hold.name });
+            }
+        }
+        Ok(ApprovedPlan { run: run.clone(), plan, approvals, is_open })
+    }
+
+    /// Verifies every approval of a run, which may have no plan yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where the approvers that the run asks for are not named any more.
+    pub fn verified_approvals(
+        &self,
+        run: &RunId,
+        rules: &ReviewRules,
+        now: DateTime<Utc>,
+    ) -> Result<VerifiedApprovals, StoreError> {
+        let terms = rules.terms.stricter(self.review_terms(run)?);
+        if terms.signed && rules.approvers.is_none() {
+            return Err(Refusal::NoApprovers { run: run.clone() }.into());
+        }
+        let (holding, refusals, accepted) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let mut verified = VerifiedApprovals { terms, holding, refusals, accepted };
         for number in self.approval_numbers(run)? {
-            match self.verify(run, number, now) {
-                Ok(approval) => drop(approved.approvals.insert(number, approval)),
-                Err(StoreError::Refused(refusal)) => approved.refusals.push(refusal),
+            match self.read_back(run, number, rules, now) {
+                Ok(sealed) => {
+                    for (name, figure) in &sealed.approval.accepted {
+                        let by = verified.accepted.entry((name.clone(), figure.clone())).or_default();
+                        by.insert(sealed.reviewer.clone());
+                    }
+                    let at = sealed.approval.expires;
+                    if at <= now {
+                        verified.refusals.push(Refusal::Expired { run: run.clone(), number, at });
+                    } else {
+                        verified.holding.insert(number, sealed);
+                    }
+                }
+                Err(StoreError::Refused(refusal)) => verified.refusals.push(refusal),
                 Err(error) => return Err(error),
             }
         }
-        Ok(approved)
+        Ok(verified)
+    }
+
+    /// The orders of a run that somebody approved and that need further reviewers, with who did.
+    ///
+    /// # Errors
+    /// As of [`Self::verified_approvals`].
+    pub fn seconded(
+        &self,
+        run: &RunId,
+        rules: &ReviewRules,
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<OrderId, Vec<String>>, StoreError> {
+        let approvals = self.verified_approvals(run, rules, now)?;
+        let waiting = self.read(|db| {
+            let mut statement = db.prepare_cached(&format!(
+                "SELECT o.id, coalesce(({USED}), 0) FROM orders o
+                 WHERE o.run = ? AND o.state IN ('pending-review', 'blocked')"
+            ))?;
+            let waiting = statement.query_map([&run.0], |row| Ok((OrderId(row.get(0)?), row.get::<_, u32>(1)?)))?;
+            Ok(waiting.collect::<Result<Vec<_>, _>>()?)
+        })?;
+        let by = |(order, used): (OrderId, u32)| {
+            let by: Vec<String> = approvals.reviewers(&order, used, now).into_keys().map(str::to_owned).collect();
+            (!by.is_empty()).then_some((order, by))
+        };
+        Ok(waiting.into_iter().filter_map(by).collect())
     }
 
     /// The numbers of a run's approvals that the database or the run's folder knows, sorted.
@@ -101,16 +141,36 @@ impl Store {
         Ok(numbers)
     }
 
-    /// Reads an approval back and holds it against the database, its run and the plan.
+    /// Reads an approval back and holds it against the database, its run, the plan and the approvers.
     ///
     /// # Errors
     /// [`StoreError::Refused`] with the reason: never sealed here, altered, of another run, expired, of another
-    /// plan, of a newer format.
-    pub fn verify(&self, run: &RunId, number: u32, now: DateTime<Utc>) -> Result<Approval, StoreError> {
+    /// plan, of another format, not signed by somebody who may.
+    pub fn verify(
+        &self,
+        run: &RunId,
+        number: u32,
+        rules: &ReviewRules,
+        now: DateTime<Utc>,
+    ) -> Result<Sealed, StoreError> {
+        let sealed = self.read_back(run, number, rules, now)?;
+        let at = sealed.approval.expires;
+        if at <= now { Err(Refusal::Expired { run: run.clone(), number, at }.into()) } else { Ok(sealed) }
+    }
+
+    /// As [`Self::verify`], but for its time.
+    fn read_back(
+        &self,
+        run: &RunId,
+        number: u32,
+        rules: &ReviewRules,
+        now: DateTime<Utc>,
+    ) -> Result<Sealed, StoreError> {
         let (record, sealed, elsewhere) = self.read(|db| {
             let record = super::runs::known(db, run)?;
             Ok((record, sealed(db, run, number)?, sealed_digests(db)?))
         })?;
+        let (sealed, reviewer) = sealed.map_or((None, None), |(sealed, reviewer)| (Some(sealed), Some(reviewer)));
         let path = self.layout.approval(&record.job, run, number);
         let altered = |what: String| StoreError::Refused(Refusal::Altered { run: run.clone(), number, what });
         let bytes = match std::fs::read(&path) {
@@ -143,8 +203,8 @@ impl Store {
         if approval.run != *run {
             return Err(Refusal::OtherRun { run: run.clone(), number, other: approval.run }.into());
         }
-        if approval.number != number || approval.job != record.job {
-            return Err(altered(format!("it says number {} of job {}", approval.number, approval.job)));
+        if approval.job != record.job {
+            return Err(altered(format!("it says job {}", approval.job)));
         }
         if approval.decisions_digest != Approval::digest_of(&approval.decisions) {
             return Err(altered("its decisions are not those of its digest".to_owned()));
@@ -155,10 +215,25 @@ impl Store {
             let what = "plan.json is not the one that was approved".to_owned();
             return Err(Refusal::PlanChanged { run: run.clone(), what }.into());
         }
-        if approval.expires <= now {
-            return Err(Refusal::Expired { run: run.clone(), number, at: approval.expires }.into());
+        let reviewer = reviewer.unwrap_or_default();
+        let terms = rules.terms.stricter(self.review_terms(run)?);
+        if !terms.signed {
+            return Ok(Sealed { approval, reviewer });
         }
-        Ok(approval)
+        let path = self.layout.signature(&record.job, run, number);
+        let fault = |fault| StoreError::Refused(Refusal::Signature { run: run.clone(), number, fault });
+        let signature = match std::fs::read(&path) {
+            Ok(signature) => signature,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(fault(SignerFault::Gone(path.display().to_string())));
+            }
+            Err(source) => return Err(StoreError::file("read", &path, source)),
+        };
+        let found = signed_by(&record, &bytes, (&path, &signature), rules, terms, now)?.map_err(fault)?;
+        if found != reviewer {
+            return Err(fault(SignerFault::Exchanged { sealed: reviewer, found }));
+        }
+        Ok(Sealed { approval, reviewer })
     }
 
     /// Reads a plan back and holds it against the database, and its orders against it.
@@ -211,7 +286,11 @@ impl Store {
 }
 
 /// Reads JSON whose `format_version` must be the one that is known; the version is read before the rest.
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8], known: u32) -> Result<T, StoreError> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+    known: u32,
+) -> Result<T, StoreError> {
     let file = path.display().to_string();
     let broken = |e: serde_json::Error| StoreError::Content { path: path.to_owned(), what: format!("unreadable: {e}") };
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(broken)?;
@@ -240,15 +319,46 @@ fn file_digest(path: &Path) -> Result<Option<Digest>, StoreError> {
     }
 }
 
-fn sealed(db: &Connection, run: &RunId, number: u32) -> Result<Option<Digest>, Fault> {
-    db.query_row("SELECT sha256 FROM approvals WHERE run = ? AND number = ?", params![run.0, number], |row| row.get(0))
-        .optional()?
-        .map(digest)
-        .transpose()
+/// The reviewer who signed an approval of a run, where somebody did who may.
+///
+/// # Errors
+/// [`Refusal::NoApprovers`]; inside, why the signature does not count.
+pub(super) fn signed_by(
+    run: &RunRecord,
+    bytes: &[u8],
+    (file, signature): (&Path, &[u8]),
+    rules: &ReviewRules,
+    terms: ReviewTerms,
+    now: DateTime<Utc>,
+) -> Result<Result<String, SignerFault>, StoreError> {
+    let Some((approvers_file, approvers)) = &rules.approvers else {
+        return Err(Refusal::NoApprovers { run: run.id.clone() }.into());
+    };
+    let key = match signature::signer(bytes, signature) {
+        Ok(key) => key,
+        Err(fault) => return Ok(Err(SignerFault::Wrong { file: file.display().to_string(), fault })),
+    };
+    Ok(match approvers.allowed(&key, now) {
+        Err(why) => Err(SignerFault::NotAllowed { approvers: approvers_file.display().to_string(), why }),
+        Ok(approver) if terms.four_eyes && approver.is_login(&run.starter) => {
+            Err(SignerFault::Starter(run.starter.clone()))
+        }
+        Ok(approver) => Ok(approver.name().to_owned()),
+    })
+}
+
+/// The digest of a sealed approval, and its reviewer.
+fn sealed(db: &Connection, run: &RunId, number: u32) -> Result<Option<(Digest, String)>, Fault> {
+    db.query_row("SELECT sha256, reviewer FROM approvals WHERE run = ? AND number = ?", params![run.0, number], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+    .optional()?
+    .map(|(sha256, reviewer)| Ok((digest(sha256)?, reviewer)))
+    .transpose()
 }
 
 /// Every sealed file's digest with the run that it was sealed for.
-fn sealed_digests(db: &Connection) -> Result<BTreeMap<Digest, RunId>, Fault> {
+pub(super) fn sealed_digests(db: &Connection) -> Result<BTreeMap<Digest, RunId>, Fault> {
     let mut statement = db.prepare_cached("SELECT sha256, run FROM approvals")?;
     let mut rows = statement.query([])?;
     let mut found = BTreeMap::new();

@@ -112,6 +112,21 @@ impl Store {
         run().map_err(|fault: Fault| fault.named(file))
     }
 
+    /// Runs a changing step and undoes it: what it would come to.
+    pub(super) fn rehearse<T>(
+        &mut self,
+        step: impl FnOnce(&Connection, &mut Chain) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let file = &self.file;
+        let run = || {
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = step(&tx, &mut Chain::open(&tx)?)?;
+            tx.rollback()?;
+            Ok(result)
+        };
+        run().map_err(|fault: Fault| fault.named(file))
+    }
+
     #[cfg(test)]
     pub(super) fn connection(&self) -> &Connection {
         &self.db

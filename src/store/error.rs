@@ -161,6 +161,22 @@ pub enum StoreError {
         /// The source key that wants it.
         source_key: String,
     },
+    /// A review without a signature, where one is asked for.
+    #[error(
+        "run {run} asks for approvals that are signed by one of its approvers; nothing was sealed: add `--sign KEY`"
+    )]
+    Unsigned {
+        /// The run.
+        run: RunId,
+    },
+    /// A signed review that does not fit.
+    #[error("{}: nothing was sealed: {what}", file.display())]
+    NotSealed {
+        /// The review's file.
+        file: PathBuf,
+        /// Why, and what to do.
+        what: String,
+    },
     /// A sealed review or its plan is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),

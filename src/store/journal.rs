@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::approvals::ApprovedPlan;
 use super::chain::{Chain, Entry};
 use super::database::{Store, as_json, stamp};
 use super::error::{Fault, StoreError};
 use super::links::{LinkChange, write_changes};
 use super::needs::{block_needing, free_needing, needing};
 use super::orders::{Numbered, orders_where, require, step, sync_number};
+use super::verified::ApprovedPlan;
 use crate::model::order::{OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::record::{HoldKind, OrderRecord};

@@ -64,6 +64,11 @@ impl Layout {
         self.run_folder(job, run).join(format!("approval-{number}.json"))
     }
 
+    /// approval-N.json.sig: its signature, where the job asks for one.
+    pub fn signature(&self, job: &str, run: &RunId, number: u32) -> PathBuf {
+        self.run_folder(job, run).join(format!("approval-{number}.json.sig"))
+    }
+
     /// report.json.
     pub fn report_json(&self, job: &str, run: &RunId) -> PathBuf {
         self.run_folder(job, run).join("report.json")

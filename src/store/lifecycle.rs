@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::approvals::ApprovedPlan;
 use super::database::Store;
 use super::error::StoreError;
 use super::journal::{Finding, Finished};
@@ -17,6 +16,7 @@ use super::orders::{NewOrder, RegisterPlan};
 use super::plan_files;
 use super::runs::NewRun;
 use super::seal::{SealReport, SealRequest};
+use super::verified::ApprovedPlan;
 use crate::model::approval::{Approval, Decision, Refusal};
 use crate::model::digest::Digest;
 use crate::model::evidence::Mode;
@@ -26,6 +26,7 @@ use crate::model::outcome::{Effected, Outcome};
 use crate::model::plan::Plan;
 use crate::model::record::{Hold, HoldKind};
 use crate::model::resource::ResourceName;
+use crate::model::review_terms::ReviewRules;
 use crate::model::run::{RunId, RunState};
 use crate::model::situation::{Cause, Situation};
 
@@ -45,6 +46,11 @@ fn now() -> DateTime<Utc> {
 
 fn later(hours: u64) -> DateTime<Utc> {
     now() + Duration::from_secs(hours * 3600)
+}
+
+/// A job that asks for nothing special.
+fn rules() -> ReviewRules {
+    ReviewRules::default()
 }
 
 fn create(key: &str) -> Order {
@@ -118,7 +124,14 @@ impl House {
         self.runs += 1;
         let id = RunId::new(now() + Duration::from_secs(self.runs.into()), self.runs);
         let job_digest = Digest::of(b"job");
-        let run = NewRun { id: id.clone(), job: JOB.into(), job_digest, mode: Mode::Complete, starter: "cron".into() };
+        let run = NewRun {
+            id: id.clone(),
+            job: JOB.into(),
+            job_digest,
+            mode: Mode::Complete,
+            starter: "cron".into(),
+            review: Default::default(),
+        };
         self.store.start_run(&run, now()).unwrap();
         id
     }
@@ -155,11 +168,11 @@ impl House {
             plan: self.store.run(run).unwrap().plan_digest,
             decisions: decisions.iter().map(|(order, decision)| (order.id.clone(), *decision)).collect(),
             accepted: accepted.iter().map(|(n, f)| ((*n).to_owned(), (*f).to_owned())).collect(),
-            reviewer: "jane".into(),
+            reviewer: Some("jane".into()),
             comment: "looked at it".into(),
             expires: later(72),
         };
-        self.store.seal(&request, now()).unwrap()
+        self.store.seal(&request, &rules(), now()).unwrap()
     }
 
     fn state(&self, order: &Order) -> OrderState {
@@ -167,7 +180,7 @@ impl House {
     }
 
     fn approved_plan(&self, run: &RunId) -> ApprovedPlan {
-        self.store.approved_plan(run, now()).unwrap()
+        self.store.approved_plan(run, &rules(), now()).unwrap()
     }
 
     fn begin(&mut self, run: &RunId, order: &Order) -> Vec<OrderId> {
@@ -361,14 +374,14 @@ fn an_accepted_suspicion_is_remembered_until_its_figure_changes() {
         plan: None,
         decisions: BTreeMap::new(),
         accepted: BTreeMap::from([("idp.users/total".into(), "2 of 2".into())]),
-        reviewer: "jane".into(),
+        reviewer: Some("jane".into()),
         comment: String::new(),
         expires: later(1),
     };
-    assert!(matches!(house.store.seal(&wrong, now()), Err(StoreError::NotHeld { .. })));
+    assert!(matches!(house.store.seal(&wrong, &rules(), now()), Err(StoreError::NotHeld { .. })));
     let right = SealRequest { accepted: BTreeMap::from([("idp.users/total".into(), "1 of 2".into())]), ..wrong };
-    assert_eq!(house.store.seal(&right, now()).unwrap().number, Some(1));
-    assert_eq!(house.store.verify(&run, 1, now()).unwrap().plan, None);
+    assert_eq!(house.store.seal(&right, &rules(), now()).unwrap().number, Some(1));
+    assert_eq!(house.store.verify(&run, 1, &rules(), now()).unwrap().approval.plan, None);
 
     for (figure, left) in [("1 of 2", 0), ("1 of 3", 1)] {
         let run = house.start();
@@ -409,7 +422,7 @@ fn an_approval_ends_with_its_time() {
     let plan = house.approved_plan(&run);
     let begun = house.store.begin(&plan, std::slice::from_ref(&jane.id), later(72)).unwrap();
     assert!(begun.refused[0].1.contains("expired"), "{begun:?}");
-    let plan = house.store.approved_plan(&run, later(72)).unwrap();
+    let plan = house.store.approved_plan(&run, &rules(), later(72)).unwrap();
     assert!(matches!(plan.refusals(), [Refusal::Expired { number: 1, .. }]));
     // Approved again, it goes on under the new approval.
     let request = SealRequest {
@@ -417,12 +430,12 @@ fn an_approval_ends_with_its_time() {
         plan: house.store.run(&run).unwrap().plan_digest,
         decisions: BTreeMap::from([(jane.id.clone(), Approve)]),
         accepted: BTreeMap::new(),
-        reviewer: "jane".into(),
+        reviewer: Some("jane".into()),
         comment: String::new(),
         expires: later(100),
     };
-    assert_eq!(house.store.seal(&request, later(73)).unwrap().number, Some(2));
-    let plan = house.store.approved_plan(&run, later(74)).unwrap();
+    assert_eq!(house.store.seal(&request, &rules(), later(73)).unwrap().number, Some(2));
+    let plan = house.store.approved_plan(&run, &rules(), later(74)).unwrap();
     assert_eq!(house.store.begin(&plan, std::slice::from_ref(&jane.id), later(74)).unwrap().begun.len(), 1);
 }
 
@@ -435,7 +448,7 @@ fn whatever_is_tampered_with_is_refused_by_name() {
     house.seal(&run, &[(&jane, Approve)], &[]);
     house.seal(&other, &[(&jim, Approve)], &[]);
     let layout = house.store.layout().clone();
-    let refusal = |house: &House, number| match house.store.verify(&run, number, now()) {
+    let refusal = |house: &House, number| match house.store.verify(&run, number, &rules(), now()) {
         Err(StoreError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     };
@@ -458,17 +471,21 @@ fn whatever_is_tampered_with_is_refused_by_name() {
     std::fs::copy(layout.approval(JOB, &other, 1), layout.approval(JOB, &run, 7)).unwrap();
     assert!(matches!(refusal(&house, 7), Refusal::OtherRun { number: 7, .. }));
     // A file that nobody sealed.
-    std::fs::write(layout.approval(JOB, &run, 8), Approval { number: 8, ..approval.clone() }.to_bytes()).unwrap();
+    std::fs::write(layout.approval(JOB, &run, 8), Approval { comment: "mine".into(), ..approval.clone() }.to_bytes())
+        .unwrap();
     assert!(matches!(refusal(&house, 8), Refusal::Unknown { number: 8, .. }));
     // Gone.
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(refusal(&house, 1), Refusal::Altered { .. }));
     let plan = house.approved_plan(&run);
-    assert_eq!((plan.approvals().len(), plan.refusals().len()), (0, 3));
+    assert_eq!((plan.approvals().holding().len(), plan.refusals().len()), (0, 3));
     assert!(house.store.begin(&plan, std::slice::from_ref(&jane.id), now()).unwrap().begun.is_empty());
     std::fs::write(&path, &sealed).unwrap();
-    assert!(matches!(house.store.verify(&run, 1, later(72)), Err(StoreError::Refused(Refusal::Expired { .. }))));
-    assert_eq!(house.store.verify(&run, 1, now()).unwrap(), approval);
+    assert!(matches!(
+        house.store.verify(&run, 1, &rules(), later(72)),
+        Err(StoreError::Refused(Refusal::Expired { .. }))
+    ));
+    assert_eq!(house.store.verify(&run, 1, &rules(), now()).unwrap().approval, approval);
 
     // The database alone says approved: the sealed file does not.
     house.store.connection().execute_batch("UPDATE orders SET state = 'approved', approved_by = 1, approval_expires = '2099-01-01T00:00:00.000000000Z' WHERE key = 'joe'").unwrap();
@@ -483,7 +500,7 @@ fn whatever_is_tampered_with_is_refused_by_name() {
                 Some(bytes) => std::fs::write(&file, bytes).unwrap(),
                 None => std::fs::remove_file(&file).unwrap(),
             }
-            let refused = house.store.approved_plan(&run, now());
+            let refused = house.store.approved_plan(&run, &rules(), now());
             assert!(matches!(refused, Err(StoreError::Refused(Refusal::PlanChanged { .. }))), "{file:?} {refused:?}");
         }
         std::fs::write(&file, whole).unwrap();

@@ -1,7 +1,7 @@
 //! Memory: the state folder and the database in it.
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
-//! by subject in [`runs`], [`baselines`], [`orders`], [`approvals`], [`journal`] and [`links`]. Whatever changes also
+//! by subject in [`runs`], [`baselines`], [`orders`], [`seal`], [`approvals`], [`journal`] and [`links`]. Whatever changes also
 //! goes into the hash-chained log of [`chain`], in the same transaction. [`plan_files`] and [`review_file`] write and
 //! read what people review.
 
@@ -25,5 +25,7 @@ pub mod review_table;
 pub mod runs;
 mod schema;
 pub mod seal;
+mod sealing;
 pub mod transition;
+pub mod verified;
 mod whole_file;

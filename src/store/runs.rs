@@ -1,6 +1,6 @@
 //! Runs, what holds them, and what people accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -11,6 +11,7 @@ use super::error::{Fault, StoreError};
 use crate::model::digest::Digest;
 use crate::model::evidence::Mode;
 use crate::model::record::{Acceptance, Hold, HoldKind, RunRecord};
+use crate::model::review_terms::ReviewTerms;
 use crate::model::run::{RunId, RunState};
 
 const RUN: &str = "SELECT id, job, job_digest, mode, started, ended, state, plan_digest, starter, note, exit FROM runs";
@@ -28,6 +29,8 @@ pub struct NewRun {
     pub mode: Mode,
     /// Who or what started it.
     pub starter: String,
+    /// What its review takes, from here on.
+    pub review: ReviewTerms,
 }
 
 impl Store {
@@ -41,7 +44,7 @@ impl Store {
                 return Err(StoreError::RunExists { run: run.id.clone() }.into());
             }
             tx.execute(
-                "INSERT INTO runs (id, job, job_digest, mode, started, state, starter) VALUES (?,?,?,?,?,?,?)",
+                "INSERT INTO runs (id, job, job_digest, mode, started, state, starter, review) VALUES (?,?,?,?,?,?,?,?)",
                 params![
                     run.id.0,
                     run.job,
@@ -49,10 +52,13 @@ impl Store {
                     run.mode.word(),
                     stamp(at),
                     RunState::Started.word(),
-                    run.starter
+                    run.starter,
+                    as_json(&run.review)?
                 ],
             )?;
-            let detail = serde_json::json!({ "job": run.job, "job_digest": run.job_digest, "mode": run.mode });
+            let detail = serde_json::json!({
+                "job": run.job, "job_digest": run.job_digest, "mode": run.mode, "review": run.review,
+            });
             log.append(tx, &Entry::new(at, "run-started", Some(&run.id), detail).by(&run.starter))
         })
     }
@@ -198,28 +204,21 @@ impl Store {
         self.read(|db| unaccepted(db, run))
     }
 
-    /// Accepts a hold of a run outside an approval (a held run without a plan has nothing else to seal).
+    /// The suspicions that were accepted for a run's job, by as many people as the run asks for: name → the figure
+    /// that was accepted last.
     ///
     /// # Errors
-    /// [`StoreError::NotHeld`] where the run has no such hold at this figure.
-    pub fn accept(&mut self, acceptance: &Acceptance) -> Result<(), StoreError> {
-        self.write(|tx, log| {
-            let job = known(tx, &acceptance.run)?.job;
-            record_acceptance(tx, &job, acceptance)?;
-            let detail = serde_json::json!({
-                "name": acceptance.name, "figure": acceptance.figure, "comment": acceptance.comment,
-            });
-            let entry = Entry::new(acceptance.at, "hold-accepted", Some(&acceptance.run), detail);
-            log.append(tx, &entry.by(&acceptance.reviewer))
-        })
+    /// [`StoreError::NoRun`].
+    pub fn accepted(&self, run: &RunId) -> Result<BTreeMap<String, String>, StoreError> {
+        self.read(|db| accepted_suspicions(db, &known(db, run)?.job, terms_of(db, run)?.reviewers))
     }
 
-    /// The suspicions that were accepted for a job: name → the figure that was accepted last.
+    /// What the review of a run takes, as its job file said when it started.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub fn accepted(&self, job: &str) -> Result<BTreeMap<String, String>, StoreError> {
-        self.read(|db| accepted_suspicions(db, job))
+    /// [`StoreError::NoRun`].
+    pub fn review_terms(&self, run: &RunId) -> Result<ReviewTerms, StoreError> {
+        self.read(|db| terms_of(db, run))
     }
 
     /// Everything that was accepted for a run, oldest first.
@@ -307,11 +306,13 @@ pub(super) fn holds_of(db: &Connection, run: &RunId) -> Result<Vec<Hold>, Fault>
 
 /// See [`Store::unaccepted_holds`].
 pub(super) fn unaccepted(db: &Connection, run: &RunId) -> Result<Vec<Hold>, Fault> {
-    let suspicions = accepted_suspicions(db, &known(db, run)?.job)?;
+    let needed = terms_of(db, run)?.reviewers;
+    let suspicions = accepted_suspicions(db, &known(db, run)?.job, needed)?;
     let own = acceptances_of(db, run)?;
     let mut holds = holds_of(db, run)?;
     holds.retain(|hold| {
-        let here = own.iter().any(|a| a.name == hold.name && a.figure == hold.figure);
+        let by = own.iter().filter(|a| a.name == hold.name && a.figure == hold.figure).map(|a| a.reviewer.as_str());
+        let here = by.collect::<BTreeSet<_>>().len() >= needed as usize;
         let before = hold.kind == HoldKind::Suspicion && suspicions.get(&hold.name) == Some(&hold.figure);
         !here && !before
     });
@@ -348,11 +349,34 @@ pub(super) fn record_acceptance(tx: &Connection, job: &str, acceptance: &Accepta
     Ok(())
 }
 
-fn accepted_suspicions(db: &Connection, job: &str) -> Result<BTreeMap<String, String>, Fault> {
+/// The figure at which each suspicion was accepted last, by `needed` people or more.
+fn accepted_suspicions(db: &Connection, job: &str, needed: u32) -> Result<BTreeMap<String, String>, Fault> {
     let mut statement =
-        db.prepare_cached("SELECT name, figure FROM acceptances WHERE job = ? AND kind = ? ORDER BY n")?;
-    let rows = statement.query_map([job, HoldKind::Suspicion.word()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        db.prepare_cached("SELECT name, figure, reviewer FROM acceptances WHERE job = ? AND kind = ? ORDER BY n")?;
+    let mut rows = statement.query([job, HoldKind::Suspicion.word()])?;
+    let mut last: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let figure: String = row.get(1)?;
+        let (at, by) = last.entry(row.get(0)?).or_default();
+        if *at != figure {
+            *at = figure;
+            by.clear();
+        }
+        by.insert(row.get(2)?);
+    }
+    let enough = last.into_iter().filter(|(_, (_, by))| by.len() >= needed as usize);
+    Ok(enough.map(|(name, (figure, _))| (name, figure)).collect())
+}
+
+/// See [`Store::review_terms`].
+pub(super) fn terms_of(db: &Connection, run: &RunId) -> Result<ReviewTerms, Fault> {
+    let found: Option<Option<ReviewTerms>> = db
+        .prepare_cached("SELECT review FROM runs WHERE id = ?")?
+        .query_row([&run.0], |row| Ok(row.get::<_, Option<String>>(0)?.map(|_| json(row, 0))))
+        .optional()?
+        .map(Option::transpose)
+        .transpose()?;
+    found.map(Option::unwrap_or_default).ok_or_else(|| StoreError::NoRun { run: run.clone() }.into())
 }
 
 fn acceptances_of(db: &Connection, run: &RunId) -> Result<Vec<Acceptance>, Fault> {

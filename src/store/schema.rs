@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST];
+pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS];
 
 /// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
 const FIRST: &str = "
@@ -92,6 +92,9 @@ CREATE TABLE log_orders (\"order\" INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMA
 CREATE TABLE log_head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL);
 INSERT INTO log_head VALUES (1, 0, zeroblob(32));
 ";
+
+/// What the review of a run takes, as JSON; none for runs that are older than such terms.
+const REVIEW_TERMS: &str = "ALTER TABLE runs ADD COLUMN review TEXT;";
 
 #[cfg(test)]
 mod tests {

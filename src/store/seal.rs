@@ -1,22 +1,22 @@
-//! Sealing a review: decisions become states, the approval becomes a file, in one step.
+//! Sealing a review: the approval becomes a file, and its decisions become states, in one step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::approvals::ApprovedPlan;
-use super::chain::{Chain, Entry};
-use super::database::{Store, stamp};
+use super::approvals::{read_json, sealed_digests, signed_by};
+use super::database::Store;
 use super::error::{Fault, StoreError};
-use super::links::{How, Link, LinkChange, change_links};
-use super::needs::{block_needing, free_needing, needing};
-use super::orders::{Numbered, orders_where, require, step};
+use super::sealing::{Before, Done, carry_out, record};
+use super::verified::{ApprovedPlan, VerifiedApprovals};
 use crate::model::approval::{Approval, Decision, Refusal};
 use crate::model::digest::Digest;
-use crate::model::order::{BlockReason, OrderId, OrderState, Remedy};
-use crate::model::record::{Acceptance, Hold, HoldKind, OrderRecord, RunRecord};
-use crate::model::run::{RunId, RunState};
+use crate::model::order::OrderId;
+use crate::model::record::{Hold, RunRecord};
+use crate::model::review_terms::ReviewRules;
+use crate::model::run::RunId;
 
 /// A review to be sealed.
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ pub struct SealRequest {
     pub decisions: BTreeMap<OrderId, Decision>,
     /// Holds that are accepted, by name, with the figure that the person saw.
     pub accepted: BTreeMap<String, String>,
-    /// Who.
-    pub reviewer: String,
+    /// Who; `None` where a signature is still to say it.
+    pub reviewer: Option<String>,
     /// Why.
     pub comment: String,
     /// Until when the approval holds.
@@ -44,6 +44,8 @@ pub struct SealReport {
     pub number: Option<u32>,
     /// Orders that are approved now.
     pub approved: Vec<OrderId>,
+    /// Orders that this reviewer approved and that need further reviewers.
+    pub seconded: Vec<OrderId>,
     /// Orders that are rejected now.
     pub rejected: Vec<OrderId>,
     /// Orders that ended or were decided meanwhile, with a sentence; no reason to refuse the others.
@@ -58,6 +60,19 @@ pub struct SealReport {
     pub holds: Vec<Hold>,
 }
 
+/// A review that somebody signed, as the files say.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedReview<'a> {
+    /// Where the review came from, for messages.
+    pub file: &'a Path,
+    /// What [`Store::draft`] gave: an approval's bytes.
+    pub bytes: &'a [u8],
+    /// Where the signature came from, for messages.
+    pub signature_file: &'a Path,
+    /// What `ssh-keygen -Y sign` wrote.
+    pub signature: &'a [u8],
+}
+
 impl Store {
     /// Seals a review: verifies the plan, applies the decisions, writes approval-N.json and records its digest.
     ///
@@ -65,306 +80,184 @@ impl Store {
     /// decided are reported and left out of the sealed file.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where the plan is not the one that was reviewed, [`StoreError::NotHeld`],
-    /// [`StoreError::NoRun`], or when the file or the database cannot be written.
-    pub fn seal(&mut self, request: &SealRequest, at: DateTime<Utc>) -> Result<SealReport, StoreError> {
-        let standing = if request.plan.is_some() || !request.decisions.is_empty() {
-            Some(self.approved_plan(&request.run, at)?)
-        } else {
-            None
-        };
-        let layout = self.layout.clone();
+    /// [`StoreError::Refused`] where the plan is not the one that was reviewed, [`StoreError::Unsigned`] where the job
+    /// or the run asks for a signature, [`StoreError::NotHeld`], [`StoreError::NoRun`], or when the file or the database
+    /// cannot be written.
+    pub fn seal(
+        &mut self,
+        request: &SealRequest,
+        rules: &ReviewRules,
+        at: DateTime<Utc>,
+    ) -> Result<SealReport, StoreError> {
+        let basis = self.basis(request, rules, at)?;
+        if basis.approvals().terms().signed || request.reviewer.is_none() {
+            return Err(StoreError::Unsigned { run: request.run.clone() });
+        }
+        let folder = self.layout.clone();
         self.write(|tx, log| {
-            let run = super::runs::known(tx, &request.run)?;
-            if request.plan != run.plan_digest && (request.plan.is_some() || !request.decisions.is_empty()) {
-                let what = "the review is of another plan".to_owned();
-                return Err(Refusal::PlanChanged { run: request.run.clone(), what }.into());
+            let run = reviewed(tx, request)?;
+            let Done { number, decisions, mut report } = carry_out(tx, log, &run, request, basis.before(), at)?;
+            if decisions.is_empty() && request.accepted.is_empty() {
+                return Ok(report);
             }
-            let mut sealing = Sealing {
-                tx,
-                log,
-                request,
-                at,
-                standing: standing.as_ref(),
-                report: SealReport::default(),
-                revived: vec![],
-                rejected: vec![],
-            };
-            let number = tx.query_row(
-                "SELECT coalesce(max(number), 0) + 1 FROM approvals WHERE run = ?",
-                [&request.run.0],
-                |row| row.get(0),
-            )?;
-            sealing.accept(&run)?;
-            let decided = sealing.decide(number)?;
-            sealing.settle_needs()?;
-            sealing.report.holds = super::runs::unaccepted(tx, &request.run)?;
-            if run.state == RunState::HeldPlan && !sealing.report.holds.iter().any(|h| h.kind == HoldKind::Plan) {
-                // Syncs whose snapshots were held as well are still to be planned.
-                let all = super::runs::holds_of(tx, &request.run)?;
-                let rest = all.iter().any(|hold| hold.kind != HoldKind::Plan);
-                let state = if rest { RunState::HeldSnapshot } else { RunState::Planned };
-                super::runs::change_state(tx, &request.run, state, "accepted")?;
-            }
-            if !decided.is_empty() || !request.accepted.is_empty() {
-                let approval = Approval {
-                    format_version: Approval::FORMAT,
-                    job: run.job.clone(),
-                    run: request.run.clone(),
-                    number,
-                    plan: request.plan.clone(),
-                    decisions_digest: Approval::digest_of(&decided),
-                    decisions: decided,
-                    accepted: request.accepted.clone(),
-                    reviewer: request.reviewer.clone(),
-                    at,
-                    expires: request.expires,
-                    comment: request.comment.clone(),
-                };
-                // The file comes first: without its row in the database it is nothing, and is replaced by the next.
-                let folder = layout.run_folder(&run.job, &request.run);
-                super::layout::create_folder(&folder)?;
-                let path = layout.approval(&run.job, &request.run, number);
-                let bytes = approval.to_bytes();
-                crate::disk::atomic::write(&path, &bytes).map_err(StoreError::from)?;
-                let sha256 = Digest::of(&bytes);
-                sealing.record(&approval, &sha256)?;
-                sealing.report.number = Some(number);
-            }
-            Ok(sealing.report)
+            let approval = approval(&run, request, decisions, at);
+            let bytes = approval.to_bytes();
+            // The file comes first: without its row in the database it is nothing, and is replaced by the next.
+            super::layout::create_folder(&folder.run_folder(&run.job, &run.id))?;
+            put(&folder.approval(&run.job, &run.id, number), &bytes)?;
+            let reviewer = request.reviewer.as_deref().unwrap_or_default();
+            record(tx, log, number, &approval, reviewer, &Digest::of(&bytes), at)?;
+            report.number = Some(number);
+            Ok(report)
         })
     }
+
+    /// What sealing a review would come to, and the approval that is to be signed for it; `None` where nothing is left
+    /// to seal. Changes nothing.
+    ///
+    /// # Errors
+    /// As of [`Self::seal`].
+    pub fn draft(
+        &mut self,
+        request: &SealRequest,
+        rules: &ReviewRules,
+        at: DateTime<Utc>,
+    ) -> Result<(Option<Approval>, SealReport), StoreError> {
+        let basis = self.basis(request, rules, at)?;
+        self.rehearse(|tx, log| {
+            let run = reviewed(tx, request)?;
+            let Done { decisions, report, .. } = carry_out(tx, log, &run, request, basis.before(), at)?;
+            let is_nothing = decisions.is_empty() && request.accepted.is_empty();
+            Ok(((!is_nothing).then(|| approval(&run, request, decisions, at)), report))
+        })
+    }
+
+    /// Seals a review that was drafted and then signed: all of it, but for orders that ended meanwhile. The signer is
+    /// the reviewer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotSealed`] where the review does not fit (any more) or was sealed before,
+    /// [`StoreError::Refused`] where the plan changed; as of [`Self::seal`].
+    pub fn seal_signed(
+        &mut self,
+        of: &RunId,
+        review: &SignedReview<'_>,
+        rules: &ReviewRules,
+        at: DateTime<Utc>,
+    ) -> Result<(SealRequest, SealReport), StoreError> {
+        let no = |what: String| StoreError::NotSealed { file: review.file.to_owned(), what };
+        let approval: Approval = read_json(review.file, review.bytes, Approval::FORMAT)?;
+        let run = self.run(of)?;
+        if approval.run != *of || approval.job != run.job {
+            return Err(no(format!("it is a review of run {}, not of run {of}; name that run", approval.run)));
+        }
+        if approval.to_bytes() != review.bytes || approval.decisions_digest != Approval::digest_of(&approval.decisions)
+        {
+            return Err(no("it was changed after `--prepare` wrote it; prepare it anew".to_owned()));
+        }
+        if approval.expires <= at {
+            return Err(no(format!("it expired at {}; prepare it anew", approval.expires)));
+        }
+        if approval.reviewer.is_some() || approval.expires > at + rules.lasts {
+            return Err(no("it would hold for longer than `review.expires` allows; prepare it anew".to_owned()));
+        }
+        let sha256 = Digest::of(review.bytes);
+        if self.read(|db| sealed_digests(db))?.contains_key(&sha256) {
+            return Err(no("it is sealed already, and counts once".to_owned()));
+        }
+        let terms = rules.terms.stricter(self.review_terms(of)?);
+        let signature = (review.signature_file, review.signature);
+        let reviewer = signed_by(&run, review.bytes, signature, rules, terms, at)?
+            .map_err(|fault| StoreError::NotSealed { file: review.file.to_owned(), what: fault.to_string() })?;
+        let request = SealRequest {
+            run: of.clone(),
+            plan: approval.plan.clone(),
+            decisions: approval.decisions.clone(),
+            accepted: approval.accepted.clone(),
+            reviewer: Some(reviewer.clone()),
+            comment: approval.comment.clone(),
+            expires: approval.expires,
+        };
+        let basis = self.basis(&request, rules, at)?;
+        let folder = self.layout.clone();
+        let report = self.write(|tx, log| {
+            let run = reviewed(tx, &request)?;
+            let Done { number, mut report, .. } = carry_out(tx, log, &run, &request, basis.before(), at)?;
+            if let Some((order, why)) = report.refused.first() {
+                return Err(no(format!("order {order} cannot be approved any more: {why}; prepare it anew")).into());
+            }
+            super::layout::create_folder(&folder.run_folder(&run.job, &run.id))?;
+            put(&folder.signature(&run.job, &run.id, number), review.signature)?;
+            put(&folder.approval(&run.job, &run.id, number), review.bytes)?;
+            record(tx, log, number, &approval, &reviewer, &sha256, at)?;
+            report.number = Some(number);
+            Ok(report)
+        })?;
+        Ok((request, report))
+    }
+
+    fn basis(&self, request: &SealRequest, rules: &ReviewRules, at: DateTime<Utc>) -> Result<Basis, StoreError> {
+        if request.plan.is_some() || !request.decisions.is_empty() {
+            return Ok(Basis::Plan(Box::new(self.approved_plan(&request.run, rules, at)?)));
+        }
+        Ok(Basis::Holds(self.verified_approvals(&request.run, rules, at)?))
+    }
 }
 
-struct Sealing<'a> {
-    tx: &'a Connection,
-    log: &'a mut Chain,
-    request: &'a SealRequest,
+/// What was verified of the run: with its plan, or of one that has none.
+enum Basis {
+    Plan(Box<ApprovedPlan>),
+    Holds(VerifiedApprovals),
+}
+
+impl Basis {
+    fn approvals(&self) -> &VerifiedApprovals {
+        match self {
+            Self::Plan(plan) => plan.approvals(),
+            Self::Holds(approvals) => approvals,
+        }
+    }
+
+    fn before(&self) -> Before<'_> {
+        let plan = match self {
+            Self::Plan(plan) => Some(&**plan),
+            Self::Holds(_) => None,
+        };
+        Before { approvals: self.approvals(), plan }
+    }
+}
+
+/// The run of a review, if its plan is the one that was reviewed.
+fn reviewed(tx: &Connection, request: &SealRequest) -> Result<RunRecord, Fault> {
+    let run = super::runs::known(tx, &request.run)?;
+    if request.plan != run.plan_digest && (request.plan.is_some() || !request.decisions.is_empty()) {
+        let what = "the review is of another plan".to_owned();
+        return Err(Refusal::PlanChanged { run: request.run.clone(), what }.into());
+    }
+    Ok(run)
+}
+
+fn approval(
+    run: &RunRecord,
+    request: &SealRequest,
+    decisions: BTreeMap<OrderId, Decision>,
     at: DateTime<Utc>,
-    /// The plan with the approvals that hold; `None` where the run has no plan.
-    standing: Option<&'a ApprovedPlan>,
-    report: SealReport,
-    /// Row numbers of orders that may go on now.
-    revived: Vec<i64>,
-    /// Row numbers of orders that never will.
-    rejected: Vec<i64>,
-}
-
-impl Sealing<'_> {
-    /// Records the acceptances and lets orders go that only an accepted threshold blocked.
-    fn accept(&mut self, run: &RunRecord) -> Result<(), Fault> {
-        for (name, figure) in &self.request.accepted {
-            let acceptance = Acceptance {
-                run: self.request.run.clone(),
-                name: name.clone(),
-                figure: figure.clone(),
-                reviewer: self.request.reviewer.clone(),
-                comment: self.request.comment.clone(),
-                at: self.at,
-            };
-            super::runs::record_acceptance(self.tx, &run.job, &acceptance)?;
-        }
-        if self.request.accepted.is_empty() {
-            return Ok(());
-        }
-        let holding = self.threshold_holds()?;
-        let condition = "o.run = ? AND o.state = 'blocked' AND o.block_reason = ? ORDER BY o.seq";
-        let values: [&dyn rusqlite::ToSql; 2] = [&self.request.run.0, &BlockReason::Threshold.word()];
-        let mut freed = Vec::new();
-        for (n, order) in orders_where(self.tx, condition, &values)? {
-            if blocking(&order, &holding).is_none() {
-                step(self.tx, n, &order, OrderState::PendingReview, None, self.at)?;
-                freed.push((n, order.id));
-            }
-        }
-        self.log_orders("orders-unblocked", serde_json::json!({ "accepted": self.request.accepted }), &freed)?;
-        for (n, id) in freed {
-            self.revived.push(n);
-            self.report.unblocked.push(id);
-        }
-        Ok(())
-    }
-
-    /// The names of all provisioning thresholds of the run, with whether each still holds.
-    fn threshold_holds(&self) -> Result<BTreeMap<String, bool>, Fault> {
-        let open = super::runs::unaccepted(self.tx, &self.request.run)?;
-        let open: BTreeSet<String> = open.into_iter().map(|hold| hold.name).collect();
-        let all = super::runs::holds_of(self.tx, &self.request.run)?;
-        let plan = all.into_iter().filter(|hold| hold.kind == HoldKind::Plan);
-        Ok(plan.map(|hold| (hold.name.clone(), open.contains(&hold.name))).collect())
-    }
-
-    /// Applies each decision; those that took effect are returned to be sealed.
-    fn decide(&mut self, number: u32) -> Result<BTreeMap<OrderId, Decision>, Fault> {
-        let holding = self.threshold_holds()?;
-        let (mut approved, mut rejected) = (Vec::new(), Vec::new());
-        for (id, decision) in &self.request.decisions {
-            let (n, order) = match require(self.tx, id) {
-                Ok((n, order)) if order.run == self.request.run => (n, order),
-                Ok((_, order)) => {
-                    self.report.refused.push((id.clone(), format!("it belongs to run {}; decide it there", order.run)));
-                    continue;
-                }
-                Err(Fault::Store(StoreError::NoOrder { .. })) => {
-                    self.report.refused.push((id.clone(), "it is not an order of this run".to_owned()));
-                    continue;
-                }
-                Err(fault) => return Err(fault),
-            };
-            match verdict(&order, *decision, &holding, self.covered(&order)) {
-                Verdict::Do => {}
-                Verdict::Skip(why) => {
-                    self.report.skipped.push((id.clone(), why));
-                    continue;
-                }
-                Verdict::Refuse(why) => {
-                    self.report.refused.push((id.clone(), why));
-                    continue;
-                }
-            }
-            match decision {
-                Decision::Approve => {
-                    self.approve(n, &order, number)?;
-                    approved.push((n, id.clone()));
-                }
-                Decision::Reject => {
-                    step(self.tx, n, &order, OrderState::Rejected, None, self.at)?;
-                    rejected.push((n, id.clone()));
-                }
-            }
-        }
-        let detail = serde_json::json!({ "approval": number, "comment": self.request.comment });
-        self.log_orders("orders-approved", detail.clone(), &approved)?;
-        self.log_orders("orders-rejected", detail, &rejected)?;
-        self.revived.extend(approved.iter().map(|(n, _)| n));
-        self.rejected.extend(rejected.iter().map(|(n, _)| n));
-        self.report.approved = approved.into_iter().map(|(_, id)| id).collect();
-        self.report.rejected = rejected.into_iter().map(|(_, id)| id).collect();
-        let approved = self.report.approved.iter().map(|id| (id.clone(), Decision::Approve));
-        let rejected = self.report.rejected.iter().map(|id| (id.clone(), Decision::Reject));
-        Ok(approved.chain(rejected).collect())
-    }
-
-    /// Whether an approved order stands under an approval that holds. One that was altered, is gone or expired is none,
-    /// and the order may be approved anew.
-    fn covered(&self, order: &OrderRecord) -> bool {
-        let lasts = order.approval_expires.is_some_and(|expires| expires > self.at);
-        let covers = |number| self.standing.is_some_and(|plan| plan.covers(number, &order.id, self.at));
-        lasts && order.approved_by.is_some_and(covers)
-    }
-
-    fn approve(&mut self, n: i64, order: &OrderRecord, number: u32) -> Result<(), Fault> {
-        // An order under an expired approval stays approved and only changes what it stands under.
-        if order.state != OrderState::Approved {
-            step(self.tx, n, order, OrderState::Approved, None, self.at)?;
-        }
-        self.tx
-            .prepare_cached("UPDATE orders SET approved_by = ?, approval_expires = ? WHERE n = ?")?
-            .execute(params![number, stamp(self.request.expires), n])?;
-        let low_confidence = order.block.as_ref().is_some_and(|block| block.reason == BlockReason::LowConfidence);
-        if low_confidence {
-            let pair: (Option<String>, Option<String>) =
-                self.tx.query_row("SELECT link_source, link_target FROM orders WHERE n = ?", [n], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-            if let (Some(source_key), Some(target_id)) = pair {
-                let link = Link { source_key, target_id, how: How::Person, agreed: None };
-                let (job, sync, who) = (&order.job, &order.sync_id, &self.request.reviewer);
-                change_links(self.tx, self.log, job, sync, &[LinkChange::Put(link)], who, self.at)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Blocks orders whose needed order will not come, and lets go those whose needed order may.
-    fn settle_needs(&mut self) -> Result<(), Fault> {
-        let mut doubtful = needing(self.tx, &self.rejected)?;
-        doubtful.extend(&self.revived);
-        self.report.blocked = block_needing(self.tx, self.log, doubtful, self.at)?;
-        let freed = free_needing(self.tx, self.log, needing(self.tx, &self.revived)?, self.at)?;
-        self.report.unblocked.extend(freed);
-        Ok(())
-    }
-
-    fn record(&mut self, approval: &Approval, sha256: &Digest) -> Result<(), Fault> {
-        self.tx.execute(
-            "INSERT INTO approvals VALUES (?,?,?,?,?,?,?,?)",
-            params![
-                approval.run.0,
-                approval.number,
-                sha256.as_str(),
-                approval.decisions_digest.as_str(),
-                approval.reviewer,
-                stamp(approval.at),
-                stamp(approval.expires),
-                approval.comment
-            ],
-        )?;
-        let detail = serde_json::json!({
-            "approval": approval.number, "sha256": sha256, "plan": approval.plan,
-            "decisions": approval.decisions_digest, "accepted": approval.accepted, "comment": approval.comment,
-        });
-        let entry = Entry::new(self.at, "approval-sealed", Some(&self.request.run), detail);
-        self.log.append(self.tx, &entry.by(&self.request.reviewer))
-    }
-
-    fn log_orders(&mut self, kind: &'static str, detail: serde_json::Value, orders: &[Numbered]) -> Result<(), Fault> {
-        let entry = Entry::new(self.at, kind, Some(&self.request.run), detail).by(&self.request.reviewer);
-        self.log.append_orders(self.tx, &entry, orders)
+) -> Approval {
+    Approval {
+        format_version: Approval::FORMAT,
+        job: run.job.clone(),
+        run: run.id.clone(),
+        plan: request.plan.clone(),
+        decisions_digest: Approval::digest_of(&decisions),
+        decisions,
+        accepted: request.accepted.clone(),
+        reviewer: request.reviewer.clone(),
+        at,
+        expires: request.expires,
+        comment: request.comment.clone(),
     }
 }
 
-enum Verdict {
-    Do,
-    Skip(String),
-    Refuse(String),
-}
-
-fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, bool>, covered: bool) -> Verdict {
-    use OrderState::{
-        Applied, Approved, Blocked, Errored, InFlight, PendingReview, Rejected, Stale, Superseded, Uncertain,
-    };
-    match (decision, order.state) {
-        (_, Applied | Rejected | Stale | Superseded) => Verdict::Skip(format!("it is {} meanwhile", order.state)),
-        (_, InFlight) => Verdict::Skip("its request is under way".to_owned()),
-        (_, Uncertain) => Verdict::Refuse("nobody can tell whether it took effect: look, then say which".to_owned()),
-        (Decision::Reject, PendingReview | Blocked | Approved | Errored) | (Decision::Approve, PendingReview) => {
-            Verdict::Do
-        }
-        (Decision::Approve, Errored) => {
-            Verdict::Refuse(format!("it ended in an error: send it again with `muster retry {}`", order.run))
-        }
-        (Decision::Approve, Approved) => match order.approved_by {
-            Some(number) if covered => Verdict::Skip(format!("approval {number} covers it already")),
-            _ => Verdict::Do,
-        },
-        (Decision::Approve, Blocked) => match order.block.as_ref() {
-            None => Verdict::Do,
-            Some(block) => match block.reason.remedy() {
-                Remedy::Approval => Verdict::Do,
-                Remedy::Acceptance => match blocking(order, holding) {
-                    None => Verdict::Do,
-                    Some(name) => Verdict::Refuse(format!(
-                        "{name} is exceeded: accept it first with `muster approve {} --accept {name} --comment …`",
-                        order.run
-                    )),
-                },
-                Remedy::Choice => Verdict::Refuse(format!(
-                    "{}: {}; choose with `muster link SOURCE TARGET`",
-                    block.reason, block.detail
-                )),
-                Remedy::CauseGone => {
-                    Verdict::Refuse(format!("{}: {}; it clears itself when that is mended", block.reason, block.detail))
-                }
-            },
-        },
-    }
-}
-
-/// The threshold that still blocks an order: among those that its block names, else among all of its run.
-fn blocking<'a>(order: &OrderRecord, holding: &'a BTreeMap<String, bool>) -> Option<&'a str> {
-    let detail = order.block.as_ref().map_or("", |block| block.detail.as_str());
-    let named: Vec<_> = holding.iter().filter(|(name, _)| detail.contains(name.as_str())).collect();
-    let concerned = if named.is_empty() { holding.iter().collect() } else { named };
-    concerned.into_iter().find(|(_, open)| **open).map(|(name, _)| name.as_str())
+fn put(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    crate::disk::atomic::write(path, bytes).map_err(StoreError::from)
 }
