@@ -26,7 +26,6 @@ use crate::model::outcome::{Effected, Outcome};
 use crate::model::plan::Plan;
 use crate::model::record::{Hold, HoldKind};
 use crate::model::resource::ResourceName;
-use crate::model::review_terms::ReviewRules;
 use crate::model::run::{RunId, RunState};
 use crate::model::situation::{Cause, Situation};
 
@@ -48,9 +47,8 @@ fn later(hours: u64) -> DateTime<Utc> {
     now() + Duration::from_secs(hours * 3600)
 }
 
-/// A job that asks for nothing special.
-fn rules() -> ReviewRules {
-    ReviewRules::default()
+fn rules() -> crate::model::review_terms::ReviewRules {
+    Default::default()
 }
 
 fn create(key: &str) -> Order {
@@ -124,14 +122,8 @@ impl House {
         self.runs += 1;
         let id = RunId::new(now() + Duration::from_secs(self.runs.into()), self.runs);
         let job_digest = Digest::of(b"job");
-        let run = NewRun {
-            id: id.clone(),
-            job: JOB.into(),
-            job_digest,
-            mode: Mode::Complete,
-            starter: "cron".into(),
-            review: Default::default(),
-        };
+        let (job, starter, review) = (JOB.into(), "cron".into(), Default::default());
+        let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review };
         self.store.start_run(&run, now()).unwrap();
         id
     }
@@ -471,8 +463,7 @@ fn whatever_is_tampered_with_is_refused_by_name() {
     std::fs::copy(layout.approval(JOB, &other, 1), layout.approval(JOB, &run, 7)).unwrap();
     assert!(matches!(refusal(&house, 7), Refusal::OtherRun { number: 7, .. }));
     // A file that nobody sealed.
-    std::fs::write(layout.approval(JOB, &run, 8), Approval { comment: "mine".into(), ..approval.clone() }.to_bytes())
-        .unwrap();
+    std::fs::write(layout.approval(JOB, &run, 8), Approval { at: later(1), ..approval.clone() }.to_bytes()).unwrap();
     assert!(matches!(refusal(&house, 8), Refusal::Unknown { number: 8, .. }));
     // Gone.
     std::fs::remove_file(&path).unwrap();
@@ -481,10 +472,8 @@ fn whatever_is_tampered_with_is_refused_by_name() {
     assert_eq!((plan.approvals().holding().len(), plan.refusals().len()), (0, 3));
     assert!(house.store.begin(&plan, std::slice::from_ref(&jane.id), now()).unwrap().begun.is_empty());
     std::fs::write(&path, &sealed).unwrap();
-    assert!(matches!(
-        house.store.verify(&run, 1, &rules(), later(72)),
-        Err(StoreError::Refused(Refusal::Expired { .. }))
-    ));
+    let late = house.store.verify(&run, 1, &rules(), later(72));
+    assert!(matches!(late, Err(StoreError::Refused(Refusal::Expired { .. }))));
     assert_eq!(house.store.verify(&run, 1, &rules(), now()).unwrap().approval, approval);
 
     // The database alone says approved: the sealed file does not.

@@ -29,6 +29,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rayon", &["src/snapshot/", "src/reconcile/", "src/run/offload.rs", "src/run/offload/"]),
     ("rusqlite", &["src/store/", "src/sandbox/"]),
     ("reqwest", &["src/connector/", "src/notify/"]),
+    ("ring", &["src/model/signature.rs"]),
+    ("ssh_key", &["src/model/signature.rs", "src/model/approvers.rs"]),
     ("axum", &["src/sandbox/", "src/serve/"]),
     ("indicatif", &["src/report/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
