@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::company::{Company, people};
 
 /// A company whose first run waits for review.
@@ -261,4 +261,62 @@ fn a_list_of_operations_leaves_the_others_to_the_rule() {
     company.world.muster(&["approve", "corp", "--all", "--comment", "left"]).ended(0);
     company.world.muster(&["run", "corp"]).ended(0);
     assert_eq!(company.vault.user("user0060@corp.example").unwrap()["active"], false);
+}
+
+/// How many requests for lists the vault has had since it was told to count them.
+fn lists(company: &Company) -> u64 {
+    let address = format!("http://{}/_faults", company.vault.address());
+    let (_, counts) = support::send("GET", &address, Some(support::TOKEN), None);
+    counts["rules"][0]["seen"].as_u64().unwrap()
+}
+
+fn count_lists(company: &Company) {
+    let rule = json!({"method": "GET", "contains": "startIndex", "action": {"delay": {"ms": 0}}});
+    company.vault.faults(json!({"rules": [rule]}));
+}
+
+fn active(company: &Company) -> usize {
+    company.vault.all("Users").iter().filter(|user| user["active"] == true).count()
+}
+
+#[test]
+fn an_edited_limit_and_a_complete_run_open_no_review() {
+    let unlimited = "[snapshot.\"hr.users\"]\nthresholds = { deleted = \"off\" }\n";
+    let company = Company::with(60, unlimited);
+    company.settle();
+    company.hr(&people(50));
+    company.world.muster(&["run", "corp"]).ended(4);
+    let limits =
+        "[sync.thresholds]\ndisable = \"off\"\ndelete = \"off\"\n\n[sync.attributes]\nexternalId = \"id\"\nuserName";
+    let text = company.job_text("").replace("[sync.attributes]\nexternalId = \"id\"\nuserName", limits);
+    let off = "thresholds = { deleted = \"off\" }";
+    let more = format!("[snapshot.\"hr.users\"]\n{off}\n[snapshot.\"hr.memberships\"]\n{off}\n");
+    company.world.write("jobs/corp.toml", text + &more);
+    company.world.muster(&["apply", "corp"]);
+    for mode in ["incremental", "complete"] {
+        company.world.muster(&["run", "corp", "--mode", mode]);
+        assert_eq!(active(&company), 60, "somebody was disabled without a word");
+    }
+    assert!(ids(&company, &company.world.runs("corp")[2], "disable").len() == 10, "the run was about them");
+}
+
+#[test]
+fn an_accepted_snapshot_is_planned_from_without_another_export() {
+    let company = Company::of(60);
+    company.settle();
+    company.hr(&people(50));
+    company.world.muster(&["run", "corp"]).ended(4);
+    count_lists(&company);
+    let held = company.world.newest_run("corp");
+    let names = ["hr.users/deleted/percent", "hr.memberships/deleted/percent"];
+    let accept = ["approve", &held, "--accept", names[0], "--accept", names[1], "--comment", "team dissolved"];
+    company.world.muster(&accept).says(&["accepted"]);
+    // What the source says by now does not matter: people accepted what they saw.
+    company.hr(&people(20));
+    company.world.muster(&["run", "corp"]);
+    let run = company.world.newest_run("corp");
+    assert_ne!(run, held);
+    assert_eq!((ids(&company, &run, "disable").len(), lists(&company)), (10, 0));
+    company.world.muster(&["run", "corp"]);
+    assert!(lists(&company) > 0, "the next run exports, and would have been seen");
 }

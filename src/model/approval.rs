@@ -202,6 +202,22 @@ pub enum Refusal {
         /// The first of them.
         first: OrderId,
     },
+    /// The job asks for more reviewers than approved.
+    #[error(
+        "{by} of {asked} reviewers approved {orders} of run {run} ({first}); another one has to: `muster approve {run}`"
+    )]
+    FewReviewers {
+        /// The run.
+        run: RunId,
+        /// How many did.
+        by: usize,
+        /// How many have to.
+        asked: u32,
+        /// How many orders, as `1 order` or `12 orders`.
+        orders: String,
+        /// The first of them.
+        first: OrderId,
+    },
     /// The file has a format that this version does not know.
     #[error("{file} has format version {found}, this muster reads {known}; use the version that wrote it")]
     Format {
@@ -217,13 +233,14 @@ pub enum Refusal {
 impl Refusal {
     /// Orders that the database calls approved under an approval that does not name them; 0 stands for none at all.
     pub fn uncovered(run: &RunId, number: Option<u32>, orders: &[OrderId]) -> Self {
-        let count = orders.len();
-        Self::NotCovered {
-            run: run.clone(),
-            number: number.unwrap_or(0),
-            orders: if count == 1 { "1 order".to_owned() } else { format!("{count} orders") },
-            first: orders.first().cloned().unwrap_or_else(|| OrderId(String::new())),
-        }
+        let (orders, first) = told(orders);
+        Self::NotCovered { run: run.clone(), number: number.unwrap_or(0), orders, first }
+    }
+
+    /// Orders that fewer reviewers approved than the job asks for.
+    pub fn few(run: &RunId, by: usize, asked: u32, orders: &[OrderId]) -> Self {
+        let (orders, first) = told(orders);
+        Self::FewReviewers { run: run.clone(), by, asked, orders, first }
     }
 
     /// The number of the approval that is refused; `None` where it is the plan.
@@ -235,9 +252,18 @@ impl Refusal {
             | Self::Signature { number, .. }
             | Self::Unknown { number, .. }
             | Self::NotCovered { number, .. } => Some(*number),
-            Self::PlanChanged { .. } | Self::NoApprovers { .. } | Self::NotAccepted { .. } | Self::Format { .. } => {
-                None
-            }
+            Self::PlanChanged { .. }
+            | Self::FewReviewers { .. }
+            | Self::NoApprovers { .. }
+            | Self::NotAccepted { .. }
+            | Self::Format { .. } => None,
         }
     }
+}
+
+/// How many orders, in words, and the first of them.
+fn told(orders: &[OrderId]) -> (String, OrderId) {
+    let count = orders.len();
+    let words = if count == 1 { "1 order".to_owned() } else { format!("{count} orders") };
+    (words, orders.first().cloned().unwrap_or_else(|| OrderId(String::new())))
 }

@@ -65,7 +65,7 @@ impl Conductor {
             let used: Vec<u32> = approved.values().filter_map(|r| r.approved_by).collect();
             tell_refusals(&plan, &used, result);
             // What the database calls approved and no sealed file does, by the approval that it names.
-            let mut uncovered: BTreeMap<Option<u32>, Vec<OrderId>> = BTreeMap::new();
+            let mut uncovered: BTreeMap<(Option<u32>, usize), Vec<OrderId>> = BTreeMap::new();
             for order in self.store.read_orders(&run)? {
                 let order = order?;
                 let Some(record) = approved.get(&order.id) else { continue };
@@ -73,15 +73,23 @@ impl Conductor {
                     result.untried += 1;
                     let told = |refusal: &Refusal| refusal.number().is_none_or(|n| record.approved_by == Some(n));
                     if !plan.refusals().iter().any(told) {
-                        uncovered.entry(record.approved_by).or_default().push(order.id);
+                        let by = plan.approvals().reviewers(&order.id, 0, now).len();
+                        uncovered.entry((record.approved_by, by)).or_default().push(order.id);
                     }
                     continue;
                 };
                 plans.orders.insert(order.id.clone(), (run.clone(), number));
                 orders.push(order);
             }
-            for (number, orders) in uncovered {
-                result.refused.push(Refusal::uncovered(&run, number, &orders).to_string());
+            let asked = plan.approvals().terms().reviewers;
+            for ((number, by), orders) in uncovered {
+                let is_few = by > 0 && by < asked as usize;
+                let refusal = if is_few {
+                    Refusal::few(&run, by, asked, &orders)
+                } else {
+                    Refusal::uncovered(&run, number, &orders)
+                };
+                result.refused.push(refusal.to_string());
             }
             plans.runs.insert(run.clone(), plan);
             result.runs.push(run);
