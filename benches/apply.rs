@@ -23,7 +23,7 @@ use muster::model::outcome::{Effected, Outcome as OrderOutcome};
 use muster::store::database::Store;
 use muster::store::journal::Finished;
 use muster::store::layout::Layout;
-use program::{Measured, Outcome, Server, fsync, measured, middle};
+use program::{Measured, Outcome, Server, measured, middle};
 
 /// What the server adds to each answer.
 const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(5)];
@@ -139,6 +139,20 @@ fn journal(seen: &mut [Vec<Duration>; GROUPS.len()]) -> Outcome<()> {
         seen.push(start.elapsed() / u32::try_from(orders.len())?);
     }
     Ok(())
+}
+
+/// What it costs to have a page of a growing file on the disk: the median of a hundred.
+fn fsync(folder: &Path) -> Outcome<Duration> {
+    let mut file = File::create(folder.join("fsync"))?;
+    let mut seen = Vec::with_capacity(100);
+    for _ in 0..100 {
+        file.write_all(&[1; 4096])?;
+        let start = Instant::now();
+        file.sync_data()?;
+        seen.push(start.elapsed());
+    }
+    seen.sort();
+    Ok(seen[50])
 }
 
 /// A job from a file of users to the server.

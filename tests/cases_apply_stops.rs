@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::Said;
 use support::company::{Company, people};
+use support::gateway::Gateway;
 
 fn approved(people: usize, further: &str) -> (Company, String) {
     let company = Company::with(people, further);
@@ -152,4 +153,17 @@ fn case_p6_one_bad_row_of_a_request_is_found_and_the_others_go_through() {
     let left = states(&company, &run);
     assert_eq!(left["applied"], 7, "{left}");
     assert_eq!(left["errored"].as_u64().unwrap_or(0) + left["stale"].as_u64().unwrap_or(0), 1, "{left}");
+}
+
+#[test]
+fn a_target_that_is_asked_too_much_at_once_is_asked_less_and_gets_everything() {
+    let (company, _) = approved(60, "[apply]\nconcurrency = 16\nwaves = []\n");
+    let gateway = Gateway::before(company.vault.address(), 4, Duration::from_millis(40));
+    let text = company.job_text("[apply]\nconcurrency = 16\nwaves = []\n");
+    company.world.write("jobs/corp.toml", text.replace(company.vault.address(), &gateway.address.to_string()));
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.all("Users").len(), 60);
+    let (passed, refused) = gateway.counts();
+    assert!(refused > 0, "16 at once are more than 4");
+    assert!(refused * 8 < passed, "{refused} requests were refused, {passed} let through");
 }

@@ -132,3 +132,55 @@ fn case_x5_an_empty_or_truncated_export_is_held_whatever_the_thresholds_say() {
     second.write("desk/users.csv", "id,login\n");
     second.muster(&["run", "out"]).ended(0);
 }
+
+#[test]
+fn pages_asked_for_at_once_give_what_one_after_the_other_gives_whatever_the_server_does() {
+    let company = Company::of(95);
+    company.settle();
+    let export = |in_flight: usize| {
+        let settings = format!("kind = \"scim\"\npage_size = 10\npaging = \"index\"\npages_in_flight = {in_flight}\n");
+        company.world.write("jobs/corp.toml", company.job_text("").replace("kind = \"scim\"\n", &settings));
+        let said = company.world.muster(&["export", "corp"]);
+        let run = company.world.newest_run("corp");
+        let folder = format!("state/export/corp/{run}");
+        let manifest: Value = serde_json::from_str(&company.world.read(&format!("{folder}/manifest.json"))).unwrap();
+        let users = manifest["systems"]["vault"]["users"].clone();
+        (said.status, company.world.read(&format!("{folder}/vault/users.csv")), users["evidence"].clone())
+    };
+    let rule = |contains: &str, when: Value, action: Value| json!({"method": "GET", "prefix": "/Users", "contains": contains, "when": when, "action": action});
+    let every = || json!("every");
+    let faults = [
+        ("all is well", vec![]),
+        (
+            "answers out of order",
+            vec![
+                rule("startIndex=11&", every(), json!({"delay": {"ms": 150}})),
+                rule("startIndex=31&", every(), json!({"delay": {"ms": 100}})),
+            ],
+        ),
+        (
+            "429 in the middle",
+            vec![rule("startIndex=41&", json!({"first": 1}), json!({"throttle": {"retry_after": 0}}))],
+        ),
+        ("a total that is too large", vec![rule("startIndex", every(), json!({"wrong-total": {"by": 25}}))]),
+        ("a total that is too small", vec![rule("startIndex", every(), json!({"wrong-total": {"by": -35}}))]),
+        ("a page that repeats", vec![rule("startIndex=51&", every(), json!("repeat-page"))]),
+        ("pages shorter than asked", vec![rule("startIndex", every(), json!({"clip-page": {"max": 7}}))]),
+        ("one page shorter than asked", vec![rule("startIndex=31&", every(), json!({"clip-page": {"max": 3}}))]),
+        ("a page cut short", vec![rule("startIndex=61&", every(), json!({"truncate-page": {"keep": 4}}))]),
+    ];
+    for (name, rules) in faults {
+        company.vault.faults(json!({ "rules": rules }));
+        let (one_status, one_rows, mut one_seen) = export(1);
+        company.vault.faults(json!({ "rules": rules }));
+        let (status, rows, mut seen) = export(4);
+        assert!(one_rows.lines().count() > 1, "{name}: nothing was read");
+        assert_eq!((status, &rows), (one_status, &one_rows), "{name}");
+        // That pages are not asked for ahead any more is said only where they were.
+        for evidence in [&mut one_seen, &mut seen] {
+            let notes = evidence["notes"].as_array_mut().unwrap();
+            notes.retain(|note| !note.as_str().unwrap().contains("one after the other"));
+        }
+        assert_eq!(seen, one_seen, "{name}");
+    }
+}

@@ -14,21 +14,22 @@ use crate::program::{Measured, Outcome, TOKEN, cpu};
 const MEDIA_TYPE: &str = "application/scim+json";
 
 /// A user as the job of the bench maps it.
-pub fn user(n: usize) -> Value {
+pub(crate) fn user(n: usize) -> Value {
     let login = format!("user{n:07}@corp.example");
+    let title = ["Clerk", "Engineer", "Nurse", "Lawyer"][n % 4];
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "active": true,
         "emails": [{"value": login, "type": "work", "primary": true}],
         "externalId": format!("E{n:07}"),
         "name": {"familyName": format!("Family{}", n % 9973), "givenName": format!("Given{n}")},
-        "title": ["Clerk", "Engineer", "Nurse", "Lawyer"][n % 4],
+        "title": title,
         "userName": login,
     })
 }
 
 /// Sends what so many creates come to: two look-ups, the create, a read back; so many orders at once.
-pub fn creates(url: &str, users: usize, concurrency: usize) -> Outcome<Measured> {
+pub(crate) fn creates(url: &str, users: usize, concurrency: usize) -> Outcome<Measured> {
     // Fails only where it was chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,26 +1,26 @@
 //! The program under measurement: its commands from start to exit, and its built-in server.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// The bearer token of the built-in server.
-pub const TOKEN: &str = "a-token-for-the-bench";
+pub(crate) const TOKEN: &str = "a-token-for-the-bench";
 
 /// What something took: from its start to its end, the processor time it used, and the most memory it was seen with.
 #[derive(Clone, Copy)]
-pub struct Measured {
-    pub wall: Duration,
-    pub cpu: Duration,
-    pub kib: u64,
+pub(crate) struct Measured {
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
+    pub(crate) kib: u64,
 }
 
 /// Runs a command to its end, which has to be the one that is usual for it.
-pub fn measured(folder: &Path, args: &[&str], status: i32) -> Outcome<Measured> {
+pub(crate) fn measured(folder: &Path, args: &[&str], status: i32) -> Outcome<Measured> {
     let name = args.first().copied().unwrap_or_default();
     let log = folder.join(format!("{name}.err"));
     let cpu = cpu()?.1;
@@ -49,7 +49,7 @@ fn peak_kib(status: &str) -> Option<u64> {
 }
 
 /// Processor time of this process, and of all of its children that ended.
-pub fn cpu() -> Outcome<(Duration, Duration)> {
+pub(crate) fn cpu() -> Outcome<(Duration, Duration)> {
     let text = fs::read_to_string("/proc/self/stat")?;
     // After the name, which may hold blanks, state is the first word; utime, stime, cutime, cstime follow from the 12th.
     let words = text.rsplit_once(')').ok_or("no name in /proc/self/stat")?.1.split_whitespace();
@@ -58,22 +58,8 @@ pub fn cpu() -> Outcome<(Duration, Duration)> {
     Ok((time(&ticks[..2]), time(&ticks[2..])))
 }
 
-/// What it costs to have a page of a growing file on the disk: the median of a hundred.
-pub fn fsync(folder: &Path) -> Outcome<Duration> {
-    let mut file = File::create(folder.join("fsync"))?;
-    let mut seen = Vec::with_capacity(100);
-    for _ in 0..100 {
-        file.write_all(&[1; 4096])?;
-        let start = Instant::now();
-        file.sync_data()?;
-        seen.push(start.elapsed());
-    }
-    seen.sort();
-    Ok(seen[50])
-}
-
 /// Of several measurements the one in the middle, by time, and the shortest time.
-pub fn middle(mut seen: Vec<Measured>) -> (Measured, Duration) {
+pub(crate) fn middle(mut seen: Vec<Measured>) -> (Measured, Duration) {
     seen.sort_by_key(|one| one.wall);
     (seen[seen.len() / 2], seen[0].wall)
 }
@@ -92,15 +78,15 @@ fn muster(folder: &Path) -> Command {
 }
 
 /// The built-in server; ended when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Its base address.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
     /// Starts a server on a database in the folder. Every answer comes so much later than it could.
-    pub fn start(folder: &Path, delay: Duration, further: &[&str]) -> Outcome<Self> {
+    pub(crate) fn start(folder: &Path, delay: Duration, further: &[&str]) -> Outcome<Self> {
         let faults = folder.join("faults.json");
         let rules = match delay.as_millis() {
             0 => String::new(),

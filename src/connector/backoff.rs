@@ -1,7 +1,7 @@
 //! How long to wait before something is tried again.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Exponential back-off with full jitter: the wait before try *n* + 1 is random between nothing and `first` × 2ⁿ, at
 /// most `most`; what the server asks for is the least.
@@ -36,28 +36,37 @@ impl Backoff {
     }
 }
 
-/// How much waiting is left for a whole run.
+/// Time left for waiting between tries. Who waits at the same time spends it once.
 #[derive(Debug)]
 pub struct Budget {
-    left: Mutex<Duration>,
+    state: Mutex<Left>,
+}
+
+#[derive(Debug)]
+struct Left {
+    left: Duration,
+    paid_until: Option<Instant>,
 }
 
 impl Budget {
     /// A budget of so much waiting.
-    pub fn new(budget: Duration) -> Self {
-        Self { left: Mutex::new(budget) }
+    pub fn new(left: Duration) -> Self {
+        Self { state: Mutex::new(Left { left, paid_until: None }) }
     }
 
-    /// Takes a wait off the budget; false where it is not covered any more.
+    /// Takes a wait that begins now off the budget; false where it is not covered any more.
     pub fn spend(&self, wait: Duration) -> bool {
-        let mut left = self.left.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match left.checked_sub(wait) {
-            Some(rest) => {
-                *left = rest;
-                true
-            }
-            None => false,
-        }
+        self.spend_at(Instant::now(), wait)
+    }
+
+    fn spend_at(&self, now: Instant, wait: Duration) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(end) = now.checked_add(wait) else { return false };
+        let begin = state.paid_until.map_or(now, |paid| paid.max(now));
+        let Some(left) = state.left.checked_sub(end.saturating_duration_since(begin)) else { return false };
+        state.left = left;
+        state.paid_until = Some(begin.max(end));
+        true
     }
 }
 
@@ -77,10 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_ends() {
-        let budget = Budget::new(Duration::from_secs(3));
-        assert!(budget.spend(Duration::from_secs(2)));
-        assert!(!budget.spend(Duration::from_secs(2)));
-        assert!(budget.spend(Duration::from_secs(1)));
+    fn those_that_wait_together_spend_the_time_once() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let budget = Budget::new(second * 5);
+        // Eight are throttled at once.
+        assert!((0..8).all(|_| budget.spend_at(now, second * 3)));
+        assert!(budget.spend_at(now + second, second * 3));
+        assert!(!budget.spend_at(now + second * 10, second * 2));
+        assert!(budget.spend_at(now + second * 10, second));
+        assert!(!budget.spend_at(now, Duration::MAX));
     }
 }

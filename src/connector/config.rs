@@ -140,6 +140,11 @@ pub struct ScimConfig {
     /// How long lists are read.
     #[serde(default)]
     pub paging: Paging,
+    /// Pages of one list that are asked for at once, where they are read by index; fewer while the provider answers
+    /// 429. 1 = one after the other.
+    #[serde(default = "pages_in_flight")]
+    #[schemars(range(min = 1, max = 64))]
+    pub pages_in_flight: usize,
     /// The largest answer that is read, in bytes.
     #[serde(default = "max_answer_bytes")]
     #[schemars(range(min = 1024))]
@@ -156,6 +161,10 @@ fn timeout_seconds() -> u64 {
 
 fn page_size() -> u64 {
     200
+}
+
+fn pages_in_flight() -> usize {
+    4
 }
 
 fn max_answer_bytes() -> u64 {
@@ -182,6 +191,7 @@ impl ScimConfig {
             timeout_seconds: timeout_seconds(),
             page_size: page_size(),
             paging: Paging::Auto,
+            pages_in_flight: pages_in_flight(),
             max_answer_bytes: max_answer_bytes(),
             member_batch: member_batch(),
         }
@@ -221,11 +231,15 @@ impl ScimConfig {
         for (field, is_zero) in [
             ("timeout_seconds", self.timeout_seconds == 0),
             ("page_size", self.page_size == 0),
+            ("pages_in_flight", self.pages_in_flight == 0),
             ("member_batch", self.member_batch == 0),
         ] {
             if is_zero {
                 problems.push((field, "0 is not possible here; the least is 1".to_owned()));
             }
+        }
+        if self.pages_in_flight > 64 {
+            problems.push(("pages_in_flight", "so many pages at once are an attack; the most is 64".to_owned()));
         }
         if self.max_answer_bytes < 1024 {
             problems.push(("max_answer_bytes", "no answer fits into so little; the least is 1024".to_owned()));

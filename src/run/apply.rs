@@ -9,11 +9,11 @@ use super::demand;
 use super::error::RunError;
 use super::journal::Journal;
 use super::lanes::{Parcel, Wave};
-use super::retry_budget::RetryBudget;
 use super::rows::{ResolvedRow, parcels};
 use super::send::Sender;
 use super::tally::Tally;
 use super::wave::{Kind, kinds};
+use crate::connector::backoff::Budget;
 use crate::connector::target::Target;
 use crate::model::event::Event;
 use crate::model::failure::Failure;
@@ -86,7 +86,7 @@ impl Conductor {
                 first -= kind.orders.len();
             }
         }
-        let budget = Arc::new(RetryBudget::new(self.job.apply.retry_budget));
+        let budget = Arc::new(Budget::new(self.job.apply.retry_budget));
         let mut senders: BTreeMap<String, Arc<Sender>> = BTreeMap::new();
         let mut tally = Tally::new(&self.job.apply);
         for kind in kinds {
@@ -121,7 +121,7 @@ impl Conductor {
         Ok(result)
     }
 
-    pub(super) async fn sender(&self, system: &str, budget: &Arc<RetryBudget>) -> Result<Sender, Failure> {
+    pub(super) async fn sender(&self, system: &str, budget: &Arc<Budget>) -> Result<Sender, Failure> {
         let target: Arc<dyn Target> = self.target(system).await?;
         let capabilities = target.capabilities().await?;
         let identifying = demand::identifying(&self.job);

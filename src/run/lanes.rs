@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::Conductor;
 use super::apply::Applied;
@@ -21,6 +23,9 @@ use crate::model::event::Event;
 use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::store::journal::Finished;
 use crate::store::verified::ApprovedPlan;
+
+/// How long an outcome waits for others that share its commit, while nothing else needs one.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What travels together.
 pub(super) enum Parcel {
@@ -121,6 +126,8 @@ impl Conductor {
         let mut ended: Vec<(Order, Sent)> = Vec::new();
         let mut commit: Option<Commit> = None;
         let mut broken = None;
+        // When the outcomes at hand are to be committed at the latest.
+        let mut due = Instant::now();
         loop {
             if stop.raised() {
                 ended.extend(begun.drain(..).flat_map(Parcel::left));
@@ -130,7 +137,9 @@ impl Conductor {
             {
                 lanes.spawn(parcel.send(wave.sender.clone(), stop.clone()));
             }
-            if commit.is_none() {
+            // Without a free lane there is time to gather.
+            let hungry = lanes.is_empty() || (lanes.len() < width && waiting.len() > 0) || stop.raised();
+            if commit.is_none() && (hungry || ended.len() * 2 >= width || Instant::now() >= due) {
                 let room = if stop.raised() { 0 } else { width + wave.ahead - lanes.len() - begun.len() };
                 let next: Vec<Parcel> = waiting.by_ref().take(room).collect();
                 match self.commit(wave, std::mem::take(&mut ended), next, result) {
@@ -144,6 +153,9 @@ impl Conductor {
             }
             tokio::select! {
                 Some(done) = lanes.join_next() => {
+                    if ended.is_empty() {
+                        due = Instant::now() + PATIENCE;
+                    }
                     let mut done = Some(done);
                     while let Some(sent) = done {
                         match sent {
@@ -168,6 +180,7 @@ impl Conductor {
                         }
                     }
                 }
+                () = sleep_until(due), if commit.is_none() && !ended.is_empty() => {}
                 else => break,
             }
         }

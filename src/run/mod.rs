@@ -20,7 +20,6 @@ mod plan;
 mod precondition;
 mod prove;
 mod recover;
-mod retry_budget;
 mod rows;
 mod rule_approval;
 mod send;

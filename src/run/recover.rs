@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Conductor;
 use super::error::RunError;
 use super::precondition::{Standing, look};
-use super::retry_budget::RetryBudget;
 use super::send::Sender;
+use crate::connector::backoff::Budget;
 use crate::connector::source::Source;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -43,7 +43,7 @@ impl Conductor {
             return Ok(result);
         }
         self.reporter.event(&Event::Recovering { orders: open.len() as u64 });
-        let budget = Arc::new(RetryBudget::new(Duration::ZERO));
+        let budget = Arc::new(Budget::new(Duration::ZERO));
         let mut senders: BTreeMap<String, Sender> = BTreeMap::new();
         for order in self.planned(&open)? {
             let system = &order.resource.system;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::precondition::{Standing, look, wanted, without_effect};
-use super::retry_budget::RetryBudget;
+use crate::connector::backoff::Budget;
 use crate::connector::target::{Applied, ObjectChange, Target};
 use crate::model::capabilities::{Capabilities, ResourceCapabilities};
 use crate::model::event::{Event, Reporter};
@@ -40,7 +40,7 @@ pub(super) struct Sender {
     /// By resource, the attributes by which an object to be created would be found.
     pub(super) identifying: BTreeMap<String, BTreeSet<String>>,
     /// Time left for waiting between retries, for the whole apply.
-    pub(super) budget: Arc<RetryBudget>,
+    pub(super) budget: Arc<Budget>,
     /// Who listens.
     pub(super) reporter: Arc<dyn Reporter>,
     /// The time.

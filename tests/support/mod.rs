@@ -7,6 +7,7 @@
 )]
 
 pub mod company;
+pub mod gateway;
 pub mod nobody;
 
 use std::fs;

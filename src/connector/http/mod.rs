@@ -23,7 +23,7 @@ use super::backoff::{Backoff, Budget};
 use super::classify::{Refusal, classify};
 use super::config::{Auth, web_address};
 use super::failure_table::Asked;
-use super::limit::RateLimit;
+use super::limit::{Congestion, RateLimit};
 use super::registry::ConnectContext;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 use crate::scim::error::ScimError;
@@ -89,6 +89,7 @@ pub struct Http {
     max_bytes: u64,
     media_type: &'static str,
     limit: RateLimit,
+    congestion: Congestion,
     backoff: Backoff,
     budget: Budget,
     random: Arc<dyn Fn() -> f64 + Send + Sync>,
@@ -142,10 +143,16 @@ impl Http {
             max_bytes: settings.max_bytes,
             media_type: settings.media_type,
             limit: RateLimit::new(context.rate),
+            congestion: Congestion::default(),
             backoff: Backoff::default(),
             budget: Budget::new(context.retry_budget),
             random: context.random.clone(),
         })
+    }
+
+    /// The system's name in the job file.
+    pub fn system(&self) -> &str {
+        &self.system
     }
 
     /// The base address, with a slash at its end.
@@ -238,8 +245,10 @@ impl Http {
             let header = credential.header(self).await?;
             builder = builder.header(AUTHORIZATION, header);
         }
+        let pass = self.congestion.pass().await;
         self.limit.turn().await;
         let answer = self.exchange(builder, &request.url, &spoken, request.asked).await?;
+        pass.answered(answer.status == 429 || answer.status == 503 && answer.retry_after.is_some());
         if answer.is_success() && (answer.body.is_empty() || !answer.is_html()) {
             return Ok(answer);
         }

@@ -3,6 +3,7 @@
 //! What a provider claims is no proof: filters are proved with a known object before "no rows" is believed, pages are
 //! counted by what came, and everything that was looked up is checked to be what was asked for.
 
+mod ahead;
 mod body;
 mod capabilities;
 mod discovery;
@@ -49,7 +50,7 @@ pub struct ScimSystem {
     config: ScimConfig,
     /// Set where the address does not tell which system it is.
     known_as: Option<String>,
-    http: Http,
+    http: Arc<Http>,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
     discovery: OnceCell<Discovery>,
     /// What reads the objects of each resource, with the columns that the job names.
@@ -93,7 +94,7 @@ impl ScimSystem {
             name: name.to_owned(),
             config: config.clone(),
             known_as: None,
-            http: Http::new(name, &settings, context)?,
+            http: Arc::new(Http::new(name, &settings, context)?),
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
             readers: rows::ObjectReaders::new(&context.columns),
@@ -133,16 +134,8 @@ impl ScimSystem {
         Failure::new(class, recourse, &self.name, cause, remedy)
     }
 
-    /// The failure of an answer whose body is not what the protocol says.
     fn bad_answer(&self, what: &str, problem: impl std::fmt::Display, answer: &Answer, effect: Effect) -> Failure {
-        let mut failure = self.failure(
-            Class::Server,
-            format!("{what}: {problem}"),
-            "see whether url leads to a SCIM 2.0 service; if so, the fault is on the server's side",
-        );
-        (failure.effect, failure.status) = (effect, Some(answer.status));
-        failure.request_id.clone_from(&answer.request_id);
-        failure
+        bad_answer(&self.name, what, problem, answer, effect)
     }
 
     /// Says something in the log, once.
@@ -162,6 +155,20 @@ impl ScimSystem {
     ) -> Result<Arc<rows::RowReader>, Failure> {
         self.readers.with(self, resource, definition, names)
     }
+}
+
+/// The failure of an answer whose body is not what the protocol says.
+fn bad_answer(system: &str, what: &str, problem: impl std::fmt::Display, answer: &Answer, effect: Effect) -> Failure {
+    let mut failure = Failure::new(
+        Class::Server,
+        Recourse::GiveUp,
+        system,
+        format!("{what}: {problem}"),
+        "see whether url leads to a SCIM 2.0 service; if so, the fault is on the server's side",
+    );
+    (failure.effect, failure.status) = (effect, Some(answer.status));
+    failure.request_id.clone_from(&answer.request_id);
+    failure
 }
 
 /// The id of a resource; some servers send a number.

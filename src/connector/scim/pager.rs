@@ -1,5 +1,8 @@
 //! Reads a list page by page, by index (RFC 7644 section 3.4.2.4) or by cursor (RFC 9865), and distrusts it: walks by
 //! the rows that came, notices pages that repeat, and looks past the end before it believes a total.
+//!
+//! By index the pages behind the one at hand are asked for ahead; they are handed out in their sequence, and one that
+//! does not begin where the rows before it end is asked for anew.
 
 use std::collections::HashSet;
 
@@ -8,10 +11,11 @@ use reqwest::Method;
 use serde_json::Value as Json;
 use url::Url;
 
-use super::{ScimSystem, id_of};
+use super::ahead::Ahead;
+use super::{ScimSystem, bad_answer, id_of};
 use crate::connector::config::Paging;
 use crate::connector::failure_table::Asked;
-use crate::connector::http::{Answer, Request};
+use crate::connector::http::{Answer, Http, Request};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::scim::list::ListResponse;
@@ -34,6 +38,10 @@ pub(super) struct Pager<'a> {
     parameters: Vec<(&'static str, String)>,
     count: u64,
     place: Place,
+    /// Pages that were asked for before their turn.
+    ahead: Ahead,
+    /// Rows of the last page that was read by index.
+    page_length: Option<u64>,
     first_ids: HashSet<String>,
     cursors: HashSet<String>,
     largest_total: u64,
@@ -64,6 +72,8 @@ impl<'a> Pager<'a> {
             parameters,
             count: system.config.page_size.min(provider.max_page_size.filter(|size| *size > 0).unwrap_or(u64::MAX)),
             place: if by_cursor { Place::Cursor(String::new()) } else { Place::Index(1) },
+            ahead: Ahead::new(system.config.pages_in_flight),
+            page_length: None,
             first_ids: HashSet::new(),
             cursors: HashSet::new(),
             largest_total: 0,
@@ -106,7 +116,18 @@ impl<'a> Pager<'a> {
 
     async fn index_page(&mut self, start: u64) -> Result<Vec<Json>, Failure> {
         self.evidence.pages_asked += 1;
-        let list = self.ask(&index_parameters(start, self.count)).await?;
+        if self.ahead.misses(start) {
+            self.note("the pages vary in length: they are read one after the other".to_owned());
+        }
+        // Whoever comes back for a second page is taken to want them all.
+        if let Some(length) = self.page_length {
+            self.ask_ahead(start, length);
+        }
+        let asked = match self.ahead.take(start).await {
+            Some(asked) => asked,
+            None => list(self.system, &self.address, &self.parameters, &index_parameters(start, self.count)).await,
+        };
+        let list = self.seen(asked)?;
         self.evidence.pages_received += 1;
         self.note_total(&list);
         if let Some(echoed) = list.start_index.filter(|echoed| *echoed != start && !list.resources.is_empty()) {
@@ -126,9 +147,27 @@ impl<'a> Pager<'a> {
             Some(cursor) if self.system.config.paging != Paging::Index => Place::Cursor(cursor),
             _ if list.total.is_some_and(|total| after >= total) && !self.looks_past_end => Place::End,
             _ if list.total.is_some_and(|total| after >= total) => Place::PastEnd(after + 1),
-            _ => Place::Index(after + 1),
+            _ => {
+                let length = list.resources.len() as u64;
+                if self.page_length.replace(length).is_some() {
+                    self.ask_ahead(after + 1, length);
+                }
+                Place::Index(after + 1)
+            }
         };
         Ok(list.resources)
+    }
+
+    /// Asks for the pages from a row on, as long as the last one was, up to the total.
+    fn ask_ahead(&mut self, next: u64, length: u64) {
+        // A search wants one page.
+        if !self.looks_past_end {
+            return;
+        }
+        while let Some(start) = self.ahead.room(next, length, self.largest_total) {
+            let url = list_address(&self.address, &self.parameters, &index_parameters(start, length));
+            self.ahead.ask(self.system, start, url);
+        }
     }
 
     /// One look behind the last row: most servers answer with no rows and the total as it is now.
@@ -203,12 +242,17 @@ impl<'a> Pager<'a> {
     }
 
     async fn ask(&mut self, place: &[(&'static str, String)]) -> Result<ListResponse, Failure> {
-        let (list, answer) =
-            list(self.system, &self.address, &self.parameters, place).await.inspect_err(|failure| {
-                if let Some(status) = failure.status {
-                    *self.evidence.statuses.entry(status).or_default() += 1;
-                }
-            })?;
+        let asked = list(self.system, &self.address, &self.parameters, place).await;
+        self.seen(asked)
+    }
+
+    /// Takes the evidence of an answer.
+    fn seen(&mut self, asked: Result<(ListResponse, Answer), Failure>) -> Result<ListResponse, Failure> {
+        let (list, answer) = asked.inspect_err(|failure| {
+            if let Some(status) = failure.status {
+                *self.evidence.statuses.entry(status).or_default() += 1;
+            }
+        })?;
         for status in answer.refused.iter().chain([&answer.status]) {
             *self.evidence.statuses.entry(*status).or_default() += 1;
         }
@@ -274,13 +318,8 @@ fn index_parameters(start: u64, count: u64) -> [(&'static str, String); 2] {
     [("startIndex", start.to_string()), ("count", count.to_string())]
 }
 
-/// One list answer.
-pub(super) async fn list(
-    system: &ScimSystem,
-    address: &Url,
-    parameters: &[(&'static str, String)],
-    place: &[(&'static str, String)],
-) -> Result<(ListResponse, Answer), Failure> {
+/// The address of one page.
+fn list_address(address: &Url, parameters: &[(&'static str, String)], place: &[(&'static str, String)]) -> Url {
     let mut url = address.clone();
     {
         let mut query = url.query_pairs_mut();
@@ -288,10 +327,31 @@ pub(super) async fn list(
             query.append_pair(name, value);
         }
     }
-    let answer = system.http.read(&Request::new(Method::GET, url, Asked::List)).await?;
-    match ListResponse::parse(&answer.body) {
+    url
+}
+
+/// One list answer.
+async fn list(
+    system: &ScimSystem,
+    address: &Url,
+    parameters: &[(&'static str, String)],
+    place: &[(&'static str, String)],
+) -> Result<(ListResponse, Answer), Failure> {
+    read_list(&system.http, list_address(address, parameters, place)).await
+}
+
+/// The list at an address.
+pub(super) async fn read_list(http: &Http, url: Url) -> Result<(ListResponse, Answer), Failure> {
+    let spoken = url.clone();
+    let mut answer = http.read(&Request::new(Method::GET, url, Asked::List)).await?;
+    match ListResponse::parse(&std::mem::take(&mut answer.body)) {
         Ok(list) => Ok((list, answer)),
-        Err(error) => Err(system.bad_answer(&format!("GET {address}"), error, &answer, Effect::None)),
+        Err(error) => {
+            // A query may hold personal data.
+            let mut address = spoken;
+            address.set_query(None);
+            Err(bad_answer(http.system(), &format!("GET {address}"), error, &answer, Effect::None))
+        }
     }
 }
 

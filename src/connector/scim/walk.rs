@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use serde_json::Value as Json;
 
@@ -222,10 +223,18 @@ impl Groups<'_> {
             }
         }
         if self.members_in == MembersIn::Object {
-            for group in resources.iter_mut() {
-                if let Some(id) = id_of(group)
-                    && let Some(single) = self.read(&id).await?
-                {
+            let ids: Vec<Option<String>> = resources.iter().map(id_of).collect();
+            let this = &*self;
+            let reads = ids.into_iter().map(|id| async move {
+                match id {
+                    Some(id) => this.read(&id).await,
+                    None => Ok(None),
+                }
+            });
+            let singles: Vec<Option<Json>> =
+                futures::stream::iter(reads).buffered(this.system.config.pages_in_flight).try_collect().await?;
+            for (group, single) in resources.iter_mut().zip(singles) {
+                if let Some(single) = single {
                     *group = single;
                 }
             }
