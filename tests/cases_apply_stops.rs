@@ -76,8 +76,9 @@ fn case_p13_a_target_that_dies_leaves_nothing_lost_and_nothing_errored() {
 
 #[test]
 fn case_p13_an_approval_that_expires_under_way_sends_nothing_more() {
-    let (company, run) = approved(30, "[review]\nexpires = \"8s\"\n[apply]\nconcurrency = 1\nwaves = [1, 3, 6]\n");
-    slow_creates(&company, 800);
+    let (company, run) = approved(30, "[review]\nexpires = \"15s\"\n[apply]\nconcurrency = 1\nwaves = [1, 3, 6]\n");
+    // Long enough for a busy machine to begin, and over before the third wave.
+    slow_creates(&company, 4_000);
     let said = company.world.muster(&["apply", "corp"]).ended(1);
     let said = said.says(&["expired", "muster approve"]);
     assert!(said.err.matches("expired").count() <= 2, "said once, not for each order:\n{}", said.err);

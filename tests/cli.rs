@@ -1,4 +1,4 @@
-//! The door: help, schema, completions, the manual, diff, and the words for what is mistyped.
+//! The door: help, schema, completions, the manual, and the words for what is mistyped.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -44,22 +44,9 @@ fn what_is_mistyped_is_a_usage_error_with_the_nearest_name() {
 }
 
 #[test]
-fn diff_answers_in_three_forms_and_by_status() {
+fn what_the_system_says_is_told_once() {
     let world = World::new();
-    world.write("a.csv", "id,name\n1,a\n2,b\n3,c\n");
-    world.write("b.csv", "id,name\n4,d\n2,x\n1,a\n");
-    let diff = |more: &[&str]| world.muster(&[&["diff", "a.csv", "b.csv", "--key", "id"], more].concat());
-    let want = "change,key,columns\nchanged,2,name\nremoved,3,\nadded,4,\n";
-    assert_eq!(diff(&[]).ended(0).out, want);
-    assert_eq!(diff(&["--exit-code"]).ended(1).out, want);
-    assert_eq!(diff(&["--format", "ndjson"]).ended(0).out.lines().count(), 3);
-    diff(&["--format", "summary"]).ended(0).says(&["1  added", "1  removed", "1  changed", "1  unchanged"]);
-    diff(&["--output", "out.csv"]).ended(0);
-    assert_eq!(world.read("out.csv"), want);
-    world.muster(&["diff", "a.csv", "a.csv", "--key", "id", "--exit-code"]).ended(0);
-    world.muster(&["diff", "a.csv", "none.csv", "--key", "id"]).ended(2).says(&["none.csv"]);
+    world.write("a.csv", "id\n");
     let said = world.muster(&["sandbox", "--database", "a.csv/x.db"]).ended(1);
     assert_eq!(said.err.matches("os error").count(), 1, "{}", said.err);
-    world.muster(&["diff", "a.csv", "b.csv", "--key", "idd"]).ended(2).says(&["idd", "`id`"]);
-    world.muster(&["diff", "a.csv", "b.csv"]).ended(2).says(&["--key"]);
 }

@@ -13,8 +13,6 @@ import subprocess
 import sys
 import time
 
-import duckdb
-
 TOOLS = ["muster", "muster-1", "muster-memory", "duckdb", "duckdb-hash", "csv-diff"]
 KEYS = {"users": ("id", "0"), "memberships": ("groupId,userId", "0,1")}
 ROW = {"users": 236, "memberships": 74}
@@ -87,7 +85,7 @@ def commands(words, kind, files, output):
 
 
 def once(command, environment):
-    """Wall and processor seconds and peak MiB of one run; None where it failed."""
+    """Wall and processor seconds and peak MiB of one run (at least this process's own, some 12); None where it failed."""
     os.sync()
     time.sleep(0.2)
     command = [str(word) for word in command]
@@ -124,7 +122,8 @@ def measure(words, kind, rows):
         random.Random(number).shuffle(order)
         for tool in order:
             output.unlink(missing_ok=True)
-            print(f"\r\033[K{kind} of {rows:,}: round {number} of {words.rounds}, {tool}", end="", file=sys.stderr)
+            if sys.stderr.isatty():
+                print(f"\r\033[K{kind} of {rows:,}: round {number} of {words.rounds}, {tool}", end="", file=sys.stderr)
             sample = once(*tools[tool])
             if sample is None:
                 print(f"\n{tool} failed on this pair and is left out", file=sys.stderr)
@@ -133,7 +132,8 @@ def measure(words, kind, rows):
             check(tool, output, planted)
             if number > 0:
                 samples[tool].append(sample)
-    print("\r\033[K", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
     output.unlink(missing_ok=True)
     if words.remove:
         shutil.rmtree(pathlib.Path(files[0]).parent)
@@ -171,9 +171,13 @@ def machine(words):
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     version = subprocess.run([words.muster, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    # Not imported here: a process begins with the peak memory of the one that starts it.
+    duckdb = subprocess.run(
+        [sys.executable, "-c", "import duckdb; print(duckdb.__version__)"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     at = datetime.datetime.now().strftime("%d %B %Y")
     print(
-        f"{at}: {version}, DuckDB {duckdb.__version__}, csv-diff 0.1.2; {os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, "
+        f"{at}: {version}, DuckDB {duckdb}, csv-diff 0.1.2; {os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, "
         f"Linux {platform.release()}; load {os.getloadavg()[0]:.1f} at the start; medians of {words.rounds} rounds.\n"
     )
 

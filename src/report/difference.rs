@@ -158,12 +158,13 @@ impl Page {
 
     fn head(&mut self, summary: &DifferenceSummary) {
         let names = [&summary.old, &summary.new].map(|side| safe_text::line(&side.name).into_owned());
-        let rows = [&summary.old, &summary.new].map(|side| counted(side.rows, "row"));
+        let rows = [&summary.old, &summary.new].map(|side| side.rows);
         let longest = names.iter().map(|name| safe_text::width(name)).max().unwrap_or(0).min(self.width / 2);
-        let figures = rows.iter().map(|rows| rows.len()).max().unwrap_or(0);
+        let figures = rows.iter().map(|rows| count(*rows).len()).max().unwrap_or(0);
         for ((word, name), rows) in ["before", "after"].iter().zip(&names).zip(&rows) {
             let name = padded(&from_the_right(name, longest), longest);
-            self.line(&format!("{word:<6}  {name}  {rows:>figures$}"));
+            let blanks = " ".repeat(figures - count(*rows).len());
+            self.line(&format!("{word:<6}  {name}  {blanks}{}", counted(*rows, "row")));
         }
         let key: Vec<_> = summary.key.iter().map(|column| safe_text::line(column)).collect();
         self.line(&format!("key     {}", key.join(", ")));
@@ -212,13 +213,11 @@ impl Page {
         let shown = &by_column[..by_column.len().min(COLUMNS)];
         let names: Vec<_> = shown.iter().map(|(name, _)| safe_text::line(name)).collect();
         let longest = names.iter().map(|name| safe_text::width(name)).max().unwrap_or(0).min(self.width / 2);
-        let rows: Vec<String> = shown.iter().map(|(_, rows)| counted(*rows, "row")).collect();
-        // `1 row` is set as wide as `1 rows`, so that the figures stand below each other.
         let figures = shown.iter().map(|(_, rows)| count(*rows).len()).max().unwrap_or(0);
-        for ((name, rows), (_, number)) in names.iter().zip(&rows).zip(shown) {
+        for (name, (_, rows)) in names.iter().zip(shown) {
             let name = padded(&format!("{}:", safe_text::clip(name, longest)), longest + 1);
-            let blanks = " ".repeat(figures - count(*number).len());
-            self.line(&format!("  {name} {blanks}{rows}"));
+            let blanks = " ".repeat(figures - count(*rows).len());
+            self.line(&format!("  {name} {blanks}{}", counted(*rows, "row")));
         }
         if by_column.len() > shown.len() {
             self.line(&format!("  … and {}", counted((by_column.len() - shown.len()) as u64, "more column")));

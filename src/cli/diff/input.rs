@@ -11,6 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::arguments::is_stdin;
 use super::unzstd::Frames;
+use crate::rules::problem::nearest;
 
 /// Bytes that tell what a file is.
 const MAGIC: usize = 8;
@@ -49,7 +50,8 @@ pub(super) fn open(path: &Path, temp: &Path) -> anyhow::Result<Input> {
         let file = stdin.as_fd().try_clone_to_owned().context("cannot read standard input")?;
         (File::from(file), PathBuf::from("standard input"))
     } else {
-        (File::open(path).with_context(|| format!("cannot open {}", path.display()))?, path.to_owned())
+        let opened = File::open(path).with_context(|| format!("cannot open {}{}", path.display(), meant(path)));
+        (opened?, path.to_owned())
     };
     let reading = || format!("cannot read {}", name.display());
     let details = file.metadata().with_context(reading)?;
@@ -71,6 +73,19 @@ pub(super) fn open(path: &Path, temp: &Path) -> anyhow::Result<Input> {
         Some(Packing::Zstd) => spool(Frames::new(input), temp, &name, packing)?,
     };
     Ok(Input { file, name })
+}
+
+/// The file beside a missing one that was probably meant, as a question.
+fn meant(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Some(name), Ok(entries)) = (path.file_name(), folder.read_dir()) else { return String::new() };
+    let files = entries.filter_map(|entry| entry.ok().filter(|entry| entry.path().is_file()));
+    let names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+    match nearest(&name.to_string_lossy(), names.iter().map(String::as_str)) {
+        // One of that name is there, and something else is wrong with it.
+        Some(near) if name != near => format!(" (did you mean `{}`?)", path.with_file_name(near).display()),
+        _ => String::new(),
+    }
 }
 
 /// What the first bytes say; an error says what a file is that cannot be read.

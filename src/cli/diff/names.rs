@@ -25,13 +25,13 @@ pub(super) fn problems(args: &Args, old: &Table, new: &Table) -> Vec<String> {
             (Some(_), Some(_)) => {}
             (None, None) if same => found.push(format!(
                 "the key column `{name}` is in neither file;{} both have {}",
-                hint(name, old.columns()),
+                hint(name, old.columns()).unwrap_or_default(),
                 list(old.columns())
             )),
             (old_has, new_has) => {
                 let lacking = [(old, old_has), (new, new_has)].into_iter().filter(|(_, has)| has.is_none());
                 found.extend(lacking.map(|(table, _)| {
-                    let near = hint(name, table.columns());
+                    let near = hint(name, table.columns()).unwrap_or_default();
                     format!("the key column `{name}` is not in {};{near} {}", shown(table.path()), has(table))
                 }));
             }
@@ -41,7 +41,8 @@ pub(super) fn problems(args: &Args, old: &Table, new: &Table) -> Vec<String> {
     let typed = typed.chain(args.normalise.iter().map(|(name, _)| ("--normalise", name)));
     for (option, name) in typed.filter(|(_, name)| old.column(name).is_none() && new.column(name).is_none()) {
         let all: Vec<&str> = old.columns().iter().chain(new.columns()).map(String::as_str).collect();
-        found.push(format!("the column `{name}` of {option} is in neither file;{} check its name", hint(name, &all)));
+        let next = hint(name, &all).unwrap_or_else(|| " check its name".to_owned());
+        found.push(format!("the column `{name}` of {option} is in neither file;{next}"));
     }
     found
 }
@@ -54,11 +55,9 @@ fn has(table: &Table) -> String {
     format!("{} has {}", shown(table.path()), list(table.columns()))
 }
 
-fn hint(name: &str, columns: &[impl AsRef<str>]) -> String {
-    match nearest(name, columns.iter().map(AsRef::as_ref)) {
-        Some(near) => format!(" did you mean `{near}`?"),
-        None => String::new(),
-    }
+/// ` did you mean …?`, where a column is near enough.
+fn hint(name: &str, columns: &[impl AsRef<str>]) -> Option<String> {
+    nearest(name, columns.iter().map(AsRef::as_ref)).map(|near| format!(" did you mean `{near}`?"))
 }
 
 fn list(columns: &[impl AsRef<str>]) -> String {

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::BufWriter;
 
-use csv_diff::csv_diff::CsvByteDiffBuilder;
 use csv_diff::csv::Csv;
+use csv_diff::csv_diff::CsvByteDiffBuilder;
 use csv_diff::diff_row::DiffByteRecord;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
