@@ -1,8 +1,10 @@
 //! All threads' way through a file: chunks that begin at guessed records, and the proof that each guess was right.
 //!
-//! A chunk begins after the first line feed in it. That is a record's begin unless the line feed lies inside quotes.
-//! Each chunk reports where its last record ends, beyond its limit; the next chunk's guess is right exactly if it is
-//! the same place. From the file's first record on this proves chunk after chunk; wrong ones are read again.
+//! A chunk begins behind a line feed that looks like a record's end; only one inside quotes is not. Each chunk reports
+//! where its last record ends, beyond its limit; the next chunk's guess is right exactly if it is the same place. From
+//! the file's first record on this proves chunk after chunk. Where the proof breaks, the quotes of the whole file are
+//! counted: the number before a chunk says whether it begins inside quotes, and so where its first record begins. The
+//! chunks that were wrong are then read again, in parallel as before.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,15 +13,33 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::error::SnapshotError;
+use super::mask::Twin;
 use super::problems;
 use super::record::Extent;
 use super::row::Row;
-use super::stream::{self, Buffers, Stop};
+use super::stream::{self, Buffers, READ, Stop};
 
 /// Bytes of the smallest chunk.
 const SMALLEST: u64 = 1 << 20;
 /// Bytes of the largest chunk.
 const LARGEST: u64 = 32 << 20;
+
+/// How a file is read; what is read does not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// What finds the separators.
+    pub twin: Twin,
+    /// Bytes of a chunk, which one thread reads in one go; `None` for a size that suits the file and the threads.
+    pub chunk: Option<u64>,
+    /// Bytes to read at once.
+    pub read: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { twin: Twin::fastest(), chunk: None, read: READ }
+    }
+}
 
 /// The rows of a file.
 pub(super) struct Body<'a> {
@@ -31,14 +51,52 @@ pub(super) struct Body<'a> {
     pub(super) length: u64,
     /// Cells a row.
     pub(super) columns: usize,
+    pub(super) tuning: Tuning,
 }
 
 /// One chunk as it was read.
 struct Read<A> {
-    /// Where its first record begins, as guessed; `None` where no line feed is in it.
+    /// Where its first record begins, or is guessed to; `None` where none does.
     begin: Option<u64>,
     /// Where the first record after it begins, and what was gathered; or why it could not be read.
     outcome: Result<(u64, A), Stop>,
+}
+
+/// How a file is cut: chunk k is `from(k)..limit(k)`.
+#[derive(Clone, Copy)]
+struct Cut {
+    start: u64,
+    length: u64,
+    size: u64,
+}
+
+impl Cut {
+    fn count(self) -> usize {
+        self.length.saturating_sub(self.start).div_ceil(self.size) as usize
+    }
+
+    fn from(self, k: usize) -> u64 {
+        self.start + k as u64 * self.size
+    }
+
+    fn limit(self, k: usize) -> u64 {
+        (self.from(k) + self.size).min(self.length)
+    }
+}
+
+/// Buffers that threads share out among them; there are never more than threads.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Buffers>>);
+
+impl Pool {
+    fn with<T>(&self, work: impl FnOnce(&mut Buffers) -> T) -> T {
+        let mut buffers = self.0.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_default();
+        let done = work(&mut buffers);
+        if let Ok(mut pool) = self.0.lock() {
+            pool.push(buffers);
+        }
+        done
+    }
 }
 
 impl Body<'_> {
@@ -53,10 +111,14 @@ impl Body<'_> {
         step: impl Fn(&mut A, &Row<'_>) + Sync,
         finish: impl Fn(A) -> B + Sync,
     ) -> Result<Vec<B>, SnapshotError> {
+        self.par_fold_by(self.chunk_size(), new, step, finish)
+    }
+
+    /// Bytes of a chunk that keeps all threads busy to the end.
+    pub(super) fn chunk_size(&self) -> u64 {
         let threads = rayon::current_num_threads() as u64;
         let bytes = self.length.saturating_sub(self.start);
-        let size = (bytes / (threads * 8)).clamp(SMALLEST, LARGEST);
-        self.par_fold_by(size, new, step, finish)
+        self.tuning.chunk.unwrap_or_else(|| (bytes / (threads * 8)).clamp(SMALLEST, LARGEST))
     }
 
     /// The same with a given size of chunks.
@@ -67,56 +129,84 @@ impl Body<'_> {
         step: impl Fn(&mut A, &Row<'_>) + Sync,
         finish: impl Fn(A) -> B + Sync,
     ) -> Result<Vec<B>, SnapshotError> {
-        let count = self.length.saturating_sub(self.start).div_ceil(size);
-        let limit = |k: u64| (self.start + (k + 1) * size).min(self.length);
-        let pool: Mutex<Vec<Buffers>> = Mutex::default();
-        let read = |begin: u64, limit: u64, buffers: &mut Buffers| {
+        let cut = Cut { start: self.start, length: self.length, size: size.max(1) };
+        let pool = Pool::default();
+        let read = |k: usize, begin: Option<u64>, buffers: &mut Buffers| {
             let mut gathered = new();
-            let at = Extent { offset: begin, limit, length: self.length, columns: self.columns };
-            let end = stream::rows(self.file, at, buffers, &mut |row| step(&mut gathered, row))?;
-            Ok((end, finish(gathered)))
+            let outcome = match begin {
+                Some(begin) => stream::rows(self.file, self.extent(begin, cut.limit(k)), buffers, &mut |row| {
+                    step(&mut gathered, row);
+                }),
+                None => Ok(cut.limit(k)),
+            };
+            Read { begin, outcome: outcome.map(|end| (end, finish(gathered))) }
         };
-        let chunks: Vec<Read<B>> = (0..count as usize)
+        let mut chunks: Vec<Read<B>> = (0..cut.count())
             .into_par_iter()
             .with_max_len(1)
             .map(|k| {
-                let k = k as u64;
-                let mut buffers = pool.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_default();
-                let from = self.start + k * size;
-                let guess =
-                    if k == 0 { Ok(Some(from)) } else { stream::guess(self.file, from, limit(k), &mut buffers) };
-                let chunk = match guess {
-                    Ok(Some(begin)) => Read { begin: Some(begin), outcome: read(begin, limit(k), &mut buffers) },
-                    Ok(None) => Read { begin: None, outcome: Ok((limit(k), finish(new()))) },
-                    Err(stop) => Read { begin: None, outcome: Err(stop) },
-                };
-                if let Ok(mut pool) = pool.lock() {
-                    pool.push(buffers);
-                }
-                chunk
+                pool.with(|buffers| {
+                    let guess = match k {
+                        0 => Ok(Some(self.start)),
+                        _ => stream::guess(self.file, self.extent(cut.from(k), cut.limit(k)), buffers),
+                    };
+                    match guess {
+                        Ok(begin) => read(k, begin, buffers),
+                        Err(stop) => Read { begin: None, outcome: Err(stop) },
+                    }
+                })
             })
             .collect();
-
-        let mut buffers = pool.into_inner().ok().and_then(|mut pool| pool.pop()).unwrap_or_default();
-        let mut gathered = Vec::with_capacity(chunks.len());
-        let mut expected = self.start;
-        for (k, chunk) in chunks.into_iter().enumerate() {
-            let limit = limit(k as u64);
-            if expected >= limit {
-                continue; // One long record covers the whole chunk.
+        if !is_proved(cut, &chunks) {
+            let begins = self.begins(cut, &pool).map_err(|stop| self.explain(stop))?;
+            chunks.par_iter_mut().zip(begins).enumerate().with_max_len(1).for_each(|(k, (chunk, begin))| {
+                if chunk.begin != begin {
+                    *chunk = pool.with(|buffers| read(k, begin, buffers));
+                }
+            });
+            if !is_proved(cut, &chunks) {
+                return Err(SnapshotError::Changed(self.path.to_owned()));
             }
-            let outcome =
-                if chunk.begin == Some(expected) { chunk.outcome } else { read(expected, limit, &mut buffers) };
-            let (end, rows) = outcome.map_err(|stop| self.explain(stop))?;
-            gathered.push(rows);
-            expected = end;
+        }
+        let mut gathered = Vec::with_capacity(chunks.len());
+        for Read { begin, outcome } in chunks {
+            let (_, rows) = outcome.map_err(|stop| self.explain(stop))?;
+            if begin.is_some() {
+                gathered.push(rows);
+            }
         }
         Ok(gathered)
     }
 
+    /// Where the first record of each chunk begins, by counting all quotes before it.
+    fn begins(&self, cut: Cut, pool: &Pool) -> Result<Vec<Option<u64>>, Stop> {
+        // A chunk's first record may begin at its first byte, behind a line feed that is the chunk's before.
+        let part = |k: usize| cut.from(k).saturating_sub(u64::from(k > 0))..cut.limit(k) - 1;
+        let odd: Vec<bool> = (0..cut.count())
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|k| pool.with(|buffers| stream::is_odd(self.file, part(k), buffers)))
+            .collect::<Result<_, _>>()?;
+        let inside = odd.iter().scan(false, |inside, odd| Some(std::mem::replace(inside, *inside ^ odd)));
+        let inside: Vec<bool> = inside.collect();
+        (0..cut.count())
+            .into_par_iter()
+            .map(|k| match k {
+                0 => Ok(Some(self.start)),
+                _ => pool.with(|buffers| stream::begin(self.file, cut.from(k), cut.limit(k), inside[k], buffers)),
+            })
+            .collect()
+    }
+
+    /// The records that begin in a part of the file.
+    pub(super) fn extent(&self, offset: u64, limit: u64) -> Extent {
+        let Tuning { twin, read, .. } = self.tuning;
+        Extent { offset, limit, length: self.length, columns: self.columns, twin, read: read.max(1) }
+    }
+
     /// Calls `each` for every row, one after the other.
     pub(super) fn for_each(&self, each: &mut impl FnMut(&Row<'_>)) -> Result<(), SnapshotError> {
-        let at = Extent { offset: self.start, limit: self.length, length: self.length, columns: self.columns };
+        let at = self.extent(self.start, self.length);
         stream::rows(self.file, at, &mut Buffers::default(), each).map(|_| ()).map_err(|stop| self.explain(stop))
     }
 
@@ -128,6 +218,23 @@ impl Body<'_> {
             Stop::Malformed => problems::explain(self.file, self.path),
         }
     }
+}
+
+/// Whether every chunk begins where the one before ends, up to the first that could not be read.
+fn is_proved<A>(cut: Cut, chunks: &[Read<A>]) -> bool {
+    let mut expected = cut.start;
+    for (k, chunk) in chunks.iter().enumerate() {
+        // One long record may cover whole chunks, in which then none begins.
+        let begin = (expected < cut.limit(k)).then_some(expected);
+        if chunk.begin != begin {
+            return false;
+        }
+        match &chunk.outcome {
+            Ok((end, _)) => expected = expected.max(*end),
+            Err(_) => return true,
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -187,42 +294,65 @@ mod tests {
             .collect()
     }
 
-    /// All rows by chunks of `size` bytes, each also fetched again by its place.
-    fn ours(bytes: &[u8], size: u64) -> Result<Vec<Vec<String>>, SnapshotError> {
+    /// All rows by chunks of `size` bytes, by both twins and 1, 2 and 8 threads; each also fetched by its place.
+    fn ours(bytes: &[u8], size: u64, read: usize) -> Result<Vec<Vec<String>>, SnapshotError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, bytes).unwrap();
-        let table = Table::open(&path, &[])?;
-        let columns = table.columns().len();
-        let chunks = table.body().par_fold_by(size, Vec::new, |rows, row| rows.push(OwnedRow::of(row)), |rows| rows)?;
-        let rows: Vec<OwnedRow> = chunks.into_iter().flatten().collect();
-        let mut one_by_one = Vec::new();
-        table.for_each(|row| one_by_one.push(OwnedRow::of(row)))?;
-        assert_eq!(rows, one_by_one);
+        let mut table = Table::open(&path, &[])?;
+        let mut answers = Vec::new();
+        for twin in Twin::available() {
+            table = table.tuned(Tuning { twin, chunk: Some(size), read });
+            for pool in pools() {
+                answers.push(pool.install(|| table.par_map(OwnedRow::of)).map_err(|e| (e.to_string(), e)));
+            }
+            let mut one_by_one = Vec::new();
+            let whole = table.for_each(|row| one_by_one.push(OwnedRow::of(row)));
+            answers.push(whole.map(|()| one_by_one).map_err(|e| (e.to_string(), e)));
+        }
+        let shown = |answer: &Result<Vec<OwnedRow>, (String, _)>| answer.as_ref().map_err(|e| e.0.clone()).cloned();
+        let first = shown(&answers[0]);
+        assert!(
+            answers.iter().all(|answer| shown(answer) == first),
+            "{size} {read} {:?}",
+            String::from_utf8_lossy(bytes)
+        );
+        let rows = answers.swap_remove(0).map_err(|(_, error)| error)?;
         for row in &rows {
             assert_eq!(&table.fetch(row.place()).unwrap(), row);
         }
+        let columns = table.columns().len();
         Ok(rows.iter().map(|row| (0..columns).map(|c| row.cell(c).to_owned()).collect()).collect())
+    }
+
+    fn pools() -> &'static [rayon::ThreadPool] {
+        static POOLS: std::sync::OnceLock<Vec<rayon::ThreadPool>> = std::sync::OnceLock::new();
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        POOLS.get_or_init(|| [1, 2, 8].map(pool).into())
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(600))]
 
         #[test]
-        fn right_files_are_read_like_the_csv_crate_reads_them(body in right_rows(), size in 1u64..80, cut in any::<bool>()) {
-            let mut bytes = b"x,y,z\n".to_vec();
-            bytes.extend(body);
-            if cut && bytes.len() > 6 && bytes.ends_with(b"\n") {
+        fn right_files_are_read_like_the_csv_crate_reads_them(
+            body in right_rows(), size in 1u64..80, read in 1usize..200, cut in any::<bool>(), mark in any::<bool>(),
+        ) {
+            let header = if mark { &b"\xef\xbb\xbf\"x\",y,\"z\n\"\r\n"[..] } else { b"x,y,z\n" };
+            let mut bytes = [header, &body].concat();
+            if cut && bytes.len() > header.len() && bytes.ends_with(b"\n") {
                 bytes.pop();
             }
-            prop_assert_eq!(ours(&bytes, size).map_err(|e| e.to_string()), Ok(peer(&bytes).unwrap()));
+            prop_assert_eq!(ours(&bytes, size, read).map_err(|e| e.to_string()), Ok(peer(&bytes).unwrap()));
         }
 
         #[test]
-        fn any_file_is_read_like_the_csv_crate_reads_it_or_refused(body in csv_like(), columns in 1usize..4, size in 1u64..80) {
+        fn any_file_is_read_like_the_csv_crate_reads_it_or_refused(
+            body in csv_like(), columns in 1usize..4, size in 1u64..80, read in 1usize..200,
+        ) {
             let mut bytes = ["x\n", "x,y\n", "x,y,z\n"][columns - 1].as_bytes().to_vec();
             bytes.extend(body);
-            match ours(&bytes, size) {
+            match ours(&bytes, size, read) {
                 Ok(rows) => prop_assert_eq!(Some(rows), peer(&bytes)),
                 // The careful reader must agree that there is something wrong, and say where.
                 Err(SnapshotError::Malformed { problems, .. }) => prop_assert!(problems.count > 0),

@@ -1,22 +1,27 @@
-//! From a text that begins at a record to rows of cells, without an allocation a row.
+//! From a text that begins at a record to rows of cells: nothing is copied, and nothing is done for a plain cell but to
+//! note where it ends.
+//!
+//! One sweep over the text notes every separator, and checks all quotes by arithmetic on whole blocks: a quote opens
+//! only behind a separator or, doubled, behind a closing one; behind a closing one comes only a separator, a line end
+//! or its double.
 
-use super::mask::{BLOCK, Masks, masks, parity};
-use super::row::{Place, Row, Span};
-
-/// Marks a separator whose cell has a quote in it.
-const QUOTED: u32 = 1 << 31;
-/// Marks a span of the unescaped text instead of the file's.
-pub(super) const UNESCAPED: u32 = 1 << 31;
+use super::mask::{BLOCK, Masks, Sweep, Twin};
+use super::row::{Place, Row, Unescaped};
 
 /// Rows of more bytes are refused: a quote left open would otherwise swallow the rest of a file.
 pub(super) const RECORD_LIMIT: u64 = (16 << 20) - 1;
 
-/// Buffers for one text at a time, used again for the next.
+/// Buffers for one text at a time, used again for the next. The lists have room for the worst text, so that nothing has
+/// to ask; memory that is never written to is never used.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
+    /// Where the commas and line feeds outside quotes are.
     separators: Vec<u32>,
-    spans: Vec<Span>,
-    unescaped: String,
+    /// Cells with quotes, each as the position in `separators` of what ends it.
+    quoted: Vec<u32>,
+    /// The same for doubled quotes inside quotes; a cell is there once for each.
+    doubled: Vec<u32>,
+    unescaped: Unescaped,
 }
 
 /// The text is not CSV, or not with this number of columns. Where and why is for `problems` to find out: this side
@@ -44,10 +49,15 @@ pub(super) struct Extent {
     pub(super) length: u64,
     /// Cells that each row must have.
     pub(super) columns: usize,
+    /// What finds the separators.
+    pub(super) twin: Twin,
+    /// Bytes to read at once.
+    pub(super) read: usize,
 }
 
 impl Fields {
-    /// Calls `each` for every whole record of `text`, which begins at a record. Empty lines are no rows.
+    /// Calls `each` for every whole record of `text`, which begins at a record and ends with a line feed. Empty lines
+    /// are no rows.
     pub(super) fn rows(
         &mut self,
         text: &str,
@@ -55,155 +65,194 @@ impl Fields {
         each: &mut impl FnMut(&Row<'_>),
     ) -> Result<Progress, Malformed> {
         let bytes = text.as_bytes();
-        let count = index(bytes, &mut self.separators)?;
-        let Self { separators, spans, unescaped } = self;
-        spans.clear();
-        unescaped.clear();
+        let found = self.index(bytes, at.twin)?;
+        let Self { separators, quoted, doubled, unescaped } = self;
+        let (separators, lines) = (&separators[..found.count], found.lines);
+        let (mut quoted, mut doubled) = (&quoted[..found.quoted], &doubled[..found.doubled]);
+        // There are as many line feeds as there are records of the right width that end with one: then no other cell
+        // does, and no record has to be looked through for its end.
+        let is_even = separators.len() >= lines * at.columns
+            && separators[..lines * at.columns]
+                .chunks_exact(at.columns)
+                .all(|cells| cells.last().is_some_and(|end| bytes[*end as usize] == b'\n'));
         let mut begin = 0; // of the record
-        let mut start = 0; // of the cell
-        let mut any_quoted = false;
-        for &separator in &separators[..count] {
-            let quoted = separator & QUOTED != 0;
-            let end = (separator & !QUOTED) as usize;
-            if bytes[end] == b',' {
-                if quoted {
-                    any_quoted = true;
-                    quoted_cell(text, start, end, spans, unescaped)?;
-                } else {
-                    spans.push(Span { start: start as u32, end: end as u32 });
-                }
-                start = end + 1;
-                continue;
-            }
+        let mut first = 0; // of its separators
+        for _ in 0..lines {
+            let width = if is_even { at.columns } else { width(bytes, &separators[first..]) };
+            let Some((end, cells)) = separators[first..first + width].split_last() else { return Err(Malformed) };
+            let end = *end as usize;
             let offset = at.offset + begin as u64;
             if offset >= at.limit {
                 return Ok(Progress { consumed: begin, done: true });
             }
-            let content = if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
+            let content = if end > begin && bytes[end - 1] == b'\r' { end - 1 } else { end };
+            let quoted = split_below(&mut quoted, first + width);
             if content > begin {
-                if quoted {
-                    quoted_cell(text, start, content, spans, unescaped)?;
-                } else {
-                    spans.push(Span { start: start as u32, end: content as u32 });
-                }
                 let length = (at.offset + end as u64 + 1).min(at.length) - offset;
-                if spans.len() != at.columns || length > RECORD_LIMIT {
+                if width != at.columns || length > RECORD_LIMIT {
                     return Err(Malformed);
                 }
-                each(&Row {
+                let mut row = Row {
                     text,
-                    unescaped,
-                    spans,
+                    unescaped: Unescaped::none(),
+                    separators: cells,
                     record: (begin as u32, content as u32),
-                    quoted: any_quoted | quoted,
+                    quoted,
+                    first: first as u32,
                     place: Place { offset, length: length as u32 },
-                });
-                spans.clear();
-                unescaped.clear();
-                any_quoted = false;
+                };
+                if !doubled.is_empty() {
+                    let doubled = split_below(&mut doubled, first + width);
+                    if !doubled.is_empty() {
+                        unescaped.fill(&row, doubled);
+                        row.unescaped = unescaped;
+                    }
+                }
+                each(&row);
             }
-            (begin, start) = (end + 1, end + 1);
+            (begin, first) = (end + 1, first + width);
         }
         Ok(Progress { consumed: begin, done: at.offset + begin as u64 >= at.limit })
     }
-}
 
-/// Takes one cell that has a quote in it, without its quotes.
-fn quoted_cell(
-    text: &str,
-    start: usize,
-    end: usize,
-    spans: &mut Vec<Span>,
-    unescaped: &mut String,
-) -> Result<(), Malformed> {
-    let bytes = &text.as_bytes()[start..end];
-    if bytes.len() < 2 || bytes[0] != b'"' || bytes[bytes.len() - 1] != b'"' {
-        return Err(Malformed);
-    }
-    let (inner, inner_end) = (start + 1, end - 1);
-    if memchr::memchr(b'"', &bytes[1..bytes.len() - 1]).is_none() {
-        spans.push(Span { start: inner as u32, end: inner_end as u32 });
-        return Ok(());
-    }
-    let from = unescaped.len();
-    let mut rest = &text[inner..inner_end];
-    while let Some(at) = memchr::memchr(b'"', rest.as_bytes()) {
-        if rest.as_bytes().get(at + 1) != Some(&b'"') {
-            return Err(Malformed);
+    /// Finds the separators and the cells with quotes.
+    fn index(&mut self, bytes: &[u8], twin: Twin) -> Result<State, Malformed> {
+        let room = bytes.len() + BLOCK;
+        if self.separators.len() < room {
+            for list in [&mut self.separators, &mut self.quoted, &mut self.doubled] {
+                *list = vec![0; room];
+            }
         }
-        unescaped.push_str(&rest[..=at]);
-        rest = &rest[at + 2..];
+        let Self { separators, quoted, doubled, .. } = self;
+        let state = twin.sweep(bytes, &mut Index { separators, quoted, doubled });
+        if state.wrong == 0 { Ok(state) } else { Err(Malformed) }
     }
-    unescaped.push_str(rest);
-    spans.push(Span { start: from as u32 | UNESCAPED, end: unescaped.len() as u32 });
-    Ok(())
 }
 
-/// What one block leaves for the next.
-#[derive(Default)]
-struct Scan {
-    /// All ones inside quotes.
-    inside: u64,
-    /// `QUOTED` where quotes were seen since the last separator.
-    pending: u32,
+/// How many cells there are up to the first line feed.
+#[cold]
+fn width(bytes: &[u8], separators: &[u32]) -> usize {
+    separators.iter().position(|end| bytes[*end as usize] == b'\n').map_or(0, |last| last + 1)
+}
+
+/// Takes what is below a limit from the front of a sorted list.
+#[inline]
+fn split_below<'a>(list: &mut &'a [u32], limit: usize) -> &'a [u32] {
+    let count = list.iter().take_while(|at| (**at as usize) < limit).count();
+    let (below, rest) = list.split_at(count);
+    *list = rest;
+    below
+}
+
+/// The sweep over a text.
+struct Index<'a> {
+    separators: &'a mut [u32],
+    quoted: &'a mut [u32],
+    doubled: &'a mut [u32],
+}
+
+/// What the sweep leaves behind a block.
+struct State {
+    /// Cells with quotes found.
+    quoted: usize,
+    /// Doubled quotes found.
+    doubled: usize,
     /// Separators found.
     count: usize,
+    /// Line feeds among them.
+    lines: usize,
+    /// All ones inside quotes.
+    inside: u64,
+    /// 1 where the byte before was a closing quote.
+    behind_closing: u64,
+    /// 1 where a quote may open a cell, or double the one before.
+    may_open: u64,
+    /// 1 where the byte before was a carriage return outside quotes.
+    behind_return: u64,
+    /// Not zero once something was found that is not CSV.
+    wrong: u64,
 }
 
-/// Finds the commas and line feeds outside quotes, and says how many there are; what follows them is left over from
-/// other texts.
-fn index(bytes: &[u8], separators: &mut Vec<u32>) -> Result<usize, Malformed> {
-    let mut state = Scan::default();
-    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-    for (i, block) in blocks.iter().enumerate() {
-        index_block(block, i * BLOCK, bytes, &mut state, separators)?;
-    }
-    if !tail.is_empty() {
-        let mut block = [b' '; BLOCK];
-        block[..tail.len()].copy_from_slice(tail);
-        index_block(&block, blocks.len() * BLOCK, bytes, &mut state, separators)?;
-    }
-    Ok(state.count)
-}
-
-#[inline]
-fn index_block(
-    block: &[u8; BLOCK],
-    base: usize,
-    bytes: &[u8],
-    state: &mut Scan,
-    separators: &mut Vec<u32>,
-) -> Result<(), Malformed> {
-    let Masks { mut quotes, separators: found } = masks(block);
-    let inside = parity(quotes) ^ state.inside;
-    state.inside = ((inside as i64) >> 63) as u64;
-    let mut found = found & !inside;
-    // Room for a whole block, so that no separator has to ask.
-    if separators.len() < state.count + BLOCK {
-        separators.resize((state.count + BLOCK).max(separators.len() * 2), 0);
-    }
-    let Some(out) = separators[state.count..].first_chunk_mut::<BLOCK>() else { return Err(Malformed) };
-    let mut count = 0;
-    while found != 0 {
-        let i = found.trailing_zeros() as usize % BLOCK;
-        found &= found - 1;
-        match block[i] {
-            b',' | b'\n' => {
-                let before = quotes & ((1 << i) - 1);
-                quotes ^= before;
-                let mark = if before != 0 { QUOTED } else { state.pending };
-                state.pending = 0;
-                out[count % BLOCK] = (base + i) as u32 | mark;
-                count += 1;
-            }
-            // A carriage return is part of a line end or, where some readers would see a row's end, an error.
-            b'\r' if bytes.get(base + i + 1) != Some(&b'\n') => return Err(Malformed),
-            _ => {}
+impl Default for State {
+    /// A text begins at a record, where a quote may open a cell.
+    fn default() -> Self {
+        Self {
+            quoted: 0,
+            doubled: 0,
+            count: 0,
+            lines: 0,
+            inside: 0,
+            behind_closing: 0,
+            may_open: 1,
+            behind_return: 0,
+            wrong: 0,
         }
     }
-    state.count += count;
-    if quotes != 0 {
-        state.pending = QUOTED;
-    }
-    Ok(())
 }
+
+impl Sweep for Index<'_> {
+    type State = State;
+
+    #[inline(always)]
+    fn block(&mut self, state: &mut State, base: usize, masks: Masks) {
+        let inside = masks.parity ^ state.inside;
+        state.inside = ((inside as i64) >> 63) as u64;
+        let lines = masks.lines & !inside;
+        let found = masks.commas & !inside | lines;
+
+        let opening = masks.quotes & inside;
+        let closing = masks.quotes & !inside;
+        let behind_closing = closing << 1 | state.behind_closing;
+        let may_open = (found | closing) << 1 | state.may_open;
+        // A carriage return is part of a line end or, where some readers would see a row's end, an error.
+        let returns = masks.returns & !inside;
+        let behind_return = returns << 1 | state.behind_return;
+        state.wrong |=
+            behind_closing & !(found | opening | returns) | opening & !may_open | behind_return & !lines | masks.nuls;
+        state.behind_closing = closing >> 63;
+        state.may_open = (found | closing) >> 63;
+        state.behind_return = returns >> 63;
+
+        let Some(out) = self.separators.get_mut(state.count..).and_then(|out| out.first_chunk_mut::<BLOCK>()) else {
+            state.wrong = 1; // There is room for every byte.
+            return;
+        };
+        let count = found.count_ones() as usize;
+        let mut rest = found;
+        let mut note = |place: &mut u32| {
+            *place = base as u32 + rest.trailing_zeros();
+            rest &= rest.wrapping_sub(1);
+        };
+        // Most blocks have few: a fixed number is noted without asking, what is too many is overwritten.
+        out[..FEW].iter_mut().for_each(&mut note);
+        if count > FEW {
+            out[FEW..count].iter_mut().for_each(&mut note);
+        }
+
+        let mut marks = opening;
+        while marks != 0 {
+            let bit = marks & marks.wrapping_neg();
+            let cell = (state.count + (found & (bit - 1)).count_ones() as usize) as u32;
+            if bit & behind_closing == 0 {
+                push(self.quoted, &mut state.quoted, cell);
+            } else {
+                push(self.doubled, &mut state.doubled, cell);
+            }
+            marks ^= bit;
+        }
+        state.count += count;
+        state.lines += lines.count_ones() as usize;
+    }
+}
+
+/// Adds to a list that has room.
+#[inline(always)]
+fn push(list: &mut [u32], count: &mut usize, value: u32) {
+    if let Some(place) = list.get_mut(*count) {
+        *place = value;
+        *count += 1;
+    }
+}
+
+/// Separators of most blocks.
+const FEW: usize = 8;

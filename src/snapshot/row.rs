@@ -1,7 +1,5 @@
 //! One row of a snapshot, as rules and comparisons see it.
 
-use super::record::UNESCAPED;
-
 /// Where a record begins in its file, and how many bytes it has (line end included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -35,66 +33,108 @@ pub struct Row<'a> {
     /// The text that the record lies in.
     pub(super) text: &'a str,
     /// Cells that had doubled quotes.
-    pub(super) unescaped: &'a str,
-    pub(super) spans: &'a [Span],
+    pub(super) unescaped: &'a Unescaped,
+    /// Where in `text` every cell but the last ends.
+    pub(super) separators: &'a [u32],
     /// Where the record begins and ends in `text`, without its line end.
     pub(super) record: (u32, u32),
-    /// Whether any cell has quotes.
-    pub(super) quoted: bool,
+    /// The columns of cells with quotes, counted from the text's first cell.
+    pub(super) quoted: &'a [u32],
+    /// The first column, counted the same way.
+    pub(super) first: u32,
     pub(super) place: Place,
 }
 
-/// Where a cell lies, in the text or among the unescaped cells.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
-}
-
-impl Row<'_> {
+impl<'a> Row<'a> {
     /// Where the row is in its file; `Table::fetch` finds it again.
     pub fn place(&self) -> Place {
         self.place
     }
 
     /// The record as it stands in the file, without its line end.
-    pub(super) fn raw(&self) -> &str {
+    #[inline]
+    pub(super) fn raw(&self) -> &'a str {
         self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("")
     }
 
     /// Every cell, in the file's order.
     pub fn cells(&self) -> impl Iterator<Item = &str> {
-        self.spans.iter().map(|span| self.at(*span))
+        (0..self.width()).map(|column| self.cell(column))
     }
 
     /// The cells that were written with quotes.
     #[inline]
     pub(super) fn quoted_cells(&self) -> impl Iterator<Item = &str> {
-        let spans = if self.quoted { self.spans } else { &[] };
-        spans.iter().filter(|span| self.is_quoted(**span)).map(|span| self.at(*span))
+        self.quoted.iter().map(|at| self.cell((at - self.first) as usize))
     }
 
-    #[inline]
-    fn is_quoted(&self, span: Span) -> bool {
-        span.start & UNESCAPED != 0
-            || (span.start > 0 && self.text.as_bytes().get(span.start as usize - 1) == Some(&b'"'))
+    fn width(&self) -> usize {
+        self.separators.len() + 1
     }
 
+    /// A cell as it stands in the file.
     #[inline]
-    fn at(&self, span: Span) -> &str {
-        let (text, start) = if span.start & UNESCAPED == 0 {
-            (self.text, span.start)
-        } else {
-            (self.unescaped, span.start ^ UNESCAPED)
+    fn raw_cell(&self, column: usize) -> &'a str {
+        let start = match column.checked_sub(1).map(|before| self.separators.get(before)) {
+            None => self.record.0,
+            Some(Some(before)) => before + 1,
+            Some(None) => return "",
         };
-        text.get(start as usize..span.end as usize).unwrap_or("")
+        let end = self.separators.get(column).copied().unwrap_or(self.record.1);
+        self.text.get(start as usize..end as usize).unwrap_or("")
+    }
+
+    fn unquoted(&self, column: usize, raw: &'a str) -> &'a str {
+        let plain = || raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
+        self.unescaped.cell(column).unwrap_or_else(plain)
     }
 }
 
 impl Cells for Row<'_> {
     #[inline]
     fn cell(&self, column: usize) -> &str {
-        self.spans.get(column).map_or("", |span| self.at(*span))
+        let raw = self.raw_cell(column);
+        if self.quoted.is_empty() || !raw.starts_with('"') { raw } else { self.unquoted(column, raw) }
+    }
+}
+
+/// The cells of one row that had doubled quotes, with single ones.
+#[derive(Debug, Default)]
+pub(super) struct Unescaped {
+    text: String,
+    /// Column, and where its cell is in `text`.
+    cells: Vec<(usize, std::ops::Range<usize>)>,
+}
+
+impl Unescaped {
+    /// That of a row without doubled quotes.
+    pub(super) const fn none() -> &'static Self {
+        const { &Self { text: String::new(), cells: Vec::new() } }
+    }
+
+    /// Takes the cells of a row that have doubled quotes: their columns, counted as `Row::quoted` is.
+    pub(super) fn fill(&mut self, row: &Row<'_>, doubled: &[u32]) {
+        self.text.clear();
+        self.cells.clear();
+        for cells in doubled.chunk_by(|a, b| a == b) {
+            let column = (cells[0] - row.first) as usize;
+            let raw = row.raw_cell(column);
+            let mut rest = raw.get(1..raw.len().saturating_sub(1)).unwrap_or("");
+            let start = self.text.len();
+            // Quotes inside are doubled: the first of each pair is kept.
+            while let Some(at) = memchr::memchr(b'"', rest.as_bytes()) {
+                let (before, after) = rest.split_at(at + 1);
+                self.text.push_str(before);
+                rest = after.strip_prefix('"').unwrap_or(after);
+            }
+            self.text.push_str(rest);
+            self.cells.push((column, start..self.text.len()));
+        }
+    }
+
+    fn cell(&self, column: usize) -> Option<&str> {
+        let (_, place) = self.cells.iter().find(|(of, _)| *of == column)?;
+        self.text.get(place.clone())
     }
 }
 
@@ -112,7 +152,7 @@ impl OwnedRow {
     /// Keeps a row.
     pub fn of(row: &Row<'_>) -> Self {
         let mut text = String::with_capacity(row.record.1.saturating_sub(row.record.0) as usize);
-        let mut ends = Vec::with_capacity(row.spans.len());
+        let mut ends = Vec::with_capacity(row.width());
         for cell in row.cells() {
             text.push_str(cell);
             ends.push(text.len() as u32);

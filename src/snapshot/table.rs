@@ -5,9 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::chunks::Body;
+pub use super::chunks::Tuning;
 use super::error::SnapshotError;
+pub use super::mask::Twin;
 use super::problems;
-use super::record::{Extent, Fields, RECORD_LIMIT};
+use super::record::{Fields, RECORD_LIMIT};
 use super::row::{Cells, OwnedRow, Place, Row};
 use super::stream::read_exact_at;
 use crate::disk::DiskError;
@@ -27,6 +29,7 @@ pub struct Table {
     key: Vec<usize>,
     start: u64,
     length: u64,
+    tuning: Tuning,
 }
 
 /// Where a row is, for people.
@@ -90,7 +93,20 @@ impl Table {
         if !found.is_empty() {
             return Err(bad(found));
         }
-        Ok(Self { file, path: path.to_owned(), columns, key: places, start: header.end, length })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            columns,
+            key: places,
+            start: header.end,
+            length,
+            tuning: Tuning::default(),
+        })
+    }
+
+    /// The same table, read in another way: for tests and measurements.
+    pub fn tuned(self, tuning: Tuning) -> Self {
+        Self { tuning, ..self }
     }
 
     /// The file.
@@ -222,7 +238,7 @@ impl Table {
             fetch.bytes.push(b'\n');
         }
         let text = std::str::from_utf8(&fetch.bytes).map_err(|_| changed())?;
-        let at = Extent { offset: place.offset, limit: end, length: self.length, columns: self.columns.len() };
+        let at = self.body().extent(place.offset, end);
         let mut each = Some(each);
         let progress = fetch.fields.rows(text, at, &mut |row| {
             if let Some(each) = each.take() {
@@ -259,7 +275,14 @@ impl Table {
     }
 
     pub(super) fn body(&self) -> Body<'_> {
-        Body { file: &self.file, path: &self.path, start: self.start, length: self.length, columns: self.columns.len() }
+        Body {
+            file: &self.file,
+            path: &self.path,
+            start: self.start,
+            length: self.length,
+            columns: self.columns.len(),
+            tuning: self.tuning,
+        }
     }
 }
 
