@@ -17,5 +17,6 @@ pub mod resource;
 pub mod run;
 pub mod settings;
 pub mod situation;
+pub mod texts;
 pub mod threshold;
 pub mod value;
