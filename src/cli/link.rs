@@ -6,8 +6,8 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::{selection, session};
 use crate::job::{Job, SyncKind};
+use crate::model::link::{How, Link};
 use crate::report::safe_text;
-use crate::store::links::{How, Link};
 
 /// `muster link`.
 #[derive(Debug, clap::Args)]

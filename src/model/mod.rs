@@ -20,5 +20,6 @@ pub mod run;
 pub mod settings;
 pub mod signature;
 pub mod situation;
+pub mod texts;
 pub mod threshold;
 pub mod value;

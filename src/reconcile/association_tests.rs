@@ -16,8 +16,7 @@ fn world() -> World {
         .link(&[("1", "t1"), ("2", "t2")]);
     world.groups.source = "id,name\ng1,Admins\ng2,Staff\n".into();
     world.groups.target = "id,displayName\nv1,Admins\nv2,Staff\n".into();
-    let id = world.groups.sync.id.clone();
-    world.groups.links = vec![link(&id, "g1", "v1"), link(&id, "g2", "v2")];
+    world.groups.links = vec![link("g1", "v1"), link("g2", "v2")];
     world
 }
 

@@ -11,7 +11,7 @@ use crate::model::situation::{Cause, Situation};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::guard;
-use super::input::{AssociationInput, Wishes};
+use super::input::{AssociationInput, Memory, Wishes};
 use super::objects::{ObjectPlan, counted};
 use super::policy::{EndSync, Members};
 use super::reason::block;
@@ -41,6 +41,9 @@ pub(crate) struct AssociationPlan {
     pub(crate) taken_along: [BTreeMap<u32, u64>; 2],
 }
 
+/// Rows about which is asked at once whether muster added them.
+const ASKED_AT_ONCE: usize = 4_096;
+
 /// Numbers of the objects at both ends, in the order of the ends.
 pub(crate) type Pair = (u32, u32);
 
@@ -55,6 +58,7 @@ pub(crate) struct Planner<'a> {
 /// Plans one association; `ends` are in the order of the sync's.
 pub(crate) fn plan(
     wishes: Wishes<'_>,
+    memory: &dyn Memory,
     input: &AssociationInput<'_>,
     ends: [EndOf<'_>; 2],
 ) -> Result<AssociationPlan, ReconcileError> {
@@ -70,7 +74,7 @@ pub(crate) fn plan(
     let held = planner.target_pairs(&mut done)?;
     let Some(source) = source else { return Ok(done) };
     let wanted = planner.wanted(source, &mut done);
-    let (add, remove) = planner.differences(&wanted, &held, &mut done);
+    let (add, remove) = planner.differences(memory, &wanted, &held, &mut done)?;
     let mut proposals = planner.orders(Operation::Add, &add)?;
     proposals.extend(planner.orders(Operation::Remove, &remove)?);
     proposals.sort_by(|a, b| a.object.cmp(&b.object));
@@ -134,9 +138,15 @@ impl Planner<'_> {
     }
 
     /// Rows to add, and rows to remove.
-    fn differences(&self, wanted: &[Pair], held: &[Pair], done: &mut AssociationPlan) -> (Vec<Pair>, Vec<Pair>) {
-        let (mut add, mut remove) = (Vec::new(), Vec::new());
-        let (mut confirmed, mut by_hand, mut unproved) = (0u64, 0u64, [0usize; 2]);
+    fn differences(
+        &self,
+        memory: &dyn Memory,
+        wanted: &[Pair],
+        held: &[Pair],
+        done: &mut AssociationPlan,
+    ) -> Result<(Vec<Pair>, Vec<Pair>), ReconcileError> {
+        let (mut add, mut unwanted) = (Vec::new(), Vec::new());
+        let (mut confirmed, mut unproved) = (0u64, [0usize; 2]);
         let (mut w, mut h) = (wanted.iter().copied().peekable(), held.iter().copied().peekable());
         loop {
             let (next_w, next_h) = (w.peek().copied(), h.peek().copied());
@@ -161,16 +171,17 @@ impl Planner<'_> {
                         done.undecided.insert(self.object(b));
                         continue;
                     }
-                    let ours = self.input.sync.members == Members::Authoritative
-                        || self.input.managed_rows.contains(&self.object(b).0);
-                    match (ours, self.input.source_absence) {
-                        (false, _) => by_hand += 1,
-                        (true, true) => remove.push(b),
-                        (true, false) => unproved[1] += 1,
-                    }
+                    unwanted.push(b);
                 }
                 (Some(_), None) => break,
             }
+        }
+        let unwanted_rows = unwanted.len();
+        let mut remove = self.ours(memory, unwanted)?;
+        let by_hand = (unwanted_rows - remove.len()) as u64;
+        if !self.input.source_absence {
+            unproved[1] = remove.len();
+            remove.clear();
         }
         for (situation, count) in [
             (Situation::Confirmed, confirmed),
@@ -193,7 +204,21 @@ impl Planner<'_> {
                 ));
             }
         }
-        (add, remove)
+        Ok((add, remove))
+    }
+
+    /// Those of the rows that are muster's to remove: all, or those that it added.
+    fn ours(&self, memory: &dyn Memory, rows: Vec<Pair>) -> Result<Vec<Pair>, ReconcileError> {
+        if self.input.sync.members == Members::Authoritative {
+            return Ok(rows);
+        }
+        let mut ours = Vec::new();
+        for some in rows.chunks(ASKED_AT_ONCE) {
+            let objects: Vec<ObjectKey> = some.iter().map(|pair| self.object(*pair)).collect();
+            let added = memory.added(&self.input.sync.id, &objects)?;
+            ours.extend(some.iter().zip(added).filter(|(_, added)| *added).map(|(pair, _)| *pair));
+        }
+        Ok(ours)
     }
 
     fn orders(&self, operation: Operation, pairs: &[Pair]) -> Result<Vec<Order>, ReconcileError> {

@@ -1,11 +1,17 @@
 //! Why a value differs, judged against the agreed state.
 
-use crate::model::link::Agreed;
+use crate::model::link::AgreedView;
 use crate::model::situation::Cause;
 
 /// The cause of one attribute's difference, from the digests of what the rules want and of what the target holds.
-pub(crate) fn judge(agreed: Option<&Agreed>, attribute: &str, wanted: u64, held: u64, source_digest: u64) -> Cause {
-    let Some((agreed, before)) = agreed.and_then(|a| Some((a, *a.attributes.get(attribute)?))) else {
+pub(crate) fn judge(
+    agreed: Option<AgreedView<'_>>,
+    attribute: &str,
+    wanted: u64,
+    held: u64,
+    source_digest: u64,
+) -> Cause {
+    let Some((agreed, before)) = agreed.and_then(|a| Some((a, a.digest(attribute)?))) else {
         return Cause::Initial;
     };
     match (held != before, wanted != before) {
@@ -19,16 +25,17 @@ pub(crate) fn judge(agreed: Option<&Agreed>, attribute: &str, wanted: u64, held:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::link::Agreed;
 
     #[test]
     fn every_way_to_differ() {
-        let agreed = Agreed { source_digest: 9, attributes: [("a".to_owned(), 5)].into() };
+        let agreed = Agreed::new(9, &[("a".to_owned(), 5)].into());
         for (wanted, held, source, expected) in
             [(5, 6, 9, Cause::Drift), (6, 5, 8, Cause::Source), (6, 5, 9, Cause::Rule), (6, 7, 8, Cause::Both)]
         {
-            assert_eq!(judge(Some(&agreed), "a", wanted, held, source), expected, "{wanted} {held}");
+            assert_eq!(judge(Some(agreed.view()), "a", wanted, held, source), expected, "{wanted} {held}");
         }
-        assert_eq!(judge(Some(&agreed), "b", 5, 6, 9), Cause::Initial);
+        assert_eq!(judge(Some(agreed.view()), "b", 5, 6, 9), Cause::Initial);
         assert_eq!(judge(None, "a", 5, 6, 9), Cause::Initial);
     }
 }

@@ -1,6 +1,6 @@
 //! One pair of rows, attribute by attribute.
 
-use crate::model::link::Agreed;
+use crate::model::link::AgreedView;
 use crate::model::order::Change;
 use crate::model::situation::Cause;
 use crate::snapshot::row::Cells;
@@ -49,7 +49,7 @@ pub(crate) fn pair(
     scanner: &Scanner<'_>,
     source: &dyn Cells,
     target: &dyn Cells,
-    agreed: Option<&Agreed>,
+    agreed: Option<AgreedView<'_>>,
     source_digest: u64,
 ) -> Comparison {
     let mut done = Comparison::default();

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use super::canonical::{self, ABSENT};
 use super::error::ReconcileError;
-use super::index::KeyIndex;
-use super::scan::{Admission, Scanner, SourceRow, TargetRow};
+use super::index::{KeyIndex, NONE};
+use super::rows::{Admission, Rows, SourceRows};
+use super::scan::Scanner;
 
 /// How a source row stands to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +52,8 @@ pub(crate) struct Correlation {
 /// Rows and their indexes.
 pub(crate) struct Sides<'a> {
     pub(crate) scanner: &'a Scanner<'a>,
-    pub(crate) source: &'a [SourceRow],
-    pub(crate) target: &'a [TargetRow],
+    pub(crate) source: &'a SourceRows,
+    pub(crate) target: &'a Rows,
     pub(crate) source_index: &'a KeyIndex,
     pub(crate) target_index: &'a KeyIndex,
     /// Rows whose key is empty or not unique.
@@ -72,8 +73,8 @@ pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError
         contradicting: Vec::new(),
     };
     by_links(sides, &mut done);
-    for (row, pairing) in sides.source.iter().zip(&mut done.pairing) {
-        if matches!(row.admission, Admission::Unknown(_)) && *pairing == Pairing::None {
+    for (row, pairing) in done.pairing.iter_mut().enumerate() {
+        if *pairing == Pairing::None && sides.source.get(row as u32).admission == Admission::Unknown {
             *pairing = Pairing::Skipped;
         }
     }
@@ -90,22 +91,37 @@ fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
             done.pairing[row] = Pairing::Skipped;
         }
     }
+    let pair = |position: u32| {
+        let link = links.get(position);
+        (link.source_key, link.target_id)
+    };
     let mut order: Vec<u32> = (0..links.len() as u32).collect();
-    order.par_sort_unstable_by_key(|i| (&links[*i as usize].source_key, &links[*i as usize].target_id));
-    let mut linked: HashMap<u32, u32> = HashMap::new();
-    for position in order {
-        let link = &links[position as usize];
-        let source = sides.source_index.get(&link.source_key, |row| &sides.source[row as usize].key);
-        let target = sides.target_index.get(&link.target_id, |row| &sides.target[row as usize].key);
+    if !order.is_sorted_by_key(|i| pair(*i)) {
+        order.par_sort_unstable_by_key(|i| pair(*i));
+    }
+    let found: Vec<(Option<u32>, Option<u32>)> = order
+        .par_iter()
+        .map(|position| {
+            let (source, target) = pair(*position);
+            (
+                sides.source_index.get(source, &sides.source.rows.keys),
+                sides.target_index.get(target, &sides.target.keys),
+            )
+        })
+        .collect();
+    // By target row: the link that leads to it.
+    let mut linked = vec![NONE; sides.target.len()];
+    for (position, (source, target)) in order.into_iter().zip(found) {
         if let Some(row) = target {
-            if let Some(first) = linked.get(&row) {
+            let first = &mut linked[row as usize];
+            if *first != NONE {
                 done.contradicting.push((*first, position));
                 if let Some(source) = source {
                     done.pairing[source as usize] = Pairing::Skipped;
                 }
                 continue;
             }
-            linked.insert(row, position);
+            *first = position;
             done.taken[row as usize] = true;
         }
         match (source, target) {
@@ -136,12 +152,12 @@ type Keyed = (u64, u32);
 /// One rule over what is left. Equal values make groups; a group of one and one is a pair.
 fn by_rule(sides: &Sides<'_>, rule: usize, done: &mut Correlation) -> Result<(), ReconcileError> {
     let digests = |matches: &[u64]| matches.get(rule).copied().filter(|digest| *digest != ABSENT);
-    let free = |row: usize| done.pairing[row] == Pairing::None && sides.source[row].admission == Admission::In;
-    let left = sides.source.par_iter().enumerate().filter(|(row, _)| free(*row));
-    let mut left: Vec<Keyed> = left.filter_map(|(row, source)| Some((digests(&source.matches)?, row as u32))).collect();
-    let right = sides.target.par_iter().enumerate().filter(|(row, _)| !done.taken[*row]);
-    let mut right: Vec<Keyed> =
-        right.filter_map(|(row, target)| Some((digests(&target.matches)?, row as u32))).collect();
+    let free =
+        |row: &u32| done.pairing[*row as usize] == Pairing::None && sides.source.get(*row).admission == Admission::In;
+    let left = (0..sides.source.len() as u32).into_par_iter().filter(free);
+    let mut left: Vec<Keyed> = left.filter_map(|row| Some((digests(sides.source.get(row).matches)?, row))).collect();
+    let right = (0..sides.target.len() as u32).into_par_iter().filter(|row| !done.taken[*row as usize]);
+    let mut right: Vec<Keyed> = right.filter_map(|row| Some((digests(sides.target.get(row).matches)?, row))).collect();
     left.par_sort_unstable();
     right.par_sort_unstable();
 
@@ -181,13 +197,13 @@ fn verify(sides: &Sides<'_>, rule: usize, l: &[Keyed], r: &[Keyed]) -> Result<Ve
     let (input, matcher) = (sides.scanner.input, &sides.scanner.matchers[rule]);
     let mut groups: HashMap<String, Group> = HashMap::new();
     for (_, row) in l {
-        let cells = input.source.fetch(sides.source[*row as usize].place)?;
+        let cells = input.source.fetch(sides.source.rows.place(*row))?;
         let value = canonical::canonical(&matcher.value(&cells), matcher.kind).into_owned();
         let fresh = || Group { rule: rule as u8, sources: Vec::new(), targets: Vec::new() };
         groups.entry(value).or_insert_with(fresh).sources.push(*row);
     }
     for (_, row) in r {
-        let cells = input.target.fetch(sides.target[*row as usize].place)?;
+        let cells = input.target.fetch(sides.target.place(*row))?;
         let value = canonical::canonical(matcher.held(&cells), matcher.kind);
         if let Some(group) = groups.get_mut(&*value) {
             group.targets.push(*row);

@@ -93,19 +93,19 @@ impl Decider<'_> {
     }
 
     fn source(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
-        Ok(self.scanner.input.source.fetch(self.table.source[row as usize].place)?)
+        Ok(self.scanner.input.source.fetch(self.table.source.rows.place(row))?)
     }
 
     pub(crate) fn target(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
-        Ok(self.scanner.input.target.fetch(self.table.target[row as usize].place)?)
+        Ok(self.scanner.input.target.fetch(self.table.target.place(row))?)
     }
 
     fn create(&self, row: u32, link: Option<u32>) -> Result<Built, ReconcileError> {
-        let (sync, key) = (self.scanner.input.sync, &*self.table.source[row as usize].key);
+        let (sync, key) = (self.scanner.input.sync, self.table.source.key(row));
         let cells = self.source(row)?;
         let comparison = compare::create(self.scanner, &cells);
         let incomplete = self.incomplete(&cells, key, &comparison);
-        let was = link.map(|link| self.scanner.input.links[link as usize].target_id.as_str());
+        let was = link.map(|link| self.scanner.input.links.get(link).target_id);
         let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
         Ok(self.order(Case {
@@ -132,8 +132,8 @@ impl Decider<'_> {
         rule: Option<(u8, bool)>,
     ) -> Result<Built, ReconcileError> {
         let (input, sync) = (self.scanner.input, self.scanner.input.sync);
-        let (source, held) = (&self.table.source[row as usize], &self.table.target[target as usize]);
-        let (key, id) = (&*source.key, &*held.key);
+        let (source, held) = (self.table.source.get(row), self.table.target.get(target));
+        let (key, id) = (source.key, held.key);
         let matcher = rule.map(|(rule, _)| &self.scanner.matchers[rule as usize]);
         let confidence = matcher.map_or(100, |m| m.confidence);
         let claimed = self.claims.get(id);
@@ -141,7 +141,7 @@ impl Decider<'_> {
             return Ok(Built { link: true, ..Built::nothing(row, Situation::Confirmed) });
         }
         let (cells, held) = (self.source(row)?, self.target(target)?);
-        let agreed = link.and_then(|link| input.links[link as usize].agreed.as_ref());
+        let agreed = link.and_then(|link| input.links.get(link).agreed);
         let comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw);
         let incomplete = self.incomplete(&cells, key, &comparison);
         let name = self.wanted_name(&comparison.changes).or_else(|| name_in(input, &held));
@@ -202,17 +202,17 @@ impl Decider<'_> {
     fn ambiguous(&self, row: u32, group: u32) -> Result<Built, ReconcileError> {
         let sync = self.scanner.input.sync;
         let group = &self.done.groups[group as usize];
-        let key = &*self.table.source[row as usize].key;
+        let key = self.table.source.key(row);
         let cells = self.source(row)?;
         let comparison = compare::create(self.scanner, &cells);
         let mut targets = Vec::new();
         for target in &group.targets {
             let name = name_in(self.scanner.input, &self.target(*target)?).unwrap_or_default();
-            targets.push(format!("`{}` ({name})", self.table.target[*target as usize].key));
+            targets.push(format!("`{}` ({name})", self.table.target.key(*target)));
         }
         targets.sort();
         let others = group.sources.iter().filter(|other| **other != row);
-        let mut others: Vec<String> = others.map(|o| format!("`{}`", self.table.source[*o as usize].key)).collect();
+        let mut others: Vec<String> = others.map(|o| format!("`{}`", self.table.source.key(*o))).collect();
         others.sort();
         let rule = &self.scanner.matchers[group.rule as usize].text;
         let rivals =
@@ -306,7 +306,7 @@ impl Decider<'_> {
             object,
             target_id: case.target_id.map(str::to_owned),
             source_key: case.source_key.map(str::to_owned),
-            source_digest: self.table.source.get(case.number as usize).map(|row| row.raw),
+            source_digest: self.table.source.raw(case.number),
             key: case.key.to_owned(),
             name: case.name,
             changes: case.changes,

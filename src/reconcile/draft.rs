@@ -1,6 +1,7 @@
 //! What a plan comes to: orders, and what is to be remembered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::link::{Agreed, How, Link};
 use crate::model::order::{Block, Operation, Order, OrderId};
@@ -53,8 +54,8 @@ impl PlanDraft {
 pub struct LinkBook {
     /// The sync's id.
     pub sync_id: String,
-    /// The mapped attributes, in the order of [`Settled::values`].
-    pub attributes: Vec<String>,
+    /// The mapped attributes, sorted, in the order of [`Settled::values`].
+    pub attributes: Arc<[String]>,
     /// Matches of 100 % confidence that were found confirmed: links to record.
     pub recorded: Vec<Settled>,
     /// Linked objects that were found confirmed with values other than the agreed ones.
@@ -70,6 +71,8 @@ pub struct Settled {
     pub source_key: Box<str>,
     /// The target's id.
     pub target_id: Box<str>,
+    /// How its link came to be.
+    pub how: How,
     /// Digest of all cells of the source row.
     pub source_digest: u64,
     /// Digest of each mapped attribute.
@@ -77,28 +80,14 @@ pub struct Settled {
 }
 
 impl LinkBook {
-    /// The agreed state of a confirmed object.
-    pub fn agreed_state(&self, settled: &Settled) -> Agreed {
-        Agreed {
-            source_digest: settled.source_digest,
-            attributes: self.attributes.iter().cloned().zip(settled.values.iter().copied()).collect(),
-        }
-    }
-
-    /// The links to record, each with its agreed state.
-    pub fn new_links(&self) -> impl Iterator<Item = Link> + '_ {
-        self.recorded.iter().map(|settled| Link {
-            sync_id: self.sync_id.clone(),
+    /// The links to remember, new ones first, each with its agreed state.
+    pub fn links(&self) -> impl Iterator<Item = Link> + '_ {
+        self.recorded.iter().chain(&self.agreed).map(|settled| Link {
             source_key: settled.source_key.to_string(),
             target_id: settled.target_id.to_string(),
-            how: How::Match,
-            agreed: Some(self.agreed_state(settled)),
+            how: settled.how,
+            agreed: Agreed::of(settled.source_digest, &self.attributes, &settled.values),
         })
-    }
-
-    /// New agreed states of linked objects, by source key.
-    pub fn new_agreements(&self) -> impl Iterator<Item = (&str, Agreed)> + '_ {
-        self.agreed.iter().map(|settled| (&*settled.source_key, self.agreed_state(settled)))
     }
 }
 

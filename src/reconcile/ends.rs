@@ -6,7 +6,7 @@ use crate::snapshot::row::Cells;
 use super::error::ReconcileError;
 use super::index::{KeyIndex, NONE};
 use super::input::ObjectInput;
-use super::scan::{SourceRow, TargetRow};
+use super::rows::{Rows, SourceRows};
 
 /// How an object stands, as far as a row that ties it is concerned. Targets are row numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub(crate) enum EndState {
 /// row is gone.
 pub(crate) struct EndTable<'a> {
     pub(crate) input: &'a ObjectInput<'a>,
-    pub(crate) source: Vec<SourceRow>,
-    pub(crate) target: Vec<TargetRow>,
+    pub(crate) source: SourceRows,
+    pub(crate) target: Rows,
     pub(crate) source_index: KeyIndex,
     pub(crate) target_index: KeyIndex,
     /// By number.
@@ -44,19 +44,19 @@ pub(crate) struct EndTable<'a> {
 impl EndTable<'_> {
     /// The source row with a key.
     pub(crate) fn find_source(&self, key: &str) -> Option<u32> {
-        self.source_index.get(key, |row| &self.source[row as usize].key)
+        self.source_index.get(key, &self.source.rows.keys)
     }
 
     /// The target row with an id.
     pub(crate) fn find_target(&self, id: &str) -> Option<u32> {
-        self.target_index.get(id, |row| &self.target[row as usize].key)
+        self.target_index.get(id, &self.target.keys)
     }
 
     /// The source key of an object.
     pub(crate) fn key(&self, number: u32) -> &str {
-        match self.source.get(number as usize) {
-            Some(row) => &row.key,
-            None => &self.gone[number as usize - self.source.len()],
+        match (number as usize).checked_sub(self.source.len()) {
+            None => self.source.key(number),
+            Some(gone) => &self.gone[gone],
         }
     }
 
@@ -75,7 +75,7 @@ impl EndTable<'_> {
 
     /// The target id of an object.
     pub(crate) fn target_id(&self, number: u32) -> Option<&str> {
-        self.target_of(number).map(|row| &*self.target[row as usize].key)
+        self.target_of(number).map(|row| self.target.key(row))
     }
 
     /// The number of the object that a target row is.
@@ -87,7 +87,7 @@ impl EndTable<'_> {
     /// What to call an object that is at the target; else its source key.
     pub(crate) fn label(&self, number: u32) -> Result<String, ReconcileError> {
         if let Some(row) = self.target_of(number) {
-            let cells = self.input.target.fetch(self.target[row as usize].place)?;
+            let cells = self.input.target.fetch(self.target.place(row))?;
             if let Some(name) = name_in(self.input, &cells) {
                 return Ok(name);
             }

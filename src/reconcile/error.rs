@@ -51,6 +51,9 @@ pub enum ReconcileError {
         /// The resource types that it ties, `idp.users to vault.users`.
         flow: String,
     },
+    /// What earlier runs ordered cannot be told.
+    #[error("{0}")]
+    Memory(String),
     /// More rows than row numbers.
     #[error("{resource} has {rows} rows, muster plans at most 2,147,483,647 at once; split the resource")]
     TooManyRows {

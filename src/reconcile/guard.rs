@@ -14,7 +14,8 @@ use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::objects::Proposal;
 use super::reason::{block, some};
-use super::scan::{Admission, Scanner, Wanted};
+use super::rows::Admission;
+use super::scan::{Scanner, Wanted};
 
 /// Whether the job protects an object that goes by any of these names.
 pub(crate) fn protected(protect: &BTreeSet<String>, resource: &ResourceName, names: &[&str]) -> Option<Block> {
@@ -97,26 +98,18 @@ fn unique_attribute(
         return Ok(());
     }
     let interest: HashSet<u64> = concerned.iter().map(|(_, text)| canonical::digest(text, attribute.kind)).collect();
-    let claimants: Vec<u32> = table
-        .source
-        .par_iter()
-        .enumerate()
-        .filter(|(_, row)| row.admission == Admission::In)
-        .filter(|(_, row)| row.values.get(position).is_some_and(|d| *d != NOTHING && interest.contains(d)))
-        .map(|(row, _)| row as u32)
+    let concerns = |values: &[u64]| values.get(position).is_some_and(|d| *d != NOTHING && interest.contains(d));
+    let claimants: Vec<u32> = (0..table.source.len() as u32)
+        .into_par_iter()
+        .filter(|row| table.source.get(*row).admission == Admission::In && concerns(table.source.get(*row).values))
         .collect();
-    let holders: Vec<u32> = table
-        .target
-        .par_iter()
-        .enumerate()
-        .filter(|(_, row)| row.values.get(position).is_some_and(|digest| interest.contains(digest)))
-        .map(|(row, _)| row as u32)
-        .collect();
+    let holders: Vec<u32> =
+        (0..table.target.len() as u32).into_par_iter().filter(|row| concerns(table.target.get(*row).values)).collect();
     let mut wanting: HashMap<String, Vec<u32>> = HashMap::new();
     let read: Result<Vec<(u32, String)>, ReconcileError> = claimants
         .into_par_iter()
         .map(|row| {
-            let cells = scanner.input.source.fetch(table.source[row as usize].place)?;
+            let cells = scanner.input.source.fetch(table.source.rows.place(row))?;
             let text = match scanner.wanted(&cells).into_iter().nth(position) {
                 Some(Wanted::Set(text)) => canonical::canonical(&text, attribute.kind).into_owned(),
                 _ => String::new(),
@@ -129,7 +122,7 @@ fn unique_attribute(
     }
     let mut holding: HashMap<String, Vec<u32>> = HashMap::new();
     for row in holders {
-        let cells = scanner.input.target.fetch(table.target[row as usize].place)?;
+        let cells = scanner.input.target.fetch(table.target.place(row))?;
         let text = canonical::canonical(attribute.held(&cells), attribute.kind).into_owned();
         holding.entry(text).or_default().push(row);
     }
@@ -140,14 +133,14 @@ fn unique_attribute(
             .into_iter()
             .flatten()
             .filter(|row| **row != proposal.number)
-            .map(|row| (&*table.source[*row as usize].key, *row))
+            .map(|row| (table.source.key(*row), *row))
             .collect();
         let own = proposal.order.target_id.as_deref();
         let taken: BTreeSet<&str> = holding
             .get(&text)
             .into_iter()
             .flatten()
-            .map(|row| &*table.target[*row as usize].key)
+            .map(|row| table.target.key(*row))
             .filter(|id| Some(*id) != own)
             .collect();
         if others.is_empty() && taken.is_empty() {

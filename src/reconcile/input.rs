@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::capabilities::ResourceCapabilities;
-use crate::model::link::Link;
+use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
 
+use super::error::ReconcileError;
 use super::policy::{AssociationSync, ObjectSync};
 
 /// Everything that a plan depends on: the same input gives the same draft.
@@ -19,8 +20,8 @@ pub struct PlanInput<'a> {
     pub syncs: &'a [SyncInput<'a>],
     /// The live orders of this job, and those of other jobs for the same targets.
     pub live: &'a [LiveOrder],
-    /// What became of orders with the same content.
-    pub standing: &'a dyn Standing,
+    /// What earlier runs ordered.
+    pub memory: &'a dyn Memory,
     /// Whether what was rejected is asked again.
     pub ask_again: bool,
     /// Provisioning thresholds that a person accepted, with the figure that was accepted.
@@ -64,7 +65,7 @@ pub struct ObjectInput<'a> {
     /// run's snapshots), or objects created since would be created twice.
     pub target_absence: bool,
     /// The links of this sync.
-    pub links: &'a [Link],
+    pub links: &'a Links,
     /// Target ids that other jobs manage, with the words to name them by (`job payroll`).
     pub claimed: &'a BTreeMap<String, String>,
     /// What the target offers for this resource type.
@@ -89,8 +90,6 @@ pub struct AssociationInput<'a> {
     pub source_absence: bool,
     /// The same for the target.
     pub target_absence: bool,
-    /// The rows that muster added, by [`ObjectKey::association`].
-    pub managed_rows: &'a BTreeSet<String>,
     /// What the target offers for this association.
     pub capabilities: &'a ResourceCapabilities,
     /// The target's identity, the same in every job that provisions it.
@@ -141,17 +140,17 @@ pub struct Prior {
     pub newest: Option<(OrderId, OrderState, bool)>,
 }
 
-/// Remembers orders by content.
-pub trait Standing {
-    /// What became of orders with this content.
-    fn of(&self, fingerprint: &Fingerprint) -> Prior;
-}
+/// Remembers what earlier runs ordered. Asked about many at once, as one question costs much more than its answer.
+pub trait Memory {
+    /// What became of orders with these contents, one answer each.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Memory`] where it cannot be told.
+    fn standing(&self, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError>;
 
-/// Remembers nothing: for `plan` without a database, and for tests.
-pub struct NoStanding;
-
-impl Standing for NoStanding {
-    fn of(&self, _: &Fingerprint) -> Prior {
-        Prior::default()
-    }
+    /// Whether muster added these rows of an association ([`ObjectKey::association`]), one answer each.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Memory`] where it cannot be told.
+    fn added(&self, sync_id: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError>;
 }

@@ -31,6 +31,7 @@ mod removal;
 mod repeated;
 #[cfg(test)]
 mod rerun_tests;
+mod rows;
 mod scan;
 #[cfg(test)]
 mod situation_tests;
@@ -43,6 +44,6 @@ mod world;
 pub use draft::PlanDraft;
 pub(crate) use ends::NAMES;
 pub use error::ReconcileError;
-pub use input::{AssociationInput, LiveOrder, NoStanding, ObjectInput, PlanInput, Prior, Standing, SyncInput, Wishes};
+pub use input::{AssociationInput, LiveOrder, Memory, ObjectInput, PlanInput, Prior, SyncInput, Wishes};
 pub use plan::assemble;
 pub use standing::needs;

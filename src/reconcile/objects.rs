@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use crate::model::link::Link;
+use crate::model::link::How;
 use crate::model::order::{ObjectKey, Order};
 use crate::model::plan::SyncSituations;
 use crate::model::situation::Situation;
@@ -18,6 +18,7 @@ use super::guard;
 use super::index::{KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
 use super::repeated::{skipped, told_keys};
+use super::rows::{Rows, SourceRows};
 use super::scan::Scanner;
 use super::sorting::{settled, sort_out};
 
@@ -51,16 +52,13 @@ pub(crate) fn plan<'a>(
     let mut warnings = Vec::new();
     let scanner = Scanner::bind(input, &mut warnings)?;
     let target = scanner.target()?;
-    let (target_index, repeated) = KeyIndex::new(target.len(), |row| &target[row as usize].key);
-    let target_skipped = skipped(target.iter().map(|row| &*row.key), &repeated);
+    let (target_index, repeated) = KeyIndex::new(&target.keys);
+    let target_skipped = skipped(&target.keys, &repeated);
     told_keys(input, false, &target_skipped, &repeated, &target, &mut warnings)?;
-    let present = |link: &&Link| target_index.get(&link.target_id, |row| &target[row as usize].key).is_some();
-    let linked: HashSet<&str> = input.links.iter().filter(present).map(|link| link.source_key.as_str()).collect();
-    let source = scanner.source(&linked)?;
-    drop(linked);
-    let (source_index, repeated) = KeyIndex::new(source.len(), |row| &source[row as usize].key);
-    let source_skipped = skipped(source.iter().map(|row| &*row.key), &repeated);
-    told_keys(input, true, &source_skipped, &repeated, &source, &mut warnings)?;
+    let source = read_source(&scanner, &target, &target_index)?;
+    let (source_index, repeated) = KeyIndex::new(&source.rows.keys);
+    let source_skipped = skipped(&source.rows.keys, &repeated);
+    told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
 
     let done = correlate::correlate(&Sides {
         scanner: &scanner,
@@ -108,6 +106,21 @@ pub(crate) fn plan<'a>(
     Ok(plan)
 }
 
+/// Reads the source; rows whose link leads to an object of the target need no match rule.
+fn read_source(scanner: &Scanner<'_>, target: &Rows, target_index: &KeyIndex) -> Result<SourceRows, ReconcileError> {
+    let links = scanner.input.links;
+    if links.is_empty() {
+        return scanner.source(|_| false);
+    }
+    // Of two links of one row the first is found: the other is a contradiction, which is told later.
+    let (by_source, _) = KeyIndex::new(links.source_keys());
+    scanner.source(|key| {
+        by_source
+            .get(key, links.source_keys())
+            .is_some_and(|link| target_index.get(links.get(link).target_id, &target.keys).is_some())
+    })
+}
+
 fn listed(order: &Order) -> ListedObject {
     ListedObject {
         sync: order.sync,
@@ -143,8 +156,8 @@ fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) 
         if built.link
             && let Some(target) = plan.table.target_of(built.number)
         {
-            let source = &plan.table.source[built.number as usize];
-            plan.book.recorded.push(settled(source, &plan.table.target[target as usize]));
+            let source = plan.table.source.get(built.number);
+            plan.book.recorded.push(settled(source, plan.table.target.get(target), How::Matched));
         }
         if built.foreign {
             plan.table.states[built.number as usize] = EndState::Undecided;
@@ -178,10 +191,10 @@ fn unmanaged(
     plan: &mut ObjectPlan<'_>,
 ) -> Result<(), ReconcileError> {
     let input = plan.table.input;
-    let left = |row: &usize| !done.taken[*row] && !target_skipped[*row];
-    let left: Vec<usize> = (0..plan.table.target.len())
+    let left = |row: &u32| !done.taken[*row as usize] && !target_skipped[*row as usize];
+    let left: Vec<u32> = (0..plan.table.target.len() as u32)
         .filter(left)
-        .filter(|row| !claims.contains_key(&*plan.table.target[*row].key))
+        .filter(|row| !claims.contains_key(plan.table.target.key(*row)))
         .collect();
     if !left.is_empty() {
         plan.situations.counts.insert(Situation::Unmanaged, left.len() as u64);
@@ -191,7 +204,7 @@ fn unmanaged(
         let listed: Result<Vec<ListedObject>, ReconcileError> = left
             .into_par_iter()
             .map(|row| {
-                let target = &table.target[row];
+                let target = table.target.get(row);
                 let cells = input.target.fetch(target.place)?;
                 Ok(ListedObject {
                     sync: input.sync.index,

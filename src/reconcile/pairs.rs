@@ -1,10 +1,13 @@
 //! Rows of an association as pairs of object numbers, on both sides.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use super::associations::{AssociationPlan, Pair, Planner};
 use super::ends::EndState;
 use super::error::ReconcileError;
+use super::index::{NONE, Wanted};
 use super::nesting;
 use super::objects::counted;
 use super::policy::Nested;
@@ -38,15 +41,16 @@ impl Planner<'_> {
     /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
     pub(crate) fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Pair>>, ReconcileError> {
         let columns = self.columns(self.input.source, true)?;
-        let code = |row: &dyn Cells, end: usize| {
-            let key = row.cell(columns[end]);
-            match self.table(end).find_source(key) {
-                Some(number) => number,
-                None => self.table(1 - end).find_source(key).map_or(UNKNOWN, |number| number | NESTED),
+        let number = |end: usize, keys: &mut Wanted, numbers: &mut Vec<u32>| {
+            let (here, there) = (self.table(end), self.table(1 - end));
+            let found = here.source_index.get_all(keys, &here.source.rows.keys);
+            numbers.extend_from_slice(found);
+            for (i, number) in numbers.iter_mut().enumerate().filter(|(_, number)| **number == NONE) {
+                *number = there.find_source(keys.key(i)).map_or(UNKNOWN, |number| number | NESTED);
             }
         };
-        let rows = self.input.source.par_map(|row| (code(row, 0), code(row, 1)))?;
-        let rows = checked(rows, &self.input.sync.from)?;
+        let chunks = paired(self.input.source, columns, number)?;
+        checked(chunks.iter().map(Vec::len).sum(), &self.input.sync.from)?;
         let known = |code: u32| code & NESTED == 0;
         // A row of a group in a group: which end holds the inner one is told by the rows themselves.
         let inner = |(a, b): &Pair| match (*a, *b) {
@@ -54,11 +58,11 @@ impl Planner<'_> {
             (a, b) if b != UNKNOWN && !known(b) && known(a) => Some(1),
             _ => None,
         };
-        let count = |end: usize| rows.iter().filter(|row| inner(row) == Some(end)).count();
+        let count = |end: usize| chunks.iter().flatten().filter(|row| inner(row) == Some(end)).count();
         let member = usize::from(count(1) >= count(0));
-        let mut direct: Vec<Pair> = Vec::with_capacity(rows.len());
+        let mut direct: Vec<Pair> = Vec::with_capacity(chunks.iter().map(Vec::len).sum());
         let (mut nested, mut unknown) = (Vec::new(), 0usize);
-        for row in rows {
+        for row in chunks.into_iter().flatten() {
             match inner(&row) {
                 None if known(row.0) && known(row.1) => direct.push(row),
                 Some(end) if end == member => {
@@ -69,13 +73,16 @@ impl Planner<'_> {
             }
         }
         if unknown > 0 {
-            let key = |row: &dyn Cells, end: usize| {
-                (code(row, end) == UNKNOWN).then(|| format!("`{}` as {}", row.cell(columns[end]), self.names[end].name))
-            };
-            let lost = self.input.source.par_map(|row| [key(row, 0), key(row, 1)])?;
-            let mut lost: Vec<String> = checked(lost, &self.input.sync.from)?.into_iter().flatten().flatten().collect();
-            lost.sort();
-            lost.dedup();
+            let is_unknown = |key: &str| (0..2).all(|end| self.table(end).find_source(key).is_none());
+            let lost = self.input.source.par_fold(BTreeSet::new, |lost, row| {
+                for (column, end) in columns.into_iter().zip(self.names) {
+                    if is_unknown(row.cell(column)) {
+                        lost.insert(format!("`{}` as {}", row.cell(column), end.name));
+                    }
+                }
+            })?;
+            let lost: BTreeSet<String> = lost.into_iter().flatten().collect();
+            let lost: Vec<String> = lost.into_iter().collect();
             let which = if lost.is_empty() { String::new() } else { format!(": {}", some(&lost)) };
             done.warnings.push(format!(
                 "{}: {} {} an object that is in no snapshot{which}; skipped",
@@ -145,17 +152,20 @@ impl Planner<'_> {
     /// The target's rows of two managed objects; the others are counted.
     pub(crate) fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Pair>, ReconcileError> {
         let columns = self.columns(self.input.target, false)?;
-        let code = |row: &dyn Cells, end: usize| {
+        let number = |end: usize, keys: &mut Wanted, numbers: &mut Vec<u32>| {
             let table = self.table(end);
-            let target = table.find_target(row.cell(columns[end]));
-            target.map_or(UNKNOWN, |row| table.number_of(row).unwrap_or(FOREIGN))
+            let found = table.target_index.get_all(keys, &table.target.keys).iter();
+            numbers.extend(found.map(|row| match *row {
+                NONE => UNKNOWN,
+                row => table.number_of(row).unwrap_or(FOREIGN),
+            }));
         };
-        let rows = self.input.target.par_map(|row| (code(row, 0), code(row, 1)))?;
-        let rows = checked(rows, &self.input.sync.to)?;
-        done.size = rows.len() as u64;
-        let mut held = Vec::with_capacity(rows.len());
+        let chunks = paired(self.input.target, columns, number)?;
+        done.size = chunks.iter().map(Vec::len).sum::<usize>() as u64;
+        checked(done.size as usize, &self.input.sync.to)?;
+        let mut held = Vec::with_capacity(done.size as usize);
         let (mut foreign, mut unknown) = (0u64, 0usize);
-        for (a, b) in rows {
+        for (a, b) in chunks.into_iter().flatten() {
             for (end, number) in [(0, a), (1, b)] {
                 let state = self.table(end).states.get(number as usize);
                 if matches!(state, Some(EndState::Leaving(_))) {
@@ -184,4 +194,46 @@ impl Planner<'_> {
         held.dedup();
         Ok(held)
     }
+}
+
+/// Rows whose ends are being looked up.
+#[derive(Default)]
+struct Gathering {
+    ends: [Wanted; 2],
+    numbers: [Vec<u32>; 2],
+    pairs: Vec<Pair>,
+}
+
+impl Gathering {
+    /// Looks up what was gathered; `number` gives the numbers that stand for the keys at an end.
+    fn look_up(&mut self, number: &impl Fn(usize, &mut Wanted, &mut Vec<u32>)) {
+        for (end, (keys, numbers)) in self.ends.iter_mut().zip(&mut self.numbers).enumerate() {
+            numbers.clear();
+            number(end, keys, numbers);
+            keys.clear();
+        }
+        let [first, second] = &self.numbers;
+        self.pairs.extend(first.iter().copied().zip(second.iter().copied()));
+    }
+}
+
+/// The rows of an association as pairs of numbers, in file order, chunk by chunk.
+fn paired(
+    table: &Table,
+    columns: [usize; 2],
+    number: impl Fn(usize, &mut Wanted, &mut Vec<u32>) + Sync,
+) -> Result<Vec<Vec<Pair>>, ReconcileError> {
+    let chunks = table.par_fold(Gathering::default, |gathering, row| {
+        for (keys, column) in gathering.ends.iter_mut().zip(columns) {
+            keys.push(row.cell(column));
+        }
+        if gathering.ends[0].len() == Wanted::TOGETHER {
+            gathering.look_up(&number);
+        }
+    })?;
+    let pairs = chunks.into_par_iter().map(|mut rest| {
+        rest.look_up(&number);
+        rest.pairs
+    });
+    Ok(pairs.collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::model::order::{Block, BlockReason, ObjectKey, Operation, Order, OrderState};
+use crate::model::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, Order, OrderState};
 use crate::model::plan::{SyncSituations, sort_orders};
 use crate::model::resource::ResourceName;
 
@@ -10,7 +10,7 @@ use super::associations::{self, EndOf};
 use super::draft::PlanDraft;
 use super::ends::EndState;
 use super::error::ReconcileError;
-use super::input::{AssociationInput, ObjectInput, PlanInput, SyncInput};
+use super::input::{AssociationInput, ObjectInput, PlanInput, Prior, SyncInput};
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
@@ -30,9 +30,11 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let claims = claims(sync, &objects, &plans);
         let mut plan = objects::plan(input.wishes, sync, &claims)?;
         let mut raised = HashMap::new();
-        for proposal in std::mem::take(&mut plan.proposals) {
+        let proposals = std::mem::take(&mut plan.proposals);
+        let priors = priors(input, proposals.iter().map(|proposal| &proposal.order))?;
+        for (proposal, prior) in proposals.into_iter().zip(&priors) {
             let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
-            let settled = ledger.settle(proposal.order, sync.identity);
+            let settled = ledger.settle(proposal.order, prior, sync.identity);
             if creates {
                 raised.insert(proposal.number, settled);
             }
@@ -56,9 +58,10 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
     for sync in input.syncs.iter().filter_map(association_of) {
         let ends = ends_of(sync, &plans)?;
-        let plan = associations::plan(input.wishes, sync, ends)?;
-        for order in plan.proposals {
-            ledger.settle(order, sync.identity);
+        let plan = associations::plan(input.wishes, input.memory, sync, ends)?;
+        let priors = priors(input, plan.proposals.iter())?;
+        for (order, prior) in plan.proposals.into_iter().zip(&priors) {
+            ledger.settle(order, prior, sync.identity);
         }
         for (end, rows) in plan.taken_along.iter().enumerate() {
             let table = &ends[end].plan.table;
@@ -102,6 +105,12 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     Ok(draft)
 }
 
+/// What became of earlier orders with the content of these.
+fn priors<'o>(input: &PlanInput<'_>, orders: impl Iterator<Item = &'o Order>) -> Result<Vec<Prior>, ReconcileError> {
+    let fingerprints: Vec<&Fingerprint> = orders.map(|order| &order.fingerprint).collect();
+    input.memory.standing(&fingerprints)
+}
+
 /// What a sync has to say, brought back into the job's order at the end.
 struct Told {
     index: usize,
@@ -133,13 +142,13 @@ fn claims(
     let rivals = |other: &&&ObjectInput<'_>| other.sync.to == sync.sync.to && other.sync.id != sync.sync.id;
     for other in all.iter().filter(rivals) {
         let who = format!("sync `{}`", other.sync.id);
-        claims.extend(other.links.iter().map(|link| (link.target_id.clone(), who.clone())));
+        claims.extend(other.links.iter().map(|link| (link.target_id.to_owned(), who.clone())));
     }
     for (plan, _) in planned.iter().filter(|(plan, _)| plan.table.input.sync.to == sync.sync.to) {
         let who = format!("sync `{}`", plan.table.input.sync.id);
-        let managed = plan.table.target.iter().zip(&plan.table.numbers);
+        let managed = plan.table.target.keys.iter().zip(&plan.table.numbers);
         let managed = managed.filter(|(_, number)| **number != super::index::NONE);
-        claims.extend(managed.map(|(row, _)| (row.key.to_string(), who.clone())));
+        claims.extend(managed.map(|(id, _)| (id.to_owned(), who.clone())));
     }
     claims
 }

@@ -72,8 +72,7 @@ impl Case {
         let mut world = World::new();
         world.groups.source = "id,name\ng0,G0\ng1,G1\ng2,G2\n".into();
         world.groups.target = "id,displayName\nv0,G0\nv1,G1\n".into();
-        let id = world.users.sync.id.clone();
-        world.users.links = self.links.iter().map(|(s, t)| link(&id, s, t)).collect();
+        world.users.links = self.links.iter().map(|(s, t)| link(s, t)).collect();
         if self.deletes {
             world.users.sync.on.orphan = OrphanAction::Delete;
         }
@@ -98,17 +97,12 @@ impl Case {
 
     /// Does what every order that is not blocked asks for, objects first, and remembers what a run remembers.
     fn apply(&mut self, world: &mut World, draft: &PlanDraft) {
-        agree(&mut world.users.links, draft);
-        agree(&mut world.groups.links, draft);
-        for book in &draft.links {
-            let gone = |source: &str| book.dropped.iter().any(|(dropped, _, _)| dropped == source);
-            world.users.links.retain(|link| link.sync_id != book.sync_id || !gone(&link.source_key));
-            world.groups.links.retain(|link| link.sync_id != book.sync_id || !gone(&link.source_key));
+        for side in [&mut world.users, &mut world.groups] {
+            agree(side, draft);
+            for book in draft.links.iter().filter(|book| book.sync_id == side.sync.id) {
+                side.links.retain(|link| !book.dropped.iter().any(|(dropped, ..)| *dropped == link.source_key));
+            }
         }
-        // Each side keeps its own links only.
-        let (users, groups) = (world.users.sync.id.clone(), world.groups.sync.id.clone());
-        world.users.links.retain(|link| link.sync_id == users);
-        world.groups.links.retain(|link| link.sync_id == groups);
         let mut made: BTreeMap<OrderId, String> = BTreeMap::new();
         for order in draft.orders.iter().filter(|order| order.block.is_none()) {
             match order.resource.resource.as_str() {
@@ -117,7 +111,7 @@ impl Case {
                     // A fresh id: rows that name an object which is not there must not come to life.
                     let id = format!("w{}", order.key);
                     world.groups.target.push_str(&format!("{id},{}\n", order.changes[0].after.as_ref().unwrap()));
-                    world.groups.links.push(link(&groups, &order.key, &id));
+                    world.groups.links.push(link(&order.key, &id));
                     made.insert(order.id.clone(), id);
                 }
                 _ => {
@@ -151,9 +145,8 @@ impl Case {
             let column = ["userName", "title", "active"].iter().position(|name| *name == change.attribute).unwrap();
             cells[column] = change.after.as_ref().map(ToString::to_string).unwrap_or_default();
         }
-        let sync = world.users.sync.id.clone();
         if !world.users.links.iter().any(|link| link.source_key == order.key) {
-            world.users.links.push(link(&sync, &order.key, &id));
+            world.users.links.push(link(&order.key, &id));
         }
         made.insert(order.id.clone(), id);
     }

@@ -22,8 +22,8 @@ impl Decider<'_> {
         situation: Situation,
     ) -> Result<Built, ReconcileError> {
         let (input, sync) = (self.scanner.input, self.scanner.input.sync);
-        let link = &input.links[link as usize];
-        let (key, id) = (link.source_key.as_str(), &*self.table.target[target as usize].key);
+        let link = input.links.get(link);
+        let (key, id) = (link.source_key, self.table.target.key(target));
         let held = self.target(target)?;
         let name = name_in(input, &held).unwrap_or_else(|| key.to_owned());
         let (operation, setting, why) = match situation {
@@ -83,9 +83,7 @@ impl Decider<'_> {
             }
         }
         let unchanged = situation == Situation::OutOfScope
-            && link.agreed.as_ref().is_some_and(|agreed| {
-                self.table.source.get(number as usize).is_some_and(|row| row.raw == agreed.source_digest)
-            });
+            && link.agreed.is_some_and(|agreed| self.table.source.raw(number) == Some(agreed.source_digest));
         let cause = if unchanged { Cause::Rule } else { Cause::Source };
         changes.iter_mut().for_each(|change| change.cause = cause);
         let foreign = self.claims.get(id).and_then(|who| {

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::error::ReconcileError;
 use super::input::ObjectInput;
 use super::objects::counted;
-use super::scan::{SourceRow, TargetRow};
-use crate::snapshot::row::Place;
+use super::rows::Rows;
+use crate::model::texts::Texts;
 
 /// Which rows are left out.
-pub(crate) fn skipped<'k>(keys: impl ExactSizeIterator<Item = &'k str>, repeated: &[(u32, u32)]) -> Vec<bool> {
-    let mut skipped: Vec<bool> = keys.map(str::is_empty).collect();
+pub(crate) fn skipped(keys: &Texts, repeated: &[(u32, u32)]) -> Vec<bool> {
+    let mut skipped: Vec<bool> = keys.iter().map(str::is_empty).collect();
     for (first, later) in repeated {
         skipped[*first as usize] = true;
         skipped[*later as usize] = true;
@@ -19,18 +19,19 @@ pub(crate) fn skipped<'k>(keys: impl ExactSizeIterator<Item = &'k str>, repeated
 }
 
 /// Warns about rows without a key and rows with one key.
-pub(crate) fn told_keys<R: Keyed>(
+pub(crate) fn told_keys(
     input: &ObjectInput<'_>,
     at_source: bool,
     skipped: &[bool],
     repeated: &[(u32, u32)],
-    rows: &[R],
+    rows: &Rows,
     warnings: &mut Vec<String>,
 ) -> Result<(), ReconcileError> {
     let (resource, table) = if at_source { (&input.sync.from, input.source) } else { (&input.sync.to, input.target) };
-    let empty: Vec<usize> = (0..rows.len()).filter(|row| skipped[*row] && rows[*row].key().is_empty()).collect();
+    let empty: Vec<u32> =
+        (0..rows.len() as u32).filter(|row| skipped[*row as usize] && rows.key(*row).is_empty()).collect();
     if let Some(first) = empty.first() {
-        let line = table.line_of(rows[*first].place())?;
+        let line = table.line_of(rows.place(*first))?;
         warnings.push(format!(
             "{resource}: {} without a key, the first is {line}; left out of the plan: give each row its key",
             counted(empty.len(), "row")
@@ -39,13 +40,13 @@ pub(crate) fn told_keys<R: Keyed>(
     if !repeated.is_empty() {
         let mut keys: HashMap<&str, Vec<u32>> = HashMap::new();
         for (first, later) in repeated {
-            keys.entry(rows[*first as usize].key()).or_insert_with(|| vec![*first]).push(*later);
+            keys.entry(rows.key(*first)).or_insert_with(|| vec![*first]).push(*later);
         }
         let mut keys: Vec<(&str, Vec<u32>)> = keys.into_iter().collect();
         keys.sort();
         let mut shown = Vec::new();
         for (key, numbers) in keys.iter().take(10) {
-            let places: Vec<_> = numbers.iter().map(|row| rows[*row as usize].place()).collect();
+            let places: Vec<_> = numbers.iter().map(|row| rows.place(*row)).collect();
             let lines: Vec<String> = table.lines_of(&places)?.iter().map(ToString::to_string).collect();
             shown.push(format!("`{key}` at {}", lines.join(" and ")));
         }
@@ -58,28 +59,4 @@ pub(crate) fn told_keys<R: Keyed>(
         ));
     }
     Ok(())
-}
-
-/// A row with a key.
-pub(crate) trait Keyed {
-    fn key(&self) -> &str;
-    fn place(&self) -> Place;
-}
-
-impl Keyed for SourceRow {
-    fn key(&self) -> &str {
-        &self.key
-    }
-    fn place(&self) -> Place {
-        self.place
-    }
-}
-
-impl Keyed for TargetRow {
-    fn key(&self) -> &str {
-        &self.key
-    }
-    fn place(&self) -> Place {
-        self.place
-    }
 }

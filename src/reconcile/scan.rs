@@ -1,9 +1,8 @@
 //! Rows as digests: both snapshots of a sync are read once, in parallel, and only what differs is read again.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::capabilities::AttributeType;
 use crate::model::resource::ResourceName;
@@ -12,11 +11,17 @@ use crate::rules::mapping::{BoundMapping, Mapped};
 use crate::rules::matching::BoundMatch;
 use crate::rules::problem::RuleProblem;
 use crate::rules::scope::BoundScope;
-use crate::snapshot::row::{Cells, Place};
+use crate::snapshot::row::Cells;
+use crate::snapshot::table::{KEY_JOINT, Table};
 
 use super::canonical::{self, ABSENT, NOTHING};
 use super::error::ReconcileError;
 use super::input::ObjectInput;
+use super::rows::{Admission, Rows, SourceRows};
+
+/// [`KEY_JOINT`] as a text.
+const JOINT: &str = "\u{1f}";
+const _: () = assert!(KEY_JOINT as u32 == 0x1f);
 
 /// A mapped attribute.
 pub(crate) struct Attribute {
@@ -44,38 +49,6 @@ pub(crate) struct Scanner<'a> {
     mapping: BoundMapping,
     scope: BoundScope,
     pub(crate) matchers: Vec<Matcher>,
-}
-
-/// Whether a source row takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    In,
-    Out,
-    /// The scope's rule failed on it; what it says.
-    Unknown(Box<str>),
-}
-
-/// A source row.
-pub(crate) struct SourceRow {
-    pub(crate) place: Place,
-    pub(crate) key: Box<str>,
-    pub(crate) admission: Admission,
-    /// Digest of all its cells.
-    pub(crate) raw: u64,
-    /// Digest of each mapped value; `NOTHING` where it is to be left; empty where the row is not in scope.
-    pub(crate) values: Box<[u64]>,
-    /// Digest of each match rule's value; empty where the row is linked already.
-    pub(crate) matches: Box<[u64]>,
-    /// A rule failed on it.
-    pub(crate) failed: bool,
-}
-
-/// A target row.
-pub(crate) struct TargetRow {
-    pub(crate) place: Place,
-    pub(crate) key: Box<str>,
-    pub(crate) values: Box<[u64]>,
-    pub(crate) matches: Box<[u64]>,
 }
 
 /// What the rules want of one attribute.
@@ -128,46 +101,57 @@ impl<'a> Scanner<'a> {
         Ok(Self { input, attributes, mapping, scope, matchers })
     }
 
-    /// Every source row, in the file's order.
-    pub(crate) fn source(&self, linked: &HashSet<&str>) -> Result<Vec<SourceRow>, ReconcileError> {
-        let rows = self.input.source.par_map(|row| {
-            let key = self.input.source.key_of(row).into_boxed_str();
-            let admission = match self.scope.admits(row) {
-                Ok(true) => Admission::In,
-                Ok(false) => Admission::Out,
-                Err(failure) => Admission::Unknown(failure.to_string().into_boxed_str()),
+    /// Every source row, in the file's order. Match rules are left out for rows that `is_linked` knows.
+    pub(crate) fn source(&self, is_linked: impl Fn(&str) -> bool + Sync) -> Result<SourceRows, ReconcileError> {
+        let table = self.input.source;
+        let header: Vec<Vec<u8>> = table.columns().iter().map(|name| [name.as_bytes(), &[0]].concat()).collect();
+        let new = || (SourceRows::new(self.attributes.len(), self.matchers.len()), Vec::new(), Vec::new());
+        let chunks = table.par_fold(new, |(rows, values, scratch), row| {
+            let (admission, doubt) = match self.scope.admits(row) {
+                Ok(true) => (Admission::In, None),
+                Ok(false) => (Admission::Out, None),
+                Err(failure) => (Admission::Unknown, Some(failure.to_string().into_boxed_str())),
             };
-            let (mut values, mut matches, mut failed) = (Box::default(), Box::default(), false);
+            let mut failed = false;
+            values.clear();
             if admission == Admission::In {
-                let mut mapped = Vec::with_capacity(self.attributes.len());
-                self.mapping.map(row, &mut mapped);
-                failed = mapped.iter().any(|value| matches!(value, Mapped::Failed(_)));
-                values = mapped.iter().zip(&self.attributes).map(|(value, a)| digest_of(value, a)).collect();
-                if !linked.contains(&*key) {
-                    matches = self.matchers.iter().map(|m| canonical::digest(&m.value(row), m.kind)).collect();
-                }
+                values.extend(self.mapping.values(row).zip(&self.attributes).map(|(value, attribute)| {
+                    failed |= matches!(value, Mapped::Failed(_));
+                    digest_of(&value, attribute)
+                }));
+            } else {
+                values.resize(self.attributes.len(), NOTHING);
             }
-            SourceRow { place: row.place(), key, admission, raw: self.raw(row), values, matches, failed }
+            let matching = admission == Admission::In && !is_linked(&table.key_of(row));
+            let matches = self.matchers.iter().map(|matcher| match matching {
+                true => canonical::digest(&matcher.value(row), matcher.kind),
+                false => ABSENT,
+            });
+            rows.rows.push(key(table, row), row.place(), values.iter().copied(), matches);
+            rows.mark(raw(&header, row, scratch), admission, failed, doubt);
         })?;
-        checked(rows, &self.input.sync.from)
+        let rows = SourceRows::gather(chunks.into_iter().map(|(rows, ..)| rows).collect());
+        checked(rows.len(), &self.input.sync.from)?;
+        Ok(rows)
     }
 
     /// Every target row, in the file's order.
-    pub(crate) fn target(&self) -> Result<Vec<TargetRow>, ReconcileError> {
-        let rows = self.input.target.par_map(|row| TargetRow {
-            place: row.place(),
-            key: self.input.target.key_of(row).into_boxed_str(),
-            values: self.attributes.iter().map(|a| canonical::digest(a.held(row), a.kind)).collect(),
-            matches: self.matchers.iter().map(|m| canonical::digest(m.held(row), m.kind)).collect(),
+    pub(crate) fn target(&self) -> Result<Rows, ReconcileError> {
+        let table = self.input.target;
+        let new = || Rows::new(self.attributes.len(), self.matchers.len());
+        let chunks = table.par_fold(new, |rows, row| {
+            let values = self.attributes.iter().map(|a| canonical::digest(a.held(row), a.kind));
+            let matches = self.matchers.iter().map(|m| canonical::digest(m.held(row), m.kind));
+            rows.push(key(table, row), row.place(), values, matches);
         })?;
-        checked(rows, &self.input.sync.to)
+        let rows = Rows::gather(chunks);
+        checked(rows.len(), &self.input.sync.to)?;
+        Ok(rows)
     }
 
     /// What the rules want of each attribute, in the order of `attributes`.
     pub(crate) fn wanted(&self, row: &dyn Cells) -> Vec<Wanted> {
-        let mut mapped = Vec::with_capacity(self.attributes.len());
-        self.mapping.map(row, &mut mapped);
-        let values = mapped.into_iter().zip(&self.attributes).map(|(value, attribute)| match value {
+        let values = self.mapping.values(row).zip(&self.attributes).map(|(value, attribute)| match value {
             _ if !attribute.exists => Wanted::Nothing,
             Mapped::Set(text) if text.is_empty() => Wanted::Nothing,
             Mapped::Set(text) => Wanted::Set(text.into_owned()),
@@ -186,22 +170,6 @@ impl<'a> Scanner<'a> {
     /// The columns that an attribute's rule reads, with their cells in a row.
     pub(crate) fn inputs(&self, attribute: &str, row: &dyn Cells) -> Vec<(String, String)> {
         self.position(attribute).map_or_else(Vec::new, |position| self.mapping.inputs(position, row))
-    }
-
-    /// Digest of all cells of a source row, with the names of their columns: reordered columns change nothing.
-    fn raw(&self, row: &dyn Cells) -> u64 {
-        let mut sum = 0u64;
-        for (column, name) in self.input.source.columns().iter().enumerate() {
-            let cell = row.cell(column);
-            if !cell.is_empty() {
-                let mut digest = Xxh3::new();
-                digest.update(name.as_bytes());
-                digest.update(&[0]);
-                digest.update(cell.as_bytes());
-                sum = sum.wrapping_add(digest.digest());
-            }
-        }
-        sum
     }
 }
 
@@ -230,11 +198,33 @@ impl Matcher {
 }
 
 /// Rows are numbered with 31 bits.
-pub(crate) fn checked<T>(rows: Vec<T>, resource: &ResourceName) -> Result<Vec<T>, ReconcileError> {
-    match i32::try_from(rows.len()) {
-        Ok(_) => Ok(rows),
-        Err(_) => Err(ReconcileError::TooManyRows { resource: resource.clone(), rows: rows.len() }),
+pub(crate) fn checked(rows: usize, resource: &ResourceName) -> Result<(), ReconcileError> {
+    match i32::try_from(rows) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ReconcileError::TooManyRows { resource: resource.clone(), rows }),
     }
+}
+
+/// The parts that a row's key consists of, as `Table::key_of` joins them.
+fn key<'r>(table: &'r Table, row: &'r dyn Cells) -> impl Iterator<Item = &'r str> {
+    let columns = table.key_columns().iter().enumerate();
+    columns.flat_map(|(i, column)| [if i > 0 { JOINT } else { "" }, row.cell(*column)])
+}
+
+/// Digest of all cells of a source row, with the names of their columns (`header`, each ended by a zero byte):
+/// reordered columns change nothing.
+fn raw(header: &[Vec<u8>], row: &dyn Cells, scratch: &mut Vec<u8>) -> u64 {
+    let mut sum = 0u64;
+    for (column, name) in header.iter().enumerate() {
+        let cell = row.cell(column);
+        if !cell.is_empty() {
+            scratch.clear();
+            scratch.extend_from_slice(name);
+            scratch.extend_from_slice(cell.as_bytes());
+            sum = sum.wrapping_add(xxh3_64(scratch));
+        }
+    }
+    sum
 }
 
 fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {

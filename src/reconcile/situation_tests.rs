@@ -59,9 +59,9 @@ fn a_match_is_linked_once_confirmed_and_never_before() {
     world.users(&["1,a@x,T,true", "2,b@x,New,true"], &["t1,a@x,T,true", "t2,b@x,Old,true"]);
     let draft = world.plan();
     assert_eq!(shown(&draft), ["update 2"]);
-    let links: Vec<_> = draft.links[0].new_links().map(|link| (link.source_key, link.target_id)).collect();
+    let links: Vec<_> = draft.links[0].links().map(|link| (link.source_key, link.target_id)).collect();
     assert_eq!(links, [("1".to_owned(), "t1".to_owned())]);
-    agree(&mut world.users.links, &draft);
+    agree(&mut world.users, &draft);
     let again = world.plan();
     assert!(again.links[0].recorded.is_empty() && again.links[0].agreed.is_empty(), "nothing new to remember");
 }
@@ -114,7 +114,7 @@ fn a_changed_scope_rule_is_told_from_a_changed_row() {
     let mut world = World::new();
     world.users(&["1,a@x,T,true"], &["t1,a@x,T,true"]).link(&[("1", "t1")]);
     let draft = world.plan();
-    agree(&mut world.users.links, &draft);
+    agree(&mut world.users, &draft);
     world.users.sync.rules.scope = Scope::compile(&["title == 'Other'".to_owned()]).unwrap();
     assert_eq!(world.plan().orders[0].cause, Cause::Rule);
     world.users(&["1,a@x,U,true"], &["t1,a@x,T,true"]);
@@ -193,7 +193,7 @@ fn case_i8_drift_is_told_from_a_source_change() {
     let mut world = World::new();
     world.users(&["1,a@x,T,true"], &["t1,a@x,T,true"]);
     let draft = world.plan();
-    agree(&mut world.users.links, &draft);
+    agree(&mut world.users, &draft);
     for (source, target, rule, expected) in [
         ("1,a@x,T,true", "t1,a@x,Moved,true", "title", Cause::Drift),
         ("1,a@x,New,true", "t1,a@x,T,true", "title", Cause::Source),

@@ -10,8 +10,9 @@ use super::ends::EndState;
 use super::input::ObjectInput;
 use super::objects::{ObjectPlan, counted};
 use super::reason::some;
-use super::scan::{Admission, Scanner, SourceRow, TargetRow};
-use crate::model::link::Agreed;
+use super::rows::{Admission, SourceRow, TargetRow};
+use super::scan::Scanner;
+use crate::model::link::{AgreedView, How};
 use crate::model::order::ObjectKey;
 use crate::model::situation::Situation;
 
@@ -22,13 +23,13 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
     let (mut unproved, mut scope_failed) = (Vec::new(), Vec::new());
     let was: HashMap<u32, u32> = done.dangling.iter().copied().collect();
     for row in 0..plan.table.source.len() as u32 {
-        let source = &plan.table.source[row as usize];
-        let key = || ObjectKey::by_source(&input.sync.to, &input.sync.from, &source.key);
-        let admission = &source.admission;
+        let source = plan.table.source.get(row);
+        let key = || ObjectKey::by_source(&input.sync.to, &input.sync.from, source.key);
+        let admission = source.admission;
         let state = match done.pairing[row as usize] {
             Pairing::Skipped => {
                 plan.undecided.insert(key());
-                if !source.key.is_empty() && matches!(admission, Admission::Unknown(_)) {
+                if !source.key.is_empty() && matches!(admission, Admission::Unknown) {
                     scope_failed.push(row);
                 }
                 EndState::Undecided
@@ -40,7 +41,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
             Pairing::Linked { target, link } => {
                 plan.table.numbers[target as usize] = row;
                 match admission {
-                    Admission::Unknown(_) => {
+                    Admission::Unknown => {
                         plan.undecided.insert(key());
                         scope_failed.push(row);
                         EndState::Undecided
@@ -50,13 +51,13 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                         EndState::Unwanted(target)
                     }
                     Admission::In => {
-                        let agreed = input.links[link as usize].agreed.as_ref();
-                        let equal = !source.failed && equal(&source.values, &plan.table.target[target as usize].values);
+                        let link_view = input.links.get(link);
+                        let held = plan.table.target.get(target);
+                        let equal = !source.failed && equal(source.values, held.values);
                         if equal {
                             *plan.situations.counts.entry(Situation::Confirmed).or_default() += 1;
-                            if !same_agreement(&plan.book, agreed, source, &plan.table.target[target as usize]) {
-                                let settled = settled(source, &plan.table.target[target as usize]);
-                                plan.book.agreed.push(settled);
+                            if !same_agreement(&plan.book, link_view.agreed, source, held) {
+                                plan.book.agreed.push(settled(source, held, link_view.how));
                             }
                         } else {
                             work.push(Work::Pair { source: row, target, link: Some(link), rule: None });
@@ -67,7 +68,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
             }
             Pairing::Matched { target, rule } => {
                 let sure = scanner.matchers[rule as usize].confidence >= 100;
-                let equal = !source.failed && equal(&source.values, &plan.table.target[target as usize].values);
+                let equal = !source.failed && equal(source.values, plan.table.target.get(target).values);
                 // What somebody else manages is never linked here: the decider looks at it.
                 work.push(Work::Pair { source: row, target, link: None, rule: Some((rule, equal)) });
                 if sure {
@@ -85,11 +86,11 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                 Admission::In => {
                     *plan.situations.counts.entry(Situation::Missing).or_default() += 1;
                     plan.undecided.insert(key());
-                    unproved.push(&*source.key);
+                    unproved.push(source.key);
                     EndState::Undecided
                 }
                 Admission::Out => EndState::Unmanaged,
-                Admission::Unknown(_) => EndState::Undecided,
+                Admission::Unknown => EndState::Undecided,
             },
         };
         plan.table.states[row as usize] = state;
@@ -111,13 +112,8 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
 }
 
 fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) {
-    let mut rows: Vec<(&str, &str)> = failed
-        .iter()
-        .filter_map(|row| match &plan.table.source[*row as usize] {
-            SourceRow { key, admission: Admission::Unknown(why), .. } => Some((&**key, &**why)),
-            _ => None,
-        })
-        .collect();
+    let source = &plan.table.source;
+    let mut rows: Vec<(&str, &str)> = failed.iter().map(|row| (source.key(*row), source.doubt(*row))).collect();
     rows.sort_unstable();
     if let Some((key, why)) = rows.first() {
         plan.warnings.push(format!(
@@ -132,8 +128,8 @@ fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) 
 /// Links that point nowhere are dropped, as far as the snapshots prove it.
 fn drop_links(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>) {
     let dropped = |link: u32, why: &str| {
-        let link = &input.links[link as usize];
-        (link.source_key.clone(), link.target_id.clone(), why.to_owned())
+        let link = input.links.get(link);
+        (link.source_key.to_owned(), link.target_id.to_owned(), why.to_owned())
     };
     if input.target_absence {
         let why = format!("the object is gone from {}", input.sync.to);
@@ -155,9 +151,9 @@ fn drop_links(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan
     plan.book.dropped.sort();
     let mut contradicting = Vec::new();
     for (first, later) in &done.contradicting {
-        let (first, later) = (&input.links[*first as usize], &input.links[*later as usize]);
+        let (first, later) = (input.links.get(*first), input.links.get(*later));
         contradicting.push(format!("`{}` and `{}` → `{}`", first.source_key, later.source_key, later.target_id));
-        plan.undecided.insert(ObjectKey::by_source(&input.sync.to, &input.sync.from, &later.source_key));
+        plan.undecided.insert(ObjectKey::by_source(&input.sync.to, &input.sync.from, later.source_key));
     }
     if !contradicting.is_empty() {
         contradicting.sort();
@@ -173,17 +169,17 @@ fn drop_links(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan
 fn gone(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>, work: &mut Vec<Work>) {
     let mut unproved = Vec::new();
     for (target, link) in &done.orphans {
-        let key = &input.links[*link as usize].source_key;
+        let key = input.links.get(*link).source_key;
         let number = plan.table.states.len() as u32;
         plan.table.numbers[*target as usize] = number;
-        plan.table.gone.push(key.clone());
+        plan.table.gone.push(key.to_owned());
         if input.source_absence {
             plan.table.states.push(EndState::Unwanted(*target));
             work.push(Work::Orphan { number, target: *target, link: *link });
         } else {
             plan.table.states.push(EndState::Undecided);
             plan.undecided.insert(ObjectKey::by_source(&input.sync.to, &input.sync.from, key));
-            unproved.push(key.as_str());
+            unproved.push(key);
         }
     }
     if !unproved.is_empty() {
@@ -205,23 +201,23 @@ fn equal(wanted: &[u64], held: &[u64]) -> bool {
 }
 
 /// What is remembered of a confirmed object.
-pub(crate) fn settled(source: &SourceRow, target: &TargetRow) -> Settled {
+pub(crate) fn settled(source: SourceRow<'_>, target: TargetRow<'_>, how: How) -> Settled {
     Settled {
-        source_key: source.key.clone(),
-        target_id: target.key.clone(),
+        source_key: source.key.into(),
+        target_id: target.key.into(),
+        how,
         source_digest: source.raw,
-        values: target.values.clone(),
+        values: target.values.into(),
     }
 }
 
-fn same_agreement(book: &LinkBook, agreed: Option<&Agreed>, source: &SourceRow, target: &TargetRow) -> bool {
+fn same_agreement(
+    book: &LinkBook,
+    agreed: Option<AgreedView<'_>>,
+    source: SourceRow<'_>,
+    target: TargetRow<'_>,
+) -> bool {
     agreed.is_some_and(|agreed| {
-        agreed.source_digest == source.raw
-            && agreed.attributes.len() == book.attributes.len()
-            && book
-                .attributes
-                .iter()
-                .zip(&target.values)
-                .all(|(name, value)| agreed.attributes.get(name) == Some(value))
+        agreed.source_digest == source.raw && agreed.digests == target.values && *agreed.names == book.attributes
     })
 }

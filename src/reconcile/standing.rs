@@ -8,7 +8,7 @@ use crate::model::order::{
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
-use super::input::{LiveOrder, PlanInput};
+use super::input::{LiveOrder, PlanInput, Prior};
 use super::reason::block;
 
 /// What became of an order that a sync would raise.
@@ -75,10 +75,10 @@ impl<'a> Ledger<'a> {
         ledger
     }
 
-    /// Takes in an order that a sync would raise; `identity` is its target's.
-    pub(crate) fn settle(&mut self, order: Order, identity: &str) -> Raised {
+    /// Takes in an order that a sync would raise; `prior` is what became of orders with its content, `identity` its
+    /// target's.
+    pub(crate) fn settle(&mut self, order: Order, prior: &Prior, identity: &str) -> Raised {
         let name = order.name.clone();
-        let prior = self.input.standing.of(&order.fingerprint);
         let id = OrderId::new(&order.fingerprint, prior.raised + 1);
         if !self.proposed.insert(order.object.clone()) {
             self.draft.warnings.push(format!(

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, Standing, SyncInput, Wishes};
+use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds};
-use super::{PlanDraft, assemble};
+use super::{PlanDraft, ReconcileError, assemble};
 use crate::model::capabilities::{AttributeType, ResourceCapabilities};
-use crate::model::link::{Agreed, How, Link};
-use crate::model::order::{Fingerprint, Operation, Order, OrderId, OrderState};
+use crate::model::link::{How, Link, Links};
+use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
 use crate::model::threshold::Limit;
 use crate::rules::ObjectRules;
@@ -58,9 +58,14 @@ pub(crate) struct World {
     pub(crate) delete_after: Option<Duration>,
 }
 
-impl Standing for HashMap<Fingerprint, Prior> {
-    fn of(&self, fingerprint: &Fingerprint) -> Prior {
-        self.get(fingerprint).cloned().unwrap_or_default()
+impl Memory for World {
+    fn standing(&self, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
+        Ok(fingerprints.iter().map(|fingerprint| self.priors.get(*fingerprint).cloned().unwrap_or_default()).collect())
+    }
+
+    fn added(&self, _: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError> {
+        let known = self.ties.as_ref().map(|ties| &ties.managed_rows);
+        Ok(rows.iter().map(|row| known.is_some_and(|known| known.contains(&row.0))).collect())
     }
 }
 
@@ -146,8 +151,7 @@ impl World {
 
     /// Links users, `source key → target id`, without an agreed state.
     pub(crate) fn link(&mut self, pairs: &[(&str, &str)]) -> &mut Self {
-        let id = self.users.sync.id.clone();
-        self.users.links.extend(pairs.iter().map(|(source, target)| link(&id, source, target)));
+        self.users.links.extend(pairs.iter().map(|(source, target)| link(source, target)));
         self
     }
 
@@ -193,11 +197,12 @@ impl World {
 
     /// Makes the plan.
     pub(crate) fn plan(&self) -> PlanDraft {
-        let sides: Vec<(&Side, Table, Table)> = [&self.users, &self.groups]
+        let sides: Vec<(&Side, Table, Table, Links)> = [&self.users, &self.groups]
             .into_iter()
             .map(|side| {
                 let (from, to) = (side.sync.from.to_string(), side.sync.to.to_string());
-                (side, self.table(&from, &side.source, &["id"]), self.table(&to, &side.target, &["id"]))
+                let links = side.links.iter().cloned().collect();
+                (side, self.table(&from, &side.source, &["id"]), self.table(&to, &side.target, &["id"]), links)
             })
             .collect();
         let capabilities = ResourceCapabilities { operations: Operation::ALL.to_vec(), ..Default::default() };
@@ -207,14 +212,14 @@ impl World {
         });
         let mut syncs: Vec<SyncInput<'_>> = sides
             .iter()
-            .map(|(side, source, target)| {
+            .map(|(side, source, target, links)| {
                 SyncInput::Objects(ObjectInput {
                     sync: &side.sync,
                     source,
                     target,
                     source_absence: side.absence.0,
                     target_absence: side.absence.1,
-                    links: &side.links,
+                    links,
                     claimed: &side.claimed,
                     capabilities: &side.capabilities,
                     identity: "https://vault",
@@ -230,7 +235,6 @@ impl World {
                 target,
                 source_absence: ties.absence.0,
                 target_absence: ties.absence.1,
-                managed_rows: &ties.managed_rows,
                 capabilities: &capabilities,
                 identity: "https://vault",
                 first_run: false,
@@ -239,7 +243,7 @@ impl World {
         assemble(&PlanInput {
             syncs: &syncs,
             live: &self.live,
-            standing: &self.priors,
+            memory: self,
             ask_again: self.ask_again,
             accepted: &self.accepted,
             block_all: self.block_all,
@@ -290,25 +294,16 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
     }
 }
 
-pub(crate) fn link(sync: &str, source: &str, target: &str) -> Link {
-    Link {
-        sync_id: sync.to_owned(),
-        source_key: source.to_owned(),
-        target_id: target.to_owned(),
-        how: How::Match,
-        agreed: None,
-    }
+pub(crate) fn link(source: &str, target: &str) -> Link {
+    Link { source_key: source.to_owned(), target_id: target.to_owned(), how: How::Matched, agreed: None }
 }
 
-/// Sets the agreed state of every link from a plan that found its objects confirmed.
-pub(crate) fn agree(links: &mut Vec<Link>, draft: &PlanDraft) {
-    for book in &draft.links {
-        links.extend(book.new_links());
-        let agreed: BTreeMap<&str, Agreed> = book.new_agreements().collect();
-        for link in links.iter_mut().filter(|link| link.sync_id == book.sync_id) {
-            if let Some(agreed) = agreed.get(link.source_key.as_str()) {
-                link.agreed = Some(agreed.clone());
-            }
+/// Remembers what a plan found confirmed: new links, and new agreed states of those that there are.
+pub(crate) fn agree(side: &mut Side, draft: &PlanDraft) {
+    for book in draft.links.iter().filter(|book| book.sync_id == side.sync.id) {
+        for link in book.links() {
+            side.links.retain(|known| known.source_key != link.source_key);
+            side.links.push(link);
         }
     }
 }

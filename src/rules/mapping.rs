@@ -93,10 +93,9 @@ pub struct BoundMapping {
 }
 
 impl BoundMapping {
-    /// Maps one row: one entry an attribute, in the order of [`Mapping::attributes`]. `out` is emptied first.
-    pub fn map<'r>(&'r self, row: &'r dyn Cells, out: &mut Vec<Mapped<'r>>) {
-        out.clear();
-        out.extend(self.rules.iter().map(|(rule, clears)| match rule.cell(row) {
+    /// Maps one row: one entry an attribute, in the order of [`Mapping::attributes`].
+    pub fn values<'r>(&'r self, row: &'r dyn Cells) -> impl Iterator<Item = Mapped<'r>> {
+        self.rules.iter().map(|(rule, clears)| match rule.cell(row) {
             Ok(cell) if cell.is_empty() || cell == "[]" => {
                 if *clears {
                     Mapped::Clear
@@ -106,7 +105,7 @@ impl BoundMapping {
             }
             Ok(cell) => Mapped::Set(cell),
             Err(failure) => Mapped::Failed(failure),
-        }));
+        })
     }
 
     /// The columns that an attribute's rule reads with their cells in a row, for explanations.
@@ -142,13 +141,10 @@ mod tests {
         let rules = [("a".to_owned(), "enabled ? email : title".to_owned()), ("b".to_owned(), "title".to_owned())];
         let mapping = Mapping::compile(&rules.into(), &["b".to_owned()].into()).unwrap();
         let bound = mapping.bind(&HEADER.map(str::to_owned)).unwrap();
-        let mut out = Vec::new();
         let row = ["j@x", "", "", "", ""].map(str::to_owned).to_vec();
-        bound.map(&row, &mut out);
-        assert_eq!(out, [Mapped::Nothing, Mapped::Clear]);
+        assert!(bound.values(&row).eq([Mapped::Nothing, Mapped::Clear]));
         let row = ["j@x", "perhaps", "", "CEO", ""].map(str::to_owned).to_vec();
-        let mut out = Vec::new();
-        bound.map(&row, &mut out);
+        let out: Vec<Mapped<'_>> = bound.values(&row).collect();
         let Mapped::Failed(failure) = &out[0] else { panic!("{out:?}") };
         assert_eq!(
             failure.to_string(),
@@ -177,10 +173,7 @@ mod tests {
             let moved: Vec<String> = order.iter().map(|column| moved[*column].clone()).collect();
 
             let (bound, moved_bound) = (mapping.bind(&header).unwrap(), mapping.bind(&moved_header).unwrap());
-            let (mut first, mut second) = (Vec::new(), Vec::new());
-            bound.map(&row, &mut first);
-            moved_bound.map(&moved, &mut second);
-            prop_assert_eq!(first, second);
+            prop_assert!(bound.values(&row).eq(moved_bound.values(&moved)));
             let (scope, moved_scope) = (scope.bind(&header).unwrap(), scope.bind(&moved_header).unwrap());
             prop_assert_eq!(scope.admits(&row), moved_scope.admits(&moved));
         }

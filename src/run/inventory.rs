@@ -9,6 +9,7 @@ use super::error::RunError;
 use super::offload::compute;
 use super::prove::Proof;
 use crate::job::SyncKind;
+use crate::model::link::How;
 use crate::model::order::OrderId;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -16,7 +17,6 @@ use crate::reconcile::NAMES;
 use crate::reconcile::draft::ListedObject;
 use crate::snapshot::row::Cells as _;
 use crate::snapshot::table::Table;
-use crate::store::links::How;
 
 /// The objects of a job.
 #[derive(Debug)]
@@ -75,12 +75,12 @@ impl Conductor {
         let mut pairs = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| matches!(sync.kind, SyncKind::Objects(_))) {
             let mut names = names(proof, &sync.to)?;
-            for link in self.store.links(&self.job.name, &sync.id)? {
+            for link in self.store.links(&self.job.name, &sync.id)?.iter() {
                 pairs.push(Pair {
                     sync: sync.index,
-                    name: names.remove(&link.target_id),
-                    source_key: link.source_key,
-                    target_id: link.target_id,
+                    name: names.remove(link.target_id),
+                    source_key: link.source_key.to_owned(),
+                    target_id: link.target_id.to_owned(),
                     how: link.how,
                 });
             }

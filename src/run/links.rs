@@ -6,11 +6,12 @@ use super::Conductor;
 use super::error::RunError;
 use super::send::Sender;
 use crate::model::failure::{Class, Failure};
+use crate::model::link::{Agreed, How, Link};
 use crate::model::order::{Operation, Order, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::value::Attributes;
 use crate::reconcile::canonical;
-use crate::store::links::{Agreed, How, Link, LinkChange};
+use crate::store::links::LinkChange;
 
 impl Conductor {
     /// The changes to links and rows that go with an outcome. `held` is what the object was read back with.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Conductor;
 use super::error::RunError;
-use crate::model::link::{Agreed, How, Link};
-use crate::model::order::{EndRef, Fingerprint, Order, OrderId};
+use crate::model::order::{EndRef, Fingerprint, ObjectKey, Order, OrderId};
 use crate::model::record::OrderRecord;
 use crate::model::run::RunId;
-use crate::reconcile::{LiveOrder, Prior, Standing};
+use crate::reconcile::{LiveOrder, Memory, Prior, ReconcileError};
 use crate::store::database::Store;
-use crate::store::links;
+use crate::store::error::StoreError;
+use crate::store::orders::Standing;
 
 impl Conductor {
     /// The live orders of this job, and those of other jobs at the same targets.
@@ -58,55 +58,23 @@ fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<
     }
 }
 
-/// Looks up in the database what became of orders with the same content.
-pub(super) struct Memory<'a> {
+/// Looks up in the database what earlier runs ordered.
+pub(super) struct Database<'a> {
     pub(super) store: &'a Store,
     pub(super) job: &'a str,
 }
 
-impl Standing for Memory<'_> {
-    fn of(&self, fingerprint: &Fingerprint) -> Prior {
-        // Registering the plan checks again, in its transaction, that an id is new; a failed look-up ends there.
-        let Ok(mut found) = self.store.standing(self.job, std::slice::from_ref(fingerprint)) else {
-            return Prior::default();
-        };
-        let Some(standing) = found.remove(fingerprint) else { return Prior::default() };
-        let newest = standing.newest.map(|(id, state)| {
-            let handed_over = self.store.order(&id).is_ok_and(|record| record.handed_over);
-            (id, state, handed_over)
-        });
-        Prior { raised: standing.raised, newest }
+impl Memory for Database<'_> {
+    fn standing(&self, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
+        let found = self.store.standing(self.job, fingerprints).map_err(untold)?;
+        Ok(found.into_iter().map(|Standing { raised, newest }| Prior { raised, newest }).collect())
+    }
+
+    fn added(&self, sync_id: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError> {
+        self.store.are_managed(self.job, sync_id, rows).map_err(untold)
     }
 }
 
-/// A remembered pair, as planning reads it.
-pub(super) fn link(sync_id: &str, link: links::Link) -> Link {
-    Link {
-        sync_id: sync_id.to_owned(),
-        source_key: link.source_key,
-        target_id: link.target_id,
-        how: match link.how {
-            links::How::Matched => How::Match,
-            links::How::Person => How::Person,
-            links::How::Applied | links::How::Adopted => How::Applied,
-        },
-        agreed: link.agreed.map(|a| Agreed {
-            source_digest: a.source_digest(),
-            attributes: a.attributes().map(|(name, hash)| (name.to_owned(), hash)).collect(),
-        }),
-    }
-}
-
-/// The same pair, as it is stored.
-pub(super) fn stored(link: Link) -> links::Link {
-    links::Link {
-        source_key: link.source_key,
-        target_id: link.target_id,
-        how: match link.how {
-            How::Match => links::How::Matched,
-            How::Person => links::How::Person,
-            How::Applied => links::How::Applied,
-        },
-        agreed: link.agreed.map(|a| links::Agreed::new(a.source_digest, &a.attributes)),
-    }
+fn untold(error: StoreError) -> ReconcileError {
+    ReconcileError::Memory(error.to_string())
 }

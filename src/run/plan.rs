@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use super::demand;
 use super::error::RunError;
-use super::live::{Memory, link, stored};
+use super::live::Database;
 use super::offload::compute;
 use super::prove::Proof;
 use crate::job::{Job, SyncKind};
 use crate::model::capabilities::{Capabilities, ResourceCapabilities};
 use crate::model::event::Event;
-use crate::model::link::Link;
+use crate::model::link::{Link, Links};
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::plan::Plan;
 use crate::model::record::{Hold, HoldKind};
@@ -35,10 +35,12 @@ pub struct PlanOptions {
     pub ask_again: bool,
 }
 
+/// Links that are written in one transaction: a first load finds as many as there are objects.
+const LINKS_AT_ONCE: usize = 50_000;
+
 /// One sync with what is remembered of it, before its tables are borrowed.
 struct Memories {
-    links: Vec<Link>,
-    rows: BTreeSet<String>,
+    links: Links,
     identity: String,
     capabilities: ResourceCapabilities,
     free: Option<u64>,
@@ -132,7 +134,6 @@ impl Conductor {
                     // Rows of an association are read with their owners, which are counted.
                     target_absence: target_absence
                         || association.ends.iter().all(|end| snapshots.counted.contains(&end.to)),
-                    managed_rows: &memory.rows,
                     capabilities: &memory.capabilities,
                     identity: &memory.identity,
                     first_run: memory.first_run,
@@ -145,7 +146,7 @@ impl Conductor {
         let draft = assemble(&PlanInput {
             syncs: &syncs,
             live: &live,
-            standing: &Memory { store: &self.store, job: &self.job.name },
+            memory: &Database { store: &self.store, job: &self.job.name },
             ask_again: options.ask_again,
             accepted: &accepted,
             block_all: options.block,
@@ -160,21 +161,14 @@ impl Conductor {
         targets: &BTreeMap<String, (String, Capabilities)>,
     ) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
-        let links = self.store.links(&self.job.name, &sync.id)?;
-        let rows = self.store.managed_rows(&self.job.name, &sync.id)?;
         Ok(Memories {
-            first_run: links.is_empty() && rows.is_empty() && !self.ever_planned(&sync.id)?,
-            links: links.into_iter().map(|l| link(&sync.id, l)).collect(),
-            rows,
+            // A first load that waits for its review stays a first load.
+            first_run: !self.store.has_links(&self.job.name, &sync.id)?,
+            links: self.store.links(&self.job.name, &sync.id)?,
             identity,
             free: capabilities.free.get(&sync.to.resource).copied(),
             capabilities: capabilities.resources.get(&sync.to.resource).cloned().unwrap_or_default(),
         })
-    }
-
-    /// Whether a sync ever had something applied. A first load that waits for its review stays a first load.
-    fn ever_planned(&self, sync_id: &str) -> Result<bool, RunError> {
-        Ok(self.store.has_links(&self.job.name, sync_id)?)
     }
 
     /// Provisioning thresholds that a person accepted for runs whose orders still live, with the accepted figure.
@@ -273,12 +267,6 @@ impl Conductor {
     fn learn(&mut self, draft: &PlanDraft) -> Result<(), RunError> {
         let now = (self.clock)();
         for book in &draft.links {
-            let known: BTreeMap<String, crate::store::links::Link> = if book.agreed.is_empty() {
-                BTreeMap::new()
-            } else {
-                let links = self.store.links(&self.job.name, &book.sync_id)?;
-                links.into_iter().map(|l| (l.source_key.clone(), l)).collect()
-            };
             let dropped: Vec<String> = book.dropped.iter().map(|(source, ..)| source.clone()).collect();
             for (source, target, why) in &book.dropped {
                 self.reporter.event(&Event::Note(format!("the link {source} → {target} is dropped: {why}")));
@@ -286,15 +274,13 @@ impl Conductor {
             if !dropped.is_empty() {
                 self.store.drop_links(&self.job.name, &book.sync_id, &dropped, "", now)?;
             }
-            let mut links: Vec<_> = book.new_links().map(stored).collect();
-            for (source_key, agreed) in book.new_agreements() {
-                if let Some(link) = known.get(source_key) {
-                    let agreed = crate::store::links::Agreed::new(agreed.source_digest, &agreed.attributes);
-                    links.push(crate::store::links::Link { agreed: Some(agreed), ..link.clone() });
+            let mut links = book.links();
+            loop {
+                let some: Vec<Link> = links.by_ref().take(LINKS_AT_ONCE).collect();
+                if some.is_empty() {
+                    break;
                 }
-            }
-            if !links.is_empty() {
-                self.store.put_links(&self.job.name, &book.sync_id, &links, "", now)?;
+                self.store.put_links(&self.job.name, &book.sync_id, &some, "", now)?;
             }
         }
         Ok(())
@@ -327,11 +313,12 @@ impl Conductor {
     }
 }
 
+/// Opens the snapshots of a proof. That their files are those that were written is known: this run wrote them, or they
+/// were verified when they were taken up again.
 fn open(proof: &Proof) -> Result<Snapshots, RunError> {
     let mut snapshots = Snapshots { tables: BTreeMap::new(), whole: BTreeSet::new(), counted: BTreeSet::new() };
     for name in &proof.usable {
         let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
-        exported.verify(&proof.folder)?;
         let table = Table::open(&exported.path(&proof.folder)?, &exported.key)?;
         snapshots.tables.insert(name.clone(), table);
         if exported.proves_absence {

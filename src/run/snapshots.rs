@@ -119,7 +119,10 @@ impl Conductor {
             let folder = self.layout.export(&self.job.name, &run.id);
             let Ok(manifest) = Manifest::read(&folder.join(FILE_NAME)) else { continue };
             let plan = self.store.verify_plan(&run.id)?;
-            let usable = plan.snapshots.into_keys().collect();
+            let usable: BTreeSet<ResourceName> = plan.snapshots.into_keys().collect();
+            for exported in usable.iter().filter_map(|name| manifest.resource(&name.system, &name.resource)) {
+                exported.verify(&folder)?;
+            }
             return Ok(Some(Proof { manifest, folder, usable, holds: Vec::new(), failures: Vec::new() }));
         }
         Ok(None)

@@ -11,7 +11,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::{Finding, Finished};
 use super::layout::Layout;
-use super::links::{How, Link, LinkChange};
+use super::links::LinkChange;
 use super::orders::{NewOrder, RegisterPlan};
 use super::plan_files;
 use super::runs::NewRun;
@@ -21,6 +21,7 @@ use crate::model::approval::{Approval, Decision, Refusal};
 use crate::model::digest::Digest;
 use crate::model::evidence::Mode;
 use crate::model::failure::{Class, Failure, Recourse};
+use crate::model::link::{How, Link};
 use crate::model::order::{Block, BlockReason, End, EndRef, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::plan::Plan;
@@ -229,7 +230,7 @@ fn an_order_goes_from_plan_to_outcome_and_all_of_it_is_in_the_log() {
     house.store.finish(std::slice::from_ref(&end), now()).unwrap();
     assert!(house.store.finish(&[end], now()).is_err(), "an outcome is recorded once");
     assert_eq!(house.store.outcomes(&run).unwrap(), [outcome]);
-    assert_eq!(house.store.links(JOB, SYNC).unwrap(), [link]);
+    assert_eq!(house.store.link_of(JOB, SYNC, &link.source_key).unwrap(), Some(link));
 
     let query = super::chain::LogQuery { key: Some("jane".into()), ..Default::default() };
     let kinds: Vec<String> = house.store.log(&query).unwrap().into_iter().map(|entry| entry.kind).collect();
@@ -285,12 +286,9 @@ fn an_object_has_one_live_order_across_jobs_and_a_failed_plan_leaves_nothing() {
     assert_eq!(house.state(&first), OrderState::Superseded);
     assert_eq!(house.store.live_for(TARGET, &first.object).unwrap().unwrap().id, second.id);
     assert_eq!(house.store.newest_for_object_of(&first.id).unwrap().id, second.id);
-    let standing = house.store.standing(JOB, std::slice::from_ref(&first.fingerprint)).unwrap();
-    assert_eq!(standing[&first.fingerprint].newest, Some((first.id.clone(), OrderState::Superseded)));
-    assert_eq!(
-        house.store.standing("other", std::slice::from_ref(&first.fingerprint)).unwrap()[&first.fingerprint].newest,
-        None
-    );
+    let standing = house.store.standing(JOB, &[&first.fingerprint]).unwrap();
+    assert_eq!(standing[0].newest, Some((first.id.clone(), OrderState::Superseded, false)));
+    assert_eq!(house.store.standing("other", &[&first.fingerprint]).unwrap()[0].newest, None);
     let report = house.seal(&old, &[(&first, Approve)], &[]);
     assert_eq!((report.number, report.skipped.len()), (None, 1));
 }

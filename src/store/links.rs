@@ -1,118 +1,18 @@
 //! Links: remembered source–target pairs, what was last agreed on them, and the association rows that muster added.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::chain::{Chain, Entry};
 use super::database::{Store, as_json, json};
 use super::error::{Fault, StoreError};
 use super::orders::sync_number;
-
-/// How a link came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum How {
-    /// A match rule of full confidence found it.
-    Matched,
-    /// A person said so.
-    Person,
-    /// An order created the object.
-    Applied,
-    /// An order found the object there already, equal to what was wanted.
-    Adopted,
-}
-
-impl How {
-    const ALL: [Self; 4] = [Self::Matched, Self::Person, Self::Applied, Self::Adopted];
-
-    /// The word used in listings.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Matched => "matched",
-            Self::Person => "person",
-            Self::Applied => "applied",
-            Self::Adopted => "adopted",
-        }
-    }
-}
-
-/// What source and target last agreed on: hashes, never values.
-///
-/// The names are shared among all links with the same mapped attributes, so a million links stay small.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Agreed {
-    source_digest: u64,
-    names: Arc<[String]>,
-    hashes: Box<[u64]>,
-}
-
-impl Agreed {
-    /// The agreed state of a source row with this digest, whose mapped attributes had these hashes.
-    pub fn new(source_digest: u64, attributes: &BTreeMap<String, u64>) -> Self {
-        Self {
-            source_digest,
-            names: attributes.keys().cloned().collect(),
-            hashes: attributes.values().copied().collect(),
-        }
-    }
-
-    /// The same for other hashes of the same attributes, sharing their names. `None` where the number differs.
-    pub fn alike(&self, source_digest: u64, hashes: &[u64]) -> Option<Self> {
-        (hashes.len() == self.names.len()).then(|| Self {
-            source_digest,
-            names: Arc::clone(&self.names),
-            hashes: hashes.into(),
-        })
-    }
-
-    /// The digest of the source row.
-    pub fn source_digest(&self) -> u64 {
-        self.source_digest
-    }
-
-    /// The hash of one attribute's agreed value; `None` where the attribute was not mapped then.
-    pub fn hash(&self, attribute: &str) -> Option<u64> {
-        let position = self.names.binary_search_by(|name| name.as_str().cmp(attribute)).ok()?;
-        self.hashes.get(position).copied()
-    }
-
-    /// Each attribute with its hash, sorted by name.
-    pub fn attributes(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.names.iter().map(String::as_str).zip(self.hashes.iter().copied())
-    }
-
-    fn to_blob(&self) -> Vec<u8> {
-        let mut blob = self.source_digest.to_le_bytes().to_vec();
-        self.hashes.iter().for_each(|hash| blob.extend_from_slice(&hash.to_le_bytes()));
-        blob
-    }
-
-    fn from_blob(names: &Arc<[String]>, blob: &[u8]) -> Result<Self, Fault> {
-        let (words, rest) = blob.as_chunks::<8>();
-        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
-        match words.next() {
-            Some(source_digest) if rest.is_empty() && words.len() == names.len() => {
-                Ok(Self { source_digest, names: Arc::clone(names), hashes: words.collect() })
-            }
-            _ => Err(Fault::Row(format!("an agreed state of {} bytes for {} attributes", blob.len(), names.len()))),
-        }
-    }
-}
-
-/// A remembered pair of one sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// The source row's key.
-    pub source_key: String,
-    /// The target object's id.
-    pub target_id: String,
-    /// How it came to be.
-    pub how: How,
-    /// What was last agreed; `None` = never yet.
-    pub agreed: Option<Agreed>,
-}
+use crate::model::link::{Agreed, How, Link, LinkView, Links};
+use crate::model::order::ObjectKey;
 
 /// A change to what is remembered, made together with an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,9 +37,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn links(&self, job: &str, sync_id: &str) -> Result<Vec<Link>, StoreError> {
+    pub fn links(&self, job: &str, sync_id: &str) -> Result<Links, StoreError> {
         self.read(|db| {
-            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Vec::new()) };
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Links::default()) };
             let sets = attribute_sets(db)?;
             let count =
                 db.query_row("SELECT count(*) FROM links WHERE sync = ?", [sync], |row| row.get::<_, i64>(0))?;
@@ -147,9 +47,9 @@ impl Store {
                 "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? ORDER BY source_key",
             )?;
             let mut rows = statement.query([sync])?;
-            let mut links = Vec::with_capacity(count as usize);
+            let mut links = Links::with_capacity(count as usize);
             while let Some(row) = rows.next()? {
-                links.push(read(row, &sets)?);
+                read(row, &sets, &mut links)?;
             }
             Ok(links)
         })
@@ -180,7 +80,11 @@ impl Store {
             );
             let mut statement = db.prepare_cached(&sql)?;
             let mut rows = statement.query(params![sync, value])?;
-            rows.next()?.map(|row| read(row, &sets)).transpose()
+            let mut found = Links::default();
+            if let Some(row) = rows.next()? {
+                read(row, &sets, &mut found)?;
+            }
+            Ok(found.iter().next().map(LinkView::to_link))
         })
     }
 
@@ -233,16 +137,17 @@ impl Store {
         })
     }
 
-    /// The association rows that muster added for a sync, as [`row_key`] writes them.
+    /// Whether muster added these association rows for a sync, one answer each.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn managed_rows(&self, job: &str, sync_id: &str) -> Result<BTreeSet<String>, StoreError> {
+    pub fn are_managed(&self, job: &str, sync_id: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, StoreError> {
         self.read(|db| {
-            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(BTreeSet::new()) };
-            let mut statement = db.prepare_cached("SELECT ends FROM managed_rows WHERE sync = ? ORDER BY ends")?;
-            let rows = statement.query_map([sync], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            Ok(rows)
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(vec![false; rows.len()]) };
+            let sql = "SELECT EXISTS (SELECT 1 FROM managed_rows WHERE sync = ? AND ends = ?)";
+            let mut statement = db.prepare_cached(sql)?;
+            let known = rows.iter().map(|row| statement.query_row(params![sync, row.0], |found| found.get(0)));
+            Ok(known.collect::<Result<_, _>>()?)
         })
     }
 
@@ -323,13 +228,13 @@ pub(super) fn write_changes(tx: &Connection, sync: i64, changes: &[LinkChange]) 
         match change {
             LinkChange::Put(link) => {
                 let set = match &link.agreed {
-                    Some(agreed) => Some(match sets.get(&agreed.names) {
+                    Some(agreed) => Some(match sets.get(agreed.names()) {
                         Some(set) => *set,
-                        None => *sets.entry(Arc::clone(&agreed.names)).or_insert(attribute_set(tx, &agreed.names)?),
+                        None => *sets.entry(Arc::clone(agreed.names())).or_insert(attribute_set(tx, agreed.names())?),
                     }),
                     None => None,
                 };
-                let blob = link.agreed.as_ref().map(Agreed::to_blob);
+                let blob = link.agreed.as_ref().map(blob);
                 put.execute(params![sync, link.source_key, link.target_id, link.how as u8, set, blob])
                     .map_err(|error| link_taken(tx, sync, link, error))?;
             }
@@ -378,21 +283,37 @@ fn attribute_sets(db: &Connection) -> Result<HashMap<i64, Arc<[String]>>, Fault>
     Ok(sets)
 }
 
-fn read(row: &rusqlite::Row<'_>, sets: &HashMap<i64, Arc<[String]>>) -> Result<Link, Fault> {
-    let how = usize::from(row.get::<_, u8>(2)?);
-    let agreed = match (row.get::<_, Option<i64>>(3)?, row.get_ref(4)?) {
-        (Some(set), rusqlite::types::ValueRef::Blob(blob)) => {
+/// Adds the row's link to the others.
+fn read(row: &rusqlite::Row<'_>, sets: &HashMap<i64, Arc<[String]>>, links: &mut Links) -> Result<(), Fault> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(|e| Fault::Row(e.to_string()));
+    let number = usize::from(row.get::<_, u8>(2)?);
+    let unknown = || Fault::Row(format!("{number} says not how a link came to be"));
+    let how = How::ALL.get(number).copied().ok_or_else(unknown)?;
+    let (source_key, target_id) = (text(0)?, text(1)?);
+    match (row.get::<_, Option<i64>>(3)?, row.get_ref(4)?) {
+        (Some(set), ValueRef::Blob(blob)) => {
             let names = sets.get(&set).ok_or_else(|| Fault::Row(format!("no attribute set {set}")))?;
-            Some(Agreed::from_blob(names, blob)?)
+            let (words, rest) = blob.as_chunks::<8>();
+            let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+            match words.next() {
+                Some(source_digest) if rest.is_empty() && words.len() == names.len() => {
+                    links.push(source_key, target_id, how, Some((source_digest, names, &mut words)));
+                }
+                _ => {
+                    let bytes = blob.len();
+                    return Err(Fault::Row(format!("an agreed state of {bytes} bytes for {} attributes", names.len())));
+                }
+            }
         }
-        _ => None,
-    };
-    Ok(Link {
-        source_key: row.get(0)?,
-        target_id: row.get(1)?,
-        how: How::ALL.get(how).copied().ok_or_else(|| Fault::Row(format!("{how} says not how a link came to be")))?,
-        agreed,
-    })
+        _ => links.push(source_key, target_id, how, None),
+    }
+    Ok(())
+}
+
+/// The digest of the source row, then those of the attributes.
+fn blob(agreed: &Agreed) -> Vec<u8> {
+    let words = std::iter::once(agreed.source_digest()).chain(agreed.digests().iter().copied());
+    words.flat_map(u64::to_le_bytes).collect()
 }
 
 #[cfg(test)]
@@ -414,9 +335,10 @@ mod tests {
         let one = Agreed::new(8, &BTreeMap::from([("userName".into(), 2)]));
         let links = [link("a", "1", Some(two.clone())), link("b", "2", Some(one)), link("c", "3", None)];
         store.put_links("job", "s", &links, "", at).unwrap();
-        assert_eq!(store.links("job", "s").unwrap(), links);
+        let found: Vec<Link> = store.links("job", "s").unwrap().iter().map(LinkView::to_link).collect();
+        assert_eq!(found, links);
         assert!(store.links("job", "other").unwrap().is_empty());
-        assert_eq!((two.hash("active"), two.hash("title")), (Some(u64::MAX), None));
+        assert_eq!((two.view().digest("active"), two.view().digest("title")), (Some(u64::MAX), None));
 
         store.put_links("job", "s", &[link("a", "2", None), link("b", "1", None)], "", at).unwrap();
         assert_eq!(store.link_to("job", "s", "1").unwrap().unwrap().source_key, "b");
@@ -438,7 +360,8 @@ mod tests {
         let at = DateTime::UNIX_EPOCH;
         store.change_managed_rows("job", "m", &[row("g", "1"), row("g", "2")], &[], at).unwrap();
         store.change_managed_rows("job", "m", &[], &[row("g", "1")], at).unwrap();
-        assert_eq!(store.managed_rows("job", "m").unwrap(), BTreeSet::from([row("g", "2")]));
+        let asked = [row("g", "1"), row("g", "2")].map(ObjectKey);
+        assert_eq!(store.are_managed("job", "m", &asked).unwrap(), [false, true]);
         assert_ne!(row("a", "b,c"), row("a\",\"b", "c"));
         assert!(store.has_links("job", "m").unwrap());
     }

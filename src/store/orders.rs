@@ -50,12 +50,13 @@ pub struct NewOrder<'a> {
 }
 
 /// How often a fingerprint was raised, and where its newest order stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The highest raising, by any job.
     pub raised: u64,
-    /// The newest order with this fingerprint of the job that asked; `None` where only other jobs raised it.
-    pub newest: Option<(OrderId, OrderState)>,
+    /// The newest order with this fingerprint of the job that asked, its state, and whether it was handed over to
+    /// people; `None` where only other jobs raised it.
+    pub newest: Option<(OrderId, OrderState, bool)>,
 }
 
 /// An order's row number and id, as the log wants them.
@@ -151,39 +152,30 @@ impl Store {
         })
     }
 
-    /// How often a fingerprint was raised, by any job.
+    /// Where many fingerprints stand for a job, one answer each.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn raised(&self, fingerprint: &Fingerprint) -> Result<u64, StoreError> {
-        self.read(|db| raised(db, fingerprint))
-    }
-
-    /// Where many fingerprints stand for a job; those never raised are left out.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn standing(
-        &self,
-        job: &str,
-        fingerprints: &[Fingerprint],
-    ) -> Result<HashMap<Fingerprint, Standing>, StoreError> {
+    pub fn standing(&self, job: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Standing>, StoreError> {
         self.read(|db| {
+            let mut highest =
+                db.prepare_cached("SELECT raised FROM orders WHERE fingerprint = ? ORDER BY raised DESC LIMIT 1")?;
             let mut newest = db.prepare_cached(
-                "SELECT o.id, o.state FROM orders o JOIN syncs s ON s.n = o.sync
+                "SELECT o.id, o.state, o.handed_over FROM orders o JOIN syncs s ON s.n = o.sync
                  WHERE o.fingerprint = ? AND s.job = ? ORDER BY o.raised DESC LIMIT 1",
             )?;
-            let mut found = HashMap::new();
+            let mut found = Vec::with_capacity(fingerprints.len());
             for fingerprint in fingerprints {
-                let raised = raised(db, fingerprint)?;
-                if raised == 0 {
+                let raised = highest.query_row([&fingerprint.0], |row| row.get::<_, i64>(0)).optional()?;
+                let Some(raised) = raised else {
+                    found.push(Standing::default());
                     continue;
-                }
+                };
                 let newest = newest
-                    .query_row([fingerprint.0.as_str(), job], |row| Ok((row.get(0)?, word(row, 1))))
+                    .query_row([fingerprint.0.as_str(), job], |row| Ok((row.get(0)?, word(row, 1), row.get(2)?)))
                     .optional()?;
-                let newest = newest.map(|(id, state)| Ok::<_, Fault>((OrderId(id), state?))).transpose()?;
-                found.insert(fingerprint.clone(), Standing { raised, newest });
+                let newest = newest.map(|(id, state, handed)| Ok::<_, Fault>((OrderId(id), state?, handed)));
+                found.push(Standing { raised: raised as u64, newest: newest.transpose()? });
             }
             Ok(found)
         })
@@ -400,12 +392,6 @@ pub(super) fn sync_number(tx: &Connection, job: &str, sync_id: &str) -> Result<i
 fn target_number(tx: &Connection, identity: &str) -> Result<i64, Fault> {
     tx.execute("INSERT OR IGNORE INTO targets (identity) VALUES (?)", [identity])?;
     Ok(tx.query_row("SELECT n FROM targets WHERE identity = ?", [identity], |row| row.get(0))?)
-}
-
-fn raised(db: &Connection, fingerprint: &Fingerprint) -> Result<u64, Fault> {
-    let mut statement =
-        db.prepare_cached("SELECT raised FROM orders WHERE fingerprint = ? ORDER BY raised DESC LIMIT 1")?;
-    Ok(statement.query_row([&fingerprint.0], |row| row.get::<_, i64>(0)).optional()?.unwrap_or(0) as u64)
 }
 
 fn live_of(db: &Connection, target_identity: &str, object: &ObjectKey) -> Result<Option<OrderRecord>, Fault> {
