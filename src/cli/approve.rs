@@ -314,7 +314,7 @@ impl Decider {
                     expires: context.now() + rules.lasts,
                 };
                 match signing.seal(context, &mut self.store, request, &rules)? {
-                    Outcome::Sealed(request, report) => tell(context, run, &request, &report),
+                    Outcome::Sealed(sealed) => tell(context, run, &sealed.0, &sealed.1),
                     Outcome::Prepared => {
                         endings.push(stand(context, &self.store, run)?.0);
                         continue;

@@ -44,7 +44,7 @@ pub(super) struct Signing {
 /// What became of a review.
 pub(super) enum Outcome {
     /// It is sealed.
-    Sealed(SealRequest, SealReport),
+    Sealed(Box<(SealRequest, SealReport)>),
     /// It waits for its signature.
     Prepared,
 }
@@ -102,11 +102,11 @@ impl Signing {
         }
         if !offered {
             let report = store.seal(&request, rules, now)?;
-            return Ok(Outcome::Sealed(request, report));
+            return Ok(Outcome::Sealed(Box::new((request, report))));
         }
         let request = SealRequest { reviewer: None, ..request };
         let (approval, report) = store.draft(&request, rules, now)?;
-        let Some(approval) = approval else { return Ok(Outcome::Sealed(request, report)) };
+        let Some(approval) = approval else { return Ok(Outcome::Sealed(Box::new((request, report)))) };
         let bytes = approval.to_bytes();
         if let Some(file) = &self.prepare {
             prepare(file, &bytes, &run, &report)?;
@@ -118,7 +118,7 @@ impl Signing {
         let (request, sealed) = store.seal_signed(&run, &review, rules, context.now())?;
         // What cannot be approved was left out before anything was signed.
         let report = SealReport { refused: report.refused, skipped: report.skipped, ..sealed };
-        Ok(Outcome::Sealed(request, report))
+        Ok(Outcome::Sealed(Box::new((request, report))))
     }
 }
 

@@ -140,6 +140,9 @@ pub struct LinkView<'a> {
     pub agreed: Option<AgreedView<'a>>,
 }
 
+/// An agreed state as it is handed over: the digest of its source row, its names, and a digest for each.
+pub type AgreedParts<'a> = (u64, &'a Arc<[String]>, &'a mut dyn Iterator<Item = u64>);
+
 /// All links of one sync, column by column: for a million of them some 200 bytes each, and a handful of allocations.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
@@ -180,7 +183,7 @@ impl Links {
         source_key: &str,
         target_id: &str,
         how: How,
-        agreed: Option<(u64, &Arc<[String]>, &mut dyn Iterator<Item = u64>)>,
+        agreed: Option<AgreedParts<'_>>,
     ) {
         self.source_keys.push(source_key);
         self.target_ids.push(target_id);

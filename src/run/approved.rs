@@ -147,7 +147,8 @@ fn tell_refusals(plan: &ApprovedPlan, used: &[u32], result: &mut Applied) {
     }
 }
 
-fn push_once(list: &mut Vec<String>, text: String) {
+/// Adds a sentence that was not told yet.
+pub(super) fn push_once(list: &mut Vec<String>, text: String) {
     if !list.contains(&text) {
         list.push(text);
     }

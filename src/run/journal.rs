@@ -12,7 +12,7 @@ use super::error::RunError;
 use super::send::Clock;
 use crate::model::order::OrderId;
 use crate::store::database::Store;
-use crate::store::journal::{Begun, Finished};
+use crate::store::journal::{Begun, Finished, Refused};
 use crate::store::layout::Layout;
 use crate::store::verified::ApprovedPlan;
 
@@ -24,8 +24,8 @@ type Intents = Vec<(Arc<ApprovedPlan>, Vec<OrderId>)>;
 pub(super) struct Turned {
     /// The requests of these may leave.
     pub(super) begun: HashSet<OrderId>,
-    /// The requests of these must not, each with a sentence why.
-    pub(super) refused: Vec<(OrderId, String)>,
+    /// The requests of these must not.
+    pub(super) refused: Vec<Refused>,
     /// Orders whose outcome could not be recorded.
     pub(super) unrecorded: BTreeSet<OrderId>,
     /// Why something is not on the disk, where something is not.

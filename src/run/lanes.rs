@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Conductor;
 use super::apply::Applied;
-use super::approved::Plans;
+use super::approved::{Plans, push_once};
 use super::error::RunError;
 use super::journal::{Journal, Turned};
 use super::rows::ResolvedRow;
@@ -21,7 +21,7 @@ use super::send::{Ended, Sender};
 use super::tally::{Stop, Tally};
 use crate::model::event::Event;
 use crate::model::order::{Operation, Order, OrderId, OrderState};
-use crate::store::journal::Finished;
+use crate::store::journal::{Finished, Refused};
 use crate::store::verified::ApprovedPlan;
 
 /// How long an outcome waits for others that share its commit, while nothing else needs one.
@@ -245,22 +245,32 @@ impl Conductor {
         for (order, sent) in commit.ended.into_iter().filter(|(order, _)| !turned.unrecorded.contains(&order.id)) {
             self.count(&order, sent, result);
         }
-        let refused: BTreeMap<OrderId, String> = turned.refused.into_iter().collect();
+        let refused: BTreeMap<OrderId, Refused> =
+            turned.refused.into_iter().map(|refused| (refused.order.clone(), refused)).collect();
         for parcel in commit.next {
             let (go, no) = parcel.only(&turned.begun);
             begun.extend(go);
             for order in no {
-                if let Some(why) = refused.get(&order.id) {
-                    self.refuse(&order, why, result);
+                match refused.get(&order.id) {
+                    Some(Refused { why, is_expired: true, .. }) => {
+                        self.leave(&order, why, result);
+                        push_once(&mut result.expired, why.clone());
+                    }
+                    Some(Refused { why, .. }) => self.refuse(&order, why, result),
+                    None => {}
                 }
             }
         }
         turned.error.map_or(Ok(()), Err)
     }
 
-    fn refuse(&self, order: &Order, why: &str, result: &mut Applied) {
+    fn leave(&self, order: &Order, why: &str, result: &mut Applied) {
         result.leave_kind(&order.resource.to_string(), order.operation, 1);
         self.reporter.event(&Event::Note(format!("{} was not sent: {why}", order.id)));
+    }
+
+    fn refuse(&self, order: &Order, why: &str, result: &mut Applied) {
+        self.leave(order, why, result);
         // One cause is told once, with the first order that it concerns.
         if !result.refused.iter().any(|told| told.ends_with(why)) {
             result.refused.push(format!("{}: {why}", order.id));

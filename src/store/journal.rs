@@ -22,8 +22,19 @@ use crate::model::run::{RunId, RunState};
 pub struct Begun {
     /// Their requests may leave.
     pub begun: Vec<OrderId>,
-    /// Their requests must not leave, with a sentence why.
-    pub refused: Vec<(OrderId, String)>,
+    /// Their requests must not leave.
+    pub refused: Vec<Refused>,
+}
+
+/// An order whose request must not leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The order.
+    pub order: OrderId,
+    /// A sentence why.
+    pub why: String,
+    /// Whether nothing is wrong but that its approval's time is over.
+    pub is_expired: bool,
 }
 
 /// The end of one attempt, with what is to be remembered because of it.
@@ -267,13 +278,14 @@ fn begin(
         let (n, order) = match require(tx, id) {
             Ok(found) => found,
             Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
-                result.refused.push((id.clone(), error.to_string()));
+                result.refused.push(Refused { order: id.clone(), why: error.to_string(), is_expired: false });
                 continue;
             }
             Err(fault) => return Err(fault),
         };
         if let Some(why) = refusal(&order, plan, held, run.state, at) {
-            result.refused.push((id.clone(), why));
+            let is_expired = order.state == OrderState::Approved && order.approval_expires.is_some_and(|end| end <= at);
+            result.refused.push(Refused { order: id.clone(), why, is_expired });
             continue;
         }
         step(tx, n, &order, OrderState::InFlight, None, at)?;

@@ -209,7 +209,7 @@ fn an_order_goes_from_plan_to_outcome_and_all_of_it_is_in_the_log() {
     assert_eq!(house.store.run(&run).unwrap().state, RunState::Planned);
     let plan = house.approved_plan(&run);
     let refused = house.store.begin(&plan, std::slice::from_ref(&jane.id), now()).unwrap();
-    assert!(refused.begun.is_empty() && refused.refused[0].1.contains("pending-review"), "{refused:?}");
+    assert!(refused.begun.is_empty() && refused.refused[0].why.contains("pending-review"), "{refused:?}");
 
     let report = house.seal(&run, &[(&jane, Approve), (&joe, Reject)], &[]);
     assert_eq!((report.number, report.approved, report.rejected.len()), (Some(1), vec![jane.id.clone()], 1));
@@ -411,7 +411,7 @@ fn an_approval_ends_with_its_time() {
     house.seal(&run, &[(&jane, Approve)], &[]);
     let plan = house.approved_plan(&run);
     let begun = house.store.begin(&plan, std::slice::from_ref(&jane.id), later(72)).unwrap();
-    assert!(begun.refused[0].1.contains("expired"), "{begun:?}");
+    assert!(begun.refused[0].is_expired, "{begun:?}");
     let plan = house.store.approved_plan(&run, &rules(), later(72)).unwrap();
     assert!(matches!(plan.refusals(), [Refusal::Expired { number: 1, .. }]));
     // Approved again, it goes on under the new approval.
