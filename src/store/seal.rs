@@ -162,7 +162,7 @@ impl Store {
             return Err(no("it would hold for longer than `review.expires` allows; prepare it anew".to_owned()));
         }
         let sha256 = Digest::of(review.bytes);
-        if self.read(|db| sealed_digests(db))?.contains_key(&sha256) {
+        if self.read(sealed_digests)?.contains_key(&sha256) {
             return Err(no("it is sealed already, and counts once".to_owned()));
         }
         let terms = rules.terms.stricter(self.review_terms(of)?);
