@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
-use super::sealing::{Outcome, Signing};
+use super::sealing::Signing;
 use super::selection::{self, Filter, Matcher, PlannedOrder};
 use super::{ending, review, sealing};
 use crate::model::approval::Decision;
@@ -314,8 +314,8 @@ impl Decider {
                     expires: context.now() + rules.lasts,
                 };
                 match signing.seal(context, &mut self.store, request, &rules)? {
-                    Outcome::Sealed(sealed) => tell(context, run, &sealed.0, &sealed.1),
-                    Outcome::Prepared => {
+                    Some((request, report)) => tell(context, run, &request, &report),
+                    None => {
                         endings.push(stand(context, &self.store, run)?.0);
                         continue;
                     }

@@ -41,14 +41,6 @@ pub(super) struct Signing {
     signature: Option<PathBuf>,
 }
 
-/// What became of a review.
-pub(super) enum Outcome {
-    /// It is sealed.
-    Sealed(Box<(SealRequest, SealReport)>),
-    /// It waits for its signature.
-    Prepared,
-}
-
 /// What the job of a run says about reviews.
 ///
 /// # Errors
@@ -73,7 +65,7 @@ impl Signing {
         self.prepare.is_some()
     }
 
-    /// Seals a review, or prepares it.
+    /// Seals a review; `None` where it was only written for somebody to sign.
     ///
     /// # Errors
     /// [`UsageError`] where the job asks for a signature and none was offered, or the other way round.
@@ -83,7 +75,7 @@ impl Signing {
         store: &mut Store,
         request: SealRequest,
         rules: &ReviewRules,
-    ) -> Result<Outcome> {
+    ) -> Result<Option<(SealRequest, SealReport)>> {
         let now = context.now();
         let run = request.run.clone();
         let asked = rules.terms.stricter(store.review_terms(&run)?).signed;
@@ -102,23 +94,23 @@ impl Signing {
         }
         if !offered {
             let report = store.seal(&request, rules, now)?;
-            return Ok(Outcome::Sealed(Box::new((request, report))));
+            return Ok(Some((request, report)));
         }
         let request = SealRequest { reviewer: None, ..request };
         let (approval, report) = store.draft(&request, rules, now)?;
-        let Some(approval) = approval else { return Ok(Outcome::Sealed(Box::new((request, report)))) };
+        let Some(approval) = approval else { return Ok(Some((request, report))) };
         let bytes = approval.to_bytes();
         if let Some(file) = &self.prepare {
             prepare(file, &bytes, &run, &report)?;
-            return Ok(Outcome::Prepared);
+            return Ok(None);
         }
-        let Some(key) = &self.sign else { return Ok(Outcome::Prepared) };
+        let Some(key) = &self.sign else { return Ok(None) };
         let signature = sign(&bytes, key)?;
         let review = SignedReview { file: key, bytes: &bytes, signature_file: key, signature: &signature };
         let (request, sealed) = store.seal_signed(&run, &review, rules, context.now())?;
         // What cannot be approved was left out before anything was signed.
         let report = SealReport { refused: report.refused, skipped: report.skipped, ..sealed };
-        Ok(Outcome::Sealed(Box::new((request, report))))
+        Ok(Some((request, report)))
     }
 }
 
