@@ -31,7 +31,9 @@ pub(crate) fn company(count: u64, seed: u64, folder: &Path) -> io::Result<()> {
     };
 
     let mut day = begin(&folder.join("first"), "users", users::HEADER)?;
-    each(0..count, &mut day, |out, i| drop(users::row(out, draw(i), i, None)))?;
+    each(0..count, &mut day, |out, i| {
+        users::row(out, draw(i), i, None);
+    })?;
     let mut day = begin(&folder.join("first"), "memberships", memberships::HEADER)?;
     each(0..rows, &mut day, |out, i| pair(out, i, SOURCE))?;
 
