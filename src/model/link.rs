@@ -140,9 +140,6 @@ pub struct LinkView<'a> {
     pub agreed: Option<AgreedView<'a>>,
 }
 
-/// An agreed state as it is handed over: the digest of its source row, its names, and a digest for each.
-pub type AgreedParts<'a> = (u64, &'a Arc<[String]>, &'a mut dyn Iterator<Item = u64>);
-
 /// All links of one sync, column by column: for a million of them some 200 bytes each, and a handful of allocations.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
@@ -157,6 +154,9 @@ pub struct Links {
     ends: Vec<u64>,
     digests: Vec<u64>,
 }
+
+/// An agreed state in parts: the digest of the source row, the sorted names, and a digest for each of them.
+pub type AgreedParts<'a> = (u64, &'a Arc<[String]>, &'a mut dyn Iterator<Item = u64>);
 
 /// Nothing was agreed yet.
 const NEVER: u32 = u32::MAX;
@@ -177,14 +177,8 @@ impl Links {
         }
     }
 
-    /// Adds a link whose agreed state is given as the digest of its source row, its names, and their digests.
-    pub fn push(
-        &mut self,
-        source_key: &str,
-        target_id: &str,
-        how: How,
-        agreed: Option<AgreedParts<'_>>,
-    ) {
+    /// Adds a link.
+    pub fn push(&mut self, source_key: &str, target_id: &str, how: How, agreed: Option<AgreedParts<'_>>) {
         self.source_keys.push(source_key);
         self.target_ids.push(target_id);
         self.how.push(how);
