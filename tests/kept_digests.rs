@@ -99,7 +99,7 @@ fn memory_is_a_size_and_nothing_is_left_of_what_did_not_fit() {
         assert!(name == "manifest.json" || name.ends_with(".csv") || name.ends_with(".digests"), "{name}");
     }
     company.job("[export]\nmemory = \"12\"\n");
-    company.world.muster(&["check", "corp"]).ended(2).says(&["export.memory", "`12`", "256M"]);
+    company.world.muster(&["check", "corp"]).ended(2).says(&["corp.toml:", "`12`", "256M"]);
     company.job("[export]\nmemory = \"1M\"\n");
     company.world.muster(&["check", "corp"]).ended(2).says(&["too little", "64M"]);
 }
