@@ -1,7 +1,8 @@
-//! Whole files or none, and locks that a crash frees.
+//! The machine's side: whole files or none, locks that a crash frees, how much memory there is.
 
 pub mod atomic;
 pub mod lock;
+pub mod memory;
 
 use std::path::{Path, PathBuf};
 

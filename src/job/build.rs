@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    ApplyFile, DriftWord, JobFile, LimitFile, MembersWord, NestedWord, OnFile, OperationWord, OrderThresholdsFile,
-    RemovalWord, ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile,
-    UnmanagedWord, WhenWord,
+    ApplyFile, DriftWord, ExportFile, JobFile, LimitFile, MembersWord, NestedWord, OnFile, OperationWord,
+    OrderThresholdsFile, RemovalWord, ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile,
+    SyncFile, UnmanagedWord, WhenWord,
 };
-use super::{Job, SnapshotSettings, SnapshotThresholds, Sync, SyncKind, timer};
+use super::{Job, SnapshotSettings, SnapshotThresholds, Sync, SyncKind, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{
-    ApplySettings, EmailSettings, EmailWhen, ReportSettings, Require, RetentionSettings, ReviewSettings,
+    ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
 use crate::model::threshold::Limit;
 use crate::reconcile::policy::{
@@ -63,6 +63,7 @@ pub(super) fn job(
         systems,
         syncs,
         snapshots,
+        export: export(file.export)?,
         review: review(file.review, &folder)?,
         apply: apply(file.apply)?,
         retention: retention(file.retention)?,
@@ -196,6 +197,10 @@ fn snapshot(one: SnapshotFile) -> Result<SnapshotSettings, String> {
         window: one.window.as_deref().map(timer::duration).transpose()?,
         allow_empty: one.allow_empty,
     })
+}
+
+fn export(one: ExportFile) -> Result<ExportSettings, String> {
+    Ok(ExportSettings { memory: one.memory.as_deref().map(size::memory).transpose()? })
 }
 
 fn review(one: ReviewFile, folder: &Path) -> Result<ReviewSettings, String> {

@@ -3,8 +3,8 @@
 use super::file::LimitFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
-use super::timer;
 use super::validate::{Checked, is_broken};
+use super::{size, timer};
 
 pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     let file = checked.file;
@@ -28,6 +28,12 @@ pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
 pub(super) fn rates(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     if let Some(Err(message)) = checked.file.apply.rate.as_deref().map(timer::rate) {
         problems.push(checked.places.at("apply.rate", message));
+    }
+}
+
+pub(super) fn memory(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    if let Some(Err(message)) = checked.file.export.memory.as_deref().map(size::memory) {
+        problems.push(checked.places.at("export.memory", message));
     }
 }
 

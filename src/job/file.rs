@@ -30,6 +30,9 @@ pub(super) struct JobFile {
     /// Settings of snapshots, by `system.resource`.
     #[serde(default)]
     pub(super) snapshot: BTreeMap<String, SnapshotFile>,
+    /// How snapshots are compared.
+    #[serde(default)]
+    pub(super) export: ExportFile,
     /// Who decides, and for how long a decision holds.
     #[serde(default)]
     pub(super) review: ReviewFile,
@@ -226,6 +229,15 @@ pub(super) struct SnapshotThresholdsFile {
     pub(super) updated: Option<LimitFile>,
     /// Rows of the baseline that are gone.
     pub(super) deleted: Option<LimitFile>,
+}
+
+/// How snapshots are compared.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExportFile {
+    /// Memory for the comparison of a snapshot with its baseline: `256M`, `2G`; what does not fit goes to the export
+    /// folder. Default a quarter of what the machine or its control group has.
+    pub(super) memory: Option<String>,
 }
 
 /// Who decides.

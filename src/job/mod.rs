@@ -11,6 +11,7 @@ mod file;
 mod place;
 pub mod problem;
 mod shape;
+pub mod size;
 pub mod timer;
 mod validate;
 
@@ -25,7 +26,7 @@ use toml::de::DeTable;
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::resource::ResourceName;
-use crate::model::settings::{ApplySettings, ReportSettings, RetentionSettings, ReviewSettings};
+use crate::model::settings::{ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings};
 use crate::model::threshold::Limit;
 use crate::reconcile::policy::{AssociationSync, ObjectSync};
 
@@ -52,6 +53,8 @@ pub struct Job {
     pub syncs: Vec<Sync>,
     /// Settings of each snapshot that a sync uses, defaults where the file says nothing.
     pub snapshots: BTreeMap<ResourceName, SnapshotSettings>,
+    /// How snapshots are held against each other.
+    pub export: ExportSettings,
     /// Who decides. The approvers' path starts at the folder of the job file already.
     pub review: ReviewSettings,
     /// How orders are sent.

@@ -67,6 +67,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("required, unique and clear name mapped attributes", check_rules::named_attributes),
     ("durations", check_limits::durations),
     ("rates", check_limits::rates),
+    ("memory is a size", check_limits::memory),
     ("waves grow", check_limits::waves),
     ("limits limit something", check_limits::limits),
     ("a rule leaves something to people", check_review::rule),

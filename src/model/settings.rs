@@ -1,4 +1,4 @@
-//! What apply, review, report and retention read from a job.
+//! What export, apply, review, report and retention read from a job.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Operation;
 use super::review_terms::ReviewTerms;
+
+/// `[export]`: how snapshots are compared with their baselines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportSettings {
+    /// Bytes of memory that a comparison may take; `None` = a quarter of what there is.
+    pub memory: Option<u64>,
+}
 
 /// `[apply]`: how orders are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,13 +1,18 @@
 //! Judges a new snapshot against the last accepted one.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::error::RunError;
+use super::export::verify;
+use crate::model::digest::Digest;
 use crate::model::resource::ResourceName;
 use crate::model::threshold::Excess;
 use crate::reconcile::threshold::{Moved, SnapshotLimits, synchronization};
-use crate::snapshot::diff::{DiffOptions, diff};
+use crate::snapshot::diff::{DiffError, DiffOptions, Difference, Kept, diff_keeping};
+use crate::snapshot::sidecar::{Sidecar, SidecarError};
 use crate::snapshot::table::{KEY_JOINT, Table};
+use crate::store::baselines::Baseline;
 
 /// Rows that muster itself changed since the baseline: they are no surprise.
 #[derive(Debug, Default)]
@@ -33,15 +38,58 @@ impl OwnChanges {
     }
 }
 
+/// What differs between a baseline and a new snapshot; or, in the inner result, why the baseline cannot be read.
+///
+/// A baseline whose digests were kept is read only where it differs. Its SHA-256 is computed again unless the file
+/// system shows that nobody touched the file since its digests were made; and each of its rows that is read is held
+/// against its digest. `tell` hears why digests that were kept are not used.
+pub(super) fn difference(
+    (baseline, path): (&Baseline, &Path),
+    (new, new_sha256): (&Table, &Digest),
+    options: &DiffOptions,
+    tell: &dyn Fn(String),
+) -> Result<Result<Difference, String>, RunError> {
+    let kept = match Sidecar::open(path, &baseline.sha256, &baseline.key) {
+        Ok(kept) => Some(kept),
+        Err(SidecarError::None(_)) => None,
+        Err(useless) => {
+            tell(format!("{useless}; they are made anew"));
+            None
+        }
+    };
+    if !kept.as_ref().is_some_and(|kept| kept.is_untouched(path))
+        && let Err(cause) = verify(baseline, path)
+    {
+        return Ok(Err(cause));
+    }
+    let old = match Table::open(path, &baseline.key) {
+        Ok(old) => old,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let keeping = |old_digests| Kept { old: old_digests, old_sha256: &baseline.sha256, new_sha256 };
+    let (difference, unkept) = match diff_keeping(&old, new, options, keeping(kept)) {
+        Err(DiffError::Damaged(sidecar)) => {
+            tell(format!("the digests in {} do not fit their file any more; they are made anew", sidecar.display()));
+            if let Err(cause) = verify(baseline, path) {
+                return Ok(Err(cause));
+            }
+            diff_keeping(&old, new, options, keeping(None))?
+        }
+        other => other?,
+    };
+    if let Some(error) = unkept {
+        tell(format!("{error}; without its digests the next run reads the snapshot again"));
+    }
+    Ok(Ok(difference))
+}
+
 /// The thresholds that the new snapshot exceeds.
 pub(super) fn excesses(
     name: &ResourceName,
-    old: &Table,
-    new: &Table,
+    difference: &Difference,
     limits: &SnapshotLimits,
     own: &OwnChanges,
-) -> Result<Vec<Excess>, RunError> {
-    let difference = diff(old, new, &DiffOptions::default())?;
+) -> Vec<Excess> {
     let rows = difference.unchanged + (difference.changed.len() + difference.removed.len()) as u64;
     let moved = |keys: &[String]| {
         let mut moved = Moved::default();
@@ -51,5 +99,5 @@ pub(super) fn excesses(
         moved
     };
     let keys = &difference.keys;
-    Ok(synchronization(name, &moved(&keys.added), &moved(&keys.changed), &moved(&keys.removed), rows, limits))
+    synchronization(name, &moved(&keys.added), &moved(&keys.changed), &moved(&keys.removed), rows, limits)
 }

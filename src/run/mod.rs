@@ -64,6 +64,8 @@ pub struct Conductor {
     pub connect: ConnectContext,
     /// Who listens.
     pub reporter: Arc<dyn Reporter>,
+    /// Bytes of memory that a comparison may take where the job does not say; `None` = no limit.
+    pub memory: Option<u64>,
     /// The time.
     pub clock: Clock,
     /// What a time in the approvers file means that names no zone.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use futures::future::join_all;
 
 use super::Conductor;
-use super::baseline::{OwnChanges, excesses};
+use super::baseline::{OwnChanges, difference, excesses};
 use super::demand;
 use super::error::RunError;
-use super::export::{ExportFault, SystemExport, SystemRequest, export_system, verify};
+use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
 use super::offload::compute;
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Mode};
@@ -19,6 +19,7 @@ use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::reconcile::threshold::SnapshotLimits;
 use crate::snapshot::completeness::{Settings, Subject, judge};
+use crate::snapshot::diff::DiffOptions;
 use crate::snapshot::manifest::{FILE_NAME, FORMAT_VERSION, Manifest, ManifestError, ResourceManifest};
 use crate::snapshot::table::Table;
 use crate::store::baselines::Baseline;
@@ -233,20 +234,28 @@ impl Conductor {
         };
         if let Some(baseline) = &baseline {
             let path = self.layout.root.join(&baseline.path);
-            let old = match unreadable {
-                Some(cause) => Err(cause),
-                None => compute(|| verify(baseline, &path))
-                    .and_then(|()| Table::open(&path, &baseline.key).map_err(|error| error.to_string())),
+            let options = DiffOptions {
+                memory: self.job.export.memory.or(self.memory),
+                spill_folder: Some(self.layout.exports(&self.job.name)),
+                ..DiffOptions::default()
             };
-            match old {
-                Ok(old) => {
+            let tell = |text| self.reporter.event(&Event::Note(text));
+            let moved = match unreadable {
+                Some(cause) => Err(cause),
+                None => {
+                    let new = (&table, &exported.sha256);
+                    compute(|| difference((baseline, &path), new, &options, &tell))?
+                }
+            };
+            match moved {
+                Ok(moved) => {
                     let limits = SnapshotLimits {
                         inserted: settings.thresholds.inserted,
                         updated: settings.thresholds.updated,
                         deleted: settings.thresholds.deleted,
                     };
                     let own = self.own_changes(baseline)?;
-                    let found = compute(|| excesses(name, &old, &table, &limits, &own))?;
+                    let found = excesses(name, &moved, &limits, &own);
                     for excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string())) {
                         self.reporter.event(&Event::Exceeded(excess.clone()));
                         holds.push(Hold {

@@ -16,6 +16,8 @@ mod partition;
 mod problems;
 mod record;
 pub mod row;
+pub mod sidecar;
+mod spill;
 mod stream;
 pub mod table;
 pub mod writer;

@@ -2,6 +2,8 @@
 //!
 //! Each chunk of a file sorts its own values by share; a share is then read across all chunks, in file order.
 
+use std::ops::Range;
+
 /// Something that is told apart by a hash.
 pub(super) trait Hashed: Copy + Send + Sync {
     /// 64 well-mixed bits.
@@ -15,24 +17,50 @@ impl Hashed for u64 {
 }
 
 /// Values a share should have.
-const SHARE: u64 = 16_384;
+pub(super) const SHARE: u64 = 16_384;
+
+/// The most bits that choose a share.
+pub(super) const MOST_BITS: u32 = 16;
 
 /// How many bits make shares of the wished size out of so many values.
 pub(super) fn bits_for(values: u64) -> u32 {
-    values.div_ceil(SHARE).max(1).next_power_of_two().trailing_zeros().min(16)
+    values.div_ceil(SHARE).max(1).next_power_of_two().trailing_zeros().min(MOST_BITS)
+}
+
+/// Where each share of sorted values ends.
+#[derive(Debug)]
+pub(super) struct Ends(Vec<u32>);
+
+impl Ends {
+    /// Ends that were computed before; `None` where they are not in order.
+    pub(super) fn known(ends: Vec<u32>) -> Option<Self> {
+        ends.is_sorted().then_some(Self(ends))
+    }
+
+    /// The positions of the values of some shares.
+    pub(super) fn range(&self, shares: Range<usize>) -> Range<usize> {
+        let end = |shares: usize| shares.checked_sub(1).map_or(0, |last| self.0[last] as usize);
+        end(shares.start)..end(shares.end)
+    }
 }
 
 /// The values of one chunk, sorted by share.
 #[derive(Debug)]
 pub(super) struct Sorted<T> {
-    values: Vec<T>,
+    /// All of them.
+    pub(super) values: Vec<T>,
     /// Where each share ends.
-    ends: Vec<u32>,
+    pub(super) ends: Ends,
 }
 
 impl<T: Hashed> Sorted<T> {
     /// Sorts values into 2^bits shares; values of one share keep their order.
     pub(super) fn new(values: &[T], bits: u32) -> Self {
+        Self::into(Vec::new(), values, bits)
+    }
+
+    /// The same, in memory that was used before.
+    pub(super) fn into(mut sorted: Vec<T>, values: &[T], bits: u32) -> Self {
         let share = |value: &T| share_of(value.hash(), bits);
         let mut ends = vec![0u32; 1 << bits];
         for value in values {
@@ -43,31 +71,22 @@ impl<T: Hashed> Sorted<T> {
             sum += *end;
             *end = sum - *end;
         }
-        let mut sorted = values.to_vec();
+        // Each of these is written over.
+        sorted.clear();
+        sorted.extend_from_slice(values);
         for value in values {
             let next = &mut ends[share(value)];
             sorted[*next as usize] = *value;
             *next += 1;
         }
-        Self { values: sorted, ends }
-    }
-
-    /// How many values there are.
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// The values of one share.
-    pub(super) fn share(&self, share: usize) -> &[T] {
-        let start = if share == 0 { 0 } else { self.ends[share - 1] };
-        &self.values[start as usize..self.ends[share] as usize]
+        Self { values: sorted, ends: Ends(ends) }
     }
 }
 
 /// All values of one share, in file order.
 pub(super) fn gather<T: Hashed>(chunks: &[Sorted<T>], share: usize, out: &mut Vec<T>) {
     for chunk in chunks {
-        out.extend_from_slice(chunk.share(share));
+        out.extend_from_slice(&chunk.values[chunk.ends.range(share..share + 1)]);
     }
 }
 

@@ -174,16 +174,6 @@ impl Table {
         self.body().par_fold(new, step, |gathered| gathered)
     }
 
-    /// The same, with something to do at the end of each chunk, on the same core.
-    pub(super) fn par_fold_to<A, B: Send>(
-        &self,
-        new: impl Fn() -> A + Sync,
-        step: impl Fn(&mut A, &Row<'_>) + Sync,
-        finish: impl Fn(A) -> B + Sync,
-    ) -> Result<Vec<B>, SnapshotError> {
-        self.body().par_fold(new, step, finish)
-    }
-
     /// About how many rows there are, judged by the first of them; good enough to choose sizes by.
     pub(super) fn estimated_rows(&self) -> Result<u64, SnapshotError> {
         let body = self.length - self.start;

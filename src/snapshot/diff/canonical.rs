@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::super::digest::Digester;
 use super::super::row::{Cells, Row};
@@ -35,7 +35,13 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of(old: &Table, new: &Table, options: &DiffOptions) -> Result<Self, DiffError> {
+    /// `order`, where given, names the old table's columns in another order; digests are made in it.
+    pub(super) fn of(
+        old: &Table,
+        new: &Table,
+        options: &DiffOptions,
+        order: Option<&[String]>,
+    ) -> Result<Self, DiffError> {
         let names = |table: &Table| -> Vec<String> {
             table.key_columns().iter().map(|i| format!("`{}`", table.columns()[*i])).collect()
         };
@@ -63,7 +69,8 @@ impl Columns {
             added: Vec::new(),
             removed: Vec::new(),
         };
-        for (i, name) in old.columns().iter().enumerate() {
+        for name in order.unwrap_or(old.columns()) {
+            let Some(i) = old.column(name) else { continue };
             // The key is always compared: it is what tells rows apart.
             let ignored = options.ignore.contains(name) && !old.key_columns().contains(&i);
             match new.column(name) {
@@ -112,6 +119,8 @@ pub(super) struct Canonical<'a> {
     normalisers: &'a [Vec<Normaliser>],
     /// Whether a row as it stands has its columns in the common order, no others, and nothing to normalise.
     as_it_stands: bool,
+    /// Whether the key is all that is compared: then one pass makes both hashes.
+    is_all_key: bool,
     seed: u64,
     key_mask: u64,
 }
@@ -126,6 +135,7 @@ impl<'a> Canonical<'a> {
             columns,
             normalisers: &all.normalisers,
             as_it_stands: in_order && all.normalisers.iter().all(Vec::is_empty),
+            is_all_key: columns.iter().all(|column| table.key_columns().contains(column)),
             seed,
             key_mask,
         }
@@ -147,11 +157,39 @@ impl<'a> Canonical<'a> {
         }
         (!scratch.is_empty()).then(|| xxh3_64_with_seed(scratch, self.seed))
     }
+
+    /// Both hashes of a row that is nothing but its key. The key's order counts, that of the columns does not.
+    fn all_key(&self, row: &Row<'_>, scratch: &mut Vec<u8>) -> Option<(u64, u64)> {
+        if self.key.iter().any(|column| row.cell(*column).is_empty()) {
+            return None;
+        }
+        let text = if self.as_it_stands && self.key == self.columns && row.quoted_cells().all(is_quoted_rightly) {
+            row.raw().as_bytes()
+        } else {
+            scratch.clear();
+            for (i, (column, normalisers)) in self.key.iter().zip(self.key_normalisers).enumerate() {
+                let cell = key_cell(row.cell(*column), normalisers);
+                if cell.is_empty() {
+                    return None;
+                }
+                if i > 0 {
+                    scratch.push(b',');
+                }
+                push_cell(scratch, &cell);
+            }
+            scratch.as_slice()
+        };
+        let hash = xxh3_128_with_seed(text, self.seed);
+        (!self.key.is_empty()).then_some((hash as u64 & self.key_mask, (hash >> 64) as u64))
+    }
 }
 
 impl Digester for Canonical<'_> {
     fn digest(&self, row: &Row<'_>) -> Option<(u64, u64)> {
         REWRITTEN.with_borrow_mut(|scratch| {
+            if self.is_all_key {
+                return self.all_key(row, scratch);
+            }
             let key = self.key(row, scratch)? & self.key_mask;
             if self.as_it_stands && is_canonical(row) {
                 return Some((key, xxh3_64_with_seed(row.raw().as_bytes(), self.seed)));
@@ -180,5 +218,9 @@ fn is_canonical(row: &Row<'_>) -> bool {
     if memchr::memchr(b'[', row.raw().as_bytes()).is_some() && row.cells().any(|cell| cell.starts_with('[')) {
         return false;
     }
-    row.quoted_cells().all(|cell| needs_quotes(cell.as_bytes()))
+    row.quoted_cells().all(is_quoted_rightly)
+}
+
+fn is_quoted_rightly(cell: &str) -> bool {
+    needs_quotes(cell.as_bytes())
 }

@@ -2,22 +2,51 @@
 
 use rayon::prelude::*;
 
-use super::super::digest::{Digests, RowDigest};
+use super::super::digest::{DIGEST, DigestError, Digester as _, Digests, RowDigest, Window};
 use super::super::error::SnapshotError;
-use super::super::partition::gather;
-use super::super::row::{OwnedRow, Place};
+use super::super::partition::SHARE;
+use super::super::row::Place;
 use super::super::table::{Fetch, Table};
 use super::Doubtful;
-use super::canonical::Columns;
+use super::canonical::{Canonical, Columns};
+
+/// One table, with its digests.
+pub(super) struct Side<'a> {
+    pub(super) table: &'a Table,
+    pub(super) digester: Canonical<'a>,
+    pub(super) digests: Digests<'a>,
+}
+
+/// Two tables to be joined.
+pub(super) struct Pair<'a> {
+    pub(super) old: Side<'a>,
+    pub(super) new: Side<'a>,
+    pub(super) columns: &'a Columns,
+    /// Whether rows of equal digests are compared too.
+    pub(super) verify: bool,
+    /// Bytes of digests that each thread brings into memory at once.
+    pub(super) window: u64,
+}
 
 /// What was found, in no order yet.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
     pub(super) added: Vec<Place>,
     pub(super) removed: Vec<Place>,
-    pub(super) changed: Vec<(Place, Place, Vec<usize>)>,
+    pub(super) changed: Vec<Changed>,
     pub(super) unchanged: u64,
     pub(super) doubtful: Doubtful,
+}
+
+/// Two rows of one key that differ.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) old: Place,
+    pub(super) new: Place,
+    /// Positions in the new table.
+    pub(super) columns: Vec<usize>,
+    /// As the new row has it.
+    pub(super) key: String,
 }
 
 /// Nothing was found for this row yet.
@@ -25,19 +54,27 @@ const ALONE: u32 = 0;
 /// This row is not to be looked at again.
 const DONE: u32 = u32::MAX;
 
-pub(super) fn join(
-    old: &Table,
-    old_rows: Digests,
-    new: &Table,
-    new_rows: Digests,
-    columns: &Columns,
-) -> Result<Joined, SnapshotError> {
-    let shares: Vec<Joined> = (0..1usize << old_rows.bits)
+pub(super) fn join(pair: &Pair<'_>) -> Result<Joined, DigestError> {
+    let shares = 1usize << pair.old.digests.bits;
+    let at_once = usize::try_from(pair.window / (SHARE * DIGEST as u64)).unwrap_or(1).clamp(1, shares);
+    let found: Vec<Joined> = (0..shares.div_ceil(at_once))
         .into_par_iter()
-        .map_init(|| Share::new(old, new, columns), |share, i| share.join(&old_rows, &new_rows, i))
-        .collect::<Result<_, _>>()?;
+        .map_init(
+            || (Share::new(pair), Window::default(), Window::default()),
+            |(share, old, new), group| {
+                let group = group * at_once..((group + 1) * at_once).min(shares);
+                pair.old.digests.load(group.clone(), old)?;
+                pair.new.digests.load(group.clone(), new)?;
+                let mut found = Joined::default();
+                for i in group {
+                    share.join(i, old, new, &mut found)?;
+                }
+                Ok(found)
+            },
+        )
+        .collect::<Result<_, DigestError>>()?;
     let mut all = Joined::default();
-    for mut share in shares {
+    for mut share in found {
         all.added.append(&mut share.added);
         all.removed.append(&mut share.removed);
         all.changed.append(&mut share.changed);
@@ -47,16 +84,14 @@ pub(super) fn join(
     }
     all.doubtful.old_duplicates.sort_by_key(|pair| pair.1);
     all.doubtful.new_duplicates.sort_by_key(|pair| pair.1);
-    all.doubtful.old_keyless = old_rows.keyless;
-    all.doubtful.new_keyless = new_rows.keyless;
+    all.doubtful.old_keyless.clone_from(&pair.old.digests.keyless);
+    all.doubtful.new_keyless.clone_from(&pair.new.digests.keyless);
     Ok(all)
 }
 
 /// One share of both tables in an open-addressed table of positions.
 struct Share<'a> {
-    old: &'a Table,
-    new: &'a Table,
-    columns: &'a Columns,
+    pair: &'a Pair<'a>,
     /// The old rows, then the new ones.
     rows: Vec<RowDigest>,
     old_count: usize,
@@ -64,46 +99,37 @@ struct Share<'a> {
     slots: Vec<u32>,
     /// For each row: `ALONE`, `DONE`, or for an old row the position of its new one plus one.
     partner: Vec<u32>,
-    fetch: Fetch,
+    fetch: [Fetch; 2],
 }
 
 impl<'a> Share<'a> {
-    fn new(old: &'a Table, new: &'a Table, columns: &'a Columns) -> Self {
-        Self {
-            old,
-            new,
-            columns,
-            rows: Vec::new(),
-            old_count: 0,
-            slots: Vec::new(),
-            partner: Vec::new(),
-            fetch: Fetch::default(),
-        }
+    fn new(pair: &'a Pair<'a>) -> Self {
+        let (rows, slots, partner) = Default::default();
+        Self { pair, rows, old_count: 0, slots, partner, fetch: Default::default() }
     }
 
-    fn join(&mut self, old_rows: &Digests, new_rows: &Digests, share: usize) -> Result<Joined, SnapshotError> {
+    fn join(&mut self, share: usize, old: &Window, new: &Window, found: &mut Joined) -> Result<(), DigestError> {
         self.rows.clear();
-        gather(&old_rows.chunks, share, &mut self.rows);
+        self.pair.old.digests.gather(share, old, &mut self.rows)?;
         self.old_count = self.rows.len();
-        gather(&new_rows.chunks, share, &mut self.rows);
+        self.pair.new.digests.gather(share, new, &mut self.rows)?;
         self.partner.clear();
         self.partner.resize(self.rows.len(), ALONE);
         self.slots.clear();
         self.slots.resize((self.rows.len() * 2).next_power_of_two(), 0);
-        let mut found = Joined::default();
         for i in 0..self.rows.len() {
-            self.place(i, &mut found)?;
+            self.place(i, found)?;
         }
         for (i, row) in self.rows.iter().enumerate().filter(|(i, _)| self.partner[*i] == ALONE) {
             let side = if i < self.old_count { &mut found.removed } else { &mut found.added };
             side.push(row.place());
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Finds the row's partner, or gives it a slot of its own. Rows with the same key hash are all visited: a hash is
     /// no proof that keys are equal.
-    fn place(&mut self, i: usize, found: &mut Joined) -> Result<(), SnapshotError> {
+    fn place(&mut self, i: usize, found: &mut Joined) -> Result<(), DigestError> {
         let row = self.rows[i];
         let is_old = i < self.old_count;
         let mask = self.slots.len() - 1;
@@ -117,21 +143,21 @@ impl<'a> Share<'a> {
             if other.key == row.key {
                 let other_is_old = j < self.old_count;
                 if !is_old && other_is_old && self.partner[j] == ALONE {
-                    if other.row == row.row {
+                    if other.row == row.row && !self.pair.verify {
                         found.unchanged += 1;
-                        self.pair(j, i);
+                        self.partner(j, i);
                         return Ok(());
                     }
-                    if let Some(columns) = self.differing(other.place(), row.place())? {
+                    if let Some((columns, key)) = self.compare(other, row)? {
                         if columns.is_empty() {
                             found.unchanged += 1;
                         } else {
-                            found.changed.push((other.place(), row.place(), columns));
+                            found.changed.push(Changed { old: other.place(), new: row.place(), columns, key });
                         }
-                        self.pair(j, i);
+                        self.partner(j, i);
                         return Ok(());
                     }
-                } else if self.same_key(other_is_old, other.place(), is_old, row.place())? {
+                } else if self.same_key((other_is_old, other.place()), (is_old, row.place()))? {
                     let first = if other_is_old == is_old { j } else { self.partner[j] as usize - 1 };
                     let pair = (self.rows[first].place(), row.place());
                     let doubtful = &mut found.doubtful;
@@ -144,28 +170,51 @@ impl<'a> Share<'a> {
         }
     }
 
-    fn pair(&mut self, old: usize, new: usize) {
+    fn partner(&mut self, old: usize, new: usize) {
         self.partner[old] = new as u32 + 1;
         self.partner[new] = DONE;
     }
 
-    fn fetch(&mut self, is_old: bool, place: Place) -> Result<OwnedRow, SnapshotError> {
-        let table = if is_old { self.old } else { self.new };
-        let mut kept = None;
-        table.with_row(place, &mut self.fetch, |row| kept = Some(OwnedRow::of(row)))?;
-        kept.ok_or_else(|| SnapshotError::Changed(table.path().to_owned()))
+    fn same_key(&mut self, a: (bool, Place), b: (bool, Place)) -> Result<bool, SnapshotError> {
+        let Self { pair, fetch: [fetch_a, fetch_b], .. } = self;
+        let table = |is_old: bool| if is_old { pair.old.table } else { pair.new.table };
+        let ((a_table, a), (b_table, b)) = ((table(a.0), a.1), (table(b.0), b.1));
+        let mut same = Ok(false);
+        a_table.with_row(a, fetch_a, |a| {
+            let mut keys_equal = false;
+            let read = b_table.with_row(b, fetch_b, |b| {
+                keys_equal = pair.columns.same_key(a, a_table.key_columns(), b, b_table.key_columns());
+            });
+            same = read.map(|()| keys_equal);
+        })?;
+        same
     }
 
-    fn same_key(&mut self, a_old: bool, a: Place, b_old: bool, b: Place) -> Result<bool, SnapshotError> {
-        let (a, b) = (self.fetch(a_old, a)?, self.fetch(b_old, b)?);
-        let side = |is_old: bool| if is_old { self.old.key_columns() } else { self.new.key_columns() };
-        Ok(self.columns.same_key(&a, side(a_old), &b, side(b_old)))
-    }
-
-    /// The columns, by position in the new table, in which two rows of one key differ; `None` where the keys differ.
-    fn differing(&mut self, old: Place, new: Place) -> Result<Option<Vec<usize>>, SnapshotError> {
-        let (old, new) = (self.fetch(true, old)?, self.fetch(false, new)?);
-        let is_same = self.columns.same_key(&old, self.old.key_columns(), &new, self.new.key_columns());
-        Ok(is_same.then(|| self.columns.differing(&old, &new)))
+    /// The columns, by position in the new table, in which two rows of one key differ, and the key; `None` where the
+    /// keys differ.
+    fn compare(&mut self, old: RowDigest, new: RowDigest) -> Result<Option<(Vec<usize>, String)>, DigestError> {
+        let Self { pair, fetch: [fetch_old, fetch_new], .. } = self;
+        let (old_side, new_side) = (&pair.old, &pair.new);
+        let mut result = Ok(None);
+        let read = old_side.table.with_row(old.place(), fetch_old, |a| {
+            // What was digested earlier may have been damaged since.
+            if old_side.digests.are_remembered() && old_side.digester.digest(a) != Some((old.key, old.row)) {
+                result = Err(old_side.digests.damaged());
+                return;
+            }
+            let mut compared = None;
+            let read = new_side.table.with_row(new.place(), fetch_new, |b| {
+                let keys = (old_side.table.key_columns(), new_side.table.key_columns());
+                if pair.columns.same_key(a, keys.0, b, keys.1) {
+                    compared = Some((pair.columns.differing(a, b), new_side.table.key_of(b)));
+                }
+            });
+            result = read.map(|()| compared).map_err(DigestError::from);
+        });
+        match read {
+            Err(_) if old_side.digests.are_remembered() => Err(old_side.digests.damaged()),
+            Err(error) => Err(error.into()),
+            Ok(()) => result,
+        }
     }
 }

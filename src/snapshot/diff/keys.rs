@@ -11,25 +11,38 @@ const FEW: u64 = 16;
 /// Bytes that a row has at least, to guess the number of rows.
 const ROW: u64 = 64;
 
-/// Sorts by key, and gives the keys.
-pub(super) fn sorted<T: Send>(
-    table: &Table,
-    rows: Vec<T>,
-    place: impl Fn(&T) -> Place + Sync,
-) -> Result<(Vec<T>, Vec<String>), SnapshotError> {
-    let mut rows: Vec<(Place, T)> = rows.into_par_iter().map(|row| (place(&row), row)).collect();
-    // In the order of the file: reading goes forward, and ties end up the same way each time.
-    rows.par_sort_unstable_by_key(|row| row.0);
+/// Puts rows of a table in the order of their keys, and gives the keys.
+pub(super) fn fetched(table: &Table, mut rows: Vec<Place>) -> Result<(Vec<Place>, Vec<String>), SnapshotError> {
+    // In the order of the file: reading goes forward.
+    rows.par_sort_unstable();
     let many = rows.len() as u64 * FEW * ROW > table.bytes();
     let keys = if many { keys_in_one_pass(table, &rows)? } else { keys_one_by_one(table, &rows)? };
-    let mut keyed: Vec<(String, Place, T)> =
-        keys.into_iter().zip(rows).map(|(key, (place, row))| (key, place, row)).collect();
-    keyed.par_sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    Ok(keyed.into_iter().map(|(key, _, row)| (row, key)).unzip())
+    Ok(sorted(rows, keys, |place| *place))
 }
 
-fn keys_one_by_one<T>(table: &Table, rows: &[(Place, T)]) -> Result<Vec<String>, SnapshotError> {
-    let places: Vec<Place> = rows.iter().map(|row| row.0).collect();
+/// Puts rows and their keys in the order of the keys; rows whose keys are written the same, in that of their places.
+pub(super) fn sorted<T: Send + Sync>(
+    rows: Vec<T>,
+    mut keys: Vec<String>,
+    place: impl Fn(&T) -> Place + Sync,
+) -> (Vec<T>, Vec<String>) {
+    // Most comparisons are decided by the first bytes, which lie side by side here.
+    let mut order: Vec<(u64, usize)> = keys.iter().map(|key| first_bytes(key)).zip(0..).collect();
+    let whole = |i: usize| (&keys[i], place(&rows[i]));
+    order.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| whole(a.1).cmp(&whole(b.1))));
+    let mut rows: Vec<Option<T>> = rows.into_iter().map(Some).collect();
+    order.iter().filter_map(|(_, i)| Some((rows[*i].take()?, std::mem::take(&mut keys[*i])))).unzip()
+}
+
+/// A number that is smaller where the key is, unless it is the same.
+fn first_bytes(key: &str) -> u64 {
+    let mut first = [0; 8];
+    let count = key.len().min(8);
+    first[..count].copy_from_slice(&key.as_bytes()[..count]);
+    u64::from_be_bytes(first)
+}
+
+fn keys_one_by_one(table: &Table, places: &[Place]) -> Result<Vec<String>, SnapshotError> {
     places
         .par_iter()
         .map_init(Fetch::default, |fetch, place| {
@@ -40,13 +53,12 @@ fn keys_one_by_one<T>(table: &Table, rows: &[(Place, T)]) -> Result<Vec<String>,
         .collect()
 }
 
-fn keys_in_one_pass<T>(table: &Table, rows: &[(Place, T)]) -> Result<Vec<String>, SnapshotError> {
-    let places: Vec<Place> = rows.iter().map(|row| row.0).collect();
+fn keys_in_one_pass(table: &Table, places: &[Place]) -> Result<Vec<String>, SnapshotError> {
     let chunks = table.par_fold(Vec::new, |keys, row| {
         if places.binary_search(&row.place()).is_ok() {
             keys.push(table.key_of(row));
         }
     })?;
     let keys: Vec<String> = chunks.into_iter().flatten().collect();
-    if keys.len() == rows.len() { Ok(keys) } else { Err(SnapshotError::Changed(table.path().to_owned())) }
+    if keys.len() == places.len() { Ok(keys) } else { Err(SnapshotError::Changed(table.path().to_owned())) }
 }

@@ -14,14 +14,19 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::digest::digests;
+use super::digest::{DIGEST, DigestError, Digests, digests};
 use super::error::SnapshotError;
+use super::partition::bits_for;
 use super::row::Place;
+use super::sidecar::{self, Sidecar};
+use super::spill::Room;
 use super::table::{Line, Table};
+use crate::model::digest::Digest;
 use crate::model::evidence::Occurrences;
 use canonical::{Canonical, Columns};
+use join::{Joined, Pair, Side};
 
 pub use normalise::{Normaliser, UnknownNormaliser, canonical_cell};
 
@@ -138,6 +143,19 @@ pub enum DiffError {
     /// Keys that repeat or are empty, with their rows.
     #[error("{}", .0.join("\n"))]
     Doubtful(Vec<String>),
+    /// Digests that were kept of the old file are damaged, or the file is.
+    #[error("{} does not fit its file any more; remove it", .0.display())]
+    Damaged(PathBuf),
+}
+
+impl From<DigestError> for DiffError {
+    fn from(error: DigestError) -> Self {
+        match error {
+            DigestError::Snapshot(error) => Self::Snapshot(error),
+            DigestError::Spill { folder, source } => Self::NoRoom { folder, source },
+            DigestError::Damaged(path) => Self::Damaged(path),
+        }
+    }
 }
 
 /// Compares two tables.
@@ -146,25 +164,62 @@ pub fn diff(old: &Table, new: &Table, options: &DiffOptions) -> Result<Differenc
 }
 
 fn diff_by(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Result<Difference, DiffError> {
-    let Compared { columns, joined } = compare(old, new, options, key_mask)?;
-    let (added, added_keys) = keys::sorted(new, joined.added, |place| *place)?;
-    let (removed, removed_keys) = keys::sorted(old, joined.removed, |place| *place)?;
-    let (changed, changed_keys) = keys::sorted(new, joined.changed, |change| change.1)?;
-    Ok(Difference {
-        added,
-        removed,
-        changed,
-        keys: Keys { added: added_keys, removed: removed_keys, changed: changed_keys },
-        unchanged: joined.unchanged,
-        columns_added: columns.added,
-        columns_removed: columns.removed,
-        doubtful: joined.doubtful,
-    })
+    let comparison = Comparison { old, new, options, key_mask };
+    let columns = Columns::of(old, new, options, None)?;
+    let joined = comparison.join(&columns, random_seed(options), None, |_| ())?;
+    comparison.sort(columns, joined)
+}
+
+/// What a comparison may use of earlier ones, and keeps for later ones.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// The digests of the old file, where they were kept: then it is not read, but for rows that differ.
+    pub old: Option<Sidecar>,
+    /// SHA-256 of the old file.
+    pub old_sha256: &'a Digest,
+    /// SHA-256 of the new file.
+    pub new_sha256: &'a Digest,
+}
+
+/// Compares two tables, with the digests that were kept of the old one; those of the new one, and new ones of the old
+/// one, are kept beside their files. Also says why they could not be.
+///
+/// # Errors
+/// `DiffError::Damaged` where the kept digests turn out to be of no use: then compare without them.
+pub fn diff_keeping(
+    old: &Table,
+    new: &Table,
+    options: &DiffOptions,
+    kept: Kept<'_>,
+) -> Result<(Difference, Option<SnapshotError>), DiffError> {
+    let comparison = Comparison { old, new, options, key_mask: u64::MAX };
+    let columns = Columns::of(old, new, options, kept.old.as_ref().map(Sidecar::columns))?;
+    // Digests of columns that are not all compared are digests of something else.
+    let remembered = kept.old.filter(|_| columns.old.len() == old.columns().len());
+    let seed = remembered.as_ref().map_or_else(|| random_seed(options), Sidecar::seed);
+    let is_known = remembered.is_some();
+    let mut failed = None;
+    let joined = comparison.join(&columns, seed, remembered, |pair| {
+        let names: Vec<String> = columns.old.iter().map(|i| old.columns()[*i].clone()).collect();
+        let mut keep = |table: &Table, sha256, compared: &[usize], digests: &Digests<'_>| {
+            if compared.len() == table.columns().len() && digests.keyless.is_empty() {
+                let what = sidecar::Origin { table, sha256, columns: &names, normalise: &options.normalise, seed };
+                failed = sidecar::write(&what, digests).err().or(failed.take());
+            }
+        };
+        keep(new, kept.new_sha256, &columns.new, &pair.new.digests);
+        if !is_known {
+            keep(old, kept.old_sha256, &columns.old, &pair.old.digests);
+        }
+    })?;
+    Ok((comparison.sort(columns, joined)?, failed))
 }
 
 /// Counts what differs; costs no memory for what does, and no second look at rows that only one side has.
 pub fn counts(old: &Table, new: &Table, options: &DiffOptions) -> Result<Counts, DiffError> {
-    let joined = compare(old, new, options, u64::MAX)?.joined;
+    let columns = Columns::of(old, new, options, None)?;
+    let comparison = Comparison { old, new, options, key_mask: u64::MAX };
+    let joined = comparison.join(&columns, random_seed(options), None, |_| ())?;
     Ok(Counts {
         added: joined.added.len() as u64,
         removed: joined.removed.len() as u64,
@@ -173,21 +228,82 @@ pub fn counts(old: &Table, new: &Table, options: &DiffOptions) -> Result<Counts,
     })
 }
 
-struct Compared {
-    columns: Columns,
-    joined: join::Joined,
+fn random_seed(options: &DiffOptions) -> u64 {
+    options.seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish())
 }
 
-/// `key_mask` keeps only some bits of the key hash; tests force collisions with it.
-fn compare(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Result<Compared, DiffError> {
-    let columns = Columns::of(old, new, options)?;
-    let seed = options.seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
-    let old_digester = Canonical::new(old, &columns, &columns.old, seed, key_mask);
-    let new_digester = Canonical::new(new, &columns, &columns.new, seed, key_mask);
-    let rows = old.estimated_rows()? + new.estimated_rows()?;
-    let (old_rows, new_rows) = rayon::join(|| digests(old, &old_digester, rows), || digests(new, &new_digester, rows));
-    let joined = join::join(old, old_rows?, new, new_rows?, &columns)?;
-    Ok(Compared { columns, joined })
+/// Bytes of digests that a thread brings back into memory at once where nothing limits it.
+const WINDOW: u64 = 8 << 20;
+
+/// Bytes of the smallest chunk.
+const LEAST_CHUNK: u64 = 4 << 10;
+
+struct Comparison<'a> {
+    old: &'a Table,
+    new: &'a Table,
+    options: &'a DiffOptions,
+    /// Keeps only some bits of the key hash; tests force collisions with it.
+    key_mask: u64,
+}
+
+impl Comparison<'_> {
+    /// Digests what is not remembered, and joins. `with` sees both sides' digests.
+    fn join(
+        &self,
+        columns: &Columns,
+        seed: u64,
+        remembered: Option<Sidecar>,
+        with: impl FnOnce(&Pair<'_>),
+    ) -> Result<Joined, DiffError> {
+        let Self { old, new, options, .. } = self;
+        let threads = rayon::current_num_threads() as u64;
+        let beside = new.path().parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Half of the memory holds digests. The rest is for what they are gathered in, for windows, and for results.
+        let room = Room::new(options.memory.map(|limit| limit / 2), options.spill_folder.as_deref().unwrap_or(beside));
+        let window = options.memory.map_or(WINDOW, |limit| (limit / 16 / threads).min(WINDOW));
+        let old_digester = Canonical::new(old, columns, &columns.old, seed, self.key_mask);
+        let new_digester = Canonical::new(new, columns, &columns.new, seed, self.key_mask);
+        let (old_rows, new_rows) = (old.estimated_rows()?, new.estimated_rows()?);
+        let bits = remembered.as_ref().map_or_else(|| bits_for(old_rows + new_rows), Sidecar::bits);
+        // A chunk's digests are in memory twice.
+        let chunk = |table: &Table, rows: u64| {
+            let most = |limit: u64| limit / 32 / threads / DIGEST as u64 * (table.bytes() / rows.max(1)).max(1);
+            options.memory.map_or(u64::MAX, |limit| most(limit).max(LEAST_CHUNK))
+        };
+        let digest_old = || match remembered {
+            Some(sidecar) => Ok(sidecar.into_digests()),
+            None => digests(old, &old_digester, bits, &room, chunk(old, old_rows)),
+        };
+        let digest_new = || digests(new, &new_digester, bits, &room, chunk(new, new_rows));
+        let (old_digests, new_digests) = rayon::join(digest_old, digest_new);
+        let pair = Pair {
+            old: Side { table: old, digester: old_digester, digests: old_digests? },
+            new: Side { table: new, digester: new_digester, digests: new_digests? },
+            columns,
+            verify: options.verify,
+            window,
+        };
+        let joined = join::join(&pair)?;
+        with(&pair);
+        Ok(joined)
+    }
+
+    fn sort(&self, columns: Columns, joined: Joined) -> Result<Difference, DiffError> {
+        let (added, added_keys) = keys::fetched(self.new, joined.added)?;
+        let (removed, removed_keys) = keys::fetched(self.old, joined.removed)?;
+        let (rows, keys) = joined.changed.into_iter().map(|c| ((c.old, c.new, c.columns), c.key)).unzip();
+        let (changed, changed_keys) = keys::sorted(rows, keys, |change: &(Place, Place, Vec<usize>)| change.1);
+        Ok(Difference {
+            added,
+            removed,
+            changed,
+            keys: Keys { added: added_keys, removed: removed_keys, changed: changed_keys },
+            unchanged: joined.unchanged,
+            columns_added: columns.added,
+            columns_removed: columns.removed,
+            doubtful: joined.doubtful,
+        })
+    }
 }
 
 impl Difference {

@@ -1,0 +1,105 @@
+//! The digests of accepted snapshots: made, used, and never believed where they do not fit.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::path::PathBuf;
+
+use support::company::{Company, people};
+use support::files_below;
+
+/// The digests that the newest run keeps of the people's file.
+fn kept(company: &Company) -> PathBuf {
+    let run = company.world.newest_run("corp");
+    company.world.state().join("export/corp").join(run).join("hr/users.csv.digests")
+}
+
+/// A run in which the same two leave and the same one joins: what it says about the baseline, in a word a time.
+fn judged(company: &Company, leavers: usize) -> String {
+    company.hr(&people(60 - leavers));
+    let said = company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/deleted/percent"]);
+    said.err
+}
+
+/// What the newest run's log says of digests.
+fn log(company: &Company) -> String {
+    let path = company.world.run_file("corp", &company.world.newest_run("corp"), "run.log");
+    std::fs::read_to_string(path).unwrap().lines().filter(|line| line.contains("digests")).collect()
+}
+
+#[test]
+fn damaged_foreign_and_missing_digests_are_noticed_and_the_answer_is_the_same() {
+    let company = Company::of(60);
+    company.settle();
+    // The run after the first has a baseline, and keeps the digests of both files.
+    company.world.muster(&["run", "corp"]).ended(0);
+    let path = kept(&company);
+    let whole = std::fs::read(&path).unwrap();
+    let first = judged(&company, 10);
+    assert!(first.contains("10"), "{first}");
+    assert_eq!(log(&company), "", "digests that fit are not talked about");
+
+    let foreign = std::fs::read(kept(&company)).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let damaged = [
+        ("cut short", whole[..whole.len() - 24].to_vec()),
+        ("empty", Vec::new()),
+        ("another version", flipped(8)),
+        ("header", flipped(60)),
+        ("checksums", flipped(whole.len() - 60 * 24 - 70)),
+        ("digests", flipped(whole.len() - 30)),
+        ("of another file", foreign),
+        ("of another kind", b"id,name\n1,a\n".to_vec()),
+    ];
+    for (leavers, (what, bytes)) in (11..).zip(damaged) {
+        std::fs::write(&path, &bytes).unwrap();
+        let said = judged(&company, leavers);
+        assert!(said.contains(&format!("{leavers}")), "{what}: {said}");
+        assert!(log(&company).contains("made anew"), "{what}: {}", log(&company));
+        let again = std::fs::read(&path).unwrap();
+        assert!(
+            again.len() > 60 * 24 && again != bytes && again.starts_with(b"musterdg"),
+            "{what}: they are kept again"
+        );
+    }
+    std::fs::remove_file(&path).unwrap();
+    judged(&company, 30);
+    assert!(path.is_file(), "digests that are missing are made");
+}
+
+#[test]
+fn case_x4_a_damaged_baseline_is_noticed_though_its_digests_fit() {
+    let company = Company::of(60);
+    company.settle();
+    company.world.muster(&["run", "corp"]).ended(0);
+    let digests = kept(&company);
+    let file = digests.with_extension("");
+    let text = std::fs::read_to_string(&file).unwrap();
+    // As long as before, and as old.
+    let times = std::fs::metadata(&file).unwrap().modified().unwrap();
+    std::fs::write(&file, text.replacen("E0007", "E0O07", 1)).unwrap();
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(times).unwrap();
+    company.hr(&people(59));
+    company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/baseline", "SHA-256"]);
+}
+
+#[test]
+fn memory_is_a_size_and_nothing_is_left_of_what_did_not_fit() {
+    let company = Company::of(60);
+    company.job("[export]\nmemory = \"64M\"\n");
+    company.settle();
+    company.world.muster(&["run", "corp"]).ended(0);
+    let exports = company.world.state().join("export");
+    for file in files_below(&exports) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(name == "manifest.json" || name.ends_with(".csv") || name.ends_with(".digests"), "{name}");
+    }
+    company.job("[export]\nmemory = \"12\"\n");
+    company.world.muster(&["check", "corp"]).ended(2).says(&["corp.toml:", "`12`", "256M"]);
+    company.job("[export]\nmemory = \"1M\"\n");
+    company.world.muster(&["check", "corp"]).ended(2).says(&["too little", "64M"]);
+}
