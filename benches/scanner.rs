@@ -11,6 +11,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
+use generate::Pair;
 use muster::snapshot::error::SnapshotError;
 use muster::snapshot::row::Cells;
 use muster::snapshot::table::{Table, Tuning, Twin};
@@ -30,18 +31,21 @@ fn main() -> Outcome<()> {
         _ => return Err("usage: [USERS [ROUNDS]]".into()),
     };
     let folder = tempfile::tempdir()?;
-    measure("users", &generate::users(users, 42, folder.path())?.old, rounds)?;
-    measure("memberships", &generate::memberships(users, 42, folder.path())?.old, rounds)
+    measure("users", &generate::users(users, 42, folder.path())?, rounds)?;
+    measure("memberships", &generate::memberships(users, 42, folder.path())?, rounds)
 }
+
+type Read = dyn Fn(&Path) -> Outcome<Sum>;
 
 /// One way to read the file.
 struct Reader {
     name: String,
-    read: Box<dyn Fn(&Path) -> Outcome<Sum>>,
+    read: Box<Read>,
     seconds: Vec<f64>,
 }
 
-fn measure(kind: &str, file: &Path, rounds: usize) -> Outcome<()> {
+fn measure(kind: &str, pair: &Pair, rounds: usize) -> Outcome<()> {
+    let file = pair.old.as_path();
     let mut readers = Vec::new();
     for threads in [1, std::thread::available_parallelism()?.get()] {
         for twin in Twin::available() {
@@ -56,6 +60,9 @@ fn measure(kind: &str, file: &Path, rounds: usize) -> Outcome<()> {
     readers.push(Reader { name: "csv crate".to_owned(), read: Box::new(peer), seconds: Vec::new() });
 
     let want = peer(file)?;
+    if peer(&pair.new)?.0 + pair.planted.removed != want.0 + pair.planted.added {
+        return Err("the csv crate does not find the rows that were generated".into());
+    }
     for _ in 0..rounds.max(1) {
         for reader in &mut readers {
             let start = Instant::now();
