@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use muster::model::order::OrderState;
 use muster::model::outcome::{Effected, Outcome as OrderOutcome};
+use muster::model::review_terms::ReviewRules;
 use muster::store::database::Store;
 use muster::store::journal::Finished;
 use muster::store::layout::Layout;
@@ -115,7 +116,7 @@ fn journal(seen: &mut [Vec<Duration>; GROUPS.len()]) -> Outcome<()> {
     measured(folder.path(), APPROVE, 0)?;
     let mut store = Store::open(&Layout::new(folder.path().join("state")), Utc::now())?;
     let run = store.live_runs("load")?.pop().ok_or("there is no run")?;
-    let plan = store.approved_plan(&run, Utc::now())?;
+    let plan = store.approved_plan(&run, &ReviewRules::default(), Utc::now())?;
     let orders = store.read_orders(&run)?.map(|order| order.map(|order| order.id)).collect::<Result<Vec<_>, _>>()?;
     for ((group, seen), orders) in GROUPS.iter().zip(seen).zip(orders.chunks(ORDERS)) {
         let start = Instant::now();
