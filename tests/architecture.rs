@@ -65,6 +65,8 @@ fn the_project_speaks_of_itself_alone() {
     ];
     let found: Vec<String> = files(&places)
         .iter()
+        // A lock file says where its packages come from, as cargo writes it.
+        .filter(|file| !file.ends_with("Cargo.lock"))
         .filter_map(|file| read(file))
         .flat_map(|(name, text)| text_breaches(&name, &text))
         .collect();

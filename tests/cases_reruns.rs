@@ -109,8 +109,10 @@ fn the_examples_that_the_help_gives_work_as_they_stand() {
     for command in ["review", "approve", "reject", "log"] {
         let help = company.world.muster(&[command, "--help"]).ended(0);
         let examples = help.out.lines().map(str::trim).filter(|line| line.starts_with(&format!("muster {command} ")));
-        // Nothing is held here that could be accepted, and a review file is not written over another.
-        for example in examples.filter(|line| !line.contains("--accept") && !line.contains("--output")) {
+        // Nothing is held here that could be accepted, nobody signed elsewhere, and a review file is not written over
+        // another.
+        let elsewhere = ["--accept", "--output", "--sign ", "--prepare", "--seal"];
+        for example in examples.filter(|line| !elsewhere.iter().any(|option| line.contains(option))) {
             let line = example.replace("idp-to-vault", "corp").replace("20261122T150405Z-7f3a", &run);
             let world = company.world.command(&[]);
             let mut shell = std::process::Command::new("/bin/sh");

@@ -60,7 +60,7 @@ pub(crate) fn breaches(file: &str, text: &str) -> Vec<String> {
     let source = Source::read(file, text);
     for (line, what) in source.silenced() {
         // What several tests or benches share is used by each in part.
-        if ["tests/support/", "benches/measure/"].iter().any(|shared| file.starts_with(shared))
+        if ["tests/support/", "benches/measure/", "benches/generate/"].iter().any(|shared| file.starts_with(shared))
             && what.contains("dead_code")
         {
             continue;

@@ -125,9 +125,9 @@ async fn nobody_is_led_to_another_address() {
 async fn a_folder_says_what_it_lacks() {
     let subject = Subject::csv().await;
     subject.put("people", &[vec![("mail", "a@x.example")]]).await;
-    let told = |steps: Vec<Step>| match steps.into_iter().last().expect("a step").result {
-        Err(failure) => failure.sentence(),
-        Ok(text) => panic!("{text}"),
+    let told = |steps: Vec<Step>| {
+        let failure = steps.into_iter().find_map(|step| step.result.err());
+        failure.expect("a step that fails").sentence()
     };
     let missing = told(subject.target.probe(&needs("pepole", &[])).await);
     assert!(missing.contains("pepole.csv") && missing.contains("people.csv") && missing.contains("data"), "{missing}");
