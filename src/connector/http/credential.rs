@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::Http;
+use super::redaction::Redaction;
 use crate::connector::config::{Auth, web_address};
 use crate::connector::failure_table::Asked;
 use crate::connector::secret::{SecretRef, Secrets};
@@ -21,6 +22,7 @@ pub(super) struct Credential {
     token_url: Option<Url>,
     /// The access token in use, and until when.
     token: Mutex<Option<(HeaderValue, Instant)>>,
+    redaction: Redaction,
 }
 
 /// Base64 with padding (RFC 4648 section 4), as HTTP basic wants it.
@@ -66,7 +68,9 @@ impl Credential {
             })?),
             _ => None,
         };
-        Ok(Self { auth: auth.clone(), secret, token_url, token: Mutex::new(None) })
+        let redaction = Redaction::default();
+        redaction.remember(secret.expose_secret());
+        Ok(Self { auth: auth.clone(), secret, token_url, token: Mutex::new(None), redaction })
     }
 
     pub(super) fn reference(&self) -> &SecretRef {
@@ -75,6 +79,11 @@ impl Credential {
 
     pub(super) fn token_url(&self) -> Option<&Url> {
         self.token_url.as_ref()
+    }
+
+    /// Takes whatever was sent to prove who muster is out of what a server said.
+    pub(super) fn redact(&self, said: &mut Vec<u8>) {
+        self.redaction.redact(said, &format!("[{}]", self.reference()));
     }
 
     /// Drops a token that was refused; whether there was one, so that a new one may help.
@@ -112,6 +121,7 @@ impl Credential {
         let mut header = HeaderValue::from_str(text)
             .map_err(|_| self.failure(http, "holds characters that cannot be sent, such as a line end", None))?;
         header.set_sensitive(true);
+        self.redaction.remember(text.split_once(' ').map_or(text, |(_, proof)| proof));
         Ok(header)
     }
 

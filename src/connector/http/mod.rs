@@ -4,6 +4,7 @@ mod answer;
 mod credential;
 mod proxy;
 pub(crate) mod reach;
+mod redaction;
 mod transport;
 
 use std::path::{Path, PathBuf};
@@ -300,6 +301,9 @@ impl Http {
                     return Err(failure);
                 }
                 answer.body.extend_from_slice(&chunk);
+            }
+            if let Some(credential) = self.credential.as_ref().filter(|_| !answer.is_success()) {
+                credential.redact(&mut answer.body);
             }
             Ok(answer)
         };
