@@ -125,7 +125,8 @@ fn no_file_and_no_stream_of_a_whole_life_holds_a_credential() {
         r#"{ user = "muster", password = "env:VAULT_PASSWORD" }"#,
         r#"{ client_id = "muster", client_secret = "env:CLIENT_SECRET", token_url = "http://127.0.0.1:9/token" }"#,
     ] {
-        let text = company.job_text("").replace(r#"{ bearer = "env:VAULT_TOKEN" }"#, auth);
+        let text =
+            company.job_text("[apply]\nretry_budget = \"1s\"\n").replace(r#"{ bearer = "env:VAULT_TOKEN" }"#, auth);
         company.world.write("jobs/other.toml", text.replace("name = \"corp\"", "name = \"other\""));
         for command in ["check", "run", "export"] {
             let said = said(&company, &[command, "other"]);
