@@ -1,8 +1,8 @@
 //! The hash-chained log: everything that happened, each entry sealed by a hash over the one before it.
 //!
 //! A change, a removal or an insertion anywhere breaks the chain from there on. Someone who may write the database
-//! can compute a whole new chain, so reports and approvals quote the head's hash: an older head that the chain does
-//! not pass through is proof of a rewrite.
+//! can compute a whole new chain: a head that was kept elsewhere (`log --verify` prints it) and that the chain does not
+//! pass through is proof of a rewrite.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
