@@ -144,7 +144,7 @@ struct Gathered {
 /// Reads a table once, in chunks of `chunk` bytes at most, and keeps a digest of each row, in 2^bits shares.
 pub(super) fn digests<'a>(
     table: &Table,
-    digester: &dyn Digester,
+    digester: &impl Digester,
     bits: u32,
     room: &'a Room<'a>,
     chunk: u64,

@@ -1,5 +1,7 @@
 //! One row of a snapshot, as rules and comparisons see it.
 
+use std::cell::OnceCell;
+
 /// Where a record begins in its file, and how many bytes it has (line end included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -34,6 +36,8 @@ pub struct Row<'a> {
     pub(super) text: &'a str,
     /// Cells that had doubled quotes.
     pub(super) unescaped: &'a Unescaped,
+    /// Whether `text` has a bracket anywhere; found out when it is first asked for.
+    pub(super) brackets: &'a OnceCell<bool>,
     /// Where in `text` every cell but the last ends.
     pub(super) separators: &'a [u32],
     /// Where the record begins and ends in `text`, without its line end.
@@ -53,8 +57,16 @@ impl<'a> Row<'a> {
 
     /// The record as it stands in the file, without its line end.
     #[inline]
-    pub(super) fn raw(&self) -> &'a str {
-        self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("")
+    pub(super) fn raw(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.record.0 as usize..self.record.1 as usize).unwrap_or(&[])
+    }
+
+    /// Whether a cell begins as a list does. Most files have none: one search through the whole text shows it.
+    #[inline]
+    pub(super) fn has_list(&self) -> bool {
+        *self.brackets.get_or_init(|| memchr::memchr(b'[', self.text.as_bytes()).is_some())
+            && memchr::memchr(b'[', self.raw()).is_some()
+            && self.cells().any(|cell| cell.starts_with('['))
     }
 
     /// Every cell, in the file's order.

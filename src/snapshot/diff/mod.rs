@@ -23,6 +23,7 @@ use super::row::Place;
 use super::sidecar::{self, Sidecar};
 use super::spill::Room;
 use super::table::{Line, Table};
+use crate::disk::is_full;
 use crate::model::digest::Digest;
 use crate::model::evidence::Occurrences;
 use canonical::{Canonical, Columns};
@@ -131,10 +132,19 @@ pub enum DiffError {
     /// A column with normalisers is in neither table.
     #[error("the column `{0}`, which has a normaliser, is in neither file; check its name")]
     Normalised(String),
-    /// Digests that do not fit into memory have no place on the disk either.
-    #[error("the digests of the rows do not fit into the memory allowed, nor into {}: {source}; \
-             free some room there, or allow more memory", folder.display())]
-    NoRoom {
+    /// What does not fit into memory does not fit on the disk either.
+    #[error("the digests of the rows do not fit into the memory allowed, and {} has no room for them ({source}); \
+             free some there or allow more memory", folder.display())]
+    Full {
+        /// Where they should go.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// What does not fit into memory cannot be kept on the disk, for another reason than its size.
+    #[error("the digests of the rows do not fit into the memory allowed, and cannot be kept in {}: {source}; \
+             make it a folder that can be written to, or allow more memory", folder.display())]
+    NotKept {
         /// Where they should go.
         folder: PathBuf,
         /// What the operating system said.
@@ -152,7 +162,8 @@ impl From<DigestError> for DiffError {
     fn from(error: DigestError) -> Self {
         match error {
             DigestError::Snapshot(error) => Self::Snapshot(error),
-            DigestError::Spill { folder, source } => Self::NoRoom { folder, source },
+            DigestError::Spill { folder, source } if is_full(&source) => Self::Full { folder, source },
+            DigestError::Spill { folder, source } => Self::NotKept { folder, source },
             DigestError::Damaged(path) => Self::Damaged(path),
         }
     }

@@ -137,7 +137,7 @@ fn digests_without_room_are_an_error_of_their_own() {
     let old = table(folder.path(), "old.csv", "id\n1\n", &["id"]);
     let spill_folder = Some(folder.path().join("missing"));
     let options = DiffOptions { memory: Some(0), spill_folder, ..DiffOptions::default() };
-    assert!(matches!(diff(&old, &old, &options), Err(DiffError::NoRoom { .. })));
+    assert!(matches!(diff(&old, &old, &options), Err(DiffError::NotKept { .. })));
 }
 
 #[test]
