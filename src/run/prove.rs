@@ -255,7 +255,7 @@ impl Conductor {
                         deleted: settings.thresholds.deleted,
                     };
                     let own = self.own_changes(baseline)?;
-                    let found = excesses(name, &moved, &limits, &own);
+                    let found = excesses(name, &moved, &limits, &own)?;
                     for excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string())) {
                         self.reporter.event(&Event::Exceeded(excess.clone()));
                         holds.push(Hold {

@@ -173,7 +173,7 @@ impl<'a> Canonical<'a> {
         if self.key.is_empty() || self.key.iter().any(|column| row.cell(*column).is_empty()) {
             return None;
         }
-        let hash = if self.is_key_in_order && row.quoted_cells().all(is_quoted_rightly) {
+        let hash = if self.is_key_in_order && is_quoted_rightly(row) {
             xxh3_128_with_secret(row.raw(), &self.secret)
         } else {
             self.all_key_rewritten(row)?
@@ -244,9 +244,11 @@ pub(super) fn key_cell<'c>(cell: &'c str, normalisers: &[Normaliser]) -> Cow<'c,
 /// Whether a row stands in its file as `push_cell` would write it: then its bytes can be hashed as they are.
 #[inline]
 fn is_canonical(row: &Row<'_>) -> bool {
-    !row.has_list() && row.quoted_cells().all(is_quoted_rightly)
+    !row.has_list() && is_quoted_rightly(row)
 }
 
-fn is_quoted_rightly(cell: &str) -> bool {
-    needs_quotes(cell.as_bytes())
+/// Whether only cells that need quotes have them.
+#[inline]
+fn is_quoted_rightly(row: &Row<'_>) -> bool {
+    row.insides().all(needs_quotes)
 }
