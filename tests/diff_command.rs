@@ -248,3 +248,35 @@ fn mistakes_are_told_once_with_what_was_probably_meant() {
     world.write("semicolon.csv", "id;name\n1;a\n");
     muster(&["semicolon.csv", "b.csv", "--key", "id"]).says(&["';'", "separate the columns with commas"]);
 }
+
+/// Runs where no file may have more than a block, as on a disk that is full.
+fn cramped(world: &World, args: &[&str]) -> Said {
+    let muster = world.command(args);
+    let mut shell = Command::new("sh");
+    // Without its signal, a file that becomes too long is an error like any other.
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""])
+        .arg(muster.get_program())
+        .args(muster.get_args());
+    shell.envs(muster.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(world.path()).output().unwrap().into()
+}
+
+#[test]
+fn a_disk_without_room_is_told_apart_from_a_folder_that_cannot_be_written_and_nothing_is_left() {
+    let world = World::new();
+    let many: String = (0..750_000).map(|n| format!("{n}\n")).collect();
+    world.write("a.csv", format!("id\n{many}"));
+    world.write("a.gz", gzip(&format!("id\n{}", &many[..9_000])));
+    std::fs::create_dir(world.path().join("temp")).unwrap();
+    let spilling = |temp| ["diff", "a.csv", "a.csv", "--key", "id", "--memory", "64M", "--temp", temp, "-o", "list"];
+    cramped(&world, &spilling("temp")).ended(2).says(&["do not fit into the memory", "temp has no room", "--temp"]);
+    let said = world.muster(&spilling("none")).ended(2).says(&["cannot be kept in none", "--temp"]);
+    said.never_says(&["no room"]);
+    let unpacking = |temp| ["diff", "a.gz", "a.gz", "--key", "id", "--temp", temp, "-o", "list"];
+    cramped(&world, &unpacking("temp")).ended(2).says(&["temp has no room for the rows of a.gz", "--temp"]);
+    world.muster(&unpacking("none")).ended(2).says(&["in none", "can be written"]).never_says(&["no room"]);
+    assert_eq!(std::fs::read_dir(world.path().join("temp")).unwrap().count(), 0);
+    assert!(!world.path().join("list").exists());
+    world.muster(&spilling("temp")).ended(0);
+}

@@ -13,7 +13,7 @@ use crate::connector::registry::ConnectContext;
 use crate::disk::lock::{Lock, LockError, Owner, try_lock};
 use crate::disk::memory;
 use crate::job::Job;
-use crate::job::size::LEAST_MEMORY;
+use crate::job::size::memory_by_default;
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
 use crate::report::console::{Console, ConsoleSettings};
@@ -103,8 +103,7 @@ pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Sessio
         registry: Arc::new(registry(context)),
         connect,
         reporter,
-        // Others live on this machine too.
-        memory: memory::allowed().map(|bytes| (bytes / 4).max(LEAST_MEMORY)),
+        memory: memory_by_default(memory::allowed()),
         clock: context.clock(),
         zone: context.zone(),
         starter: context.person(),

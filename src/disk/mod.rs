@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod lock;
 pub mod memory;
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// A file operation that failed, with its file and what was being done.
@@ -15,13 +16,18 @@ pub struct DiskError {
     /// The file.
     pub path: PathBuf,
     /// What the operating system said.
-    pub cause: std::io::Error,
+    pub cause: io::Error,
 }
 
 impl DiskError {
     /// For `map_err`: names the action and the file.
-    pub fn of(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn of(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |cause| Self { action, path, cause }
     }
+}
+
+/// Whether a write failed for want of room: on the disk, in somebody's share of it, or below the limit of a file.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

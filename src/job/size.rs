@@ -3,7 +3,7 @@
 const UNITS: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
 
 /// The least memory that is enough to work in: 64 MiB.
-pub const LEAST_MEMORY: u64 = 64 << 20;
+const LEAST_MEMORY: u64 = 64 << 20;
 
 /// Memory in bytes: a whole number and a unit (`K`, `M`, `G`, `T`, powers of 1,024): `256M`, `2G`.
 ///
@@ -23,6 +23,12 @@ pub fn memory(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Memory where nobody says how much: a quarter of what this process is allowed, for others live on this machine too;
+/// `None` = no limit, where that is not known either.
+pub fn memory_by_default(allowed: Option<u64>) -> Option<u64> {
+    allowed.map(|bytes| (bytes / 4).max(LEAST_MEMORY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +40,7 @@ mod tests {
         for wrong in ["", "M", "256", "256m", "1.5G", "-1G", "63M", "99999999999999T", "2 G"] {
             assert!(memory(wrong).is_err(), "{wrong}");
         }
+        let defaults = [None, Some(1), Some(4 << 30)].map(memory_by_default);
+        assert_eq!(defaults, [None, Some(LEAST_MEMORY), Some(1 << 30)]);
     }
 }

@@ -9,7 +9,7 @@ use crate::model::digest::Digest;
 use crate::model::resource::ResourceName;
 use crate::model::threshold::Excess;
 use crate::reconcile::threshold::{Moved, SnapshotLimits, synchronization};
-use crate::snapshot::diff::{DiffError, DiffOptions, Difference, Kept, diff_keeping};
+use crate::snapshot::diff::{Change, Counts, DiffError, DiffOptions, Difference, Kept, diff_keeping};
 use crate::snapshot::sidecar::{Sidecar, SidecarError};
 use crate::snapshot::table::{KEY_JOINT, Table};
 use crate::store::baselines::Baseline;
@@ -89,15 +89,20 @@ pub(super) fn excesses(
     difference: &Difference,
     limits: &SnapshotLimits,
     own: &OwnChanges,
-) -> Vec<Excess> {
-    let rows = difference.unchanged + (difference.changed.len() + difference.removed.len()) as u64;
-    let moved = |keys: &[String]| {
-        let mut moved = Moved::default();
-        for key in keys.iter().filter(|key| !own.explain(key)) {
+) -> Result<Vec<Excess>, RunError> {
+    let Counts { unchanged, changed, removed, .. } = difference.counts;
+    let rows = unchanged + changed + removed;
+    let [mut added, mut changed, mut removed] = [(); 3].map(|()| Moved::default());
+    difference.for_each(|key, change| {
+        if !own.explain(key) {
+            let moved = match change {
+                Change::Added(_) => &mut added,
+                Change::Changed { .. } => &mut changed,
+                Change::Removed(_) => &mut removed,
+            };
             moved.add(&key.replace(KEY_JOINT, " → "));
         }
-        moved
-    };
-    let keys = &difference.keys;
-    synchronization(name, &moved(&keys.added), &moved(&keys.changed), &moved(&keys.removed), rows, limits)
+        Ok::<(), DiffError>(())
+    })?;
+    Ok(synchronization(name, &added, &changed, &removed, rows, limits))
 }

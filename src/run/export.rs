@@ -25,6 +25,8 @@ pub struct SystemRequest {
     pub baselines: BTreeMap<String, (Baseline, PathBuf)>,
     /// How much to read.
     pub mode: Mode,
+    /// Bytes of memory that a comparison may take; `None` = no limit.
+    pub memory: Option<u64>,
 }
 
 /// What came of one system.
@@ -244,13 +246,14 @@ async fn compare_with_increments(
     if !asked.into_iter().all(|name| request.baselines.get(name).is_some_and(|(b, _)| b.cursor.is_some())) {
         return;
     }
+    let options = DiffOptions { memory: request.memory, ..DiffOptions::default() };
     let chain = home.join("chain");
     for (name, increments) in merged(source, request, &chain, reporter).await.unwrap_or_default() {
         let Some(whole) = complete.get_mut(&name) else { continue };
         let tables = Table::open(&increments.manifest.file, &whole.key)
             .and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
         let Ok((old, new)) = tables else { continue };
-        if let Ok(found) = counts(&old, &new, &DiffOptions::default()) {
+        if let Ok(found) = counts(&old, &new, &options) {
             whole.evidence.missed = Some(Missed { rows: found.added + found.changed, deletions: found.removed });
         }
     }

@@ -120,7 +120,7 @@ impl Conductor {
             )));
         }
         let mode = if by_increments { Mode::Incremental } else { Mode::Complete };
-        Ok(SystemRequest { resources, baselines, mode })
+        Ok(SystemRequest { resources, baselines, mode, memory: self.memory_to_compare() })
     }
 
     fn judge(
@@ -235,7 +235,7 @@ impl Conductor {
         if let Some(baseline) = &baseline {
             let path = self.layout.root.join(&baseline.path);
             let options = DiffOptions {
-                memory: self.job.export.memory.or(self.memory),
+                memory: self.memory_to_compare(),
                 spill_folder: Some(self.layout.exports(&self.job.name)),
                 ..DiffOptions::default()
             };
@@ -255,7 +255,7 @@ impl Conductor {
                         deleted: settings.thresholds.deleted,
                     };
                     let own = self.own_changes(baseline)?;
-                    let found = excesses(name, &moved, &limits, &own);
+                    let found = excesses(name, &moved, &limits, &own)?;
                     for excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string())) {
                         self.reporter.event(&Event::Exceeded(excess.clone()));
                         holds.push(Hold {
@@ -282,6 +282,11 @@ impl Conductor {
             }
         }
         Ok(if holds.is_empty() { Verdict::Usable } else { Verdict::Held(holds) })
+    }
+
+    /// Bytes that a comparison may take: what the job says, else what the machine has to spare.
+    fn memory_to_compare(&self) -> Option<u64> {
+        self.job.export.memory.or(self.memory)
     }
 
     /// The manifest entry of a baseline, where its export folder still has one.

@@ -10,6 +10,7 @@ use crate::model::record::{Hold, HoldKind, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
+use crate::snapshot::sidecar;
 
 impl Conductor {
     /// The newest run that was held before its plan and whose holds a person has accepted by now.
@@ -59,6 +60,9 @@ impl Conductor {
                     std::fs::copy(&file, &copy)
                         .map_err(|e| RunError::Here(format!("cannot copy {}: {e}", file.display())))?;
                 }
+                // Its digests save time; where they cannot be had, they are made anew.
+                let (digests, copied) = (sidecar::path_of(&file), sidecar::path_of(&copy));
+                let _ = std::fs::hard_link(&digests, &copied).or_else(|_| std::fs::copy(&digests, &copied).map(drop));
             }
         }
         manifest.run = run.clone();

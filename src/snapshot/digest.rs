@@ -24,19 +24,19 @@ pub struct RowDigest {
     pub key: u64,
     /// Hash of the content in its canonical form.
     pub row: u64,
-    /// 40 bits of offset, 24 bits of length.
-    place: u64,
+    /// A packed `Place`.
+    pub(super) place: u64,
 }
 
 impl RowDigest {
     /// Packs a digest. Offsets are below 1 TiB, which `digests` makes sure of.
     pub fn new(key: u64, row: u64, place: Place) -> Self {
-        Self { key, row, place: place.offset << 24 | u64::from(place.length) }
+        Self { key, row, place: place.packed() }
     }
 
     /// Where the row is.
     pub fn place(&self) -> Place {
-        Place { offset: self.place >> 24, length: (self.place & 0xff_ffff) as u32 }
+        Place::of_packed(self.place)
     }
 
     /// Three little-endian numbers, for files.
@@ -104,7 +104,7 @@ pub struct Digests<'a> {
 #[derive(Debug)]
 enum Keep<'a> {
     /// In the file that takes what memory does not.
-    Spilled(&'a Room<'a>),
+    Spilled(&'a Room),
     /// In a file of an earlier comparison, with a checksum of each share.
     Remembered { file: File, path: PathBuf, checks: Vec<u128> },
 }
@@ -144,9 +144,9 @@ struct Gathered {
 /// Reads a table once, in chunks of `chunk` bytes at most, and keeps a digest of each row, in 2^bits shares.
 pub(super) fn digests<'a>(
     table: &Table,
-    digester: &dyn Digester,
+    digester: &impl Digester,
     bits: u32,
-    room: &'a Room<'a>,
+    room: &'a Room,
     chunk: u64,
 ) -> Result<Digests<'a>, DigestError> {
     if table.bytes() > LARGEST_FILE {
@@ -176,7 +176,7 @@ pub(super) fn digests<'a>(
                 Ok(Chunk { ends, digests: Stored::Here(values) })
             } else {
                 let Sorted { values, ends } = Sorted::into(reused(), &digests, bits);
-                let written = room.write(&values);
+                let written = room.write_digests(&values);
                 reuse(values);
                 written.map(|at| Chunk { ends, digests: Stored::File(at) })
             };

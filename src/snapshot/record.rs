@@ -5,6 +5,8 @@
 //! only behind a separator or, doubled, behind a closing one; behind a closing one comes only a separator, a line end
 //! or its double.
 
+use std::cell::OnceCell;
+
 use super::mask::{BLOCK, Masks, Sweep, Twin};
 use super::row::{Place, Row, Unescaped};
 
@@ -75,6 +77,7 @@ impl Fields {
             && separators[..lines * at.columns]
                 .chunks_exact(at.columns)
                 .all(|cells| cells.last().is_some_and(|end| bytes[*end as usize] == b'\n'));
+        let brackets = OnceCell::new();
         let mut begin = 0; // of the record
         let mut first = 0; // of its separators
         for _ in 0..lines {
@@ -95,6 +98,7 @@ impl Fields {
                 let mut row = Row {
                     text,
                     unescaped: Unescaped::none(),
+                    brackets: &brackets,
                     separators: cells,
                     record: (begin as u32, content as u32),
                     quoted,

@@ -1,5 +1,7 @@
 //! One row of a snapshot, as rules and comparisons see it.
 
+use std::cell::OnceCell;
+
 /// Where a record begins in its file, and how many bytes it has (line end included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -7,6 +9,18 @@ pub struct Place {
     pub offset: u64,
     /// Bytes of the record.
     pub length: u32,
+}
+
+impl Place {
+    /// 40 bits of offset, 24 bits of length. Offsets are below 1 TiB, which `digests` makes sure of.
+    pub(super) fn packed(self) -> u64 {
+        self.offset << 24 | u64::from(self.length)
+    }
+
+    /// A place that was packed.
+    pub(super) fn of_packed(packed: u64) -> Self {
+        Self { offset: packed >> 24, length: (packed & 0xff_ffff) as u32 }
+    }
 }
 
 /// Read access to the cells of one row, unquoted. An empty cell means absent.
@@ -34,6 +48,8 @@ pub struct Row<'a> {
     pub(super) text: &'a str,
     /// Cells that had doubled quotes.
     pub(super) unescaped: &'a Unescaped,
+    /// Whether `text` has a bracket anywhere; found out when it is first asked for.
+    pub(super) brackets: &'a OnceCell<bool>,
     /// Where in `text` every cell but the last ends.
     pub(super) separators: &'a [u32],
     /// Where the record begins and ends in `text`, without its line end.
@@ -53,8 +69,16 @@ impl<'a> Row<'a> {
 
     /// The record as it stands in the file, without its line end.
     #[inline]
-    pub(super) fn raw(&self) -> &'a str {
-        self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("")
+    pub(super) fn raw(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.record.0 as usize..self.record.1 as usize).unwrap_or(&[])
+    }
+
+    /// Whether a cell begins as a list does. Most files have none: one search through the whole text shows it.
+    #[inline]
+    pub(super) fn has_list(&self) -> bool {
+        *self.brackets.get_or_init(|| memchr::memchr(b'[', self.text.as_bytes()).is_some())
+            && memchr::memchr(b'[', self.raw()).is_some()
+            && self.cells().any(|cell| cell.starts_with('['))
     }
 
     /// Every cell, in the file's order.
@@ -62,26 +86,36 @@ impl<'a> Row<'a> {
         (0..self.width()).map(|column| self.cell(column))
     }
 
-    /// The cells that were written with quotes.
+    /// What stands between the quotes of each cell that was written with them, doubled ones as they are.
     #[inline]
-    pub(super) fn quoted_cells(&self) -> impl Iterator<Item = &str> {
-        self.quoted.iter().map(|at| self.cell((at - self.first) as usize))
+    pub(super) fn insides(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.quoted.iter().map(|at| {
+            let (begin, end) = self.extent((at - self.first) as usize);
+            self.text.as_bytes().get(begin + 1..end.saturating_sub(1)).unwrap_or(&[])
+        })
     }
 
     fn width(&self) -> usize {
         self.separators.len() + 1
     }
 
+    /// Where in `text` a cell begins and ends; nowhere, where the row is shorter.
+    #[inline]
+    fn extent(&self, column: usize) -> (usize, usize) {
+        let begin = match column.checked_sub(1).map(|before| self.separators.get(before)) {
+            None => self.record.0,
+            Some(Some(before)) => before + 1,
+            Some(None) => return (0, 0),
+        };
+        let end = self.separators.get(column).copied().unwrap_or(self.record.1);
+        (begin as usize, end as usize)
+    }
+
     /// A cell as it stands in the file.
     #[inline]
     fn raw_cell(&self, column: usize) -> &'a str {
-        let start = match column.checked_sub(1).map(|before| self.separators.get(before)) {
-            None => self.record.0,
-            Some(Some(before)) => before + 1,
-            Some(None) => return "",
-        };
-        let end = self.separators.get(column).copied().unwrap_or(self.record.1);
-        self.text.get(start as usize..end as usize).unwrap_or("")
+        let (begin, end) = self.extent(column);
+        self.text.get(begin..end).unwrap_or("")
     }
 
     fn unquoted(&self, column: usize, raw: &'a str) -> &'a str {

@@ -31,7 +31,7 @@ use crate::model::digest::Digest;
 
 const MAGIC: &[u8; 8] = b"musterdg";
 /// The version of the format that this program writes, and the only one that it reads.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// A header has no more bytes: thousands of columns with long names.
 const HEADER_LIMIT: u32 = 16 << 20;
 /// Bytes for each share: its end and its checksum.

@@ -1,10 +1,10 @@
-//! Digests on disk, where memory has no room for them: in a file without a name, of which nothing is left behind,
-//! however the process ends.
+//! Digests and results on disk, where memory has no room for them: in a file without a name, of which nothing is left
+//! behind, however the process ends.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,20 +13,25 @@ use super::digest::{DIGEST, RowDigest};
 /// Digests that are encoded and written at once.
 const AT_ONCE: usize = 8_192;
 
-/// Room for digests, in memory first and then on disk. Shared by all that are made at the same time.
-#[derive(Debug)]
-pub(super) struct Room<'a> {
+/// Room in memory first and then on disk. Shared by all that is kept at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Room {
     /// Bytes that memory has left; `None` = as many as are asked for.
     memory: Option<AtomicU64>,
-    folder: &'a Path,
+    folder: PathBuf,
     file: OnceLock<File>,
     end: AtomicU64,
 }
 
-impl<'a> Room<'a> {
+impl Room {
     /// Room for so many bytes in memory, and for the rest in a folder.
-    pub(super) fn new(memory: Option<u64>, folder: &'a Path) -> Self {
-        Self { memory: memory.map(AtomicU64::new), folder, file: OnceLock::new(), end: AtomicU64::new(0) }
+    pub(super) fn new(memory: Option<u64>, folder: &Path) -> Self {
+        Self {
+            memory: memory.map(AtomicU64::new),
+            folder: folder.to_owned(),
+            file: OnceLock::new(),
+            end: AtomicU64::new(0),
+        }
     }
 
     /// Whether memory has room for so many bytes more; they are taken then.
@@ -37,20 +42,13 @@ impl<'a> Room<'a> {
     }
 
     /// The folder of the file.
-    pub(super) fn folder(&self) -> &'a Path {
-        self.folder
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Writes digests, and says where they begin in the file.
-    pub(super) fn write(&self, digests: &[RowDigest]) -> io::Result<u64> {
-        let file = match self.file.get() {
-            Some(file) => file,
-            None => {
-                let file = tempfile::tempfile_in(self.folder)?;
-                self.file.get_or_init(|| file)
-            }
-        };
-        let begin = self.end.fetch_add((digests.len() * DIGEST) as u64, Ordering::Relaxed);
+    pub(super) fn write_digests(&self, digests: &[RowDigest]) -> io::Result<u64> {
+        let (file, begin) = self.reserve((digests.len() * DIGEST) as u64)?;
         let mut at = begin;
         let mut bytes = Vec::with_capacity(digests.len().min(AT_ONCE) * DIGEST);
         for some in digests.chunks(AT_ONCE) {
@@ -60,6 +58,25 @@ impl<'a> Room<'a> {
             at += bytes.len() as u64;
         }
         Ok(begin)
+    }
+
+    /// Writes bytes, and says where they begin in the file.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<u64> {
+        let (file, begin) = self.reserve(bytes.len() as u64)?;
+        file.write_all_at(bytes, begin)?;
+        Ok(begin)
+    }
+
+    /// The file, and where so many bytes have their place in it.
+    fn reserve(&self, bytes: u64) -> io::Result<(&File, u64)> {
+        let file = match self.file.get() {
+            Some(file) => file,
+            None => {
+                let file = tempfile::tempfile_in(&self.folder)?;
+                self.file.get_or_init(|| file)
+            }
+        };
+        Ok((file, self.end.fetch_add(bytes, Ordering::Relaxed)))
     }
 
     /// Reads bytes back to the end of `bytes`.

@@ -136,18 +136,18 @@ impl Table {
 
     /// A row's key: the cell of a single key column; those of several, joined by U+001F.
     pub fn key_of(&self, row: &dyn Cells) -> String {
-        match self.key.as_slice() {
-            [column] => row.cell(*column).to_owned(),
-            columns => {
-                let mut key = String::new();
-                for (i, column) in columns.iter().enumerate() {
-                    if i > 0 {
-                        key.push(KEY_JOINT);
-                    }
-                    key.push_str(row.cell(*column));
-                }
-                key
+        let mut key = String::new();
+        self.push_key(row, &mut key);
+        key
+    }
+
+    /// Appends a row's key, as `key_of` gives it.
+    pub(super) fn push_key(&self, row: &dyn Cells, out: &mut String) {
+        for (i, column) in self.key.iter().enumerate() {
+            if i > 0 {
+                out.push(KEY_JOINT);
             }
+            out.push_str(row.cell(*column));
         }
     }
 
@@ -262,6 +262,11 @@ impl Table {
             lines[i] = reader.here;
         }
         Ok(lines)
+    }
+
+    /// Fills a buffer with the file's bytes from an offset on.
+    pub(super) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), SnapshotError> {
+        read_exact_at(&self.file, bytes, offset).map_err(|stop| self.body().explain(stop))
     }
 
     pub(super) fn body(&self) -> Body<'_> {

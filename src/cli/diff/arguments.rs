@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ColorChoice;
 
+use crate::job::size;
 use crate::snapshot::diff::Normaliser;
 
 /// What differs between two snapshot files
@@ -47,8 +48,9 @@ pub(in crate::cli) struct Args {
     /// Write the answer to a file, whole or not at all, instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Memory for the comparison, such as 256M; what does not fit goes to the folder of --temp
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    /// Memory for the comparison, such as 256M; what does not fit goes to the folder of --temp [default: a quarter of
+    /// what the machine or its control group has]
+    #[arg(long, value_name = "SIZE", value_parser = size::memory)]
     pub memory: Option<u64>,
     /// Folder for what does not fit into memory, and for unpacked files and standard input [default: $TMPDIR, else
     /// /var/tmp]
@@ -114,36 +116,4 @@ fn normalise(text: &str) -> Result<(String, Vec<Normaliser>), String> {
     })?;
     let words: Result<_, _> = words.split(',').map(|word| word.trim().parse::<Normaliser>()).collect();
     Ok((column.to_owned(), words.map_err(|error| error.to_string())?))
-}
-
-/// `256M`, `1.5G`, `2GiB`, `1048576`: bytes, in binary units.
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size; write a number with K, M, G or T, such as 256M");
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let power = match unit.trim().to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        _ => return Err(wrong()),
-    };
-    let bytes = number * 1024f64.powi(power);
-    if (1.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_in_binary_units() {
-        let sizes = ["256M", "1.5G", "2GiB", "1048576", "64 kb"].map(size);
-        assert_eq!(sizes, [256 << 20, 3 << 29, 2 << 30, 1 << 20, 64 << 10].map(Ok));
-        for wrong in ["", "M", "12Q", "-1M", "0", "1.2.3M", "ib"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
 }

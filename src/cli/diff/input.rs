@@ -11,6 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::arguments::is_stdin;
 use super::unzstd::Frames;
+use crate::disk::is_full;
 use crate::rules::problem::nearest;
 
 /// Bytes that tell what a file is.
@@ -108,11 +109,21 @@ fn packing(magic: &[u8]) -> Result<Option<Packing>, &'static str> {
 /// Writes what a reader gives to a file without a name.
 fn spool(mut from: impl Read, temp: &Path, name: &Path, packing: Option<Packing>) -> anyhow::Result<File> {
     let shown = name.display();
-    let writing = || {
+    let writing = |error: io::Error| {
         let folder = temp.display();
-        format!("cannot keep the rows of {shown} in {folder}, free some room there or name another folder with --temp")
+        if is_full(&error) {
+            anyhow::anyhow!(
+                "{folder} has no room for the rows of {shown} ({error}); \
+                 free some there, or name another folder with --temp"
+            )
+        } else {
+            anyhow::anyhow!(
+                "cannot keep the rows of {shown} in {folder}: {error}; \
+                 name a folder that can be written to with --temp"
+            )
+        }
     };
-    let mut to = tempfile::tempfile_in(temp).with_context(writing)?;
+    let mut to = tempfile::tempfile_in(temp).map_err(writing)?;
     let mut piece = vec![0; PIECE];
     loop {
         let count = match from.read(&mut piece) {
@@ -130,7 +141,7 @@ fn spool(mut from: impl Read, temp: &Path, name: &Path, packing: Option<Packing>
                 _ => return Err(error).with_context(|| format!("cannot read {shown}")),
             },
         };
-        to.write_all(&piece[..count]).with_context(writing)?;
+        to.write_all(&piece[..count]).map_err(writing)?;
     }
     Ok(to)
 }

@@ -6,8 +6,8 @@ use std::io::Write;
 use serde_json::{Map, Value, json};
 
 use crate::report::safe_text;
-use crate::snapshot::diff::Difference;
-use crate::snapshot::row::{Cells, OwnedRow, Place};
+use crate::snapshot::diff::{Change, Difference};
+use crate::snapshot::row::{Cells, OwnedRow};
 use crate::snapshot::table::{KEY_JOINT, Table};
 
 /// A comparison and the files it is about.
@@ -19,20 +19,12 @@ pub(super) struct List<'a> {
     pub(super) shown: bool,
 }
 
-/// One row that differs.
-enum Change<'a> {
-    Added(Place),
-    Removed(Place),
-    Changed(Place, Place, &'a [usize]),
-}
-
-impl Change<'_> {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Added(_) => "added",
-            Self::Removed(_) => "removed",
-            Self::Changed(..) => "changed",
-        }
+/// What became of a row, in a word.
+fn word(change: &Change<'_>) -> &'static str {
+    match change {
+        Change::Added(_) => "added",
+        Change::Removed(_) => "removed",
+        Change::Changed { .. } => "changed",
     }
 }
 
@@ -41,14 +33,15 @@ impl List<'_> {
     pub(super) fn csv(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(["change", "key", "columns"])?;
-        for (key, change) in self.changes() {
-            let columns = match &change {
-                Change::Changed(_, _, columns) => self.names(columns).collect::<Vec<_>>().join(";"),
+        self.difference.for_each(|key, change| {
+            let columns = match change {
+                Change::Changed { columns, .. } => self.names(columns).collect::<Vec<_>>().join(";"),
                 _ => String::new(),
             };
             let key = joined_key(key)?;
-            writer.write_record([change.word(), &self.guarded(&key), &self.guarded(&columns)])?;
-        }
+            writer.write_record([word(&change), &self.guarded(&key), &self.guarded(&columns)])?;
+            anyhow::Ok(())
+        })?;
         Ok(writer.flush()?)
     }
 
@@ -57,11 +50,11 @@ impl List<'_> {
     pub(super) fn csv_values(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(["change", "key", "column", "before", "after"])?;
-        for (key, change) in self.changes() {
+        self.difference.for_each(|key, change| {
             let key = joined_key(key)?;
-            let (before, after) = self.rows(&change)?;
-            let columns: Vec<&str> = match (&change, &before, &after) {
-                (Change::Changed(_, _, columns), ..) => self.names(columns).collect(),
+            let (before, after) = self.rows(change)?;
+            let columns: Vec<&str> = match (change, &before, &after) {
+                (Change::Changed { columns, .. }, ..) => self.names(columns).collect(),
                 (_, Some(row), _) => filled(self.old, row).collect(),
                 (_, _, Some(row)) => filled(self.new, row).collect(),
                 _ => Vec::new(),
@@ -72,30 +65,31 @@ impl List<'_> {
                 let after = after.as_ref().map_or("", |row| cell_of(self.new, row, column));
                 let cells = [&key, column, before, after].map(|cell| self.guarded(cell));
                 let [key, column, before, after] = &cells;
-                writer.write_record([change.word(), key, column, before, after])?;
+                writer.write_record([word(&change), key, column, before, after])?;
             }
-        }
+            anyhow::Ok(())
+        })?;
         Ok(writer.flush()?)
     }
 
     /// One object for each row: change, key by column, and what it was and is; of a changed row only what differs.
     pub(super) fn ndjson(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        for (key, change) in self.changes() {
+        self.difference.for_each(|key, change| {
             let names = self.new.key_columns().iter().map(|c| self.new.columns()[*c].clone());
             let key: Map<String, Value> = names.zip(key.split(KEY_JOINT).map(Value::from)).collect();
-            let (before, after) = self.rows(&change)?;
+            let (before, after) = self.rows(change)?;
             let whole = |table: &Table, row: &OwnedRow| {
                 let cells = table.columns().iter().enumerate().map(|(i, name)| (name.clone(), row.cell(i)));
                 cells.filter(|(_, cell)| !cell.is_empty()).map(|(name, cell)| (name, cell.into())).collect()
             };
-            let mut line = json!({"change": change.word(), "key": key});
-            if let Change::Changed(_, _, columns) = &change {
+            let mut line = json!({"change": word(&change), "key": key});
+            if let Change::Changed { columns, .. } = change {
                 line["columns"] = self.names(columns).collect();
             }
             let mut side = |name: &str, table: &Table, row: Option<OwnedRow>| {
-                let cells: Map<String, Value> = match (&change, &row) {
+                let cells: Map<String, Value> = match (change, &row) {
                     (_, None) => return,
-                    (Change::Changed(_, _, columns), Some(row)) => self
+                    (Change::Changed { columns, .. }, Some(row)) => self
                         .names(columns)
                         .map(|column| (column.to_owned(), cell_of(table, row, column).into()))
                         .collect(),
@@ -107,33 +101,16 @@ impl List<'_> {
             side("after", self.new, after);
             let line = line.to_string();
             writeln!(out, "{}", if self.shown { safe_text::json(line) } else { line })?;
-        }
-        Ok(())
-    }
-
-    /// Every row that differs, by key.
-    fn changes(&self) -> impl Iterator<Item = (&str, Change<'_>)> {
-        let (d, keys) = (self.difference, &self.difference.keys);
-        let mut added = d.added.iter().zip(&keys.added).peekable();
-        let mut removed = d.removed.iter().zip(&keys.removed).peekable();
-        let mut changed = d.changed.iter().zip(&keys.changed).peekable();
-        std::iter::from_fn(move || {
-            let next = [added.peek().map(|x| x.1), removed.peek().map(|x| x.1), changed.peek().map(|x| x.1)];
-            let first = (0..3).filter_map(|i| next[i].map(|key| (key, i))).min()?.1;
-            match first {
-                0 => added.next().map(|(place, key)| (key.as_str(), Change::Added(*place))),
-                1 => removed.next().map(|(place, key)| (key.as_str(), Change::Removed(*place))),
-                _ => changed.next().map(|((a, b, columns), key)| (key.as_str(), Change::Changed(*a, *b, columns))),
-            }
+            Ok(())
         })
     }
 
     /// The row before and the row after, as far as there are.
-    fn rows(&self, change: &Change<'_>) -> anyhow::Result<(Option<OwnedRow>, Option<OwnedRow>)> {
+    fn rows(&self, change: Change<'_>) -> anyhow::Result<(Option<OwnedRow>, Option<OwnedRow>)> {
         Ok(match change {
-            Change::Added(place) => (None, Some(self.new.fetch(*place)?)),
-            Change::Removed(place) => (Some(self.old.fetch(*place)?), None),
-            Change::Changed(before, after, _) => (Some(self.old.fetch(*before)?), Some(self.new.fetch(*after)?)),
+            Change::Added(place) => (None, Some(self.new.fetch(place)?)),
+            Change::Removed(place) => (Some(self.old.fetch(place)?), None),
+            Change::Changed { old, new, .. } => (Some(self.old.fetch(old)?), Some(self.new.fetch(new)?)),
         })
     }
 

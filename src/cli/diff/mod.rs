@@ -17,8 +17,10 @@ use anyhow::{Context, bail};
 use clap::ColorChoice;
 
 use crate::disk::atomic::AtomicFile;
+use crate::disk::memory;
+use crate::job::size::memory_by_default;
 use crate::report::safe_text;
-use crate::snapshot::diff::{DiffOptions, Normaliser, diff};
+use crate::snapshot::diff::{DiffError, DiffOptions, Normaliser, diff};
 use crate::snapshot::table::Table;
 
 pub(super) use arguments::{Args, Format};
@@ -59,12 +61,15 @@ fn compare(args: &Args, tells: bool) -> anyhow::Result<bool> {
     let options = DiffOptions {
         ignore: args.ignore.iter().cloned().collect::<BTreeSet<_>>(),
         normalise: normalisers(args),
-        memory: args.memory,
+        memory: args.memory.or_else(|| memory_by_default(memory::allowed())),
         spill_folder: Some(temp),
         verify: args.verify,
         seed: None,
     };
-    let difference = diff(&old, &new, &options)?;
+    let difference = diff(&old, &new, &options).map_err(|error| match error {
+        DiffError::Full { .. } | DiffError::NotKept { .. } => anyhow::anyhow!("{error}; --temp names another folder"),
+        other => other.into(),
+    })?;
 
     let shown = args.output.is_none() && io::stdout().is_terminal();
     let by_default = if shown && !args.values { Format::Summary } else { Format::Csv };

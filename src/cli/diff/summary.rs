@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::list::{cell_of, filled};
 use crate::report::difference::{CellChange, ChangedRow, DifferenceSummary, Side, WholeRow};
-use crate::snapshot::diff::{Difference, name_duplicates, name_keyless, shown_key};
-use crate::snapshot::error::SnapshotError;
+use crate::snapshot::diff::{Change, Difference, name_duplicates, name_keyless, shown_key};
 use crate::snapshot::row::{Cells, Place};
 use crate::snapshot::table::Table;
 
@@ -19,25 +18,43 @@ pub(super) fn summary(
     new: &Table,
     difference: &Difference,
     samples: usize,
-) -> Result<DifferenceSummary, SnapshotError> {
-    let counts = difference.counts();
+) -> anyhow::Result<DifferenceSummary> {
+    let counts = difference.counts;
     let doubtful = &difference.doubtful;
     let both = counts.changed + counts.unchanged;
     let key = new.key_columns().iter().map(|column| new.columns()[*column].clone()).collect();
 
     let mut by_column = vec![0u64; new.columns().len()];
-    for column in difference.changed.iter().flat_map(|(_, _, columns)| columns) {
-        by_column[*column] += 1;
-    }
+    let (mut added_rows, mut removed_rows) = (Vec::new(), Vec::new());
+    let mut telling = Telling::default();
+    difference.for_each(|key, change| {
+        let whole = |table: &Table, place, rows: &mut Vec<WholeRow>| -> anyhow::Result<()> {
+            if rows.len() < samples {
+                let row = table.fetch(place)?;
+                let cells = filled(table, &row).take(CELLS);
+                let cells = cells.map(|name| (name.to_owned(), cell_of(table, &row, name).into())).collect();
+                rows.push(WholeRow { key: shown_key(key), cells });
+            }
+            Ok(())
+        };
+        match change {
+            Change::Added(place) => whole(new, place, &mut added_rows),
+            Change::Removed(place) => whole(old, place, &mut removed_rows),
+            Change::Changed { columns, .. } => {
+                columns.iter().for_each(|column| by_column[*column] += 1);
+                telling.see(key, change, samples);
+                Ok(())
+            }
+        }
+    })?;
     let mut by_column: Vec<(String, u64)> =
         new.columns().iter().cloned().zip(by_column).filter(|(_, rows)| *rows > 0).collect();
     // The sort keeps the file's order among equals.
     by_column.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
 
-    let changed = telling(difference, samples).into_iter().map(|i| {
-        let ((before, after, columns), key) = (&difference.changed[i], &difference.keys.changed[i]);
-        let (before, after) = (old.fetch(*before)?, new.fetch(*after)?);
-        let cells = columns.iter().map(|column| {
+    let changed = telling.chosen(samples).into_iter().map(|row| {
+        let (before, after) = (old.fetch(row.old)?, new.fetch(row.new)?);
+        let cells = row.columns.iter().map(|column| {
             let name = &new.columns()[*column];
             CellChange {
                 column: name.clone(),
@@ -45,17 +62,8 @@ pub(super) fn summary(
                 after: after.cell(*column).to_owned(),
             }
         });
-        Ok(ChangedRow { key: shown_key(key), cells: cells.collect() })
+        anyhow::Ok(ChangedRow { key: shown_key(&row.key), cells: cells.collect() })
     });
-    let whole = |table: &Table, places: &[Place], keys: &[String]| {
-        let rows = places.iter().zip(keys).take(samples).map(|(place, key)| {
-            let row = table.fetch(*place)?;
-            let cells =
-                filled(table, &row).take(CELLS).map(|name| (name.to_owned(), cell_of(table, &row, name).into()));
-            Ok(WholeRow { key: shown_key(key), cells: cells.collect() })
-        });
-        rows.collect::<Result<Vec<_>, SnapshotError>>()
-    };
     Ok(DifferenceSummary {
         old: Side {
             name: name(old.path()),
@@ -77,22 +85,50 @@ pub(super) fn summary(
         changed: counts.changed,
         unchanged: counts.unchanged,
         by_column,
-        changed_rows: changed.collect::<Result<_, SnapshotError>>()?,
-        added_rows: whole(new, &difference.added, &difference.keys.added)?,
-        removed_rows: whole(old, &difference.removed, &difference.keys.removed)?,
+        changed_rows: changed.collect::<anyhow::Result<_>>()?,
+        added_rows,
+        removed_rows,
     })
 }
 
-/// Positions of so many changed rows that tell the most: for each set of columns its first row, then the first others.
-fn telling(difference: &Difference, samples: usize) -> Vec<usize> {
-    let mut seen = HashSet::new();
-    let news = difference.changed.iter().enumerate().filter(|(_, (_, _, columns))| seen.insert(columns.as_slice()));
-    let mut chosen: Vec<usize> = news.map(|(i, _)| i).take(samples).collect();
-    let others = (0..difference.changed.len().min(2 * samples)).filter(|i| !chosen.contains(i));
-    let others: Vec<usize> = others.take(samples - chosen.len()).collect();
-    chosen.extend(others);
-    chosen.sort_unstable();
-    chosen
+/// The changed rows that tell the most: for each set of columns its first row, then the first others.
+#[derive(Default)]
+struct Telling {
+    sets: HashSet<Vec<usize>>,
+    /// The first rows of a set of columns, then others, each with its position among the changed rows.
+    news: Vec<(u64, Told)>,
+    others: Vec<(u64, Told)>,
+    seen: u64,
+}
+
+/// A changed row.
+struct Told {
+    key: String,
+    old: Place,
+    new: Place,
+    columns: Vec<usize>,
+}
+
+impl Telling {
+    fn see(&mut self, key: &str, change: Change<'_>, samples: usize) {
+        let Change::Changed { old, new, columns } = change else { return };
+        self.seen += 1;
+        let is_new = self.news.len() < samples && !self.sets.contains(columns);
+        let rows = if is_new { &mut self.news } else { &mut self.others };
+        if rows.len() < samples {
+            if is_new {
+                self.sets.insert(columns.to_vec());
+            }
+            rows.push((self.seen, Told { key: key.to_owned(), old, new, columns: columns.to_vec() }));
+        }
+    }
+
+    /// So many rows, in their order.
+    fn chosen(self, samples: usize) -> Vec<Told> {
+        let mut chosen: Vec<_> = self.news.into_iter().chain(self.others).take(samples).collect();
+        chosen.sort_unstable_by_key(|(position, _)| *position);
+        chosen.into_iter().map(|(_, row)| row).collect()
+    }
 }
 
 fn name(path: &Path) -> String {

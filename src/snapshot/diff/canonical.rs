@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64_with_secret, xxh3_64_with_seed, xxh3_128_with_secret};
 
 use super::super::digest::Digester;
 use super::super::row::{Cells, Row};
@@ -11,6 +11,9 @@ use super::super::table::{KEY_JOINT, Table};
 use super::super::writer::{needs_quotes, push_cell};
 use super::normalise::{Normaliser, canonical_cell};
 use super::{DiffError, DiffOptions};
+
+/// Bytes of the secret of XXH3.
+const SECRET: usize = 192;
 
 thread_local! {
     /// Rows that have to be rewritten before they are hashed.
@@ -121,7 +124,10 @@ pub(super) struct Canonical<'a> {
     as_it_stands: bool,
     /// Whether the key is all that is compared: then one pass makes both hashes.
     is_all_key: bool,
-    seed: u64,
+    /// Whether such a row stands in its file as it is hashed, quotes and normalisers apart.
+    is_key_in_order: bool,
+    /// What seeds the hashes.
+    secret: [u8; SECRET],
     key_mask: u64,
 }
 
@@ -129,43 +135,54 @@ impl<'a> Canonical<'a> {
     /// `columns` are the positions in this table of those compared; `key_mask` leaves bits of the key's hash.
     pub(super) fn new(table: &'a Table, all: &'a Columns, columns: &'a [usize], seed: u64, key_mask: u64) -> Self {
         let in_order = columns.len() == table.columns().len() && columns.iter().enumerate().all(|(i, c)| i == *c);
+        let as_it_stands = in_order && all.normalisers.iter().all(Vec::is_empty);
         Self {
             key: table.key_columns(),
             key_normalisers: &all.key_normalisers,
             columns,
             normalisers: &all.normalisers,
-            as_it_stands: in_order && all.normalisers.iter().all(Vec::is_empty),
+            as_it_stands,
             is_all_key: columns.iter().all(|column| table.key_columns().contains(column)),
-            seed,
+            is_key_in_order: as_it_stands && table.key_columns() == columns,
+            secret: secret(seed),
             key_mask,
         }
     }
 
-    fn key(&self, row: &Row<'_>, scratch: &mut Vec<u8>) -> Option<u64> {
+    fn key(&self, row: &Row<'_>) -> Option<u64> {
         if let ([column], [normalisers]) = (self.key, self.key_normalisers) {
             let cell = key_cell(row.cell(*column), normalisers);
-            return (!cell.is_empty()).then(|| xxh3_64_with_seed(cell.as_bytes(), self.seed));
+            return (!cell.is_empty()).then(|| xxh3_64_with_secret(cell.as_bytes(), &self.secret));
         }
-        scratch.clear();
-        for (column, normalisers) in self.key.iter().zip(self.key_normalisers) {
-            let cell = key_cell(row.cell(*column), normalisers);
-            if cell.is_empty() {
-                return None;
+        REWRITTEN.with_borrow_mut(|scratch| {
+            scratch.clear();
+            for (column, normalisers) in self.key.iter().zip(self.key_normalisers) {
+                let cell = key_cell(row.cell(*column), normalisers);
+                if cell.is_empty() {
+                    return None;
+                }
+                scratch.extend_from_slice(cell.as_bytes());
+                scratch.push(KEY_JOINT as u8);
             }
-            scratch.extend_from_slice(cell.as_bytes());
-            scratch.push(KEY_JOINT as u8);
-        }
-        (!scratch.is_empty()).then(|| xxh3_64_with_seed(scratch, self.seed))
+            (!scratch.is_empty()).then(|| xxh3_64_with_secret(scratch, &self.secret))
+        })
     }
 
     /// Both hashes of a row that is nothing but its key. The key's order counts, that of the columns does not.
-    fn all_key(&self, row: &Row<'_>, scratch: &mut Vec<u8>) -> Option<(u64, u64)> {
-        if self.key.iter().any(|column| row.cell(*column).is_empty()) {
+    fn all_key(&self, row: &Row<'_>) -> Option<(u64, u64)> {
+        if self.key.is_empty() || self.key.iter().any(|column| row.cell(*column).is_empty()) {
             return None;
         }
-        let text = if self.as_it_stands && self.key == self.columns && row.quoted_cells().all(is_quoted_rightly) {
-            row.raw().as_bytes()
+        let hash = if self.is_key_in_order && is_quoted_rightly(row) {
+            xxh3_128_with_secret(row.raw(), &self.secret)
         } else {
+            self.all_key_rewritten(row)?
+        };
+        Some((hash as u64 & self.key_mask, (hash >> 64) as u64))
+    }
+
+    fn all_key_rewritten(&self, row: &Row<'_>) -> Option<u128> {
+        REWRITTEN.with_borrow_mut(|scratch| {
             scratch.clear();
             for (i, (column, normalisers)) in self.key.iter().zip(self.key_normalisers).enumerate() {
                 let cell = key_cell(row.cell(*column), normalisers);
@@ -177,23 +194,13 @@ impl<'a> Canonical<'a> {
                 }
                 push_cell(scratch, &cell);
             }
-            scratch.as_slice()
-        };
-        let hash = xxh3_128_with_seed(text, self.seed);
-        (!self.key.is_empty()).then_some((hash as u64 & self.key_mask, (hash >> 64) as u64))
+            Some(xxh3_128_with_secret(scratch, &self.secret))
+        })
     }
-}
 
-impl Digester for Canonical<'_> {
-    fn digest(&self, row: &Row<'_>) -> Option<(u64, u64)> {
+    /// The hash of a row that does not stand in its file as it is compared.
+    fn rewritten(&self, row: &Row<'_>) -> u64 {
         REWRITTEN.with_borrow_mut(|scratch| {
-            if self.is_all_key {
-                return self.all_key(row, scratch);
-            }
-            let key = self.key(row, scratch)? & self.key_mask;
-            if self.as_it_stands && is_canonical(row) {
-                return Some((key, xxh3_64_with_seed(row.raw().as_bytes(), self.seed)));
-            }
             scratch.clear();
             for (i, (column, normalisers)) in self.columns.iter().zip(self.normalisers).enumerate() {
                 if i > 0 {
@@ -201,9 +208,32 @@ impl Digester for Canonical<'_> {
                 }
                 push_cell(scratch, &canonical_cell(row.cell(*column), normalisers));
             }
-            Some((key, xxh3_64_with_seed(scratch, self.seed)))
+            xxh3_64_with_secret(scratch, &self.secret)
         })
     }
+}
+
+impl Digester for Canonical<'_> {
+    #[inline]
+    fn digest(&self, row: &Row<'_>) -> Option<(u64, u64)> {
+        if self.is_all_key {
+            return self.all_key(row);
+        }
+        let key = self.key(row)? & self.key_mask;
+        if self.as_it_stands && is_canonical(row) {
+            return Some((key, xxh3_64_with_secret(row.raw(), &self.secret)));
+        }
+        Some((key, self.rewritten(row)))
+    }
+}
+
+/// A secret of as many bytes as XXH3 uses, made once: from a seed, it would make its own again for each long row.
+fn secret(seed: u64) -> [u8; SECRET] {
+    let mut secret = [0; SECRET];
+    for (i, part) in (0u64..).zip(secret.as_chunks_mut::<8>().0) {
+        *part = xxh3_64_with_seed(&i.to_le_bytes(), seed).to_le_bytes();
+    }
+    secret
 }
 
 /// A cell of the key in the form that tells rows apart: a text as it stands, unless it has normalisers.
@@ -214,13 +244,11 @@ pub(super) fn key_cell<'c>(cell: &'c str, normalisers: &[Normaliser]) -> Cow<'c,
 /// Whether a row stands in its file as `push_cell` would write it: then its bytes can be hashed as they are.
 #[inline]
 fn is_canonical(row: &Row<'_>) -> bool {
-    // Lists are rare, and a search through the row is cheaper than a look at each cell.
-    if memchr::memchr(b'[', row.raw().as_bytes()).is_some() && row.cells().any(|cell| cell.starts_with('[')) {
-        return false;
-    }
-    row.quoted_cells().all(is_quoted_rightly)
+    !row.has_list() && is_quoted_rightly(row)
 }
 
-fn is_quoted_rightly(cell: &str) -> bool {
-    needs_quotes(cell.as_bytes())
+/// Whether only cells that need quotes have them.
+#[inline]
+fn is_quoted_rightly(row: &Row<'_>) -> bool {
+    row.insides().all(needs_quotes)
 }

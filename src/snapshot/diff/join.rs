@@ -7,8 +7,10 @@ use super::super::error::SnapshotError;
 use super::super::partition::SHARE;
 use super::super::row::Place;
 use super::super::table::{Fetch, Table};
-use super::Doubtful;
 use super::canonical::{Canonical, Columns};
+use super::ordered::{Gathering, Ordered, Run};
+use super::verify::Equals;
+use super::{Change, Counts, DiffError, Doubtful};
 
 /// One table, with its digests.
 pub(super) struct Side<'a> {
@@ -24,6 +26,8 @@ pub(super) struct Pair<'a> {
     pub(super) columns: &'a Columns,
     /// Whether rows of equal digests are compared too.
     pub(super) verify: bool,
+    /// Bytes of such rows that each thread brings into memory at once.
+    pub(super) verify_bytes: u64,
     /// Bytes of digests that each thread brings into memory at once.
     pub(super) window: u64,
 }
@@ -31,22 +35,20 @@ pub(super) struct Pair<'a> {
 /// What was found, in no order yet.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
-    pub(super) added: Vec<Place>,
-    pub(super) removed: Vec<Place>,
-    pub(super) changed: Vec<Changed>,
+    /// Packed places in the new table.
+    pub(super) added: Vec<u64>,
+    /// Packed places in the old table.
+    pub(super) removed: Vec<u64>,
+    pub(super) changed: u64,
     pub(super) unchanged: u64,
     pub(super) doubtful: Doubtful,
 }
 
-/// Two rows of one key that differ.
-#[derive(Debug)]
-pub(super) struct Changed {
-    pub(super) old: Place,
-    pub(super) new: Place,
-    /// Positions in the new table.
-    pub(super) columns: Vec<usize>,
-    /// As the new row has it.
-    pub(super) key: String,
+impl Joined {
+    pub(super) fn counts(&self) -> Counts {
+        let (added, removed) = (self.added.len() as u64, self.removed.len() as u64);
+        Counts { added, removed, changed: self.changed, unchanged: self.unchanged }
+    }
 }
 
 /// Nothing was found for this row yet.
@@ -54,10 +56,11 @@ const ALONE: u32 = 0;
 /// This row is not to be looked at again.
 const DONE: u32 = u32::MAX;
 
-pub(super) fn join(pair: &Pair<'_>) -> Result<Joined, DigestError> {
+/// Joins all shares; rows of one key that differ are put into `ordered`.
+pub(super) fn join(pair: &Pair<'_>, ordered: &mut Ordered) -> Result<Joined, DiffError> {
     let shares = 1usize << pair.old.digests.bits;
     let at_once = usize::try_from(pair.window / (SHARE * DIGEST as u64)).unwrap_or(1).clamp(1, shares);
-    let found: Vec<Joined> = (0..shares.div_ceil(at_once))
+    let found: Vec<(Joined, Option<Run>)> = (0..shares.div_ceil(at_once))
         .into_par_iter()
         .map_init(
             || (Share::new(pair), Window::default(), Window::default()),
@@ -68,16 +71,21 @@ pub(super) fn join(pair: &Pair<'_>) -> Result<Joined, DigestError> {
                 let mut found = Joined::default();
                 for i in group {
                     share.join(i, old, new, &mut found)?;
+                    if share.equals.bytes > pair.verify_bytes {
+                        share.verify(&mut found)?;
+                    }
                 }
-                Ok(found)
+                share.verify(&mut found)?;
+                Ok((found, ordered.run(std::mem::take(&mut share.changed))?))
             },
         )
-        .collect::<Result<_, DigestError>>()?;
+        .collect::<Result<_, DiffError>>()?;
     let mut all = Joined::default();
-    for mut share in found {
+    for (mut share, run) in found {
+        ordered.add(run);
         all.added.append(&mut share.added);
         all.removed.append(&mut share.removed);
-        all.changed.append(&mut share.changed);
+        all.changed += share.changed;
         all.unchanged += share.unchanged;
         all.doubtful.old_duplicates.append(&mut share.doubtful.old_duplicates);
         all.doubtful.new_duplicates.append(&mut share.doubtful.new_duplicates);
@@ -100,12 +108,25 @@ struct Share<'a> {
     /// For each row: `ALONE`, `DONE`, or for an old row the position of its new one plus one.
     partner: Vec<u32>,
     fetch: [Fetch; 2],
+    /// Rows of one key that differ, of the shares since the last run.
+    changed: Gathering,
+    /// Rows of equal digests that are still to be compared.
+    equals: Equals,
 }
 
 impl<'a> Share<'a> {
     fn new(pair: &'a Pair<'a>) -> Self {
         let (rows, slots, partner) = Default::default();
-        Self { pair, rows, old_count: 0, slots, partner, fetch: Default::default() }
+        Self {
+            pair,
+            rows,
+            old_count: 0,
+            slots,
+            partner,
+            fetch: Default::default(),
+            changed: Gathering::default(),
+            equals: Equals::default(),
+        }
     }
 
     fn join(&mut self, share: usize, old: &Window, new: &Window, found: &mut Joined) -> Result<(), DigestError> {
@@ -122,7 +143,7 @@ impl<'a> Share<'a> {
         }
         for (i, row) in self.rows.iter().enumerate().filter(|(i, _)| self.partner[*i] == ALONE) {
             let side = if i < self.old_count { &mut found.removed } else { &mut found.added };
-            side.push(row.place());
+            side.push(row.place);
         }
         Ok(())
     }
@@ -143,7 +164,10 @@ impl<'a> Share<'a> {
             if other.key == row.key {
                 let other_is_old = j < self.old_count;
                 if !is_old && other_is_old && self.partner[j] == ALONE {
-                    if other.row == row.row && !self.pair.verify {
+                    if other.row == row.row {
+                        if self.pair.verify {
+                            self.equals.push(other, row);
+                        }
                         found.unchanged += 1;
                         self.partner(j, i);
                         return Ok(());
@@ -152,7 +176,9 @@ impl<'a> Share<'a> {
                         if columns.is_empty() {
                             found.unchanged += 1;
                         } else {
-                            found.changed.push(Changed { old: other.place(), new: row.place(), columns, key });
+                            let change = Change::Changed { old: other.place(), new: row.place(), columns: &columns };
+                            self.changed.push(&change, &key);
+                            found.changed += 1;
                         }
                         self.partner(j, i);
                         return Ok(());
@@ -168,6 +194,32 @@ impl<'a> Share<'a> {
             }
             slot = (slot + 1) & mask;
         }
+    }
+
+    /// Looks at the rows that were taken for equal by their digests.
+    fn verify(&mut self, found: &mut Joined) -> Result<(), DigestError> {
+        // The same bytes are the same cells only where the columns stand at the same places.
+        let columns = self.pair.columns;
+        let unlike = if columns.old == columns.new {
+            self.equals.unlike(self.pair.old.table, self.pair.new.table)?
+        } else {
+            self.equals.take()
+        };
+        for (old, new) in unlike {
+            let Some((columns, key)) = self.compare(old, new)? else {
+                // Hashes of 128 bits that are equal by chance: neither row has anything to do with the other.
+                found.unchanged -= 1;
+                found.removed.push(old.place);
+                found.added.push(new.place);
+                continue;
+            };
+            if !columns.is_empty() {
+                found.unchanged -= 1;
+                found.changed += 1;
+                self.changed.push(&Change::Changed { old: old.place(), new: new.place(), columns: &columns }, &key);
+            }
+        }
+        Ok(())
     }
 
     fn partner(&mut self, old: usize, new: usize) {

@@ -5,11 +5,12 @@
 
 mod canonical;
 mod join;
-mod keys;
 mod normalise;
+mod ordered;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
@@ -23,10 +24,12 @@ use super::row::Place;
 use super::sidecar::{self, Sidecar};
 use super::spill::Room;
 use super::table::{Line, Table};
+use crate::disk::is_full;
 use crate::model::digest::Digest;
 use crate::model::evidence::Occurrences;
 use canonical::{Canonical, Columns};
 use join::{Joined, Pair, Side};
+use ordered::Ordered;
 
 pub use normalise::{Normaliser, UnknownNormaliser, canonical_cell};
 
@@ -47,20 +50,12 @@ pub struct DiffOptions {
     pub seed: Option<u64>,
 }
 
-/// What differs. Everything is sorted by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What differs.
+#[derive(Debug, Default)]
 pub struct Difference {
-    /// Rows whose key only the new table has: places in the new one.
-    pub added: Vec<Place>,
-    /// Rows whose key only the old table has: places in the old one.
-    pub removed: Vec<Place>,
-    /// Rows in both with other cells: places in the old and the new table, and the positions in the **new** table's
-    /// header of the columns that differ.
-    pub changed: Vec<(Place, Place, Vec<usize>)>,
-    /// The keys of the rows above.
-    pub keys: Keys,
-    /// Rows that are equal.
-    pub unchanged: u64,
+    rows: Ordered,
+    /// How many rows.
+    pub counts: Counts,
     /// Columns that only the new table has; they make no row a changed one.
     pub columns_added: Vec<String>,
     /// Columns that only the old table has.
@@ -69,15 +64,22 @@ pub struct Difference {
     pub doubtful: Doubtful,
 }
 
-/// The keys of a difference's rows, each list in the order of the rows' own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys {
-    /// Of `added`.
-    pub added: Vec<String>,
-    /// Of `removed`.
-    pub removed: Vec<String>,
-    /// Of `changed`.
-    pub changed: Vec<String>,
+/// What became of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Only the new table has its key: its place there.
+    Added(Place),
+    /// Only the old table has its key: its place there.
+    Removed(Place),
+    /// Both have it, with other cells.
+    Changed {
+        /// Its place in the old table.
+        old: Place,
+        /// Its place in the new one.
+        new: Place,
+        /// The columns that differ, by their positions in the **new** table.
+        columns: &'a [usize],
+    },
 }
 
 /// How much differs, without saying what.
@@ -131,10 +133,19 @@ pub enum DiffError {
     /// A column with normalisers is in neither table.
     #[error("the column `{0}`, which has a normaliser, is in neither file; check its name")]
     Normalised(String),
-    /// Digests that do not fit into memory have no place on the disk either.
-    #[error("the digests of the rows do not fit into the memory allowed, nor into {}: {source}; \
-             free some room there, or allow more memory", folder.display())]
-    NoRoom {
+    /// What does not fit into memory does not fit on the disk either.
+    #[error("the digests of the rows do not fit into the memory allowed, and {} has no room for them ({source}); \
+             free some there or allow more memory", folder.display())]
+    Full {
+        /// Where they should go.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// What does not fit into memory cannot be kept on the disk, for another reason than its size.
+    #[error("the digests of the rows do not fit into the memory allowed, and cannot be kept in {}: {source}; \
+             make it a folder that can be written to, or allow more memory", folder.display())]
+    NotKept {
         /// Where they should go.
         folder: PathBuf,
         /// What the operating system said.
@@ -152,9 +163,17 @@ impl From<DigestError> for DiffError {
     fn from(error: DigestError) -> Self {
         match error {
             DigestError::Snapshot(error) => Self::Snapshot(error),
-            DigestError::Spill { folder, source } => Self::NoRoom { folder, source },
+            DigestError::Spill { folder, source } => Self::of_spill(&folder, source),
             DigestError::Damaged(path) => Self::Damaged(path),
         }
+    }
+}
+
+impl DiffError {
+    /// Why something could not be kept in a folder.
+    fn of_spill(folder: &Path, source: io::Error) -> Self {
+        let folder = folder.to_owned();
+        if is_full(&source) { Self::Full { folder, source } } else { Self::NotKept { folder, source } }
     }
 }
 
@@ -166,8 +185,8 @@ pub fn diff(old: &Table, new: &Table, options: &DiffOptions) -> Result<Differenc
 fn diff_by(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Result<Difference, DiffError> {
     let comparison = Comparison { old, new, options, key_mask };
     let columns = Columns::of(old, new, options, None)?;
-    let joined = comparison.join(&columns, random_seed(options), None, |_| ())?;
-    comparison.sort(columns, joined)
+    let (joined, ordered) = comparison.join(&columns, random_seed(options), None, |_| ())?;
+    comparison.sort(columns, joined, ordered)
 }
 
 /// What a comparison may use of earlier ones, and keeps for later ones.
@@ -199,7 +218,7 @@ pub fn diff_keeping(
     let seed = remembered.as_ref().map_or_else(|| random_seed(options), Sidecar::seed);
     let is_known = remembered.is_some();
     let mut failed = None;
-    let joined = comparison.join(&columns, seed, remembered, |pair| {
+    let (joined, ordered) = comparison.join(&columns, seed, remembered, |pair| {
         let names: Vec<String> = columns.old.iter().map(|i| old.columns()[*i].clone()).collect();
         let mut keep = |table: &Table, sha256, compared: &[usize], digests: &Digests<'_>| {
             if compared.len() == table.columns().len() && digests.keyless.is_empty() {
@@ -212,20 +231,15 @@ pub fn diff_keeping(
             keep(old, kept.old_sha256, &columns.old, &pair.old.digests);
         }
     })?;
-    Ok((comparison.sort(columns, joined)?, failed))
+    Ok((comparison.sort(columns, joined, ordered)?, failed))
 }
 
 /// Counts what differs; costs no memory for what does, and no second look at rows that only one side has.
 pub fn counts(old: &Table, new: &Table, options: &DiffOptions) -> Result<Counts, DiffError> {
     let columns = Columns::of(old, new, options, None)?;
     let comparison = Comparison { old, new, options, key_mask: u64::MAX };
-    let joined = comparison.join(&columns, random_seed(options), None, |_| ())?;
-    Ok(Counts {
-        added: joined.added.len() as u64,
-        removed: joined.removed.len() as u64,
-        changed: joined.changed.len() as u64,
-        unchanged: joined.unchanged,
-    })
+    let (joined, _) = comparison.join(&columns, random_seed(options), None, |_| ())?;
+    Ok(joined.counts())
 }
 
 fn random_seed(options: &DiffOptions) -> u64 {
@@ -234,6 +248,9 @@ fn random_seed(options: &DiffOptions) -> u64 {
 
 /// Bytes of digests that a thread brings back into memory at once where nothing limits it.
 const WINDOW: u64 = 8 << 20;
+
+/// Bytes of rows that a thread has in memory at most, to compare them with others byte by byte.
+const VERIFY: u64 = 64 << 20;
 
 /// Bytes of the smallest chunk.
 const LEAST_CHUNK: u64 = 4 << 10;
@@ -254,12 +271,12 @@ impl Comparison<'_> {
         seed: u64,
         remembered: Option<Sidecar>,
         with: impl FnOnce(&Pair<'_>),
-    ) -> Result<Joined, DiffError> {
+    ) -> Result<(Joined, Ordered), DiffError> {
         let Self { old, new, options, .. } = self;
         let threads = rayon::current_num_threads() as u64;
-        let beside = new.path().parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Half of the memory holds digests. The rest is for what they are gathered in, for windows, and for results.
-        let room = Room::new(options.memory.map(|limit| limit / 2), options.spill_folder.as_deref().unwrap_or(beside));
+        let room = Room::new(options.memory.map(|limit| limit / 2), self.folder());
+        let mut ordered = Ordered::new(Room::new(options.memory.map(|limit| limit / 8), self.folder()));
         let window = options.memory.map_or(WINDOW, |limit| (limit / 16 / threads).min(WINDOW));
         let old_digester = Canonical::new(old, columns, &columns.old, seed, self.key_mask);
         let new_digester = Canonical::new(new, columns, &columns.new, seed, self.key_mask);
@@ -267,8 +284,8 @@ impl Comparison<'_> {
         let bits = remembered.as_ref().map_or_else(|| bits_for(old_rows + new_rows), Sidecar::bits);
         // A chunk's digests are in memory twice.
         let chunk = |table: &Table, rows: u64| {
-            let most = |limit: u64| limit / 32 / threads / DIGEST as u64 * (table.bytes() / rows.max(1)).max(1);
-            options.memory.map_or(u64::MAX, |limit| most(limit).max(LEAST_CHUNK))
+            let digests = self.share_of_a_thread() / DIGEST as u64;
+            digests.saturating_mul((table.bytes() / rows.max(1)).max(1)).max(LEAST_CHUNK)
         };
         let digest_old = || match remembered {
             Some(sidecar) => Ok(sidecar.into_digests()),
@@ -281,24 +298,34 @@ impl Comparison<'_> {
             new: Side { table: new, digester: new_digester, digests: new_digests? },
             columns,
             verify: options.verify,
+            verify_bytes: options.memory.map_or(VERIFY, |limit| (limit / 8 / threads).min(VERIFY)),
             window,
         };
-        let joined = join::join(&pair)?;
+        let joined = join::join(&pair, &mut ordered)?;
         with(&pair);
-        Ok(joined)
+        Ok((joined, ordered))
     }
 
-    fn sort(&self, columns: Columns, joined: Joined) -> Result<Difference, DiffError> {
-        let (added, added_keys) = keys::fetched(self.new, joined.added)?;
-        let (removed, removed_keys) = keys::fetched(self.old, joined.removed)?;
-        let (rows, keys) = joined.changed.into_iter().map(|c| ((c.old, c.new, c.columns), c.key)).unzip();
-        let (changed, changed_keys) = keys::sorted(rows, keys, |change: &(Place, Place, Vec<usize>)| change.1);
+    /// Where goes what does not fit into memory.
+    fn folder(&self) -> &Path {
+        let beside = self.new.path().parent().filter(|folder| !folder.as_os_str().is_empty());
+        self.options.spill_folder.as_deref().or(beside).unwrap_or(Path::new("."))
+    }
+
+    /// Bytes that a thread may gather before it has to put them away.
+    fn share_of_a_thread(&self) -> u64 {
+        self.options.memory.map_or(u64::MAX, |limit| limit / 32 / rayon::current_num_threads() as u64)
+    }
+
+    /// Puts the rows that only one side has among those that differ.
+    fn sort(&self, columns: Columns, joined: Joined, mut rows: Ordered) -> Result<Difference, DiffError> {
+        let counts = joined.counts();
+        let chunk = self.share_of_a_thread().max(LEAST_CHUNK);
+        rows.add_alone(self.new, joined.added, true, chunk)?;
+        rows.add_alone(self.old, joined.removed, false, chunk)?;
         Ok(Difference {
-            added,
-            removed,
-            changed,
-            keys: Keys { added: added_keys, removed: removed_keys, changed: changed_keys },
-            unchanged: joined.unchanged,
+            rows,
+            counts,
             columns_added: columns.added,
             columns_removed: columns.removed,
             doubtful: joined.doubtful,
@@ -309,21 +336,17 @@ impl Comparison<'_> {
 impl Difference {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty()
-            && self.removed.is_empty()
-            && self.changed.is_empty()
-            && self.columns_added.is_empty()
-            && self.columns_removed.is_empty()
+        let Counts { added, removed, changed, .. } = self.counts;
+        added + removed + changed == 0 && self.columns_added.is_empty() && self.columns_removed.is_empty()
     }
 
-    /// How much differs.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            added: self.added.len() as u64,
-            removed: self.removed.len() as u64,
-            changed: self.changed.len() as u64,
-            unchanged: self.unchanged,
-        }
+    /// Hands out every row that differs, with its key (as the new table has it, where both do), until one is refused.
+    /// They come in the order of their keys, bytewise.
+    ///
+    /// # Errors
+    /// The first refusal, or that what did not fit into memory cannot be read back.
+    pub fn for_each<E: From<DiffError>>(&self, each: impl FnMut(&str, Change<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.rows.for_each(each)
     }
 
     /// Refuses a comparison in which a key repeats or is empty, naming the rows.

@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::row::Cells;
 
 fn table(folder: &Path, name: &str, text: &str, key: &[&str]) -> Table {
     let path = folder.join(name);
@@ -21,6 +20,35 @@ fn pool(threads: usize) -> &'static rayon::ThreadPool {
     POOLS[threads].get_or_init(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
 }
 
+/// All that a difference tells, in a form that can be compared.
+#[derive(Debug, PartialEq)]
+struct Told {
+    rows: Vec<(String, String)>,
+    counts: Counts,
+    columns: [Vec<String>; 2],
+    doubtful: Doubtful,
+}
+
+fn told(difference: &Difference) -> Told {
+    let mut rows = Vec::new();
+    let each = |key: &str, change: Change<'_>| {
+        rows.push((key.to_owned(), format!("{change:?}")));
+        Ok::<(), DiffError>(())
+    };
+    difference.for_each(each).unwrap();
+    Told {
+        rows,
+        counts: difference.counts,
+        columns: [difference.columns_added.clone(), difference.columns_removed.clone()],
+        doubtful: difference.doubtful.clone(),
+    }
+}
+
+/// The keys of the rows that differ, in their order.
+fn keys(difference: &Difference) -> Vec<String> {
+    told(difference).rows.into_iter().map(|(key, _)| key).collect()
+}
+
 fn run(old: &str, new: &str, key: &[&str], key_mask: u64) -> (Difference, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (table(folder.path(), "old.csv", old, key), table(folder.path(), "new.csv", new, key));
@@ -28,24 +56,31 @@ fn run(old: &str, new: &str, key: &[&str], key_mask: u64) -> (Difference, Vec<St
     for (memory, verify, threads) in [(None, true, 2), (Some(0), false, 1), (Some(0), true, 8), (Some(1), false, 8)] {
         let options = DiffOptions { memory, verify, ..DiffOptions::default() };
         let again = pool(threads).install(|| diff_by(&old, &new, &options, key_mask)).unwrap();
-        assert_eq!(again, difference, "{options:?}, {threads} threads");
+        assert_eq!(told(&again), told(&difference), "{options:?}, {threads} threads");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
     let mut lines = Vec::new();
-    for (place, key) in difference.added.iter().zip(&difference.keys.added) {
-        assert_eq!(&new.key_of(&new.fetch(*place).unwrap()), key);
-        lines.push(format!("+{key}"));
-    }
-    for (place, key) in difference.removed.iter().zip(&difference.keys.removed) {
-        assert_eq!(&old.key_of(&old.fetch(*place).unwrap()), key);
-        lines.push(format!("-{key}"));
-    }
-    for ((before, after, columns), key) in difference.changed.iter().zip(&difference.keys.changed) {
-        assert_eq!(&old.key_of(&old.fetch(*before).unwrap()), key);
-        let names: Vec<&str> = columns.iter().map(|c| new.columns()[*c].as_str()).collect();
-        lines.push(format!("~{key} {}", names.join(";")));
-        assert!(columns.iter().all(|c| !new.fetch(*after).unwrap().cell(*c).contains('\0')));
-    }
+    let each = |key: &str, change: Change<'_>| {
+        let has_key = |table: &Table, place| assert_eq!(table.key_of(&table.fetch(place).unwrap()), key);
+        lines.push(match change {
+            Change::Added(place) => {
+                has_key(&new, place);
+                format!("+{key}")
+            }
+            Change::Removed(place) => {
+                has_key(&old, place);
+                format!("-{key}")
+            }
+            Change::Changed { old: before, new: after, columns } => {
+                has_key(&old, before);
+                has_key(&new, after);
+                let names: Vec<&str> = columns.iter().map(|c| new.columns()[*c].as_str()).collect();
+                format!("~{key} {}", names.join(";"))
+            }
+        });
+        Ok::<(), DiffError>(())
+    };
+    difference.for_each(each).unwrap();
     (difference, lines)
 }
 
@@ -54,7 +89,7 @@ fn quotes_column_order_row_order_and_list_order_make_no_difference() {
     let old = "id,name,roles\n1,\"a\",\"[\"\"x\"\",\"\"y\"\"]\"\n2,\"b,c\",\n3,z,[]\n";
     let new = "roles,id,name\r\n,3,z\r\n,2,\"b,c\"\r\n\"[\"\"y\"\",\"\"x\"\",\"\"x\"\"]\",\"1\",a";
     let (difference, lines) = run(old, new, &["id"], u64::MAX);
-    assert_eq!((lines.len(), difference.unchanged), (0, 3));
+    assert_eq!((lines.len(), difference.counts.unchanged), (0, 3));
 }
 
 #[test]
@@ -69,7 +104,7 @@ fn repeated_and_empty_keys_are_named_on_both_sides() {
     let old = table(folder.path(), "old.csv", "id,n\n1,a\n1,b\n,x\n2,c\n", &["id"]);
     let new = table(folder.path(), "new.csv", "id,n\n2,c\n2,\"d\ne\"\n2,f\n9,g\n9,g\n1,a\n", &["id"]);
     let difference = diff(&old, &new, &DiffOptions::default()).unwrap();
-    assert_eq!(difference.counts(), Counts { added: 1, removed: 0, changed: 0, unchanged: 2 });
+    assert_eq!(difference.counts, Counts { added: 1, removed: 0, changed: 0, unchanged: 2 });
     let text = difference.require_unique(&old, &new).unwrap_err().to_string();
     assert!(text.contains("1: rows 2 and 3"), "{text}");
     assert!(text.contains("1 row without a key: row 4"), "{text}");
@@ -83,7 +118,7 @@ fn repeated_and_empty_keys_are_named_on_both_sides() {
 fn a_joint_inside_a_cell_does_not_make_two_keys_one() {
     let (difference, lines) = run("a,b\nx\u{1f}y,z\n", "a,b\nx,y\u{1f}z\n", &["a", "b"], u64::MAX);
     assert_eq!(lines.len(), 2);
-    assert_eq!(difference.unchanged, 0);
+    assert_eq!(difference.counts.unchanged, 0);
 }
 
 /// Rows of a key and a value, in an order of their own.
@@ -110,7 +145,7 @@ fn the_answer_depends_on_neither_memory_nor_threads_nor_order() {
     }
     let counts = Counts { added: 50, removed: 100, changed: 399, unchanged: 39_501 };
     for answer in &answers {
-        assert_eq!((answer.counts(), &answer.keys), (counts, &answers[0].keys));
+        assert_eq!((answer.counts, keys(answer)), (counts, keys(&answers[0])));
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
 }
@@ -125,8 +160,9 @@ fn normalisers_hold_for_keys_digests_and_cells() {
     let normalise = columns.map(|(column, list)| (column.to_owned(), list)).into();
     let mut options = DiffOptions { normalise, ..DiffOptions::default() };
     let difference = diff(&old, &new, &options).unwrap();
-    assert_eq!(difference.counts(), Counts { added: 0, removed: 0, changed: 1, unchanged: 2 });
-    assert_eq!((difference.keys.changed[0].as_str(), &difference.changed[0].2), ("Joe", &vec![2]));
+    assert_eq!(difference.counts, Counts { added: 0, removed: 0, changed: 1, unchanged: 2 });
+    let rows = told(&difference).rows;
+    assert!(rows.len() == 1 && rows[0].0 == "Joe" && rows[0].1.ends_with("columns: [2] }"), "{rows:?}");
     options.normalise.insert("m".to_owned(), words("set"));
     assert!(diff(&old, &new, &options).unwrap_err().to_string().contains("`m`"));
 }
@@ -137,7 +173,7 @@ fn digests_without_room_are_an_error_of_their_own() {
     let old = table(folder.path(), "old.csv", "id\n1\n", &["id"]);
     let spill_folder = Some(folder.path().join("missing"));
     let options = DiffOptions { memory: Some(0), spill_folder, ..DiffOptions::default() };
-    assert!(matches!(diff(&old, &old, &options), Err(DiffError::NoRoom { .. })));
+    assert!(matches!(diff(&old, &old, &options), Err(DiffError::NotKept { .. })));
 }
 
 #[test]
@@ -152,7 +188,7 @@ fn kept_digests_give_the_same_answer_and_are_refused_in_whatever_way_they_are_da
         let kept = Kept { old: sidecar, old_sha256: &old_sha256, new_sha256: &new_sha256 };
         diff_keeping(&old, &new, &options, kept).map(|(difference, unkept)| {
             assert!(unkept.is_none());
-            difference
+            told(&difference)
         })
     };
     let want = compare(None).unwrap();
@@ -209,25 +245,27 @@ proptest! {
     ) {
         let mask = if bits == 3 { u64::MAX } else { (1 << bits) - 1 };
         let (difference, lines) = run(&text(&old, false), &text(&new, true), &["id"], mask);
-        let sorted = |mut lines: Vec<String>| { lines.sort(); lines };
-        let mut want = sorted(new.keys().filter(|k| !old.contains_key(k)).map(|k| format!("+k{k}")).collect());
-        want.extend(sorted(old.keys().filter(|k| !new.contains_key(k)).map(|k| format!("-k{k}")).collect()));
-        let mut changed = Vec::new();
+        let mut want: Vec<(String, String)> = Vec::new();
         let mut unchanged = 0;
-        for (k, (a, b)) in &old {
-            match new.get(k) {
-                Some((c, d)) if (a, b) != (c, d) => {
+        for k in old.keys().chain(new.keys().filter(|k| !old.contains_key(k))) {
+            let line = match (old.get(k), new.get(k)) {
+                (None, _) => format!("+k{k}"),
+                (_, None) => format!("-k{k}"),
+                (Some((a, b)), Some((c, d))) if (a, b) != (c, d) => {
                     let columns = [(a != c).then_some("a"), (b != d).then_some("b")];
-                    changed.push((format!("k{k}"), columns.into_iter().flatten().collect::<Vec<_>>().join(";")));
+                    format!("~k{k} {}", columns.into_iter().flatten().collect::<Vec<_>>().join(";"))
                 }
-                Some(_) => unchanged += 1,
-                None => {}
-            }
+                _ => {
+                    unchanged += 1;
+                    continue;
+                }
+            };
+            want.push((format!("k{k}"), line));
         }
-        changed.sort();
-        want.extend(changed.into_iter().map(|(k, columns)| format!("~{k} {columns}")));
+        want.sort();
+        let want: Vec<String> = want.into_iter().map(|(_, line)| line).collect();
         prop_assert_eq!(lines, want);
-        prop_assert_eq!(difference.unchanged, unchanged);
+        prop_assert_eq!(difference.counts.unchanged, unchanged);
         prop_assert_eq!(difference.doubtful, Doubtful::default());
     }
 }
