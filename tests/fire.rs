@@ -11,6 +11,8 @@ mod house;
 mod plan;
 #[path = "fire/play.rs"]
 mod play;
+#[path = "fire/round.rs"]
+mod round;
 mod support;
 
 use std::collections::BTreeMap;
@@ -87,9 +89,7 @@ fn whatever_goes_wrong_the_target_is_what_was_approved() {
     });
     let played = next.into_inner() - first - AT_ONCE as u64;
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    for fault in (first..first + played).flat_map(|seed| FaultPlan::of(seed).rounds).flat_map(|round| round.faults) {
-        *kinds.entry(play::name(fault.what)).or_default() += 1;
-    }
+    (first..first + played).for_each(|seed| FaultPlan::of(seed).count(&mut kinds));
     eprintln!("{played} plans in {:?}: {kinds:?}", begun.elapsed());
     let failed = failed.into_inner().unwrap();
     let told: Vec<String> = failed.iter().map(|(plan, why)| format!("{plan:#?}\n{why}\n")).collect();

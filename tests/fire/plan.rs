@@ -1,23 +1,8 @@
 //! What goes wrong, as data: applies that are disturbed, one after the other.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// Numbers that look random and are the same each time for a seed (SplitMix64).
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % bound.max(1) as u64).unwrap_or_default()
-    }
-
-    pub(crate) fn of<T: Copy>(&mut self, some: &[T]) -> T {
-        some[self.below(some.len())]
-    }
-}
+use crate::round::{By, Dice, Round, What};
 
 /// All that goes wrong, from the first apply to the last but one: the last is left in peace.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,93 +11,19 @@ pub(crate) struct FaultPlan {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// One apply.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Round {
-    pub(crate) by: By,
-    pub(crate) faults: Vec<Fault>,
-}
-
-/// Who applies, in what state its machine is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum By {
-    /// The library in this process; it waits before it tries again, or does not.
-    Library { patient: bool },
-    /// The same, with its clock off by so many hours.
-    Clock { hours: i64 },
-    /// The same, while another process holds the database's write lock for so long.
-    Busy { ms: u64 },
-    /// The program; a kill is `kill -9`.
-    Program,
-    /// The program, twice at once.
-    Programs,
-    /// The program, where no file may grow beyond so many blocks: as on a full disk.
-    FullDisk { blocks: usize },
-}
-
-/// What happens to one request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Fault {
-    /// Only requests of this method count.
-    pub(crate) method: Option<&'static str>,
-    /// The request, counted from 1.
-    pub(crate) nth: usize,
-    pub(crate) what: What,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum What {
-    /// Whoever applies is killed before the server does it, or after, so many milliseconds later.
-    Kill {
-        after: bool,
-        linger: u64,
-    },
-    Cut {
-        after: bool,
-    },
-    HalfAnswer,
-    BrokenAnswer,
-    ErrorAfter {
-        code: u16,
-    },
-    Error {
-        code: u16,
-    },
-    Throttled,
-    Unavailable,
-    Twice,
-}
-
-impl What {
-    pub(crate) fn kills(self) -> Option<u64> {
-        if let What::Kill { linger, .. } = self { Some(linger) } else { None }
-    }
-
-    fn action(self) -> Value {
-        // Longer than any plan: who waits for it is killed, or was.
-        const FOR_EVER: u64 = 600_000;
-        match self {
-            What::Kill { after: false, .. } => json!({"delay": {"ms": FOR_EVER}}),
-            What::Kill { after: true, .. } => json!({"delay-after": {"ms": FOR_EVER}}),
-            What::Cut { after: false } => json!("drop-before"),
-            What::Cut { after: true } => json!("drop-after"),
-            What::HalfAnswer => json!("cut-body"),
-            What::BrokenAnswer => json!("cut-connection"),
-            What::ErrorAfter { code } => json!({"fail-after": {"code": code}}),
-            What::Error { code } => json!({"status": {"code": code}}),
-            What::Throttled => json!({"throttle": {"retry_after": 0}}),
-            What::Unavailable => json!({"unavailable": {"retry_after": 0}}),
-            What::Twice => json!("twice"),
-        }
-    }
-}
-
 impl FaultPlan {
     /// The plan of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let rounds = (0..1 + dice.below(3)).map(|_| Round::roll(&mut dice)).collect();
         FaultPlan { seed, rounds }
+    }
+
+    /// Counts its faults by kind.
+    pub(crate) fn count(&self, kinds: &mut BTreeMap<&'static str, usize>) {
+        for fault in self.rounds.iter().flat_map(|round| &round.faults) {
+            *kinds.entry(name(fault.what)).or_default() += 1;
+        }
     }
 
     /// The same plan with one thing less, in every way.
@@ -137,51 +48,15 @@ impl FaultPlan {
     }
 }
 
-impl Round {
-    fn roll(dice: &mut Dice) -> Self {
-        let by = match dice.below(100) {
-            0..3 => By::Program,
-            3 => By::Programs,
-            4 => By::FullDisk { blocks: 8 + dice.below(500) },
-            5..15 => By::Clock { hours: dice.of(&[-2000, -1, 1, 71, 73, 2000]) },
-            15..20 => By::Busy { ms: 5 + dice.below(40) as u64 },
-            20..35 => By::Library { patient: true },
-            _ => By::Library { patient: false },
-        };
-        Round { by, faults: (0..1 + dice.below(3)).map(|_| Fault::roll(dice)).collect() }
-    }
-
-    /// The faults, as the server takes them.
-    pub(crate) fn rules(&self) -> Value {
-        let rule = |fault: &Fault| match fault.method {
-            Some(method) => json!({"method": method, "when": {"nth": fault.nth}, "action": fault.what.action()}),
-            None => json!({"when": {"nth": fault.nth}, "action": fault.what.action()}),
-        };
-        json!({"rules": self.faults.iter().map(rule).collect::<Vec<_>>()})
-    }
-}
-
-impl Fault {
-    fn roll(dice: &mut Dice) -> Self {
-        let method = dice.of(&[None, None, Some("POST"), Some("PATCH"), Some("PATCH"), Some("DELETE"), Some("GET")]);
-        let nth = 1 + dice.below(match method {
-            None => 40,
-            Some("GET") => 30,
-            Some("DELETE") => 2,
-            _ => 8,
-        });
-        let after = dice.below(2) == 0;
-        let what = match dice.below(13) {
-            0..4 => What::Kill { after, linger: dice.of(&[0, 0, 1, 3, 8]) },
-            4 | 5 => What::Cut { after },
-            6 => What::HalfAnswer,
-            7 => What::BrokenAnswer,
-            8 => What::ErrorAfter { code: dice.of(&[500, 500, 502, 503, 504, 408]) },
-            9 => What::Error { code: dice.of(&[500, 502, 503, 504, 408]) },
-            10 => What::Throttled,
-            11 => What::Unavailable,
-            _ => What::Twice,
-        };
-        Fault { method, nth, what }
+/// What a count of faults calls it.
+fn name(what: What) -> &'static str {
+    match what {
+        What::Kill { .. } => "kills",
+        What::Cut { .. } => "cut connections",
+        What::HalfAnswer | What::BrokenAnswer => "cut answers",
+        What::ErrorAfter { .. } => "errors after effect",
+        What::Error { .. } => "errors",
+        What::Throttled | What::Unavailable => "429 and 503",
+        What::Twice => "deliveries twice",
     }
 }

@@ -1,22 +1,18 @@
 //! Plays a fault plan against a company whose orders are approved, and looks at what came of it.
 
 use std::collections::BTreeMap;
-use std::future::pending;
-use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use muster::model::approval::Decision;
 use muster::model::order::{Operation, OrderId, OrderState};
 use muster::model::run::RunId;
 use muster::run::Stage;
-use muster::sandbox::Faults;
 use muster::store::chain::LogQuery;
 use muster::store::journal::Finding;
 
 use crate::house::{Content, House};
-use crate::plan::{By, FaultPlan, Round, What};
-use crate::support::TOKEN;
+use crate::plan::FaultPlan;
+use crate::round::disturbed;
 use crate::support::company::{Person, people, person};
 
 /// No more than what a small company needs.
@@ -78,90 +74,9 @@ pub(crate) async fn play(scene: &Scene, plan: &FaultPlan) -> Result<(), String> 
     let house = House::copy(scene.folder.path(), FURTHER).await;
     for round in &plan.rounds {
         disturbed(&house, round).await;
-        house.vault.set_faults(Faults::default());
-        house.ahead.store(0, Ordering::SeqCst);
     }
     recovered(&house, scene).await?;
     checked(&house, scene).await
-}
-
-/// One apply under fire. How it ends is of no interest.
-async fn disturbed(house: &House, round: &Round) {
-    let faults: Faults = serde_json::from_value(round.rules()).unwrap();
-    house.vault.set_faults(faults);
-    let killed = killed(house, round);
-    let patience = Duration::from_secs(if round.by == (By::Library { patient: true }) { 2 } else { 0 });
-    match round.by {
-        By::Library { .. } => {}
-        By::Clock { hours } => house.ahead.store(hours, Ordering::SeqCst),
-        By::Busy { ms } => hold_database(house, ms),
-        By::Program => return program(house, &["exec \"$0\" apply corp"], killed).await,
-        By::Programs => return program(house, &["exec \"$0\" apply corp", "exec \"$0\" apply corp"], killed).await,
-        By::FullDisk { blocks } => {
-            let shell = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" apply corp");
-            return program(house, &[&shell], killed).await;
-        }
-    }
-    tokio::select! {
-        _ = house.apply(patience) => {}
-        () = killed => {}
-    }
-}
-
-/// Ends where the first of the round's kills is due.
-async fn killed(house: &House, round: &Round) {
-    let kills: Vec<(usize, u64)> =
-        round.faults.iter().enumerate().filter_map(|(at, fault)| Some((at, fault.what.kills()?))).collect();
-    if kills.is_empty() {
-        return pending().await;
-    }
-    loop {
-        let fired = house.vault.fired();
-        if let Some((_, linger)) = kills.iter().find(|(at, _)| fired.get(*at).is_some_and(|fired| *fired > 0)) {
-            return tokio::time::sleep(Duration::from_millis(*linger)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// The program, from a shell for each; killed as `kill -9` does, all at once.
-async fn program(house: &House, shells: &[&str], killed: impl Future<Output = ()>) {
-    let start = |shell: &&str| {
-        Command::new("/bin/sh")
-            .args(["-c", shell, env!("CARGO_BIN_EXE_muster")])
-            .current_dir(house.path())
-            .env_clear()
-            .envs([("PATH", "/usr/bin:/bin"), ("USER", "tester"), ("VAULT_TOKEN", TOKEN)])
-            .env("HOME", house.path())
-            .env("STATE_DIRECTORY", house.state())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    let mut children: Vec<_> = shells.iter().map(start).collect();
-    let mut killed = std::pin::pin!(killed);
-    while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(2)) => {}
-            () = &mut killed => {
-                children.iter_mut().for_each(|child| child.kill().unwrap());
-                let _ = children.iter_mut().map(|child| child.wait().unwrap()).count();
-                return;
-            }
-        }
-    }
-}
-
-/// Takes the write lock of the database, as a backup would, and lets it go after a while.
-fn hold_database(house: &House, ms: u64) {
-    let db = rusqlite::Connection::open(house.state().join("muster.db")).unwrap();
-    db.execute_batch("BEGIN IMMEDIATE").unwrap();
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(ms));
-        db.execute_batch("ROLLBACK").unwrap();
-    });
 }
 
 /// What an operator does afterwards: applies again, says what became of uncertain orders, retries those that failed.
@@ -248,17 +163,4 @@ async fn checked(house: &House, scene: &Scene) -> Result<(), String> {
         faults.push(format!("the next run ended with {:?}", next.failures));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
-}
-
-/// Every kind of fault, for a count of what was played.
-pub(crate) fn name(what: What) -> &'static str {
-    match what {
-        What::Kill { .. } => "kills",
-        What::Cut { .. } => "cut connections",
-        What::HalfAnswer | What::BrokenAnswer => "cut answers",
-        What::ErrorAfter { .. } => "errors after effect",
-        What::Error { .. } => "errors",
-        What::Throttled | What::Unavailable => "429 and 503",
-        What::Twice => "deliveries twice",
-    }
 }
