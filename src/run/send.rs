@@ -104,6 +104,14 @@ impl Sender {
                         _ => self.errored(order, failure, tries + attempt),
                     };
                 }
+                Err(failure) if failure.status == Some(412) => {
+                    // The version that was read is not the newest: by somebody's change, or by this request, delivered
+                    // twice on its way. In effect means applied.
+                    return match look(&*self.target, order, identifying, &types).await {
+                        Ok(Standing::InEffect(id)) => self.found(order, id, tries + attempt),
+                        _ => self.errored(order, failure, tries + attempt),
+                    };
+                }
                 Err(failure) => return self.errored(order, failure, tries + attempt),
             }
         }

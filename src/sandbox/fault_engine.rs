@@ -76,6 +76,11 @@ impl Engine {
         json!({"seed": state.faults.seed, "rules": rules})
     }
 
+    /// By rule, how many requests it acted on.
+    pub(super) fn fired(&self) -> Vec<u64> {
+        self.lock().fired.clone()
+    }
+
     /// The actions that fire at a request, in the order of the rules. `path` is below the base path.
     pub(super) fn decide(&self, method: &str, path: &str, query: &str) -> Vec<Action> {
         let mut state = self.lock();

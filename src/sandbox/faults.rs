@@ -109,6 +109,8 @@ pub enum Action {
         /// The status, as a rule 500.
         code: u16,
     },
+    /// Does it twice, as a gateway does that sends a request again; the answer is the second one.
+    Twice,
     /// A page of HTML, without doing it.
     Html {
         /// The status; 200 is what a sign-in page comes with.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::database::Database;
 use super::fault_engine::{self, Delivery, Engine, Instead};
-use super::faults::Faults;
+use super::faults::{Action, Faults};
 use super::line::{Line, LineListener};
 use super::protocol::{Answer, Request, Service};
 use super::{BASE_PATH, SandboxError, SandboxOptions, seed};
@@ -51,6 +51,11 @@ impl RunningSandbox {
     /// Misbehaves like this from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.app.engine.set(faults);
+    }
+
+    /// By rule of the faults, how many requests it acted on.
+    pub fn fired(&self) -> Vec<u64> {
+        self.app.engine.fired()
     }
 
     /// Ends the server: requests under way have two seconds, then the port is free and the file closed.
@@ -152,7 +157,15 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
     };
     let answered = {
         let app = Arc::clone(&app);
-        tokio::task::spawn_blocking(move || app.service.answer(&request)).await
+        let again = actions.contains(&Action::Twice);
+        let answer = move || {
+            if again {
+                // Nobody hears the first answer.
+                drop(app.service.answer(&request));
+            }
+            app.service.answer(&request)
+        };
+        tokio::task::spawn_blocking(answer).await
     };
     let answer = answered.unwrap_or_else(|_| Answer::error(&ScimError::new(500, "the request failed inside")));
     if !after.is_zero() {

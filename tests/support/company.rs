@@ -9,7 +9,7 @@
 use super::{Server, World};
 
 /// One employee, as HR knows them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     pub id: String,
     pub login: String,
@@ -36,37 +36,22 @@ pub fn people(n: usize) -> Vec<Person> {
     (1..=n).map(person).collect()
 }
 
-/// The company's world: folder, vault, job file.
-pub struct Company {
-    pub world: World,
-    pub vault: Server,
+/// What HR drops: the name of each file, and its text.
+pub fn hr_files(people: &[Person]) -> [(&'static str, String); 3] {
+    let mut users = String::from("id,login,email,family,enabled\n");
+    let mut memberships = String::from("group,user\n");
+    for p in people {
+        users.push_str(&format!("{},{},{},{},{}\n", p.id, p.login, p.email, p.family, p.enabled));
+        memberships.push_str(&format!("{},{}\n", p.team, p.id));
+    }
+    let groups = "id,name\nT0,Databases\nT1,Network\nT2,Payments\n".to_owned();
+    [("hr/users.csv", users), ("hr/groups.csv", groups), ("hr/memberships.csv", memberships)]
 }
 
-impl Company {
-    /// A company with `n` employees and an empty vault.
-    pub fn of(n: usize) -> Self {
-        Self::with(n, "")
-    }
-
-    /// The same, with further lines at the end of the job file.
-    pub fn with(n: usize, further: &str) -> Self {
-        let world = World::new();
-        let vault = world.server();
-        let company = Company { world, vault };
-        company.hr(&people(n));
-        company.job(further);
-        company
-    }
-
-    /// Writes jobs/corp.toml: users, groups and memberships, with `further` lines at its end.
-    pub fn job(&self, further: &str) {
-        self.world.write("jobs/corp.toml", self.job_text(further));
-    }
-
-    /// The job file's text.
-    pub fn job_text(&self, further: &str) -> String {
-        format!(
-            r#"name = "corp"
+/// The text of a job file: users, groups and memberships from `../hr` to the SCIM server at `url`.
+pub fn job_text(url: &str, further: &str) -> String {
+    format!(
+        r#"name = "corp"
 
 [systems.hr]
 kind = "csv"
@@ -74,7 +59,7 @@ path = "../hr"
 
 [systems.vault]
 kind = "scim"
-url = "{}"
+url = "{url}"
 auth = {{ bearer = "env:VAULT_TOKEN" }}
 
 [[sync]]
@@ -106,22 +91,47 @@ to = "vault.memberships"
 ends = {{ user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups"] }}
 
 {further}
-"#,
-            self.vault.url
-        )
+"#
+    )
+}
+
+/// The company's world: folder, vault, job file.
+pub struct Company {
+    pub world: World,
+    pub vault: Server,
+}
+
+impl Company {
+    /// A company with `n` employees and an empty vault.
+    pub fn of(n: usize) -> Self {
+        Self::with(n, "")
+    }
+
+    /// The same, with further lines at the end of the job file.
+    pub fn with(n: usize, further: &str) -> Self {
+        let world = World::new();
+        let vault = world.server();
+        let company = Company { world, vault };
+        company.hr(&people(n));
+        company.job(further);
+        company
+    }
+
+    /// Writes jobs/corp.toml: users, groups and memberships, with `further` lines at its end.
+    pub fn job(&self, further: &str) {
+        self.world.write("jobs/corp.toml", self.job_text(further));
+    }
+
+    /// The job file's text.
+    pub fn job_text(&self, further: &str) -> String {
+        job_text(&self.vault.url, further)
     }
 
     /// Writes what HR drops.
     pub fn hr(&self, people: &[Person]) {
-        let mut users = String::from("id,login,email,family,enabled\n");
-        let mut memberships = String::from("group,user\n");
-        for p in people {
-            users.push_str(&format!("{},{},{},{},{}\n", p.id, p.login, p.email, p.family, p.enabled));
-            memberships.push_str(&format!("{},{}\n", p.team, p.id));
+        for (file, text) in hr_files(people) {
+            self.world.write(file, text);
         }
-        self.world.write("hr/users.csv", users);
-        self.world.write("hr/groups.csv", "id,name\nT0,Databases\nT1,Network\nT2,Payments\n");
-        self.world.write("hr/memberships.csv", memberships);
     }
 
     /// Runs, approves everything and applies, until both sides agree.
