@@ -6,10 +6,13 @@ use std::path::Path;
 use super::error::RunError;
 use super::export::verify;
 use crate::model::digest::Digest;
+use crate::model::explanation::Explanation;
 use crate::model::resource::ResourceName;
 use crate::model::threshold::Excess;
+use crate::reconcile::explanation::{Movement, explain_rows};
 use crate::reconcile::threshold::{Moved, SnapshotLimits, synchronization};
 use crate::snapshot::diff::{DiffError, DiffOptions, Difference, Kept, diff_keeping};
+use crate::snapshot::error::SnapshotError;
 use crate::snapshot::sidecar::{Sidecar, SidecarError};
 use crate::snapshot::table::{KEY_JOINT, Table};
 use crate::store::baselines::Baseline;
@@ -24,7 +27,7 @@ pub(super) struct OwnChanges {
 }
 
 impl OwnChanges {
-    fn explain(&self, key: &str) -> bool {
+    fn expects(&self, key: &str) -> bool {
         if !key.contains(KEY_JOINT) {
             return self.objects.contains(key);
         }
@@ -93,11 +96,25 @@ pub(super) fn excesses(
     let rows = difference.unchanged + (difference.changed.len() + difference.removed.len()) as u64;
     let moved = |keys: &[String]| {
         let mut moved = Moved::default();
-        for key in keys.iter().filter(|key| !own.explain(key)) {
+        for key in keys.iter().filter(|key| !own.expects(key)) {
             moved.add(&key.replace(KEY_JOINT, " → "));
         }
         moved
     };
     let keys = &difference.keys;
     synchronization(name, &moved(&keys.added), &moved(&keys.changed), &moved(&keys.removed), rows, limits)
+}
+
+/// What the rows behind an excess have in common. `pages` says how many pages the baseline came in.
+pub(super) fn explain(
+    (baseline, path): (&Baseline, &Path),
+    new: &Table,
+    difference: &Difference,
+    excess: &Excess,
+    pages: Option<u64>,
+    own: &OwnChanges,
+) -> Result<Option<Explanation>, SnapshotError> {
+    let Some(movement) = Movement::of_excess(&excess.name) else { return Ok(None) };
+    let old = Table::open(path, &baseline.key)?;
+    explain_rows((&old, new), difference, movement, pages, &|key| own.expects(key)).map(Some)
 }
