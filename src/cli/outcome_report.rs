@@ -82,14 +82,12 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
 fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<()> {
     let holds = if run.state.is_held() { store.unaccepted_holds(&run.id)? } else { Vec::new() };
     if run.plan_digest.is_some() {
-        let plan = store.verify_plan(&run.id)?;
-        report.holds =
-            plan.excesses.into_iter().filter(|excess| holds.iter().any(|hold| hold.name == excess.name)).collect();
-        report.warnings = plan.warnings;
+        report.warnings = store.verify_plan(&run.id)?.warnings;
     }
     for hold in &holds {
-        if !report.holds.iter().any(|excess| excess.name == hold.name) {
-            report.warnings.push(format!("held by {}", hold_sentence(hold)));
+        match &hold.excess {
+            Some(excess) => report.holds.push(excess.clone()),
+            None => report.warnings.push(format!("held by {}", hold_sentence(hold))),
         }
     }
     let ended_early = run.plan_digest.is_none() || matches!(run.state, RunState::Failed | RunState::Replaced);

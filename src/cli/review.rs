@@ -16,6 +16,7 @@ use super::{ending, seconds};
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::record::{Hold, RunRecord};
 use crate::model::run::RunState;
+use crate::report::explanation::explanation_text;
 use crate::report::figures::{counted, examples};
 use crate::report::review::{review_listing, review_text};
 use crate::report::safe_text;
@@ -222,7 +223,14 @@ fn hold_text(hold: &Hold) -> String {
     if !first.is_empty() {
         text.push_str(&format!("    {first}\n"));
     }
+    text.push_str(&hold_explanation(hold, 4));
     text
+}
+
+/// What the rows or orders behind a hold have in common, where that was looked for.
+pub(super) fn hold_explanation(hold: &Hold, indent: usize) -> String {
+    let explanation = hold.excess.as_ref().and_then(|excess| excess.explanation.as_ref());
+    explanation.map_or(String::new(), |explanation| explanation_text(explanation, indent))
 }
 
 /// What holds a run, in one sentence with its name.

@@ -175,6 +175,7 @@ fn tell_hold(store: &Store, run: &RunRecord) -> Result<()> {
             let first: Vec<&str> = hold.first.iter().map(String::as_str).collect();
             eprintln!("  first: {}", safe_text::line(&first.join(", ")));
         }
+        eprint!("{}", super::review::hold_explanation(hold, 2));
     }
     if !holds.is_empty() {
         eprintln!("  to see what it is about: muster review {}", run.id);

@@ -6,6 +6,7 @@ pub mod capabilities;
 pub mod digest;
 pub mod event;
 pub mod evidence;
+pub mod explanation;
 pub mod failure;
 pub mod failure_cause;
 pub mod link;

@@ -9,6 +9,7 @@ use super::order::{Block, Fingerprint, ObjectKey, Operation, OrderId, OrderState
 use super::resource::ResourceName;
 use super::run::{RunId, RunState};
 use super::situation::words;
+use super::threshold::Excess;
 
 /// A run as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ pub enum HoldKind {
 words!(HoldKind { Suspicion => "suspicion", Snapshot => "snapshot", Plan => "plan" });
 
 /// One thing that a person has to accept before a held run goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     /// What kind of limit.
     pub kind: HoldKind,
@@ -64,6 +65,23 @@ pub struct Hold {
     pub figure: String,
     /// The first objects or rows concerned, by key.
     pub first: Vec<String>,
+    /// The threshold that tripped, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<Excess>,
+}
+
+impl Hold {
+    /// What a threshold that tripped holds.
+    pub fn of(kind: HoldKind, excess: &Excess) -> Self {
+        Self {
+            kind,
+            name: excess.name.clone(),
+            detail: excess.sentence(),
+            figure: excess.figure.to_string(),
+            first: excess.first.clone(),
+            excess: Some(excess.clone()),
+        }
+    }
 }
 
 /// A person's acceptance of one hold.

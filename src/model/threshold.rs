@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::explanation::Explanation;
+
 /// A limit. Exceeded means strictly more than `count`, or strictly more than `percent` of the size before, whichever
 /// comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Excess {
     pub size: u64,
     /// The first objects or rows concerned, by key.
     pub first: Vec<String>,
+    /// What they have in common; `None` where it was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
 }
 
 impl Excess {

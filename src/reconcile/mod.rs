@@ -16,6 +16,7 @@ mod decide;
 pub mod draft;
 mod ends;
 mod error;
+pub mod explanation;
 mod guard;
 mod index;
 pub mod input;

@@ -138,6 +138,7 @@ fn judge(name: &str, moved: &Moved, size: u64, limits: &[Limit], judge_percent: 
         figure: moved.count,
         size,
         first: moved.first.clone(),
+        explanation: None,
     }));
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::error_groups::groups_text;
+use super::explanation::explanation_text;
 use super::figures::{count, counted, time};
 use super::report_json::RunReport;
 use super::safe_text;
@@ -45,6 +46,9 @@ pub fn run_text(report: &RunReport, width: usize) -> String {
         text.push_str("\nheld, because a threshold is exceeded\n");
         for excess in &report.holds {
             let _ = writeln!(text, "  {}", safe_text::line(&excess.sentence()));
+            if let Some(explanation) = &excess.explanation {
+                text.push_str(&explanation_text(explanation, 4));
+            }
         }
     }
     if !report.error_groups.is_empty() {

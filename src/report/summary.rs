@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::explanation::explanation_text;
 use super::figures::{count, counted, examples};
 use super::safe_text;
 use super::table::{Column, Format, Listing};
@@ -66,6 +67,9 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             let first = examples(excess.first.iter().map(String::as_str), excess.figure, 5);
             if !first.is_empty() {
                 let _ = writeln!(text, "    {first}");
+            }
+            if let Some(explanation) = &excess.explanation {
+                text.push_str(&explanation_text(explanation, 4));
             }
         }
     }
@@ -177,6 +181,7 @@ mod tests {
                 figure: 1200,
                 size: 4000,
                 first: vec!["ann".to_owned(), "bob".to_owned()],
+                explanation: None,
             }],
             warnings: vec!["lookup table `hr.people` is empty".to_owned()],
         }

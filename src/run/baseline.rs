@@ -6,8 +6,10 @@ use std::path::Path;
 use super::error::RunError;
 use super::export::verify;
 use crate::model::digest::Digest;
+use crate::model::explanation::Explanation;
 use crate::model::resource::ResourceName;
 use crate::model::threshold::Excess;
+use crate::reconcile::explanation::{Movement, explain_rows};
 use crate::reconcile::threshold::{Moved, SnapshotLimits, synchronization};
 use crate::snapshot::diff::{Change, Counts, DiffError, DiffOptions, Difference, Kept, diff_keeping};
 use crate::snapshot::sidecar::{Sidecar, SidecarError};
@@ -24,7 +26,7 @@ pub(super) struct OwnChanges {
 }
 
 impl OwnChanges {
-    fn explain(&self, key: &str) -> bool {
+    fn expects(&self, key: &str) -> bool {
         if !key.contains(KEY_JOINT) {
             return self.objects.contains(key);
         }
@@ -94,7 +96,7 @@ pub(super) fn excesses(
     let rows = unchanged + changed + removed;
     let [mut added, mut changed, mut removed] = [(); 3].map(|()| Moved::default());
     difference.for_each(|key, change| {
-        if !own.explain(key) {
+        if !own.expects(key) {
             let moved = match change {
                 Change::Added(_) => &mut added,
                 Change::Changed { .. } => &mut changed,
@@ -105,4 +107,18 @@ pub(super) fn excesses(
         Ok::<(), DiffError>(())
     })?;
     Ok(synchronization(name, &added, &changed, &removed, rows, limits))
+}
+
+/// What the rows behind an excess have in common. `pages` says how many pages the baseline came in.
+pub(super) fn explain(
+    (baseline, path): (&Baseline, &Path),
+    new: &Table,
+    difference: &Difference,
+    excess: &Excess,
+    pages: Option<u64>,
+    own: &OwnChanges,
+) -> Result<Option<Explanation>, DiffError> {
+    let Some(movement) = Movement::of_excess(&excess.name) else { return Ok(None) };
+    let old = Table::open(path, &baseline.key)?;
+    explain_rows((&old, new), difference, movement, pages, &|key| own.expects(key)).map(Some)
 }

@@ -17,8 +17,8 @@ use crate::model::plan::Plan;
 use crate::model::record::{Hold, HoldKind};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
-use crate::model::threshold::Excess;
 use crate::reconcile::draft::{ListedObject, PlanDraft};
+use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
 use crate::reconcile::input::Wishes;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
@@ -143,7 +143,7 @@ impl Conductor {
         let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
         let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
         let accepted = self.accepted_thresholds()?;
-        let draft = assemble(&PlanInput {
+        let mut draft = assemble(&PlanInput {
             syncs: &syncs,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
@@ -152,7 +152,20 @@ impl Conductor {
             block_all: options.block,
             wishes: Wishes { protect: &self.job.apply.protect, delete_after: self.job.apply.delete_after, list },
         })?;
+        if !list {
+            let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
+            for excess in &mut draft.excesses {
+                excess.explanation = Some(explain_orders(&question, excess)?);
+            }
+        }
         Ok((draft, snapshots))
+    }
+
+    /// Whether the job file is another than that of the last plan that was within its limits.
+    fn job_changed(&self) -> Result<bool, RunError> {
+        let runs = self.store.runs(&self.job.name, 0)?;
+        let last = runs.into_iter().find(|run| run.state == RunState::Planned && run.plan_digest.is_some());
+        Ok(last.is_some_and(|run| run.job_digest != self.job.digest))
     }
 
     fn remember(
@@ -338,14 +351,7 @@ fn plan_holds(draft: &PlanDraft) -> Vec<Hold> {
     if !draft.orders.iter().any(concerned) {
         return Vec::new();
     }
-    let hold = |excess: &Excess| Hold {
-        kind: HoldKind::Plan,
-        name: excess.name.clone(),
-        detail: excess.sentence(),
-        figure: excess.figure.to_string(),
-        first: excess.first.clone(),
-    };
-    draft.excesses.iter().map(hold).collect()
+    draft.excesses.iter().map(|excess| Hold::of(HoldKind::Plan, excess)).collect()
 }
 
 fn new_order<'a>(

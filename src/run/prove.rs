@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::future::join_all;
 
 use super::Conductor;
-use super::baseline::{OwnChanges, difference, excesses};
+use super::baseline::{OwnChanges, difference, excesses, explain};
 use super::demand;
 use super::error::RunError;
 use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
@@ -229,6 +229,7 @@ impl Conductor {
                     detail: format!("{}: {}", s.name, s.detail),
                     figure: s.figure.clone(),
                     first: Vec::new(),
+                    excess: None,
                 })
                 .collect(),
         };
@@ -256,15 +257,13 @@ impl Conductor {
                     };
                     let own = self.own_changes(baseline)?;
                     let found = excesses(name, &moved, &limits, &own)?;
-                    for excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string())) {
+                    for mut excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string()))
+                    {
+                        let pages = previous.as_ref().map(|previous| previous.evidence.pages_received);
+                        excess.explanation =
+                            compute(|| explain((baseline, &path), &table, &moved, &excess, pages, &own))?;
                         self.reporter.event(&Event::Exceeded(excess.clone()));
-                        holds.push(Hold {
-                            kind: HoldKind::Snapshot,
-                            name: excess.name.clone(),
-                            detail: excess.sentence(),
-                            figure: excess.figure.to_string(),
-                            first: excess.first,
-                        });
+                        holds.push(Hold::of(HoldKind::Snapshot, &excess));
                     }
                 }
                 // Without it no threshold can be judged: a loss of half the rows would pass unseen.
@@ -278,6 +277,7 @@ impl Conductor {
                     // Other content is another question.
                     figure: format!("{} rows, SHA-256 {}", exported.rows, exported.sha256),
                     first: Vec::new(),
+                    excess: None,
                 }),
             }
         }

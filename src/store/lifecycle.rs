@@ -302,6 +302,7 @@ fn what_cannot_be_approved_is_refused_and_says_what_it_takes() {
         detail: String::new(),
         figure: "30 of 40".into(),
         first: Vec::new(),
+        excess: None,
     };
     let [plain, limited, other] = [
         create("plain"),
@@ -356,6 +357,7 @@ fn an_accepted_suspicion_is_remembered_until_its_figure_changes() {
         detail: String::new(),
         figure: figure.into(),
         first: Vec::new(),
+        excess: None,
     };
     let run = house.start();
     house.store.hold(&run, RunState::HeldSnapshot, &[hold("1 of 2")], now()).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::chain::{Chain, Entry};
@@ -277,10 +278,11 @@ pub(super) fn write_holds(
     let names: Vec<&str> = holds.iter().map(|hold| hold.name.as_str()).collect();
     change_state(tx, run, state, &names.join(", "))?;
     tx.execute("DELETE FROM holds WHERE run = ?", [&run.0])?;
-    let mut insert = tx.prepare_cached("INSERT OR REPLACE INTO holds VALUES (?,?,?,?,?,?)")?;
+    let mut insert = tx.prepare_cached("INSERT OR REPLACE INTO holds VALUES (?,?,?,?,?,?,?)")?;
     for hold in holds {
         let first = as_json(&hold.first)?;
-        insert.execute(params![run.0, hold.name, hold.kind.word(), hold.detail, hold.figure, first])?;
+        let excess = hold.excess.as_ref().map(as_json).transpose()?;
+        insert.execute(params![run.0, hold.name, hold.kind.word(), hold.detail, hold.figure, first, excess])?;
     }
     let detail = serde_json::json!({ "state": state, "holds": holds });
     log.append(tx, &Entry::new(at, "run-held", Some(run), detail))
@@ -289,7 +291,7 @@ pub(super) fn write_holds(
 /// What holds or held a run.
 pub(super) fn holds_of(db: &Connection, run: &RunId) -> Result<Vec<Hold>, Fault> {
     let mut statement =
-        db.prepare_cached("SELECT kind, name, detail, figure, first FROM holds WHERE run = ? ORDER BY name")?;
+        db.prepare_cached("SELECT kind, name, detail, figure, first, excess FROM holds WHERE run = ? ORDER BY name")?;
     let mut rows = statement.query([&run.0])?;
     let mut holds = Vec::new();
     while let Some(row) = rows.next()? {
@@ -299,6 +301,7 @@ pub(super) fn holds_of(db: &Connection, run: &RunId) -> Result<Vec<Hold>, Fault>
             detail: row.get(2)?,
             figure: row.get(3)?,
             first: json(row, 4)?,
+            excess: if row.get_ref(5)? == ValueRef::Null { None } else { json(row, 5)? },
         });
     }
     Ok(holds)

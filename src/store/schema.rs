@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS];
+pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES];
 
 /// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
 const FIRST: &str = "
@@ -95,6 +95,9 @@ INSERT INTO log_head VALUES (1, 0, zeroblob(32));
 
 /// What the review of a run takes, as JSON; none for runs that are older than such terms.
 const REVIEW_TERMS: &str = "ALTER TABLE runs ADD COLUMN review TEXT;";
+
+/// The threshold that tripped, as JSON, with what its rows or orders have in common.
+const EXCESSES: &str = "ALTER TABLE holds ADD COLUMN excess TEXT;";
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,7 @@ pub struct SealRequest {
 }
 
 /// What sealing did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SealReport {
     /// The approval's number; `None` where nothing was left to seal.
     pub number: Option<u32>,

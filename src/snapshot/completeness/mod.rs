@@ -2,6 +2,7 @@
 
 mod census;
 mod checks;
+mod shape;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -13,6 +14,8 @@ use super::manifest::ResourceManifest;
 use super::table::Table;
 use crate::model::evidence::{Completeness, Evidence, Mode, Suspicion};
 use crate::model::resource::ResourceName;
+
+pub use shape::Shape;
 
 /// What a job says about a resource's completeness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
