@@ -88,6 +88,23 @@ fn case_x4_a_damaged_baseline_is_noticed_though_its_digests_fit() {
 }
 
 #[test]
+fn a_run_that_takes_snapshots_over_takes_their_digests_along() {
+    let company = Company::of(60);
+    company.settle();
+    company.world.muster(&["run", "corp"]).ended(0);
+    judged(&company, 10);
+    let held = company.world.newest_run("corp");
+    let digests = std::fs::read(kept(&company)).unwrap();
+    let known = ["hr.users/deleted/percent", "hr.memberships/deleted/percent"].map(|name| ["--accept", name]);
+    let accept = [["approve", &held, "--comment", "known"].as_slice(), known.as_flattened()].concat();
+    company.world.muster(&accept).says(&["accepted"]);
+    // What the run wants to do to the vault is held again.
+    company.world.muster(&["run", "corp"]).ended(4).says(&["vault.users/removal/percent"]);
+    assert_ne!(company.world.newest_run("corp"), held);
+    assert_eq!(std::fs::read(kept(&company)).unwrap(), digests, "a new export would have another time in its digests");
+}
+
+#[test]
 fn memory_is_a_size_and_nothing_is_left_of_what_did_not_fit() {
     let company = Company::of(60);
     company.job("[export]\nmemory = \"64M\"\n");

@@ -123,6 +123,8 @@ impl Fields {
     fn index(&mut self, bytes: &[u8], twin: Twin) -> Result<State, Malformed> {
         let room = bytes.len() + BLOCK;
         if self.separators.len() < room {
+            // Texts of one file differ a little in their length: none of them but the first should find too little.
+            let room = if room > STEP { room.next_multiple_of(STEP) } else { room.next_power_of_two() };
             for list in [&mut self.separators, &mut self.quoted, &mut self.doubled] {
                 *list = vec![0; room];
             }
@@ -257,6 +259,9 @@ fn push(list: &mut [u32], count: &mut usize, value: u32) {
         *count += 1;
     }
 }
+
+/// Longer lists than this grow by as many.
+const STEP: usize = 64 << 10;
 
 /// Separators of most blocks.
 const FEW: usize = 8;

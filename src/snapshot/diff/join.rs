@@ -76,11 +76,16 @@ pub(super) fn join(pair: &Pair<'_>, ordered: &mut Ordered) -> Result<Joined, Dif
                     }
                 }
                 share.verify(&mut found)?;
+                found.added.shrink_to_fit();
+                found.removed.shrink_to_fit();
                 Ok((found, ordered.run(std::mem::take(&mut share.changed))?))
             },
         )
         .collect::<Result<_, DiffError>>()?;
     let mut all = Joined::default();
+    // There may be as many as there are rows: no room for more than that, and no copy that grows.
+    all.added.reserve_exact(found.iter().map(|(share, _)| share.added.len()).sum());
+    all.removed.reserve_exact(found.iter().map(|(share, _)| share.removed.len()).sum());
     for (mut share, run) in found {
         ordered.add(run);
         all.added.append(&mut share.added);

@@ -134,7 +134,7 @@ pub enum DiffError {
     #[error("the column `{0}`, which has a normaliser, is in neither file; check its name")]
     Normalised(String),
     /// What does not fit into memory does not fit on the disk either.
-    #[error("the digests of the rows do not fit into the memory allowed, and {} has no room for them ({source}); \
+    #[error("digests and results do not fit into the memory allowed, and {} has no room for them ({source}); \
              free some there or allow more memory", folder.display())]
     Full {
         /// Where they should go.
@@ -143,7 +143,7 @@ pub enum DiffError {
         source: io::Error,
     },
     /// What does not fit into memory cannot be kept on the disk, for another reason than its size.
-    #[error("the digests of the rows do not fit into the memory allowed, and cannot be kept in {}: {source}; \
+    #[error("digests and results do not fit into the memory allowed, and cannot be kept in {}: {source}; \
              make it a folder that can be written to, or allow more memory", folder.display())]
     NotKept {
         /// Where they should go.
