@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::link::Links;
-use crate::model::order::{BlockReason, Change, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
@@ -125,8 +125,8 @@ pub struct LiveOrder {
     pub block: Option<BlockReason>,
     /// Its changes, where they are at hand; without them an errored order never counts as repeated.
     pub changes: Option<Vec<Change>>,
-    /// The orders that create its ends, for association rows.
-    pub needs: Vec<OrderId>,
+    /// Its ends, sorted by their names, for association rows.
+    pub ends: Vec<EndRef>,
     /// The other job that it belongs to; `None` for this job.
     pub of_other_job: Option<String>,
 }

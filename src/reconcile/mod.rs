@@ -47,4 +47,3 @@ pub(crate) use ends::NAMES;
 pub use error::ReconcileError;
 pub use input::{AssociationInput, LiveOrder, Memory, ObjectInput, PlanInput, Prior, SyncInput, Wishes};
 pub use plan::assemble;
-pub use standing::needs;

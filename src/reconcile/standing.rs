@@ -106,7 +106,9 @@ impl<'a> Ledger<'a> {
             self.kept.insert(busy.id.clone());
             return Raised { id: busy.id.clone(), name, refused: None };
         }
-        let same = live.iter().find(|live| live.fingerprint == order.fingerprint && !self.needs_are_gone(live));
+        let same = live
+            .iter()
+            .find(|live| live.fingerprint == order.fingerprint && !self.needs_are_gone(live) && !is_anew(live, &order));
         if let Some(same) = same {
             self.kept.insert(same.id.clone());
             self.reblock(same, order.block.as_ref());
@@ -137,6 +139,7 @@ impl<'a> Ledger<'a> {
             self.superseded.insert(replaced.id.clone(), format!("replaced by {id}"));
             if let Some(why) = still_open(replaced, &order)
                 && !self.needs_are_gone(replaced)
+                && !is_anew(replaced, &order)
                 && order.block.as_ref().is_none_or(|b| b.reason == BlockReason::LowConfidence)
             {
                 order.block = block(
@@ -165,7 +168,7 @@ impl<'a> Ledger<'a> {
 
     /// Whether a live row order refers to an order that this plan replaced.
     fn needs_are_gone(&self, live: &LiveOrder) -> bool {
-        live.needs.iter().any(|id| self.superseded.contains_key(id))
+        live.ends.iter().any(|end| matches!(end, EndRef::Order(id) if self.superseded.contains_key(id)))
     }
 
     fn no_longer(&mut self, live: &[&LiveOrder], why: &str) {
@@ -204,7 +207,7 @@ impl<'a> Ledger<'a> {
             }
             // What it needs is still stuck; it is freed together with that.
             (OrderState::Blocked, Some(BlockReason::MissingReference), None)
-                if live.needs.iter().any(|id| self.stuck.contains(id)) => {}
+                if live.ends.iter().any(|end| matches!(end, EndRef::Order(id) if self.stuck.contains(id))) => {}
             (OrderState::Blocked, Some(before), None) if !set_by_history(before) => {
                 self.draft.reblocked.push((live.id.clone(), None));
             }
@@ -290,18 +293,16 @@ fn still_open(replaced: &LiveOrder, new: &Order) -> Option<String> {
     }
 }
 
+/// Whether an end of a wanted row is another object than the live order names: that one is gone, and the same source row
+/// has a new one.
+fn is_anew(live: &LiveOrder, wanted: &Order) -> bool {
+    let another = |(live, wanted): (&EndRef, &EndRef)| matches!(live, EndRef::Target(_)) && live != wanted;
+    live.ends.iter().zip(wanted.ends.iter().map(|end| &end.object)).any(another)
+}
+
 /// What an order is about, for people.
 fn about(order: &Order) -> String {
     format!("{} `{}` in {}", order.operation, order.key, order.resource)
-}
-
-/// The orders that the ends of a row refer to.
-pub fn needs(order: &Order) -> Vec<OrderId> {
-    let ends = order.ends.iter().filter_map(|end| match &end.object {
-        EndRef::Order(id) => Some(id.clone()),
-        EndRef::Target(_) => None,
-    });
-    ends.collect()
 }
 
 /// The object-key prefix of a sync of objects.

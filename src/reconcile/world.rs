@@ -289,7 +289,7 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
         state: if order.block.is_some() && state == OrderState::PendingReview { OrderState::Blocked } else { state },
         block: order.block.as_ref().map(|block| block.reason),
         changes: Some(order.changes.clone()),
-        needs: super::needs(order),
+        ends: order.ends.iter().map(|end| end.object.clone()).collect(),
         of_other_job: None,
     }
 }

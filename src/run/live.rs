@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Conductor;
 use super::error::RunError;
-use crate::model::order::{EndRef, Fingerprint, ObjectKey, Order, OrderId};
+use crate::model::order::{Fingerprint, ObjectKey, Order, OrderId};
 use crate::model::record::OrderRecord;
 use crate::model::run::RunId;
 use crate::reconcile::{LiveOrder, Memory, Prior, ReconcileError};
@@ -36,10 +36,6 @@ impl Conductor {
 }
 
 fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<String>) -> LiveOrder {
-    let needs = order.into_iter().flat_map(|o| &o.ends).filter_map(|end| match &end.object {
-        EndRef::Order(id) => Some(id.clone()),
-        EndRef::Target(_) => None,
-    });
     LiveOrder {
         id: record.id.clone(),
         fingerprint: record.fingerprint.clone(),
@@ -53,7 +49,7 @@ fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<
         state: record.state,
         block: record.block.as_ref().map(|b| b.reason),
         changes: order.map(|o| o.changes.clone()),
-        needs: needs.collect(),
+        ends: order.into_iter().flat_map(|o| &o.ends).map(|end| end.object.clone()).collect(),
         of_other_job,
     }
 }

@@ -71,15 +71,19 @@ impl Conductor {
         Ok(Ok(ends))
     }
 
-    /// The object that an order created, or another one that replaced it and creates the same object.
+    /// The object that an order created, or a later order for the same object. Where that creates it anew, the first one
+    /// is gone.
     fn created_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
-        let applied = |o: &Outcome| o.state == OrderState::Applied && o.target_id.is_some();
-        let mut outcome = self.store.outcome(order)?.filter(applied);
-        if outcome.is_none() {
-            let newest = self.store.newest_for_object_of(order)?;
-            outcome = self.store.outcome(&newest.id)?.filter(applied);
+        let made = |order: &OrderId| -> Result<Option<String>, RunError> {
+            let outcome = self.store.outcome(order)?.filter(|outcome| outcome.state == OrderState::Applied);
+            Ok(outcome.and_then(|outcome| outcome.target_id))
+        };
+        let newest = self.store.newest_for_object_of(order)?;
+        let is_anew = newest.operation == Operation::Create && newest.state.is_live();
+        match made(&newest.id)? {
+            None if !is_anew => made(order),
+            found => Ok(found),
         }
-        Ok(outcome.and_then(|o| o.target_id))
     }
 }
 

@@ -181,20 +181,22 @@ impl House {
         self.conductor(patience)?.apply_after_recovery(&ApplyRequest::default()).await
     }
 
-    /// Seals what `decide` says of each order of a run as planned; `None` leaves it waiting.
+    /// Seals what `decide` says of each order of a run as planned, and accepts what holds it; `None` leaves it waiting.
     pub fn review(&self, run: &RunId, decide: impl Fn(&Order) -> Option<Decision>) -> SealReport {
         let mut store = self.store();
         let states: BTreeMap<OrderId, OrderState> =
             store.orders_of(run).unwrap().into_iter().map(|order| (order.id, order.state)).collect();
-        let orders = store.read_orders(run).unwrap().map(Result::unwrap);
+        let planned = store.run(run).unwrap().plan_digest.is_some();
+        let orders = planned.then(|| store.read_orders(run).unwrap()).into_iter().flatten().map(Result::unwrap);
         let open =
             |order: &Order| matches!(states.get(&order.id), Some(OrderState::PendingReview | OrderState::Blocked));
         let decisions = orders.filter(open).filter_map(|order| Some((order.id.clone(), decide(&order)?))).collect();
+        let holds = store.unaccepted_holds(run).unwrap();
         let request = SealRequest {
             run: run.clone(),
             plan: store.run(run).unwrap().plan_digest,
             decisions,
-            accepted: BTreeMap::new(),
+            accepted: holds.into_iter().map(|hold| (hold.name, hold.figure)).collect(),
             reviewer: Some("jane".to_owned()),
             comment: "looked at".to_owned(),
             expires: self.now() + chrono::Duration::hours(72),

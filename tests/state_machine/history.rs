@@ -1,0 +1,360 @@
+//! A history: its steps, as data, and the model that they are held against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use muster::model::approval::Decision;
+use muster::model::order::{Fingerprint, Operation, Order, OrderId, OrderState};
+use muster::model::record::OrderRecord;
+use muster::model::run::RunId;
+use muster::run::Stage;
+use muster::store::chain::LogQuery;
+use serde_json::json;
+
+use crate::house::{Content, House, User};
+use crate::round::{Dice, Round, disturbed};
+use crate::support::company::{Person, people, person};
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// HR takes on a new person.
+    Hire,
+    /// HR writes something else about somebody.
+    Leave(usize),
+    Rename(usize, usize),
+    Move(usize),
+    Switch(usize),
+    /// Somebody changes the target by hand.
+    Drift(usize, usize),
+    Strike(usize),
+    /// cron.
+    Run {
+        applies: bool,
+    },
+    /// A person decides on every order that waits, by dice of this seed.
+    Review(u64),
+    Apply,
+    Fire(Round),
+    Retry,
+}
+
+/// The steps of a seed.
+pub(crate) fn steps(seed: u64) -> Vec<Step> {
+    let mut dice = Dice(seed);
+    let mut steps = vec![Step::Run { applies: false }, Step::Review(seed), Step::Apply];
+    for _ in 0..14 {
+        let (one, other) = (dice.below(8), dice.below(3));
+        steps.push(match dice.below(20) {
+            0 => Step::Hire,
+            1 => Step::Leave(one),
+            2 | 3 => Step::Rename(one, other),
+            4 => Step::Move(one),
+            5 => Step::Switch(one),
+            6 => Step::Drift(one, other),
+            7 => Step::Strike(one),
+            8..11 => Step::Run { applies: false },
+            11 | 12 => Step::Run { applies: true },
+            13..16 => Step::Review(dice.below(1_000_000) as u64),
+            16 => Step::Apply,
+            17 | 18 => Step::Fire(Round::roll(&mut dice)),
+            _ => Step::Retry,
+        });
+    }
+    steps
+}
+
+/// What is known of the world, beside the program's own memory.
+struct World {
+    house: House,
+    staff: Vec<Person>,
+    hired: usize,
+    orders: BTreeMap<OrderId, OrderRecord>,
+    planned: BTreeMap<OrderId, Order>,
+    content: Content,
+    /// Keys of which a rejected order leaves something undone.
+    denied: BTreeSet<String>,
+}
+
+/// Plays a history; the error says at which step what was not as it should be.
+pub(crate) async fn play(seed: u64, steps: &[Step]) -> Result<(), String> {
+    let staff = people(4);
+    let house = House::found(&staff, "[apply]\nconcurrency = 2\n").await;
+    let mut world = World {
+        hired: staff.len(),
+        house,
+        staff,
+        orders: BTreeMap::new(),
+        planned: BTreeMap::new(),
+        content: Content::default(),
+        denied: BTreeSet::new(),
+    };
+    for (at, step) in steps.iter().enumerate() {
+        let told = |why| format!("after step {at}, {step:?}: {why}");
+        world.take(step).await.map_err(told)?;
+        world.check(matches!(step, Step::Drift(..) | Step::Strike(_))).await.map_err(told)?;
+    }
+    world.rest().await.map_err(|why| format!("at rest (seed {seed}): {why}"))
+}
+
+impl World {
+    async fn take(&mut self, step: &Step) -> Result<(), String> {
+        let count = self.staff.len();
+        let words = ["Smith", "Jones", "Miller"];
+        match step {
+            Step::Hire => {
+                self.hired += 1;
+                self.staff.push(person(self.hired));
+            }
+            Step::Leave(one) if count > 3 => drop(self.staff.remove(one % count)),
+            Step::Leave(_) => {}
+            Step::Rename(one, other) => self.staff[one % count].family = words[*other].to_owned(),
+            Step::Move(one) => {
+                let team = &mut self.staff[one % count].team;
+                *team = if team == "T2" { "T0".to_owned() } else { "T2".to_owned() };
+            }
+            Step::Switch(one) => self.staff[one % count].enabled ^= true,
+            Step::Drift(one, other) => self.at_target(*one, Some(words[*other])).await,
+            Step::Strike(one) => self.at_target(*one, None).await,
+            Step::Run { applies } => {
+                self.house.hr(&self.staff);
+                let stage = if *applies { Stage::Apply } else { Stage::Plan };
+                let end = self.house.run(stage).await.map_err(|error| format!("the run failed: {error}"))?;
+                if !end.failures.is_empty() {
+                    return Err(format!("the run ended with {:?}", end.failures));
+                }
+            }
+            Step::Review(seed) => self.review(
+                |dice, _| match dice.below(10) {
+                    0..7 => Some(Decision::Approve),
+                    7 => Some(Decision::Reject),
+                    _ => None,
+                },
+                *seed,
+            ),
+            Step::Apply => self.house.apply(Duration::ZERO).await.map(drop).map_err(|error| error.to_string())?,
+            Step::Fire(round) => disturbed(&self.house, round).await,
+            Step::Retry => {
+                let mut store = self.house.store();
+                let errored = self.orders.values().filter(|order| order.state == OrderState::Errored);
+                let errored: Vec<OrderId> = errored.map(|order| order.id.clone()).collect();
+                store.retry(&errored, "jane", self.house.now()).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn review(&mut self, decide: impl Fn(&mut Dice, &Order) -> Option<Decision>, seed: u64) {
+        let store = self.house.store();
+        let mut runs: BTreeSet<RunId> = store.live_runs("corp").unwrap().into_iter().collect();
+        runs.extend(store.runs("corp", 0).unwrap().into_iter().filter(|run| run.state.is_held()).map(|run| run.id));
+        for run in runs {
+            let dice = std::cell::RefCell::new(Dice(seed));
+            let report = self.house.review(&run, |order| decide(&mut dice.borrow_mut(), order));
+            for id in report.rejected {
+                self.denied.extend(keys(&self.planned[&id]));
+            }
+        }
+    }
+
+    /// A user's family name is changed at the target, or the user is deleted there.
+    async fn at_target(&mut self, one: usize, family: Option<&str>) {
+        let (_, list) = self.house.ask("GET", "/Users?count=200", None).await;
+        let users = list["Resources"].as_array().cloned().unwrap_or_default();
+        if users.is_empty() {
+            return;
+        }
+        let path = format!("/Users/{}", users[one % users.len()]["id"].as_str().unwrap());
+        let (status, _) = match family {
+            Some(family) => {
+                let change = json!({
+                    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                    "Operations": [{"op": "replace", "path": "name.familyName", "value": family}],
+                });
+                self.house.ask("PATCH", &path, Some(change)).await
+            }
+            None => self.house.ask("DELETE", &path, None).await,
+        };
+        assert!(status < 300, "{status}");
+    }
+
+    /// Holds the program's memory and the target against what was known before the step.
+    async fn check(&mut self, by_hand: bool) -> Result<(), String> {
+        let store = self.house.store();
+        let mut now: BTreeMap<OrderId, OrderRecord> = BTreeMap::new();
+        for run in store.runs("corp", 0).map_err(|error| error.to_string())? {
+            now.extend(
+                store.orders_of(&run.id).map_err(|error| error.to_string())?.into_iter().map(|o| (o.id.clone(), o)),
+            );
+            if run.plan_digest.is_some() {
+                let orders = store.read_orders(&run.id).map_err(|error| error.to_string())?;
+                self.planned.extend(orders.map(|order| order.map(|o| (o.id.clone(), o)).unwrap()));
+            }
+        }
+        let mut live = BTreeMap::new();
+        for order in now.values().filter(|order| order.state.is_live()) {
+            if let Some(other) = live.insert(order.object.clone(), &order.id) {
+                return Err(format!("{other} and {} both live for {}", order.id, order.object.0));
+            }
+        }
+        let rejected: BTreeSet<&Fingerprint> = (self.orders.values())
+            .filter(|order| order.state == OrderState::Rejected)
+            .map(|order| &order.fingerprint)
+            .collect();
+        let mut applied = Vec::new();
+        for (id, order) in &now {
+            let before = self.orders.get(id).map(|order| order.state);
+            if before.is_none() && rejected.contains(&order.fingerprint) {
+                return Err(format!("{id} was raised, and the same was rejected"));
+            }
+            if let Some(before) = before.filter(|before| !before.is_live() && *before != order.state) {
+                return Err(format!("{id} was {before} and is {}", order.state));
+            }
+            if order.state == OrderState::Applied && before != Some(OrderState::Applied) {
+                if !matches!(before, Some(OrderState::Approved | OrderState::InFlight)) {
+                    return Err(format!("{id} is applied and was {before:?} before"));
+                }
+                applied.push(id.clone());
+            }
+        }
+        let told = store.log(&LogQuery::default()).map_err(|error| error.to_string())?;
+        let mut ends: BTreeMap<&OrderId, usize> = BTreeMap::new();
+        for order in told.iter().filter(|entry| entry.kind == "order-applied").flat_map(|entry| &entry.orders) {
+            *ends.entry(order).or_default() += 1;
+        }
+        if let Some((order, times)) = ends.iter().find(|(_, times)| **times > 1) {
+            return Err(format!("{order} was applied {times} times"));
+        }
+        drop(store);
+        let content = self.house.content().await;
+        if !by_hand {
+            self.compare(&now, &applied, &content)?;
+        }
+        (self.orders, self.content) = (now, content);
+        Ok(())
+    }
+
+    /// The target is what it was, and what was applied since. Of what is under way nobody knows yet.
+    fn compare(
+        &self,
+        now: &BTreeMap<OrderId, OrderRecord>,
+        applied: &[OrderId],
+        content: &Content,
+    ) -> Result<(), String> {
+        let mut wanted = self.content.users.clone();
+        for operations in [
+            &[Operation::Disable, Operation::Create, Operation::Update, Operation::Enable][..],
+            &[Operation::Add, Operation::Remove],
+            &[Operation::Delete],
+        ] {
+            for id in applied.iter().filter(|id| operations.contains(&now[*id].operation)) {
+                effect(&self.planned[id], &mut wanted);
+            }
+        }
+        let under_way: BTreeSet<String> = (now.values())
+            // A request without an outcome may be in effect.
+            .filter(|order| matches!(order.state, OrderState::InFlight | OrderState::Uncertain))
+            .flat_map(|order| keys(&self.planned[&order.id]))
+            .collect();
+        for key in wanted.keys().chain(content.users.keys()).collect::<BTreeSet<_>>() {
+            if wanted.get(key) != content.users.get(key) && !under_way.contains(key) {
+                return Err(format!("{key} is {:?}, and not {:?}", content.users.get(key), wanted.get(key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything is approved, until nothing is left to do: both sides agree, but for what was rejected.
+    async fn rest(mut self) -> Result<(), String> {
+        for _ in 0..6 {
+            self.take(&Step::Run { applies: true }).await?;
+            self.check(false).await?;
+            let is_open = |order: &OrderRecord| order.state.is_live() && order.state != OrderState::Blocked;
+            let held = self.house.store().newest_run("corp").unwrap().is_some_and(|run| run.state.is_held());
+            if !held && !self.orders.values().any(is_open) {
+                break;
+            }
+            self.take(&Step::Retry).await?;
+            self.review(|_, _| Some(Decision::Approve), 0);
+            self.check(false).await?;
+        }
+        // Nobody can be in a group that may not be.
+        let is_group_denied = self.denied.iter().any(|key| key.starts_with('T'));
+        for person in &self.staff {
+            let held = self.content.users.get(&person.id).cloned();
+            let mut wanted = User::of(person);
+            if let Some(held) = held.as_ref().filter(|_| is_group_denied) {
+                wanted.teams = held.teams.clone();
+            }
+            if held.as_ref() != Some(&wanted) && !self.denied.contains(&person.id) {
+                return Err(format!("{} is {held:?}, and not {wanted:?}; {:#?}", person.id, self.about(&person.id)));
+            }
+        }
+        for key in self.content.users.keys() {
+            if !self.staff.iter().any(|person| person.id == *key) && !self.denied.contains(key) {
+                return Err(format!("{key} is still there; {:#?}", self.about(key)));
+            }
+        }
+        match self.house.store().verify_log().map_err(|error| error.to_string())? {
+            Ok(_) => Ok(()),
+            Err(broken) => Err(broken.to_string()),
+        }
+    }
+
+    /// What became of the orders about a key.
+    fn about(&self, key: &str) -> Vec<String> {
+        let orders = self.orders.values().filter(|order| keys(&self.planned[&order.id]).iter().any(|k| k == key));
+        orders.map(|o| format!("{} {} {} {} {:?}", o.id, o.operation, o.object.0, o.state, o.block)).collect()
+    }
+}
+
+/// The source keys that an order is about.
+fn keys(order: &Order) -> Vec<String> {
+    let after = |name: &str| {
+        let (_, rest) = order.object.0.split_once(name)?;
+        Some(rest.split([' ', ')', ';']).next().unwrap_or(rest).to_owned())
+    };
+    [after("hr.users="), after("hr.groups=")].into_iter().flatten().collect()
+}
+
+/// What an order does to the target.
+fn effect(order: &Order, users: &mut BTreeMap<String, User>) {
+    let keys = keys(order);
+    if order.resource.resource == "groups" {
+        return;
+    }
+    if order.resource.resource == "memberships" {
+        let [user, group] = &keys[..] else { return };
+        let name = ["Databases", "Network", "Payments"][group[1..].parse::<usize>().unwrap()];
+        if let Some(user) = users.get_mut(user) {
+            match order.operation {
+                Operation::Add => drop(user.teams.insert(name.to_owned())),
+                _ => drop(user.teams.remove(name)),
+            }
+        }
+        return;
+    }
+    let Some(key) = keys.first() else { return };
+    if order.operation == Operation::Delete {
+        users.remove(key);
+        return;
+    }
+    let blank = User {
+        login: String::new(),
+        email: String::new(),
+        family: String::new(),
+        enabled: false,
+        teams: BTreeSet::new(),
+    };
+    let user = users.entry(key.clone()).or_insert(blank);
+    for change in &order.changes {
+        let after = change.after.as_ref().map(ToString::to_string).unwrap_or_default();
+        match change.attribute.as_str() {
+            "userName" => user.login = after,
+            "emails" => user.email = after,
+            "name.familyName" => user.family = after,
+            "active" => user.enabled = after == "true",
+            _ => {}
+        }
+    }
+}
