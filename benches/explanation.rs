@@ -24,7 +24,12 @@ const DISASTERS: [(&str, Fate, Movement, FactKind); 4] = [
     ("a format changed", |n| Some(user(n, "Sales", true)), Movement::Updated, FactKind::Format),
     ("half the tree lost", |n| (n % 2 == 0).then(|| user(n, "Sales", false)), Movement::Deleted, FactKind::Container),
     ("a unit renamed", |n| Some(user(n, "Vertrieb", false)), Movement::Updated, FactKind::Replaced),
-    ("nothing in common", |n| (mixed(n) >> 25 & 1 == 0).then(|| user(n, "Sales", false)), Movement::Deleted, FactKind::Value),
+    (
+        "nothing in common",
+        |n| (mixed(n) >> 25 & 1 == 0).then(|| user(n, "Sales", false)),
+        Movement::Deleted,
+        FactKind::Value,
+    ),
 ];
 
 fn main() -> Outcome<()> {
