@@ -197,8 +197,9 @@ fn a_column_that_changed_its_format_is_named() {
     // Among the usual changes of a day.
     written[7].city = "Zug".to_owned();
     directory.export(&written);
+    let doubt = "ad.users/format: column `hired` changed its format: 100 % of its values are written as DD.MM.YYYY";
     let said = "200 of 200: `hired` changed its format: YYYY-MM-DD became DD.MM.YYYY";
-    let found = directory.held_by("ad.users/updated/percent", &[said]);
+    let found = directory.held_by("ad.users/updated/percent", &[said, doubt]);
     assert_eq!(only_fact(&found), (&json!("format"), &json!(200), &json!(0)));
 }
 
@@ -206,8 +207,9 @@ fn a_column_that_changed_its_format_is_named() {
 fn two_headers_that_were_swapped_are_named() {
     let directory = Directory::settled();
     directory.export_under("id,login,dn,city,department,hired", &people());
+    let doubt = "ad.users/swapped-columns: columns `city` and `department`";
     let said = "200 of 200: the columns `department` and `city` hold each other's values";
-    let found = directory.held_by("ad.users/updated/percent", &[said]);
+    let found = directory.held_by("ad.users/updated/percent", &[said, doubt]);
     assert_eq!(only_fact(&found), (&json!("swapped"), &json!(200), &json!(0)));
 }
 

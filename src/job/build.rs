@@ -1,17 +1,18 @@
 //! Turns a checked file into the job that it means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    ApplyFile, DriftWord, ExportFile, JobFile, LimitFile, MembersWord, NestedWord, OnFile, OperationWord,
+    ApplyFile, ChecksFile, DriftWord, ExportFile, JobFile, LimitFile, MembersWord, NestedWord, OnFile, OperationWord,
     OrderThresholdsFile, RemovalWord, ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile,
     SyncFile, UnmanagedWord, WhenWord,
 };
 use super::{Job, SnapshotSettings, SnapshotThresholds, Sync, SyncKind, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
+use crate::model::evidence::Check;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{
@@ -196,7 +197,28 @@ fn snapshot(one: SnapshotFile) -> Result<SnapshotSettings, String> {
         sentinels: one.sentinels,
         window: one.window.as_deref().map(timer::duration).transpose()?,
         allow_empty: one.allow_empty,
+        off: switched_off(&one.checks),
     })
+}
+
+fn switched_off(checks: &ChecksFile) -> BTreeSet<Check> {
+    let off = |check: &Check| match check {
+        Check::Empty => checks.empty,
+        Check::Total => checks.total,
+        Check::TotalMoved => checks.total_moved,
+        Check::Pages => checks.pages,
+        Check::DuplicateKeys => checks.duplicate_keys,
+        Check::EmptyKeys => checks.empty_keys,
+        Check::Header => checks.header,
+        Check::Sentinel => checks.sentinel,
+        Check::EmptyColumn => checks.empty_column,
+        Check::RoundMembers => checks.round_members,
+        Check::Format => checks.format,
+        Check::SwappedColumns => checks.swapped_columns,
+        Check::FewerRows => checks.fewer_rows,
+        Check::FewerOwners => checks.fewer_owners,
+    };
+    Check::ALL.iter().copied().filter(|check| off(check).is_some()).collect()
 }
 
 fn export(one: ExportFile) -> Result<ExportSettings, String> {

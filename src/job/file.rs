@@ -217,6 +217,43 @@ pub(super) struct SnapshotFile {
     /// An export without any row is legitimate. Default false: it is held.
     #[serde(default)]
     pub(super) allow_empty: bool,
+    /// Checks of the finished snapshot that are switched off. All are on unless said.
+    #[serde(default)]
+    pub(super) checks: ChecksFile,
+}
+
+/// Checks of completeness, by the names that their suspicions have.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ChecksFile {
+    /// No rows.
+    pub(super) empty: Option<OffWord>,
+    /// Rows and the server's own total differ.
+    pub(super) total: Option<OffWord>,
+    /// The server's own total changed during the export.
+    pub(super) total_moved: Option<OffWord>,
+    /// A page that was asked for did not come.
+    pub(super) pages: Option<OffWord>,
+    /// A key comes twice.
+    pub(super) duplicate_keys: Option<OffWord>,
+    /// A key is empty.
+    pub(super) empty_keys: Option<OffWord>,
+    /// A column is missing.
+    pub(super) header: Option<OffWord>,
+    /// A sentinel is missing.
+    pub(super) sentinel: Option<OffWord>,
+    /// A column lost most of its values.
+    pub(super) empty_column: Option<OffWord>,
+    /// Lists of members stop at exactly 100, 200 or 1,000.
+    pub(super) round_members: Option<OffWord>,
+    /// A column is written another way.
+    pub(super) format: Option<OffWord>,
+    /// Two columns exchanged their values.
+    pub(super) swapped_columns: Option<OffWord>,
+    /// Many fewer rows than in one of the last 10 accepted snapshots.
+    pub(super) fewer_rows: Option<OffWord>,
+    /// Many fewer owners of association rows than in one of them.
+    pub(super) fewer_owners: Option<OffWord>,
 }
 
 /// Synchronization thresholds. What is left out keeps its default; only "off" removes a limit.

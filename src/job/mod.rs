@@ -15,7 +15,7 @@ pub mod size;
 pub mod timer;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use toml::de::DeTable;
 
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
+use crate::model::evidence::Check;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings};
 use crate::model::threshold::Limit;
@@ -100,6 +101,8 @@ pub struct SnapshotSettings {
     pub window: Option<Duration>,
     /// Whether an export without any row is legitimate.
     pub allow_empty: bool,
+    /// Checks of completeness that are switched off.
+    pub off: BTreeSet<Check>,
 }
 
 /// Synchronization thresholds of one snapshot.
@@ -124,7 +127,7 @@ impl Default for SnapshotThresholds {
 impl Default for SnapshotSettings {
     fn default() -> Self {
         let thresholds = SnapshotThresholds::default();
-        Self { thresholds, sentinels: Vec::new(), window: None, allow_empty: false }
+        Self { thresholds, sentinels: Vec::new(), window: None, allow_empty: false, off: BTreeSet::new() }
     }
 }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::Fingerprint;
+use super::situation::words;
+
 /// How much of a system an export reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -15,7 +18,7 @@ pub enum Mode {
     Complete,
 }
 
-super::situation::words!(Mode { Incremental => "incremental", Complete => "complete" });
+words!(Mode { Incremental => "incremental", Complete => "complete" });
 
 /// What was seen while one resource was exported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,15 @@ pub struct Evidence {
     pub duplicate_keys: Occurrences,
     /// The share of empty cells by column, 0.0 to 1.0.
     pub empty_share: BTreeMap<String, f64>,
+    /// How values are written, by column; of a sample of the rows, the same rows in every snapshot.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fingerprints: BTreeMap<String, Fingerprint>,
+    /// For associations, by end column: how many different owners there are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owners: BTreeMap<String, u64>,
+    /// The accepted snapshots before this one, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Measure>,
     /// What a complete export found that the increments before it had not; `None` where there was nothing to compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
@@ -46,6 +58,70 @@ pub struct Evidence {
     /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.
     pub anomalies: Vec<Suspicion>,
 }
+
+/// How large an accepted snapshot was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Its rows.
+    pub rows: u64,
+    /// The share of empty cells by column, 0.0 to 1.0.
+    pub empty_share: BTreeMap<String, f64>,
+    /// For associations, by end column: how many different owners there were.
+    pub owners: BTreeMap<String, u64>,
+}
+
+impl Evidence {
+    /// As many accepted snapshots are remembered.
+    pub const REMEMBERED: usize = 10;
+
+    /// What the snapshot after this one, which has `rows` rows, remembers of it and of those before it.
+    pub fn history_with(&self, rows: u64) -> Vec<Measure> {
+        let own = Measure { rows, empty_share: self.empty_share.clone(), owners: self.owners.clone() };
+        let skipped = (self.history.len() + 1).saturating_sub(Self::REMEMBERED);
+        self.history.iter().skip(skipped).cloned().chain([own]).collect()
+    }
+}
+
+/// A check of a finished snapshot; suspicions are named for it, and a job may switch it off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// There are rows, where there were any.
+    Empty,
+    /// The server's own total is that of the rows.
+    Total,
+    /// The server's own total is the same at the start and at the end.
+    TotalMoved,
+    /// Every page that was asked for came.
+    Pages,
+    /// No key comes twice.
+    DuplicateKeys,
+    /// No key is empty.
+    EmptyKeys,
+    /// The columns that were there before are.
+    Header,
+    /// The objects that every whole export holds are there.
+    Sentinel,
+    /// No column lost most of its values.
+    EmptyColumn,
+    /// Lists of members do not all stop at a round number.
+    RoundMembers,
+    /// Columns are written as they were.
+    Format,
+    /// No two columns exchanged their values.
+    SwappedColumns,
+    /// There are not many fewer rows than in any of the last accepted snapshots.
+    FewerRows,
+    /// There are not many fewer owners of association rows than in any of them.
+    FewerOwners,
+}
+
+words!(Check {
+    Empty => "empty", Total => "total", TotalMoved => "total-moved", Pages => "pages",
+    DuplicateKeys => "duplicate-keys", EmptyKeys => "empty-keys", Header => "header", Sentinel => "sentinel",
+    EmptyColumn => "empty-column", RoundMembers => "round-members", Format => "format",
+    SwappedColumns => "swapped-columns", FewerRows => "fewer-rows", FewerOwners => "fewer-owners",
+});
 
 /// Rows that the chain of increments had missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -211,8 +211,13 @@ impl Conductor {
             table: &table,
             mode: exported.mode,
             previous: previous.as_ref(),
-            settings: &Settings { sentinels: settings.sentinels.clone(), allow_empty: settings.allow_empty },
+            settings: &Settings {
+                sentinels: settings.sentinels.clone(),
+                allow_empty: settings.allow_empty,
+                off: settings.off.clone(),
+            },
             accepted,
+            is_target: self.job.syncs.iter().any(|sync| sync.to == *name),
             may_be_empty: baseline.as_ref().map_or(only_target, |b| b.rows == 0),
         };
         let (evidence, completeness) = compute(|| judge(&subject, std::mem::take(&mut exported.evidence)))?;

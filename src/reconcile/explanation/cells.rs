@@ -2,7 +2,7 @@
 
 use super::facts::Sight;
 use crate::model::explanation::FactKind;
-use crate::snapshot::completeness::Shape;
+use crate::model::shape::Shape;
 
 /// Levels of a container path that are looked at.
 const LEVELS: usize = 8;

@@ -13,9 +13,13 @@ use super::super::row::{Cells, Place, Row};
 use super::super::table::Table;
 use super::Settings;
 use crate::model::evidence::Occurrences;
+use crate::model::fingerprint::Fingerprint;
 
 /// Columns in which a sentinel may be named, beside the key.
 const NAMES: [&str; 4] = ["userName", "name", "displayName", "login"];
+
+/// As many rows have their values looked at for fingerprints, about.
+const SAMPLED: u64 = 20_000;
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -29,6 +33,10 @@ pub(super) struct Census {
     pub(super) missing_sentinels: Vec<String>,
     /// For associations, by end column: the largest number of rows that one owner has, and how many owners have it.
     pub(super) largest: Vec<(String, u32, u64)>,
+    /// For associations, by end column: how many different owners there are.
+    pub(super) owners: BTreeMap<String, u64>,
+    /// How values are written, by column.
+    pub(super) fingerprints: BTreeMap<String, Fingerprint>,
 }
 
 /// What one chunk of the file holds.
@@ -40,6 +48,7 @@ struct Chunk {
     /// For associations: a hash of the owner, by end column.
     owners: Vec<Vec<u64>>,
     seen: BTreeSet<usize>,
+    fingerprints: Vec<Fingerprint>,
     scratch: Vec<u8>,
 }
 
@@ -47,6 +56,8 @@ pub(super) fn take(table: &Table, settings: &Settings) -> Result<Census, Snapsho
     let ends = end_columns(table);
     let names: Vec<usize> = NAMES.iter().filter_map(|name| table.column(name)).collect();
     let columns = table.columns().len();
+    // Chosen by their keys, so that the rows that are looked at are the same in every snapshot.
+    let sampled = (u64::MAX / table.estimated_rows()?.max(1)).saturating_mul(SAMPLED);
     let chunks = table.par_fold(
         || Chunk {
             rows: 0,
@@ -55,6 +66,7 @@ pub(super) fn take(table: &Table, settings: &Settings) -> Result<Census, Snapsho
             keyless: Vec::new(),
             owners: vec![Vec::new(); ends.len()],
             seen: BTreeSet::new(),
+            fingerprints: vec![Fingerprint::default(); columns],
             scratch: Vec::new(),
         },
         |chunk, row| {
@@ -66,7 +78,14 @@ pub(super) fn take(table: &Table, settings: &Settings) -> Result<Census, Snapsho
                 owners.push(xxh3_64(row.cell(*end).as_bytes()));
             }
             match key_hash(table, row, &mut chunk.scratch) {
-                Some(hash) => chunk.keys.push(RowDigest::new(hash, 0, row.place())),
+                Some(hash) => {
+                    chunk.keys.push(RowDigest::new(hash, 0, row.place()));
+                    if hash <= sampled {
+                        for (print, cell) in chunk.fingerprints.iter_mut().zip(row.cells()) {
+                            print.add(cell, xxh3_64(cell.as_bytes()));
+                        }
+                    }
+                }
                 None => chunk.keyless.push(row.place()),
             }
             for (i, sentinel) in settings.sentinels.iter().enumerate() {
@@ -91,10 +110,19 @@ pub(super) fn take(table: &Table, settings: &Settings) -> Result<Census, Snapsho
     let keyless: Vec<Place> = chunks.iter().flat_map(|chunk| chunk.keyless.iter().copied()).collect();
     census.empty_keys = name_keyless(table, &keyless)?;
 
+    for (i, name) in table.columns().iter().enumerate() {
+        let mut whole = Fingerprint::default();
+        chunks.iter().for_each(|chunk| whole.merge(&chunk.fingerprints[i]));
+        if whole.values() > 0 {
+            census.fingerprints.insert(name.clone(), whole);
+        }
+    }
+
     let bits = bits_for(rows);
     for (i, end) in ends.iter().enumerate() {
         let owners: Vec<Sorted<u64>> = chunks.par_iter().map(|chunk| Sorted::new(&chunk.owners[i], bits)).collect();
-        let (most, how_many) = largest(&owners, bits);
+        let (most, how_many, different) = largest(&owners, bits);
+        census.owners.insert(table.columns()[*end].clone(), different);
         census.largest.push((table.columns()[*end].clone(), most, how_many));
     }
     let keys: Vec<Sorted<RowDigest>> = chunks.into_par_iter().map(|chunk| Sorted::new(&chunk.keys, bits)).collect();
@@ -154,23 +182,24 @@ fn duplicates(table: &Table, keys: &[Sorted<RowDigest>], bits: u32) -> Result<Ve
     Ok(all)
 }
 
-/// The largest number of equal hashes, and how many hashes occur that often.
-fn largest(owners: &[Sorted<u64>], bits: u32) -> (u32, u64) {
+/// The largest number of equal hashes, how many hashes occur that often, and how many different ones there are.
+fn largest(owners: &[Sorted<u64>], bits: u32) -> (u32, u64, u64) {
     (0..1usize << bits)
         .into_par_iter()
         .map(|share| {
             let mut hashes = Vec::new();
             gather(owners, share, &mut hashes);
             hashes.sort_unstable();
-            hashes.chunk_by(|a, b| a == b).fold((0, 0), |most, same| more(most, (same.len() as u32, 1)))
+            hashes.chunk_by(|a, b| a == b).fold((0, 0, 0), |most, same| more(most, (same.len() as u32, 1, 1)))
         })
-        .reduce(|| (0, 0), more)
+        .reduce(|| (0, 0, 0), more)
 }
 
-fn more(a: (u32, u64), b: (u32, u64)) -> (u32, u64) {
+fn more(a: (u32, u64, u64), b: (u32, u64, u64)) -> (u32, u64, u64) {
+    let different = a.2 + b.2;
     match a.0.cmp(&b.0) {
-        std::cmp::Ordering::Less => b,
-        std::cmp::Ordering::Equal => (a.0, a.1 + b.1),
-        std::cmp::Ordering::Greater => a,
+        std::cmp::Ordering::Less => (b.0, b.1, different),
+        std::cmp::Ordering::Equal => (a.0, a.1 + b.1, different),
+        std::cmp::Ordering::Greater => (a.0, a.1, different),
     }
 }

@@ -1,38 +1,45 @@
 //! The checks, one function each; every suspicion says what was seen and what was expected.
 
 use super::census::Census;
-use super::{Subject, suspicion_name};
-use crate::model::evidence::{Evidence, Mode, Suspicion};
+use super::{Subject, columns, suspicion_name};
+use crate::model::evidence::{Check, Evidence, Mode, Suspicion};
 
 /// Sizes at which servers are known to cut member lists off.
 const ROUND: [u32; 3] = [100, 200, 1_000];
-/// A column that was nearly full …
-const FULL: f64 = 0.05;
-/// … and is mostly empty.
-const EMPTY: f64 = 0.5;
+/// What a check found: a figure and a sentence for each thing to doubt.
+pub(super) type Found = Vec<(String, String)>;
 
-/// One check: a figure and a sentence, where there is something to doubt.
-type Check = fn(&Subject<'_>, &Evidence, &Census) -> Vec<(String, String)>;
+/// So much less than the most of the last accepted snapshots is a loss, even if each run lost only a little.
+const SHRUNK: f64 = 0.8;
+/// Where there were fewer, a share says nothing.
+const SIZE: u64 = 50;
 
-const CHECKS: &[(&str, Check)] = &[
-    ("empty", empty),
-    ("total", total),
-    ("total-moved", total_moved),
-    ("pages", pages),
-    ("duplicate-keys", duplicate_keys),
-    ("empty-keys", empty_keys),
-    ("header", header),
-    ("sentinel", sentinel),
-    ("empty-column", empty_column),
-    ("round-members", round_members),
+/// One check.
+type Look = fn(&Subject<'_>, &Evidence, &Census) -> Found;
+
+const CHECKS: &[(Check, Look)] = &[
+    (Check::Empty, empty),
+    (Check::Total, total),
+    (Check::TotalMoved, total_moved),
+    (Check::Pages, pages),
+    (Check::DuplicateKeys, duplicate_keys),
+    (Check::EmptyKeys, empty_keys),
+    (Check::Header, columns::header),
+    (Check::Sentinel, sentinel),
+    (Check::EmptyColumn, columns::empty_column),
+    (Check::RoundMembers, round_members),
+    (Check::Format, columns::format),
+    (Check::SwappedColumns, columns::swapped_columns),
+    (Check::FewerRows, fewer_rows),
+    (Check::FewerOwners, fewer_owners),
 ];
 
-/// Runs every check, and adds what the connector itself saw.
+/// Runs every check that the job did not switch off, and adds what the connector itself saw.
 pub(super) fn all(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Vec<Suspicion> {
     let mut found: Vec<Suspicion> = Vec::new();
-    for (name, check) in CHECKS {
-        let name = suspicion_name(subject.name, name);
-        let seen = check(subject, evidence, census);
+    for (check, look) in CHECKS.iter().filter(|(check, _)| !subject.settings.off.contains(check)) {
+        let name = suspicion_name(subject.name, check.word());
+        let seen = look(subject, evidence, census);
         if seen.is_empty() {
             continue;
         }
@@ -50,11 +57,11 @@ pub(super) fn all(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -
     found
 }
 
-fn one(figure: impl ToString, detail: String) -> Vec<(String, String)> {
+pub(super) fn one(figure: impl ToString, detail: String) -> Found {
     vec![(figure.to_string(), detail)]
 }
 
-fn empty(subject: &Subject<'_>, _: &Evidence, census: &Census) -> Vec<(String, String)> {
+fn empty(subject: &Subject<'_>, _: &Evidence, census: &Census) -> Found {
     if census.rows > 0 || subject.settings.allow_empty || (subject.may_be_empty && subject.previous.is_none()) {
         return Vec::new();
     }
@@ -73,7 +80,7 @@ fn counted(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> u64 {
     }
 }
 
-fn total(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Vec<(String, String)> {
+fn total(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Found {
     let rows = counted(subject, evidence, census);
     match evidence.total_end {
         Some(total) if total != rows => {
@@ -85,7 +92,7 @@ fn total(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Vec<(St
     }
 }
 
-fn total_moved(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, String)> {
+fn total_moved(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     match (evidence.total_start, evidence.total_end) {
         (Some(start), Some(end)) if start != end => {
             let text = format!("the server's own total was {start} at the start and {end} at the end of the export");
@@ -95,7 +102,7 @@ fn total_moved(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String,
     }
 }
 
-fn pages(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, String)> {
+fn pages(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     let (asked, received) = (evidence.pages_asked, evidence.pages_received);
     if asked == received {
         return Vec::new();
@@ -103,7 +110,7 @@ fn pages(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, Strin
     one(format!("{received} of {asked}"), format!("{asked} pages asked for, {received} received"))
 }
 
-fn duplicate_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, String)> {
+fn duplicate_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     let seen = &evidence.duplicate_keys;
     if seen.count == 0 {
         return Vec::new();
@@ -111,7 +118,7 @@ fn duplicate_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(Stri
     one(seen.count, format!("rows that repeat a key: {} ({})", seen.count, seen.first.join(", ")))
 }
 
-fn empty_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, String)> {
+fn empty_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     let seen = &evidence.empty_keys;
     if seen.count == 0 {
         return Vec::new();
@@ -119,17 +126,7 @@ fn empty_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, 
     one(seen.count, format!("{} rows have no key: {}", seen.count, seen.first.join(", ")))
 }
 
-fn header(subject: &Subject<'_>, _: &Evidence, _: &Census) -> Vec<(String, String)> {
-    let Some(previous) = subject.previous else { return Vec::new() };
-    let lost: Vec<&str> =
-        previous.columns.iter().filter(|c| subject.table.column(c).is_none()).map(String::as_str).collect();
-    if lost.is_empty() {
-        return Vec::new();
-    }
-    one(lost.join(" "), format!("columns that the last accepted snapshot has are missing: {}", lost.join(", ")))
-}
-
-fn sentinel(_: &Subject<'_>, _: &Evidence, census: &Census) -> Vec<(String, String)> {
+fn sentinel(_: &Subject<'_>, _: &Evidence, census: &Census) -> Found {
     census
         .missing_sentinels
         .iter()
@@ -137,27 +134,11 @@ fn sentinel(_: &Subject<'_>, _: &Evidence, census: &Census) -> Vec<(String, Stri
         .collect()
 }
 
-fn empty_column(subject: &Subject<'_>, evidence: &Evidence, _: &Census) -> Vec<(String, String)> {
-    let Some(previous) = subject.previous else { return Vec::new() };
-    let mut found = Vec::new();
-    for (column, share) in &evidence.empty_share {
-        let before = previous.evidence.empty_share.get(column);
-        if let Some(before) = before
-            && *before < FULL
-            && *share > EMPTY
-        {
-            let (now, then) = (percent(*share), percent(*before));
-            found.push((format!("{column} {now}"), format!("column `{column}` is {now} empty, it was {then} before")));
-        }
-    }
-    found
-}
-
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn round_members(_: &Subject<'_>, _: &Evidence, census: &Census) -> Vec<(String, String)> {
+fn round_members(_: &Subject<'_>, _: &Evidence, census: &Census) -> Found {
     let cut = census.largest.iter().filter(|(_, most, owners)| ROUND.contains(most) && *owners >= 2);
     cut.map(|(column, most, owners)| {
         let text = format!(
@@ -166,4 +147,37 @@ fn round_members(_: &Subject<'_>, _: &Evidence, census: &Census) -> Vec<(String,
         (format!("{owners} {column} at {most}"), text)
     })
     .collect()
+}
+
+fn fewer_rows(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Found {
+    let Some(previous) = subject.previous.filter(|_| !subject.is_target) else { return Vec::new() };
+    let most = evidence.history.iter().map(|measure| measure.rows).max().unwrap_or(0);
+    shrunk(census.rows, previous.rows, most).map_or(Vec::new(), |share| {
+        let (rows, of) = (census.rows, evidence.history.len());
+        one(&share, format!("{rows} rows, {share} of the most that the last {of} accepted snapshots had ({most})"))
+    })
+}
+
+fn fewer_owners(subject: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
+    let Some(previous) = subject.previous.filter(|_| !subject.is_target) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (column, owners) in &evidence.owners {
+        let most = evidence.history.iter().filter_map(|measure| measure.owners.get(column)).max().copied().unwrap_or(0);
+        let last = previous.evidence.owners.get(column).copied().unwrap_or(0);
+        if let Some(share) = shrunk(*owners, last, most) {
+            let text = format!("{owners} different values of `{column}`, {share} of the most so far ({most})");
+            found.push((format!("{column} {share}"), text));
+        }
+    }
+    found
+}
+
+/// The share of the most that is left, in steps of five percent, so that an acceptance outlives a few rows more or
+/// less. The fall is told when it happens: not again while the last accepted snapshot had fallen as far already. One
+/// that happens at once is for the synchronization thresholds, which know what muster itself removed.
+fn shrunk(now: u64, last: u64, most: u64) -> Option<String> {
+    let share = |number: u64| number as f64 / most.max(1) as f64;
+    let slowly = now as f64 >= last as f64 * SHRUNK;
+    let news = share(now) < SHRUNK && share(last) >= SHRUNK;
+    (most >= SIZE && slowly && news).then(|| percent((share(now) * 20.0).floor() / 20.0))
 }

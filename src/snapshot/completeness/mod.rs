@@ -2,20 +2,18 @@
 
 mod census;
 mod checks;
-mod shape;
+mod columns;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::SnapshotError;
 use super::manifest::ResourceManifest;
 use super::table::Table;
-use crate::model::evidence::{Completeness, Evidence, Mode, Suspicion};
+use crate::model::evidence::{Check, Completeness, Evidence, Mode, Suspicion};
 use crate::model::resource::ResourceName;
-
-pub use shape::Shape;
 
 /// What a job says about a resource's completeness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +22,8 @@ pub struct Settings {
     pub sentinels: Vec<String>,
     /// Whether a snapshot without rows is as good as any.
     pub allow_empty: bool,
+    /// Checks that are switched off.
+    pub off: BTreeSet<Check>,
 }
 
 /// The snapshot to be judged, and what it is judged against.
@@ -43,6 +43,8 @@ pub struct Subject<'a> {
     pub accepted: &'a BTreeMap<String, String>,
     /// Whether no rows are no surprise: the first export of a target.
     pub may_be_empty: bool,
+    /// Whether muster itself changes this resource, and so knows why there are fewer rows.
+    pub is_target: bool,
 }
 
 /// Judges a snapshot: completes the evidence with what only the finished file shows, and gives the verdict.
@@ -59,6 +61,9 @@ pub fn judge(subject: &Subject<'_>, mut evidence: Evidence) -> Result<(Evidence,
     evidence.empty_keys = census.empty_keys.clone();
     evidence.duplicate_keys = census.duplicate_keys.clone();
     evidence.empty_share = census.empty_share.clone();
+    evidence.fingerprints = census.fingerprints.clone();
+    evidence.owners = census.owners.clone();
+    evidence.history = subject.previous.map_or(Vec::new(), |previous| previous.evidence.history_with(previous.rows));
     let found = checks::all(subject, &evidence, &census);
     let mut suspicions: Vec<Suspicion> =
         found.into_iter().filter(|s| subject.accepted.get(&s.name) != Some(&s.figure)).collect();

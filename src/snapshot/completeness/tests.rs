@@ -47,6 +47,7 @@ impl Case {
             settings: &self.settings,
             accepted: &self.accepted,
             may_be_empty: self.may_be_empty,
+            is_target: false,
         };
         judge(&subject, self.evidence.clone()).unwrap()
     }
@@ -146,4 +147,84 @@ fn member_lists_that_stop_at_a_round_number_are_suspect() {
 fn a_file_that_cannot_be_read_is_partial() {
     let (_, verdict) = case("id,name\n1,\"a\n").judge();
     assert_eq!(verdict.word(), "partial");
+}
+
+/// The snapshot that was accepted before, with the evidence that it had.
+fn accepted(csv: &str) -> ResourceManifest {
+    let (evidence, verdict) = case(csv).judge();
+    assert_eq!(verdict, Completeness::Complete);
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    ResourceManifest { evidence, ..previous(&header, csv.lines().count() as u64 - 1) }
+}
+
+/// Sixty people under a header.
+fn sixty(header: &str, row: impl Fn(usize) -> String) -> String {
+    let rows: String = (0..60).map(|n| format!("{}\n", row(n))).collect();
+    format!("{header}\n{rows}")
+}
+
+#[test]
+fn a_changed_format_and_swapped_headers_are_named_unless_switched_off() {
+    let iso = |n: usize| format!("{n},Name {n},City {},2026-01-{:02}", n % 7, n % 28 + 1);
+    let before = accepted(&sixty("id,name,city,hired", iso));
+    let mut dotted =
+        case(&sixty("id,name,city,hired", |n| format!("{n},Name {n},City {},{:02}.01.2026", n % 7, n % 28 + 1)));
+    dotted.previous = Some(before.clone());
+    assert_eq!(dotted.found(), ["idp.users/format=hired DD.MM.YYYY"]);
+    dotted.settings.off.insert(Check::Format);
+    assert!(dotted.found().is_empty());
+    let mut swapped = case(&sixty("id,city,name,hired", iso));
+    swapped.previous = Some(before.clone());
+    assert_eq!(swapped.found(), ["idp.users/swapped-columns=city name"]);
+    // Other dates and other people in the same columns are a usual day.
+    let mut usual = case(&sixty("id,name,city,hired", |n| iso(n + 30)));
+    usual.previous = Some(before);
+    assert!(usual.found().is_empty());
+}
+
+#[test]
+fn a_snapshot_that_shrinks_a_little_each_run_is_suspect_in_the_end() {
+    let of = |rows: usize| -> String {
+        let rows: String = (0..rows).map(|n| format!("{n},a\n")).collect();
+        format!("id,name\n{rows}")
+    };
+    let mut before = accepted(&of(100));
+    for (rows, found) in [(95, None), (90, None), (81, None), (79, Some("idp.users/fewer-rows=75 %")), (75, None)] {
+        let mut next = case(&of(rows));
+        next.previous = Some(before.clone());
+        assert_eq!(next.found().first().map(String::as_str), found, "{rows}");
+        // Accepted, it is what the next one is measured against; and the fall is told once.
+        let (evidence, _) = next.judge();
+        before = ResourceManifest { evidence, ..previous(&["id", "name"], rows as u64) };
+    }
+    assert_eq!(before.evidence.history.len(), 5);
+    for _ in 0..20 {
+        before.evidence.history = before.evidence.history_with(75);
+    }
+    assert_eq!(before.evidence.history.len(), Evidence::REMEMBERED);
+}
+
+#[test]
+fn columns_that_empty_and_owners_that_vanish_over_several_runs_are_suspect() {
+    let of = |full: usize| sixty("id,mail", |n| format!("{n},{}", if n < full { "a@x" } else { "" }));
+    let mut before = accepted(&of(60));
+    let mut half = case(&of(35));
+    half.previous = Some(before.clone());
+    assert!(half.found().is_empty());
+    before = ResourceManifest { evidence: half.judge().0, ..previous(&["id", "mail"], 60) };
+    let mut less = case(&of(20));
+    less.previous = Some(before);
+    assert_eq!(less.found(), ["idp.users/empty-column=mail 67 %"]);
+
+    let owned = |owners: usize| (0..200).map(|n| format!("g{},u{n}\n", n % owners)).collect::<String>();
+    let judge = |owners: usize, before: Option<ResourceManifest>| {
+        let mut rows = case(&format!("group,user\n{}", owned(owners)));
+        rows.key = vec!["group", "user"];
+        rows.previous = before;
+        (rows.found(), ResourceManifest { evidence: rows.judge().0, ..previous(&["group", "user"], 200) })
+    };
+    let (_, hundred) = judge(100, None);
+    let (found, eighty_five) = judge(85, Some(hundred));
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(judge(70, Some(eighty_five)).0, ["idp.users/fewer-owners=group 70 %"]);
 }

@@ -1,9 +1,12 @@
 //! How a value is written: what a person would call the format of a column.
 
-use crate::model::situation::words;
+use serde::{Deserialize, Serialize};
+
+use super::situation::words;
 
 /// The way a value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Shape {
     /// No value.
     Empty,
