@@ -136,19 +136,20 @@ impl House {
         holds: &[Hold],
     ) -> Result<RunId, StoreError> {
         let run = self.start();
+        let files = plan_files::begin(&self.store.layout().run_folder(JOB, &run), orders).unwrap();
         let plan = Plan {
             format_version: Plan::FORMAT,
             job: JOB.into(),
             job_digest: Digest::of(b"job"),
             snapshots: BTreeMap::new(),
-            orders_digest: plan_files::orders_digest(orders),
+            orders_digest: files.orders_digest().clone(),
             orders: orders.len() as u64,
             counts: BTreeMap::new(),
             situations: Vec::new(),
             excesses: Vec::new(),
             warnings: vec![format!("plan of {run}")],
         };
-        plan_files::write(&self.store.layout().run_folder(JOB, &run), &plan, orders).unwrap();
+        files.show(&plan).unwrap();
         let orders: Vec<NewOrder<'_>> =
             orders.iter().map(|order| NewOrder { order, raised: 1, sync_id: SYNC, target_identity: TARGET }).collect();
         let register = RegisterPlan { run: &run, plan_digest: &plan.digest(), orders: &orders, superseded, holds };
