@@ -122,8 +122,7 @@ impl House {
     fn start(&mut self) -> RunId {
         self.runs += 1;
         let id = RunId::new(now() + Duration::from_secs(self.runs.into()), self.runs);
-        let job_digest = Digest::of(b"job");
-        let (job, starter, review) = (JOB.into(), "cron".into(), Default::default());
+        let (job, job_digest, starter, review) = (JOB.into(), Digest::of(b"job"), "cron".into(), Default::default());
         let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review };
         self.store.start_run(&run, now()).unwrap();
         id
