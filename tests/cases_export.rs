@@ -184,3 +184,18 @@ fn pages_asked_for_at_once_give_what_one_after_the_other_gives_whatever_the_serv
         assert_eq!(seen, one_seen, "{name}");
     }
 }
+
+#[test]
+fn a_file_s_snapshot_is_written_in_one_way_however_the_file_is() {
+    let world = World::new();
+    let job = "name = \"out\"\n[systems.hr]\nkind = \"csv\"\npath = \"../hr\"\n[systems.desk]\nkind = \"csv\"\npath = \"../desk\"\norders = \"../orders\"\n[[sync]]\nfrom = \"hr.users\"\nto = \"desk.users\"\nmatch = [{ source = \"id\", target = \"id\" }]\n[sync.attributes]\nid = \"id\"\n";
+    world.write("jobs/out.toml", job);
+    world.write("desk/users.csv", "id\nx\n");
+    let plain = "1,ann,\n2,b\u{f6}b,a]b\n";
+    let rows = "\"3\",\"cy\",\"\"\r\n4,\"d, e\",\"[\"\"z\"\",\"\"a\"\"]\"\n\n5,\"say \"\"no\"\"\",[]\r\n6,f,g";
+    world.write("hr/users.csv", &format!("\u{feff}id,\"name\",groups\n{plain}{rows}"));
+    world.muster(&["export", "out"]).ended(0);
+    let snapshot = world.read(&format!("state/export/out/{}/hr/users.csv", world.newest_run("out")));
+    let written = "3,cy,\n4,\"d, e\",\"[\"\"a\"\",\"\"z\"\"]\"\n5,\"say \"\"no\"\"\",\n6,f,g\n";
+    assert_eq!(snapshot, format!("id,name,groups\n{plain}{written}"));
+}

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::review::hold_sentence;
 use super::selection;
 use crate::disk::atomic;
-use crate::model::order::{Operation, OrderState};
+use crate::model::order::{Operation, OrderId, OrderState};
 use crate::model::outcome::Outcome;
 use crate::model::record::RunRecord;
 use crate::model::resource::ResourceName;
@@ -46,28 +46,40 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
     let mut report = RunReport::new(run.id.clone(), &run.job, run.mode, run.state, run.started);
     report.exit_status = exit;
     report.exports = exports(&store.layout().export(&run.job, &run.id));
-    let outcomes: BTreeMap<_, Outcome> =
-        store.outcomes(&run.id)?.into_iter().map(|outcome| (outcome.order.clone(), outcome)).collect();
-    report.ended = run.ended.into_iter().chain(outcomes.values().map(|outcome| outcome.at)).max();
+    let outcomes = store.outcomes(&run.id)?;
+    report.ended = run.ended.into_iter().chain(outcomes.iter().map(|outcome| outcome.at)).max();
 
-    let (mut errors, mut untried) = (Vec::new(), BTreeMap::<(Operation, ResourceName), u64>::new());
-    for planned in selection::orders(store, run)? {
-        let (order, state) = (&planned.order, planned.record.state);
-        *report.orders_by_state.entry(state).or_default() += 1;
-        add(&mut report.orders_by_operation, order.operation, &order.resource);
-        let outcome = outcomes.get(&order.id);
-        match (state, outcome.and_then(|outcome| Some((outcome, outcome.failure.as_ref()?)))) {
-            (OrderState::Applied, _) => add(&mut report.applied_by_operation, order.operation, &order.resource),
-            (OrderState::Approved, None) => {
-                *untried.entry((order.operation, order.resource.clone())).or_default() += 1;
-            }
-            // Returned by `retry`: not failed any more, and not yet tried again.
-            (OrderState::Approved | OrderState::PendingReview | OrderState::InFlight, _) | (_, None) => {}
-            (_, Some((outcome, failure))) => {
-                errors.push(ErrorRow::of(order, &run.id, failure, outcome.tries, outcome.at));
-            }
+    let mut untried = BTreeMap::<(Operation, ResourceName), u64>::new();
+    for (state, operation, resource, count) in store.tally(&run.id)? {
+        *report.orders_by_state.entry(state).or_default() += count;
+        add(&mut report.orders_by_operation, operation, &resource, count);
+        match state {
+            OrderState::Applied => add(&mut report.applied_by_operation, operation, &resource, count),
+            OrderState::Approved => drop(untried.insert((operation, resource), count)),
+            _ => {}
         }
     }
+    let failed = outcomes.into_iter().filter(|outcome| outcome.failure.is_some());
+    let failed: BTreeMap<OrderId, Outcome> = failed.map(|outcome| (outcome.order.clone(), outcome)).collect();
+    // Only an order that failed is told by itself.
+    let planned = if failed.is_empty() { Vec::new() } else { selection::orders(store, run)? };
+    let mut errors = Vec::new();
+    for planned in planned {
+        let (order, state) = (&planned.order, planned.record.state);
+        let Some((outcome, failure)) = failed.get(&order.id).and_then(|o| Some((o, o.failure.as_ref()?))) else {
+            continue;
+        };
+        match state {
+            // Returned by `retry`: not failed any more, and not yet tried again.
+            OrderState::Approved => {
+                let count = untried.entry((order.operation, order.resource.clone())).or_default();
+                *count = count.saturating_sub(1);
+            }
+            OrderState::Applied | OrderState::PendingReview | OrderState::InFlight => {}
+            _ => errors.push(ErrorRow::of(order, &run.id, failure, outcome.tries, outcome.at)),
+        }
+    }
+    untried.retain(|_, count| *count > 0);
     if !errors.is_empty() {
         report.untried = untried.values().sum();
     }
@@ -97,8 +109,13 @@ fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<
     Ok(())
 }
 
-fn add(counts: &mut BTreeMap<ResourceName, BTreeMap<Operation, u64>>, operation: Operation, resource: &ResourceName) {
-    *counts.entry(resource.clone()).or_default().entry(operation).or_default() += 1;
+fn add(
+    counts: &mut BTreeMap<ResourceName, BTreeMap<Operation, u64>>,
+    operation: Operation,
+    resource: &ResourceName,
+    count: u64,
+) {
+    *counts.entry(resource.clone()).or_default().entry(operation).or_default() += count;
 }
 
 /// The snapshots of an export folder; none where the folder is gone or its export was never finished.

@@ -126,10 +126,12 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending, expo
         }
     }
     // cron mails what is printed: new orders that wait are news, the same ones at the next tick are not.
-    let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o, context.now())).count();
-    if !context.tells && new > 0 {
-        let orders = counted(new as u64, "new order");
-        eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
+    if !context.tells {
+        let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o, context.now())).count();
+        if new > 0 {
+            let orders = counted(new as u64, "new order");
+            eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
+        }
     }
     if context.tells {
         let next = match ending {

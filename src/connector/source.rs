@@ -36,6 +36,11 @@ pub trait ExportSink: Send {
     /// One row; cells in the order of `begin`'s columns, canonical as `Value::to_cell` writes them, empty = absent.
     fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError>;
 
+    /// The same for a row whose cells stand joined by commas already: none of them is a list, and none needs quotes.
+    fn plain_row(&mut self, resource: &str, record: &str) -> Result<(), ExportError> {
+        self.row(resource, &record.split(',').collect::<Vec<_>>())
+    }
+
     /// For an association exported since a cursor: all rows whose `end` column is `id` are replaced by those that
     /// follow. Also called for an owner that has no rows left.
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError>;

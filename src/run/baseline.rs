@@ -1,6 +1,6 @@
 //! Judges a new snapshot against the last accepted one.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::error::RunError;
@@ -20,9 +20,9 @@ use crate::store::baselines::Baseline;
 #[derive(Debug, Default)]
 pub(super) struct OwnChanges {
     /// Target ids of objects that were created, changed or removed.
-    pub(super) objects: BTreeSet<String>,
+    pub(super) objects: HashSet<String>,
     /// Association rows that were added or removed: end ids, sorted.
-    pub(super) rows: BTreeSet<Vec<String>>,
+    pub(super) rows: HashSet<Vec<String>>,
 }
 
 impl OwnChanges {

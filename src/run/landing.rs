@@ -56,6 +56,22 @@ impl Landing {
     fn open(&mut self, resource: &str) -> Result<&mut Open, ExportError> {
         self.open.get_mut(resource).ok_or_else(|| ExportError::Disk(format!("{resource}: rows before its columns")))
     }
+
+    /// Writes one row, and tells how many there are from time to time.
+    fn write(
+        &mut self,
+        resource: &str,
+        row: impl FnOnce(&mut Writer) -> Result<(), SnapshotError>,
+    ) -> Result<(), ExportError> {
+        let open = self.open(resource)?;
+        row(&mut open.writer).map_err(disk)?;
+        let rows = open.writer.rows();
+        if rows.is_multiple_of(PROGRESS) {
+            let resource = ResourceName::new(&self.system, resource);
+            self.reporter.event(&Event::ExportProgress { resource, rows, total: None });
+        }
+        Ok(())
+    }
 }
 
 fn disk(error: SnapshotError) -> ExportError {
@@ -73,14 +89,11 @@ impl ExportSink for Landing {
     }
 
     fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError> {
-        let open = self.open(resource)?;
-        open.writer.row(cells).map_err(disk)?;
-        let rows = open.writer.rows();
-        if rows.is_multiple_of(PROGRESS) {
-            let resource = ResourceName::new(&self.system, resource);
-            self.reporter.event(&Event::ExportProgress { resource, rows, total: None });
-        }
-        Ok(())
+        self.write(resource, |writer| writer.row(cells))
+    }
+
+    fn plain_row(&mut self, resource: &str, record: &str) -> Result<(), ExportError> {
+        self.write(resource, |writer| writer.plain_row(record))
     }
 
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError> {

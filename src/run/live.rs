@@ -1,12 +1,9 @@
 //! What earlier runs ordered, as planning reads it.
 
-use std::collections::{BTreeMap, HashMap};
-
 use super::Conductor;
 use super::error::RunError;
-use crate::model::order::{Fingerprint, ObjectKey, Order, OrderId};
+use crate::model::order::{Fingerprint, ObjectKey, Order};
 use crate::model::record::OrderRecord;
-use crate::model::run::RunId;
 use crate::reconcile::{LiveOrder, Memory, Prior, ReconcileError};
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -16,15 +13,20 @@ impl Conductor {
     /// The live orders of this job, and those of other jobs at the same targets.
     pub(super) fn live(&self, identities: &[&str]) -> Result<Vec<LiveOrder>, RunError> {
         let mut live = Vec::new();
-        let mut planned: BTreeMap<RunId, HashMap<OrderId, Order>> = BTreeMap::new();
-        for record in self.store.live_orders(&self.job.name)? {
-            if !planned.contains_key(&record.run) {
-                let orders = self.store.read_orders(&record.run)?;
-                let orders = orders.map(|o| o.map(|o| (o.id.clone(), o))).collect::<Result<_, _>>()?;
-                planned.insert(record.run.clone(), orders);
+        for of_run in self.store.live_orders(&self.job.name)?.chunk_by(|a, b| a.run == b.run) {
+            // Both are in the plan's sequence, so that no more than one order is held at a time.
+            let mut planned = self.store.read_orders(&of_run[0].run)?.zip(0u64..);
+            for record in of_run {
+                let mut own = None;
+                for (order, seq) in planned.by_ref() {
+                    let order = order?;
+                    if seq == record.seq {
+                        own = Some(order).filter(|order| order.id == record.id);
+                        break;
+                    }
+                }
+                live.push(live_order(record, own.as_ref(), None));
             }
-            let order = planned.get(&record.run).and_then(|orders| orders.get(&record.id));
-            live.push(live_order(&record, order, None));
         }
         for identity in identities {
             for (_, record) in self.store.live_elsewhere(&self.job.name, identity)? {

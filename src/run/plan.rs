@@ -212,19 +212,20 @@ impl Conductor {
         let digests = snapshots.tables.keys().filter_map(|name| {
             Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
         });
+        let files = plan_files::begin(&self.layout.run_folder(&self.job.name, run), &draft.orders)?;
         let plan = Plan {
             format_version: Plan::FORMAT,
             job: self.job.name.clone(),
             job_digest: self.job.digest.clone(),
             snapshots: digests.collect(),
-            orders_digest: plan_files::orders_digest(&draft.orders),
+            orders_digest: files.orders_digest().clone(),
             orders: draft.orders.len() as u64,
             counts: draft.counts(),
             situations: draft.situations.clone(),
             excesses: draft.excesses.clone(),
             warnings: draft.warnings.clone(),
         };
-        plan_files::write(&self.layout.run_folder(&self.job.name, run), &plan, &draft.orders)?;
+        files.show(&plan)?;
         let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
         let mut holds = plan_holds(&draft);
         if !holds.is_empty() {

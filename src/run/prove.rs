@@ -1,16 +1,18 @@
 //! From exported files to snapshots that may be used: completeness, synchronization thresholds, what is held.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 
-use futures::future::join_all;
+use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
 
 use super::Conductor;
 use super::baseline::{OwnChanges, difference, excesses, explain};
 use super::demand;
 use super::error::RunError;
 use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
-use super::offload::compute;
+use super::offload::{apart, compute};
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Mode};
 use crate::model::order::EndRef;
@@ -51,20 +53,28 @@ impl Conductor {
         let started = (self.clock)();
         self.layout.create_run(&self.job.name, run)?;
         let folder = self.layout.export(&self.job.name, run);
-        let mut requests = Vec::new();
+        let mut exports = JoinSet::new();
         let mut failures = Vec::new();
         for (system, resources) in demand::columns(&self.job) {
             let request = self.request(&system, resources, mode)?;
             match self.source(&system).await {
                 Ok(source) => {
                     let (folder, reporter) = (folder.clone(), self.reporter.clone());
-                    requests.push(async move { (system, export_system(source, request, folder, reporter).await) });
+                    apart(&mut exports, async move {
+                        let export = export_system(source, request, folder, reporter).await;
+                        (system, export)
+                    });
                 }
                 Err(failure) => failures.push((system, ExportFault::System(failure))),
             }
         }
         let mut systems: BTreeMap<String, SystemExport> = BTreeMap::new();
-        for (system, result) in join_all(requests).await {
+        let mut ended = BTreeMap::new();
+        while let Some(export) = exports.join_next().await {
+            let (system, result) = export.map_err(|e| RunError::Here(format!("an export broke off: {e}")))?;
+            ended.insert(system, result);
+        }
+        for (system, result) in ended {
             match result {
                 Ok(export) => {
                     systems.insert(system, export);
@@ -127,7 +137,7 @@ impl Conductor {
         &mut self,
         run: &RunId,
         folder: PathBuf,
-        started: chrono::DateTime<chrono::Utc>,
+        started: DateTime<Utc>,
         systems: BTreeMap<String, SystemExport>,
         overtaken: Option<&RunId>,
     ) -> Result<Proof, RunError> {
@@ -148,11 +158,11 @@ impl Conductor {
             if let Some(because) = &export.because {
                 self.reporter.event(&Event::Warning(format!("{system} was read completely: {because}")));
             }
-            let mut partial = Vec::new();
+            let (mut partial, mut own) = (Vec::new(), BTreeMap::new());
             for (resource, mut exported) in export.resources {
                 let name = ResourceName::new(&system, &resource);
                 let path = exported.path(&folder)?;
-                let verdict = self.verdict(&name, &path, &mut exported, &accepted)?;
+                let verdict = self.verdict(&name, &path, &mut exported, &accepted, &mut own)?;
                 match &verdict {
                     Verdict::Usable => {
                         usable.insert(name.clone());
@@ -188,6 +198,7 @@ impl Conductor {
         path: &Path,
         exported: &mut ResourceManifest,
         accepted: &BTreeMap<String, String>,
+        own: &mut BTreeMap<DateTime<Utc>, OwnChanges>,
     ) -> Result<Verdict, RunError> {
         let settings = self.job.snapshot(name);
         let baseline = self.store.baseline(&self.job.name, name)?;
@@ -260,13 +271,17 @@ impl Conductor {
                         updated: settings.thresholds.updated,
                         deleted: settings.thresholds.deleted,
                     };
-                    let own = self.own_changes(baseline)?;
-                    let found = excesses(name, &moved, &limits, &own)?;
+                    // The resources of a system were mostly exported together: its orders are read once.
+                    let own = &*match own.entry(baseline.at) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(unknown) => unknown.insert(self.own_changes(baseline)?),
+                    };
+                    let found = excesses(name, &moved, &limits, own)?;
                     for mut excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string()))
                     {
                         let pages = previous.as_ref().map(|previous| previous.evidence.pages_received);
                         excess.explanation =
-                            compute(|| explain((baseline, &path), &table, &moved, &excess, pages, &own))?;
+                            compute(|| explain((baseline, &path), &table, &moved, &excess, pages, own))?;
                         self.reporter.event(&Event::Exceeded(excess.clone()));
                         holds.push(Hold::of(HoldKind::Snapshot, &excess));
                     }

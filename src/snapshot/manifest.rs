@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -126,8 +127,10 @@ impl Manifest {
     /// reported at once.
     pub fn verify(&self, folder: &Path) -> Result<(), ManifestError> {
         let mut altered = Vec::new();
-        for resource in self.systems.values().flat_map(BTreeMap::values) {
-            match resource.verify(folder) {
+        let resources: Vec<&ResourceManifest> = self.systems.values().flat_map(BTreeMap::values).collect();
+        let verified: Vec<_> = resources.par_iter().with_max_len(1).map(|resource| resource.verify(folder)).collect();
+        for verdict in verified {
+            match verdict {
                 Ok(()) => {}
                 Err(ManifestError::Altered(mut found)) => altered.append(&mut found),
                 Err(error) => altered.push(error.to_string()),

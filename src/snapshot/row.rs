@@ -81,6 +81,14 @@ impl<'a> Row<'a> {
             && self.cells().any(|cell| cell.starts_with('['))
     }
 
+    /// The record without its line end, where the file has it as a snapshot is written: no cell in quotes, and none that
+    /// needs them.
+    #[inline]
+    pub fn plain(&self) -> Option<&'a str> {
+        let raw = self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("");
+        (self.quoted.is_empty() && !raw.is_empty() && memchr::memchr(b'\r', raw.as_bytes()).is_none()).then_some(raw)
+    }
+
     /// Every cell, in the file's order.
     pub fn cells(&self) -> impl Iterator<Item = &str> {
         (0..self.width()).map(|column| self.cell(column))

@@ -88,6 +88,15 @@ impl Writer {
         Ok(())
     }
 
+    /// One row that is written already, as [`super::row::Row::plain`] gives it.
+    pub fn plain_row(&mut self, record: &str) -> Result<(), SnapshotError> {
+        let begin = self.buffer.len();
+        self.buffer.extend_from_slice(record.as_bytes());
+        self.end_record(begin)?;
+        self.rows += 1;
+        Ok(())
+    }
+
     /// Syncs the file and gives it its name.
     pub fn finish(mut self) -> Result<Written, SnapshotError> {
         self.flush()?;
@@ -108,6 +117,11 @@ impl Writer {
         if self.buffer.len() == begin {
             self.buffer.extend_from_slice(b"\"\"");
         }
+        self.end_record(begin)
+    }
+
+    /// Ends the record that begins at `begin` of the buffer.
+    fn end_record(&mut self, begin: usize) -> Result<(), SnapshotError> {
         self.buffer.push(b'\n');
         if (self.buffer.len() - begin) as u64 > RECORD_LIMIT {
             self.buffer.truncate(begin);

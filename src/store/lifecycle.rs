@@ -122,8 +122,7 @@ impl House {
     fn start(&mut self) -> RunId {
         self.runs += 1;
         let id = RunId::new(now() + Duration::from_secs(self.runs.into()), self.runs);
-        let job_digest = Digest::of(b"job");
-        let (job, starter, review) = (JOB.into(), "cron".into(), Default::default());
+        let (job, job_digest, starter, review) = (JOB.into(), Digest::of(b"job"), "cron".into(), Default::default());
         let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review };
         self.store.start_run(&run, now()).unwrap();
         id
@@ -136,19 +135,20 @@ impl House {
         holds: &[Hold],
     ) -> Result<RunId, StoreError> {
         let run = self.start();
+        let files = plan_files::begin(&self.store.layout().run_folder(JOB, &run), orders).unwrap();
         let plan = Plan {
             format_version: Plan::FORMAT,
             job: JOB.into(),
             job_digest: Digest::of(b"job"),
             snapshots: BTreeMap::new(),
-            orders_digest: plan_files::orders_digest(orders),
+            orders_digest: files.orders_digest().clone(),
             orders: orders.len() as u64,
             counts: BTreeMap::new(),
             situations: Vec::new(),
             excesses: Vec::new(),
             warnings: vec![format!("plan of {run}")],
         };
-        plan_files::write(&self.store.layout().run_folder(JOB, &run), &plan, orders).unwrap();
+        files.show(&plan).unwrap();
         let orders: Vec<NewOrder<'_>> =
             orders.iter().map(|order| NewOrder { order, raised: 1, sync_id: SYNC, target_identity: TARGET }).collect();
         let register = RegisterPlan { run: &run, plan_digest: &plan.digest(), orders: &orders, superseded, holds };

@@ -13,6 +13,7 @@ use super::transition::may_become;
 use crate::model::digest::Digest;
 use crate::model::order::{Block, BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::record::{Hold, OrderRecord};
+use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 
 const ORDER: &str = "SELECT o.n, o.id, o.fingerprint, o.raised, o.run, s.job, s.sync_id, o.seq, o.resource, t.identity,
@@ -238,6 +239,24 @@ impl Store {
                 counts.insert(word(row, 0)?, row.get::<_, i64>(1)? as u64);
             }
             Ok(counts)
+        })
+    }
+
+    /// How many orders of a run are in which state, by operation and resource.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn tally(&self, run: &RunId) -> Result<Vec<(OrderState, Operation, ResourceName, u64)>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT state, operation, resource, count(*) FROM orders WHERE run = ? GROUP BY state, operation, resource",
+            )?;
+            let mut rows = statement.query([&run.0])?;
+            let mut tally = Vec::new();
+            while let Some(row) = rows.next()? {
+                tally.push((word(row, 0)?, word(row, 1)?, word(row, 2)?, row.get::<_, i64>(3)? as u64));
+            }
+            Ok(tally)
         })
     }
 

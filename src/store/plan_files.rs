@@ -3,8 +3,6 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use super::error::StoreError;
 use super::review_file;
 use super::whole_file::WholeFile;
@@ -12,17 +10,8 @@ use crate::model::digest::Digest;
 use crate::model::order::Order;
 use crate::model::plan::Plan;
 
-/// The digest that a plan of these orders has to carry as `orders_digest`: of the bytes of orders.ndjson.
-pub fn orders_digest(orders: &[Order]) -> Digest {
-    let mut hasher = Sha256::new();
-    let mut line = Vec::new();
-    for order in orders {
-        line.clear();
-        order_line(order, &mut line);
-        hasher.update(&line);
-    }
-    Digest::from_bytes(&hasher.finalize())
-}
+/// The file of the orders themselves.
+const ORDERS: &str = "orders.ndjson";
 
 fn order_line(order: &Order, line: &mut Vec<u8>) {
     // Writing to memory cannot fail, and an order holds nothing that JSON cannot.
@@ -30,48 +19,86 @@ fn order_line(order: &Order, line: &mut Vec<u8>) {
     line.push(b'\n');
 }
 
-/// Writes orders.ndjson, the review file and, last, plan.json into a run's folder.
-///
-/// The folder holds a plan exactly if plan.json is there: it shows when the others are on the disk.
+/// orders.ndjson and the review files of a plan: written, and not shown yet. Dropped, they leave nothing.
+pub struct PlanFiles {
+    folder: PathBuf,
+    orders: WholeFile,
+    orders_digest: Digest,
+    count: u64,
+    review: Vec<(PathBuf, WholeFile)>,
+}
+
+/// Writes orders.ndjson and the review files into a run's folder.
 ///
 /// # Errors
-/// Where the folder holds another plan, the plan's `orders_digest` or number is not of these orders, or a file
-/// cannot be written.
-pub fn write(folder: &Path, plan: &Plan, orders: &[Order]) -> Result<Vec<PathBuf>, StoreError> {
-    let plan_path = folder.join("plan.json");
-    if plan_path.exists() {
-        let there = std::fs::read(&plan_path).map_err(|source| StoreError::file("read", &plan_path, source))?;
-        if there != plan.to_bytes() {
-            let what = "the run has another plan already, and plans never change; start a new run".to_owned();
-            return Err(StoreError::Content { path: plan_path, what });
-        }
-    }
+/// Where a file cannot be written.
+pub fn begin(folder: &Path, orders: &[Order]) -> Result<PlanFiles, StoreError> {
     super::layout::create_folder(folder)?;
-    let orders_path = folder.join("orders.ndjson");
-    let mut orders_file = WholeFile::begin(&orders_path)?;
+    let (written, review) = std::thread::scope(|scope| {
+        let review = scope.spawn(|| review_file::begin(folder, orders));
+        let written = write_orders(&folder.join(ORDERS), orders);
+        (written, review.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let orders_file = written?;
+    Ok(PlanFiles {
+        folder: folder.to_owned(),
+        orders_digest: orders_file.digest(),
+        orders: orders_file,
+        count: orders.len() as u64,
+        review: review?,
+    })
+}
+
+fn write_orders(path: &Path, orders: &[Order]) -> Result<WholeFile, StoreError> {
+    let mut file = WholeFile::begin(path)?;
     let mut line = Vec::new();
     for order in orders {
         line.clear();
         order_line(order, &mut line);
-        orders_file.write_all(&line).map_err(|source| orders_file.error(source))?;
+        file.write_all(&line).map_err(|source| file.error(source))?;
     }
-    if orders_file.digest() != plan.orders_digest || orders.len() as u64 != plan.orders {
-        let what = format!("the plan is of {} orders, not of the {} that came with it", plan.orders, orders.len());
-        return Err(StoreError::Content { path: orders_path, what });
-    }
-    let review_files = review_file::begin(folder, orders)?;
-    let mut plan_file = WholeFile::begin(&plan_path)?;
-    plan_file.write_all(&plan.to_bytes()).map_err(|source| plan_file.error(source))?;
+    Ok(file)
+}
 
-    let mut written = vec![orders_path];
-    orders_file.show()?;
-    for (path, file) in review_files {
-        file.show()?;
-        written.push(path);
+impl PlanFiles {
+    /// The digest that their plan has to carry: of the bytes of orders.ndjson.
+    pub fn orders_digest(&self) -> &Digest {
+        &self.orders_digest
     }
-    plan_file.show()?;
-    written.push(plan_path);
-    Ok(written)
+
+    /// Shows the files and, last, plan.json.
+    ///
+    /// The folder holds a plan exactly if plan.json is there: it shows when the others are on the disk.
+    ///
+    /// # Errors
+    /// Where the folder holds another plan, the plan's `orders_digest` or number is not of these orders, or a file
+    /// cannot be written.
+    pub fn show(self, plan: &Plan) -> Result<Vec<PathBuf>, StoreError> {
+        let (plan_path, orders_path) = (self.folder.join("plan.json"), self.folder.join(ORDERS));
+        if plan_path.exists() {
+            let there = std::fs::read(&plan_path).map_err(|source| StoreError::file("read", &plan_path, source))?;
+            if there != plan.to_bytes() {
+                let what = "the run has another plan already, and plans never change; start a new run".to_owned();
+                return Err(StoreError::Content { path: plan_path, what });
+            }
+        }
+        if self.orders_digest != plan.orders_digest || self.count != plan.orders {
+            let what = format!("the plan is of {} orders, not of the {} that came with it", plan.orders, self.count);
+            return Err(StoreError::Content { path: orders_path, what });
+        }
+        let mut plan_file = WholeFile::begin(&plan_path)?;
+        plan_file.write_all(&plan.to_bytes()).map_err(|source| plan_file.error(source))?;
+
+        let mut written = vec![orders_path];
+        self.orders.show()?;
+        for (path, file) in self.review {
+            file.show()?;
+            written.push(path);
+        }
+        plan_file.show()?;
+        written.push(plan_path);
+        Ok(written)
+    }
 }
 
 /// Reads orders.ndjson line by line.
