@@ -193,7 +193,7 @@ fn a_file_s_snapshot_is_written_in_one_way_however_the_file_is() {
     world.write("desk/users.csv", "id\nx\n");
     let plain = "1,ann,\n2,b\u{f6}b,a]b\n";
     let rows = "\"3\",\"cy\",\"\"\r\n4,\"d, e\",\"[\"\"z\"\",\"\"a\"\"]\"\n\n5,\"say \"\"no\"\"\",[]\r\n6,f,g";
-    world.write("hr/users.csv", &format!("\u{feff}id,\"name\",groups\n{plain}{rows}"));
+    world.write("hr/users.csv", format!("\u{feff}id,\"name\",groups\n{plain}{rows}"));
     world.muster(&["export", "out"]).ended(0);
     let snapshot = world.read(&format!("state/export/out/{}/hr/users.csv", world.newest_run("out")));
     let written = "3,cy,\n4,\"d, e\",\"[\"\"a\"\",\"\"z\"\"]\"\n5,\"say \"\"no\"\"\",\n6,f,g\n";

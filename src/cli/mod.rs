@@ -1,5 +1,14 @@
 //! The door: what is typed, the clock, the environment, and the exit status.
 
+/// Says a line to people. Standard error may be closed or full; that changes nothing of what was done, nor of the exit
+/// status that says so.
+macro_rules! eprintln {
+    ($($said:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($said)*);
+    }};
+}
+
 mod apply;
 mod approve;
 mod check;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Conductor;
 use super::error::RunError;
 use super::send::Sender;
-use crate::model::failure::{Class, Failure};
 use crate::model::link::{Agreed, How, Link};
 use crate::model::order::{Operation, Order, OrderState};
 use crate::model::outcome::{Effected, Outcome};
@@ -31,10 +30,6 @@ impl Conductor {
             (Operation::Delete, OrderState::Applied) => {
                 source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
             }
-            // The object that a link leads to is gone: it is correlated again by the next run.
-            (_, OrderState::Stale) if gone(outcome) => {
-                source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
-            }
             (_, OrderState::Applied) => match (source, &outcome.target_id) {
                 (Some(source), Some(target)) => vec![LinkChange::Put(Link {
                     source_key: source.clone(),
@@ -44,6 +39,8 @@ impl Conductor {
                 })],
                 _ => Vec::new(),
             },
+            // An order that is stale because its object was not found drops no link: a wrong answer would make a leaver's
+            // account a stranger. Only a snapshot that proves it gone does, in the next run.
             _ => Vec::new(),
         })
     }
@@ -74,9 +71,4 @@ impl Conductor {
         }
         Ok(Some(Agreed::new(source_digest, &attributes)))
     }
-}
-
-fn gone(outcome: &Outcome) -> bool {
-    let gone = |f: &Failure| matches!(f.status, Some(404 | 410)) || f.cause.contains("is gone");
-    outcome.failure.as_ref().is_some_and(|f| f.class == Class::Stale && gone(f))
 }
