@@ -240,7 +240,7 @@ fn case_d3_a_linked_object_that_was_deleted_is_stale_and_correlated_again() {
     assert_eq!(failed.iter().map(|row| row["class"].as_str().unwrap()).collect::<Vec<_>>(), ["stale", "stale"]);
     assert_eq!(states(&company, &run)["stale"], 2);
     no_faults(&company);
-    // Both links are dropped: the one that is gone is created again, the other is found by its match rule.
+    // The next export proves which is gone: that one is created again, the other is planned anew.
     company.world.muster(&["run", "corp"]).ended(3);
     let again = company.world.orders("corp", &company.world.newest_run("corp"));
     let planned = |key: &str| again.iter().find(|o| o["key"] == key && o["resource"] == "vault.users").unwrap();
@@ -250,6 +250,25 @@ fn case_d3_a_linked_object_that_was_deleted_is_stale_and_correlated_again() {
     company.world.muster(&["apply", "corp"]).ended(0);
     company.world.muster(&["run", "corp"]).ended(0);
     all_there_once(&company, 12);
+}
+
+#[test]
+fn case_d3_a_wrong_404_loses_no_leaver() {
+    let company = Company::of(12);
+    company.settle();
+    company.hr(&people(11));
+    company.world.muster(&["run", "corp"]).ended(3);
+    approve_all(&company);
+    let leaver = company.vault.user("user0012@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    fault(&company, "GET", &format!("/Users/{leaver}"), json!("every"), json!({ "status": { "code": 404 } }));
+    company.world.muster(&["apply", "corp"]);
+    assert_eq!(company.vault.user("user0012@corp.example").unwrap()["active"], true);
+    no_faults(&company);
+    // The account is there after all, and still known as this leaver's: its disable is planned anew.
+    company.world.muster(&["run", "corp"]).ended(3);
+    approve_all(&company);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.user("user0012@corp.example").unwrap()["active"], false);
 }
 
 #[test]
