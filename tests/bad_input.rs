@@ -276,7 +276,7 @@ fn case_x1_a_manifest_of_a_newer_format_is_refused_by_name() {
     for path in files_below(&company.world.state()) {
         if path.ends_with("manifest.json") {
             let text = fs::read_to_string(&path).unwrap();
-            fs::write(&path, text.replacen("\"format_version\": 1", "\"format_version\": 99", 1)).unwrap();
+            fs::write(&path, text.replacen("\"format_version\": 2", "\"format_version\": 99", 1)).unwrap();
             changed += usize::from(fs::read_to_string(&path).unwrap().contains("99"));
         }
     }

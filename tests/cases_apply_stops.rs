@@ -59,13 +59,12 @@ fn case_p13_a_target_that_dies_leaves_nothing_lost_and_nothing_errored() {
     slow_creates(&company, 200);
     let child = apply_up_to(&company, &run, "create vault.users", 12);
     let Company { world, vault } = company;
+    let address = vault.address().to_owned();
     vault.kill();
     let said = end(child).ended(1);
     said.says(&["vault", "the apply stopped", "stay approved"]);
-    // It comes back, at another address.
-    let vault = world.server();
+    let vault = world.server_again(&address);
     let company = Company { world, vault };
-    company.job(apply);
     let left = states(&company, &run);
     let kept: u64 = ["approved", "in-flight", "applied"].iter().filter_map(|state| left[*state].as_u64()).sum();
     assert_eq!(kept, 63, "{left}");
@@ -159,10 +158,12 @@ fn case_p6_one_bad_row_of_a_request_is_found_and_the_others_go_through() {
 
 #[test]
 fn a_target_that_is_asked_too_much_at_once_is_asked_less_and_gets_everything() {
-    let (company, _) = approved(60, "[apply]\nconcurrency = 16\nwaves = []\n");
+    let company = Company::of(60);
     let gateway = Gateway::before(company.vault.address(), 4, Duration::from_millis(40));
     let text = company.job_text("[apply]\nconcurrency = 16\nwaves = []\n");
     company.world.write("jobs/corp.toml", text.replace(company.vault.address(), &gateway.address.to_string()));
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]).ended(0);
     company.world.muster(&["apply", "corp"]).ended(0);
     assert_eq!(company.vault.all("Users").len(), 60);
     let (passed, refused) = gateway.counts();

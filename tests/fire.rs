@@ -54,13 +54,6 @@ async fn shrunk(scene: &Scene, plan: FaultPlan, why: String) -> (FaultPlan, Stri
 #[test]
 fn whatever_goes_wrong_the_target_is_what_was_approved() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let scenes: Vec<Scene> = runtime.block_on(async {
-        let mut scenes = Vec::new();
-        for n in 0..Scene::ALL {
-            scenes.push(Scene::of(n).await);
-        }
-        scenes
-    });
     let (first, plans) = match number("MUSTER_SEED") {
         Some(seed) => (seed, 1),
         None => (0, number("MUSTER_PLANS").unwrap_or(1_000)),
@@ -72,6 +65,8 @@ fn whatever_goes_wrong_the_target_is_what_was_approved() {
     std::thread::scope(|threads| {
         for _ in 0..AT_ONCE {
             threads.spawn(|| {
+                let address = house::lasting_address();
+                let scenes: Vec<Scene> = (0..Scene::ALL).map(|n| runtime.block_on(Scene::of(n, address))).collect();
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
                     let enough = until.map_or(seed >= first + plans, |until| Instant::now() >= until);

@@ -116,6 +116,20 @@ pub enum Refusal {
         /// Which file, and how.
         what: String,
     },
+    /// The job file names another target than the one that the plan was made for.
+    #[error(
+        "run {run} was planned for {system} = `{planned}`, and the job file now names `{named}`: nothing approved for the one is sent to the other; put the address back, or plan anew with `muster run`"
+    )]
+    OtherTarget {
+        /// The run.
+        run: RunId,
+        /// The target's name in the job file.
+        system: String,
+        /// What the plan names.
+        planned: String,
+        /// What the job file names.
+        named: String,
+    },
     /// The approval's file is not the one that was sealed.
     #[error(
         "approval {number} of run {run} was altered after it was sealed: {what}; nothing under it is applied: approve again with `muster approve {run}`"
@@ -253,6 +267,7 @@ impl Refusal {
             | Self::Unknown { number, .. }
             | Self::NotCovered { number, .. } => Some(*number),
             Self::PlanChanged { .. }
+            | Self::OtherTarget { .. }
             | Self::FewReviewers { .. }
             | Self::NoApprovers { .. }
             | Self::NotAccepted { .. }

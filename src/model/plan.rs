@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::approval::Refusal;
 use super::digest::Digest;
 use super::order::{Operation, Order};
 use super::resource::ResourceName;
+use super::run::RunId;
 use super::situation::Situation;
 use super::threshold::Excess;
 
@@ -21,6 +23,9 @@ pub struct Plan {
     pub job: String,
     /// SHA-256 of the job file.
     pub job_digest: Digest,
+    /// What each target is by address, as its connector names it: an order is for this one and for no other that the
+    /// job file may name later.
+    pub targets: BTreeMap<String, String>,
     /// SHA-256 of each snapshot that the plan was made from.
     pub snapshots: BTreeMap<ResourceName, Digest>,
     /// SHA-256 of orders.ndjson.
@@ -50,13 +55,30 @@ pub struct SyncSituations {
 
 impl Plan {
     /// The format that this version writes.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// The bytes of plan.json.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes
+    }
+
+    /// Refuses a target that is another one than the plan was made for.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherTarget`].
+    pub fn require_target(&self, run: &RunId, system: &str, identity: &str) -> Result<(), Refusal> {
+        let planned = self.targets.get(system).map_or("", String::as_str);
+        if planned == identity {
+            return Ok(());
+        }
+        Err(Refusal::OtherTarget {
+            run: run.clone(),
+            system: system.to_owned(),
+            planned: planned.to_owned(),
+            named: identity.to_owned(),
+        })
     }
 
     /// The digest that approvals bind to: of plan.json, which holds the digest of the orders.

@@ -142,11 +142,11 @@ pub struct Prior {
 
 /// Remembers what earlier runs ordered. Asked about many at once, as one question costs much more than its answer.
 pub trait Memory {
-    /// What became of orders with these contents, one answer each.
+    /// What became of orders with these contents for a target, by its identity; one answer each.
     ///
     /// # Errors
     /// [`ReconcileError::Memory`] where it cannot be told.
-    fn standing(&self, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError>;
+    fn standing(&self, identity: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError>;
 
     /// Whether muster added these rows of an association ([`ObjectKey::association`]), one answer each.
     ///

@@ -31,7 +31,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let mut plan = objects::plan(input.wishes, sync, &claims)?;
         let mut raised = HashMap::new();
         let proposals = std::mem::take(&mut plan.proposals);
-        let priors = priors(input, proposals.iter().map(|proposal| &proposal.order))?;
+        let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;
         for (proposal, prior) in proposals.into_iter().zip(&priors) {
             let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
             let settled = ledger.settle(proposal.order, prior, sync.identity);
@@ -59,7 +59,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     for sync in input.syncs.iter().filter_map(association_of) {
         let ends = ends_of(sync, &plans)?;
         let plan = associations::plan(input.wishes, input.memory, sync, ends)?;
-        let priors = priors(input, plan.proposals.iter())?;
+        let priors = priors(input, sync.identity, plan.proposals.iter())?;
         for (order, prior) in plan.proposals.into_iter().zip(&priors) {
             ledger.settle(order, prior, sync.identity);
         }
@@ -106,9 +106,13 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
 }
 
 /// What became of earlier orders with the content of these.
-fn priors<'o>(input: &PlanInput<'_>, orders: impl Iterator<Item = &'o Order>) -> Result<Vec<Prior>, ReconcileError> {
+fn priors<'o>(
+    input: &PlanInput<'_>,
+    identity: &str,
+    orders: impl Iterator<Item = &'o Order>,
+) -> Result<Vec<Prior>, ReconcileError> {
     let fingerprints: Vec<&Fingerprint> = orders.map(|order| &order.fingerprint).collect();
-    input.memory.standing(&fingerprints)
+    input.memory.standing(identity, &fingerprints)
 }
 
 /// What a sync has to say, brought back into the job's order at the end.

@@ -106,9 +106,8 @@ impl<'a> Ledger<'a> {
             self.kept.insert(busy.id.clone());
             return Raised { id: busy.id.clone(), name, refused: None };
         }
-        let same = live
-            .iter()
-            .find(|live| live.fingerprint == order.fingerprint && !self.needs_are_gone(live) && !is_anew(live, &order));
+        let same =
+            live.iter().find(|live| live.fingerprint == order.fingerprint && self.stands(live, &order, identity));
         if let Some(same) = same {
             self.kept.insert(same.id.clone());
             self.reblock(same, order.block.as_ref());
@@ -138,8 +137,7 @@ impl<'a> Ledger<'a> {
         for replaced in &live {
             self.superseded.insert(replaced.id.clone(), format!("replaced by {id}"));
             if let Some(why) = still_open(replaced, &order)
-                && !self.needs_are_gone(replaced)
-                && !is_anew(replaced, &order)
+                && self.stands(replaced, &order, identity)
                 && order.block.as_ref().is_none_or(|b| b.reason == BlockReason::LowConfidence)
             {
                 order.block = block(
@@ -164,6 +162,11 @@ impl<'a> Ledger<'a> {
             .map(|b| format!("order {id}, which would make it, is blocked ({}: {})", b.reason, b.detail));
         self.draft.orders.push(order);
         Raised { id, name, refused }
+    }
+
+    /// Whether a live order still is about the same things as a wanted one: the same target, and the same ends.
+    fn stands(&self, live: &LiveOrder, wanted: &Order, identity: &str) -> bool {
+        live.identity == identity && !self.needs_are_gone(live) && !is_anew(live, wanted)
     }
 
     /// Whether a live row order refers to an order that this plan replaced.

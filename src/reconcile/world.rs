@@ -59,7 +59,7 @@ pub(crate) struct World {
 }
 
 impl Memory for World {
-    fn standing(&self, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
+    fn standing(&self, _: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
         Ok(fingerprints.iter().map(|fingerprint| self.priors.get(*fingerprint).cloned().unwrap_or_default()).collect())
     }
 

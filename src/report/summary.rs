@@ -163,6 +163,7 @@ mod tests {
             format_version: Plan::FORMAT,
             job: "idp-to-vault".to_owned(),
             job_digest: Digest::of(b"job"),
+            targets: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             orders_digest: Digest::of(b"orders"),
             orders: 1212,

@@ -165,7 +165,7 @@ impl Conductor {
             let after = rest.split_off(size);
             let wave: Vec<Order> = std::mem::replace(&mut rest, after);
             done += wave.len() as u64;
-            let wave = self.still_covered(wave, plans, result)?;
+            let wave = self.still_covered(wave, &*sender.target, plans, result)?;
             if wave.is_empty() {
                 continue;
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
+use crate::connector::target::Target;
 use crate::model::approval::Refusal;
 use crate::model::event::Event;
 use crate::model::order::{Order, OrderId, OrderState};
@@ -97,11 +98,12 @@ impl Conductor {
         Ok((orders, plans))
     }
 
-    /// Verifies once more, before a wave, what its orders stand under; orders that nothing covers any more are left
+    /// Verifies once more, before a wave, what its orders stand under and for which target; orders that nothing covers any more are left
     /// out and stay approved, with one sentence for each cause.
     pub(super) fn still_covered(
         &self,
         orders: Vec<Order>,
+        target: &dyn Target,
         plans: &mut Plans,
         result: &mut Applied,
     ) -> Result<Vec<Order>, RunError> {
@@ -123,9 +125,15 @@ impl Conductor {
                 }
             }
         }
+        let identity = target.identity();
         let covered = |order: &Order| {
             let Some((run, number)) = plans.orders.get(&order.id) else { return false };
-            plans.runs.get(run).is_some_and(|plan| plan.covers(*number, &order.id, now))
+            let Some(plan) = plans.runs.get(run) else { return false };
+            if let Err(refusal) = plan.plan().require_target(run, &order.resource.system, &identity) {
+                push_once(&mut result.refused, refusal.to_string());
+                return false;
+            }
+            plan.covers(*number, &order.id, now)
         };
         let (go, left): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(covered);
         for order in left {

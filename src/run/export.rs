@@ -23,6 +23,8 @@ pub struct SystemRequest {
     pub resources: BTreeMap<String, BTreeSet<String>>,
     /// The last accepted snapshot of each, with its file.
     pub baselines: BTreeMap<String, (Baseline, PathBuf)>,
+    /// The identity of the system that each of them was read from, where that is known.
+    pub read_from: BTreeMap<String, String>,
     /// How much to read.
     pub mode: Mode,
     /// Bytes of memory that a comparison may take; `None` = no limit.
@@ -87,12 +89,13 @@ pub async fn export_system(
     let mut because = None;
     // A chain of increments that was never used has missed nothing.
     let mut compares = request.mode == Mode::Complete
+        && request.read_from.values().all(|identity| *identity == source.identity())
         && request.baselines.values().any(|(baseline, _)| baseline.mode == Mode::Incremental);
     if request.mode == Mode::Incremental {
         match increments(&*source, &request, &home, &reporter).await {
             Ok(Increment::Merged(resources)) => {
                 return Ok(SystemExport {
-                    resources: relative(resources, &folder),
+                    resources: in_folder(resources, &folder, &*source),
                     mode: Mode::Incremental,
                     because: None,
                 });
@@ -112,11 +115,17 @@ pub async fn export_system(
     if compares {
         compare_with_increments(&*source, &request, &home, &reporter, &mut resources).await;
     }
-    Ok(SystemExport { resources: relative(resources, &folder), mode: Mode::Complete, because })
+    Ok(SystemExport { resources: in_folder(resources, &folder, &*source), mode: Mode::Complete, because })
 }
 
-fn relative(mut resources: BTreeMap<String, ResourceManifest>, folder: &Path) -> BTreeMap<String, ResourceManifest> {
+/// Says of each resource where it lies in the export folder, and which system it was read from.
+fn in_folder(
+    mut resources: BTreeMap<String, ResourceManifest>,
+    folder: &Path,
+    source: &dyn Source,
+) -> BTreeMap<String, ResourceManifest> {
     for manifest in resources.values_mut() {
+        manifest.identity = source.identity();
         if let Ok(file) = manifest.file.strip_prefix(folder) {
             manifest.file = file.to_owned();
         }
@@ -165,6 +174,12 @@ async fn increments(
         };
         if baseline.cursor.is_none() {
             return Ok(Increment::GoComplete(format!("{}.{resource} gives no cursor to go on from", source.system())));
+        }
+        // The same ids may mean others there, and a cursor of one system means nothing to another.
+        let (then, now) = (request.read_from.get(resource), source.identity());
+        if then != Some(&now) {
+            let then = then.map_or("an address that is not known any more", String::as_str);
+            return Ok(Increment::GoComplete(format!("the last snapshot was read from {then}, the job names {now}")));
         }
         if let Err(error) = verify(baseline, path) {
             return Ok(Increment::GoComplete(error));

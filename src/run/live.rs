@@ -63,8 +63,8 @@ pub(super) struct Database<'a> {
 }
 
 impl Memory for Database<'_> {
-    fn standing(&self, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
-        let found = self.store.standing(self.job, fingerprints).map_err(untold)?;
+    fn standing(&self, identity: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
+        let found = self.store.standing(self.job, identity, fingerprints).map_err(untold)?;
         Ok(found.into_iter().map(|Standing { raised, newest }| Prior { raised, newest }).collect())
     }
 

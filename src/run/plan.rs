@@ -217,6 +217,7 @@ impl Conductor {
             format_version: Plan::FORMAT,
             job: self.job.name.clone(),
             job_digest: self.job.digest.clone(),
+            targets: targets.iter().map(|(system, (identity, _))| (system.clone(), identity.clone())).collect(),
             snapshots: digests.collect(),
             orders_digest: files.orders_digest().clone(),
             orders: draft.orders.len() as u64,

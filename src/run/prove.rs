@@ -108,11 +108,14 @@ impl Conductor {
         resources: BTreeMap<String, BTreeSet<String>>,
         mode: Mode,
     ) -> Result<SystemRequest, RunError> {
-        let mut baselines = BTreeMap::new();
+        let (mut baselines, mut read_from) = (BTreeMap::new(), BTreeMap::new());
         for resource in resources.keys() {
             let name = ResourceName::new(system, resource);
             if let Some(baseline) = self.store.baseline(&self.job.name, &name)? {
                 let path = self.layout.root.join(&baseline.path);
+                if let Ok(Some(exported)) = self.previous(&baseline, &name) {
+                    read_from.insert(resource.clone(), exported.identity);
+                }
                 baselines.insert(resource.clone(), (baseline, path));
             }
         }
@@ -130,7 +133,7 @@ impl Conductor {
             )));
         }
         let mode = if by_increments { Mode::Incremental } else { Mode::Complete };
-        Ok(SystemRequest { resources, baselines, mode, memory: self.memory_to_compare() })
+        Ok(SystemRequest { resources, baselines, read_from, mode, memory: self.memory_to_compare() })
     }
 
     fn judge(

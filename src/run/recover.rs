@@ -45,17 +45,25 @@ impl Conductor {
         self.reporter.event(&Event::Recovering { orders: open.len() as u64 });
         let budget = Arc::new(Budget::new(Duration::ZERO));
         let mut senders: BTreeMap<String, Sender> = BTreeMap::new();
+        let targets: BTreeMap<&OrderId, &str> =
+            open.iter().map(|record| (&record.id, record.target_identity.as_str())).collect();
         for order in self.planned(&open)? {
             let system = &order.resource.system;
             if !senders.contains_key(system) {
                 senders.insert(system.clone(), self.sender(system, &budget).await?);
             }
             let Some(sender) = senders.get(system) else { continue };
-            let found = self.look_up(&order, sender).await?;
+            let named = sender.target.identity();
+            let found = match targets.get(&order.id) {
+                Some(&then) if then != named => {
+                    Found::Neither(OrderState::Uncertain, elsewhere(system, &order, then, &named))
+                }
+                _ => self.look_up(&order, sender).await?,
+            };
             result.applied += u64::from(matches!(found, Found::InEffect(_)));
             self.settle(&order, found, sender)?;
         }
-        result.runs = open.into_iter().map(|record| record.run).collect();
+        result.runs = open.iter().map(|record| record.run.clone()).collect();
         Ok(result)
     }
 
@@ -181,6 +189,22 @@ fn cannot_tell(mut failure: Failure) -> Result<Found, RunError> {
     }
     failure.effect = Effect::Unknown;
     Ok(Found::Neither(OrderState::Uncertain, failure))
+}
+
+/// What was sent to one address cannot be looked up at another.
+fn elsewhere(system: &str, order: &Order, then: &str, named: &str) -> Failure {
+    let mut failure = Failure::new(
+        Class::Server,
+        Recourse::GiveUp,
+        system,
+        format!(
+            "the {} of {} was in flight to {then} when muster ended, and the job names {named} now",
+            order.operation, order.key
+        ),
+        "look at the former address whether it is in effect there, and say so with `muster settle`",
+    );
+    failure.effect = Effect::Unknown;
+    failure
 }
 
 fn stale(system: &str, order: &Order, what: String) -> Failure {

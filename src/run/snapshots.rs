@@ -12,6 +12,15 @@ use crate::model::run::{RunId, RunState};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::snapshot::sidecar;
 
+/// Why the snapshots of a held run are of no use any more.
+#[derive(Debug)]
+pub(super) enum Overtaken {
+    /// Orders were applied since, or later snapshots of what was not held were accepted; a plan would undo that.
+    MovedOn,
+    /// The job names another system than the one that was read; says both.
+    Elsewhere(String),
+}
+
 impl Conductor {
     /// The newest run that was held before its plan and whose holds a person has accepted by now.
     pub(super) fn accepted_hold(&self) -> Result<Option<RunRecord>, RunError> {
@@ -23,25 +32,53 @@ impl Conductor {
         Ok(None)
     }
 
-    /// Whether something moved on since a held run was exported: orders were applied, or later snapshots of what was
-    /// not held were accepted. A plan from its own snapshots would undo that.
-    pub(super) fn is_overtaken(&self, held: &RunRecord) -> Result<bool, RunError> {
+    /// Why a plan from a held run's own snapshots would be wrong by now; `None` where it would be right.
+    pub(super) async fn overtaken(&self, held: &RunRecord) -> Result<Option<Overtaken>, RunError> {
         let folder = self.layout.export(&self.job.name, &held.id);
         let manifest = Manifest::read(&folder.join(FILE_NAME))?;
+        if let Some(elsewhere) = self.read_elsewhere(&manifest).await {
+            return Ok(Some(Overtaken::Elsewhere(elsewhere)));
+        }
         for (system, resources) in &manifest.systems {
             for resource in resources.keys() {
                 let baseline = self.store.baseline(&self.job.name, &ResourceName::new(system, resource))?;
                 if baseline.is_some_and(|baseline| baseline.at > manifest.started) {
-                    return Ok(true);
+                    return Ok(Some(Overtaken::MovedOn));
                 }
             }
         }
         for run in self.store.runs(&self.job.name, 1000)? {
             if self.store.outcomes(&run.id)?.iter().any(|outcome| outcome.at >= manifest.started) {
-                return Ok(true);
+                return Ok(Some(Overtaken::MovedOn));
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Whether the job names another address of a system than the one that snapshots were read from: a sentence. A
+    /// system that cannot be connected to says so later, where it is needed.
+    async fn read_elsewhere(&self, manifest: &Manifest) -> Option<String> {
+        for (system, resources) in &manifest.systems {
+            let Ok(source) = self.source(system).await else { continue };
+            let named = source.identity();
+            if let Some(then) = resources.values().map(|r| &r.identity).find(|then| **then != named) {
+                return Some(format!("{system} was read from {then} then, and the job names {named} now"));
+            }
+        }
+        None
+    }
+
+    /// Refuses to plan from the snapshots of run `from` where the job names other systems by now.
+    pub(super) async fn require_same_systems(&self, from: &RunId) -> Result<(), RunError> {
+        let manifest = Manifest::read(&self.layout.export(&self.job.name, from).join(FILE_NAME))?;
+        match self.read_elsewhere(&manifest).await {
+            None => Ok(()),
+            Some(elsewhere) => Err(RunError::Here(format!(
+                "cannot plan from the snapshots of run {from}: {elsewhere}; export anew with `muster run {}`, or put \
+                 the address back",
+                self.job.name
+            ))),
+        }
     }
 
     /// Takes the snapshots of run `from` over into `run`, without exporting anything. The files are shared, so that

@@ -5,6 +5,7 @@ use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
 use super::plan::PlanOptions;
 use super::prove::Proof;
+use super::snapshots::Overtaken;
 use crate::model::event::Event;
 use crate::model::evidence::Mode;
 use crate::model::run::{RunId, RunState};
@@ -59,12 +60,23 @@ impl Conductor {
         let (mut from, mut overtaken) = (options.from.clone(), None);
         let mut because = from.as_ref().map(|from| format!("it goes on from the snapshots of run {from}"));
         if let Some(held) = held.filter(|_| from.is_none()) {
-            if self.is_overtaken(&held)? {
-                because = Some(format!("what was accepted of run {} holds at the same figures", held.id));
-                overtaken = Some(held.id);
-            } else {
-                because = Some(format!("it goes on from the snapshots of run {}", held.id));
-                from = Some(held.id);
+            match self.overtaken(&held).await? {
+                Some(why) => {
+                    match &why {
+                        Overtaken::MovedOn => {
+                            because = Some(format!("what was accepted of run {} holds at the same figures", held.id));
+                        }
+                        Overtaken::Elsewhere(what) => self.reporter.event(&Event::Warning(format!(
+                            "what was accepted of run {} holds no more: {what}",
+                            held.id
+                        ))),
+                    }
+                    overtaken = Some((held.id, why));
+                }
+                None => {
+                    because = Some(format!("it goes on from the snapshots of run {}", held.id));
+                    from = Some(held.id);
+                }
             }
         }
         let mut options = options.clone();
@@ -122,11 +134,12 @@ impl Conductor {
         &mut self,
         options: &RunOptions,
         from: Option<&RunId>,
-        overtaken: Option<&RunId>,
+        overtaken: Option<&(RunId, Overtaken)>,
     ) -> Result<RunEnd, RunError> {
         let run = &options.run;
         let proof = match from {
             Some(from) => {
+                self.require_same_systems(from).await?;
                 let proof = self.take_over(from, run)?;
                 let why = format!("continued as run {run}");
                 if self.store.run(from)?.state == RunState::HeldSnapshot && proof.holds.is_empty() {
@@ -134,10 +147,17 @@ impl Conductor {
                 }
                 proof
             }
-            None => self.export(run, options.mode, overtaken).await?,
+            None => {
+                let accepted = overtaken.filter(|(_, why)| matches!(why, Overtaken::MovedOn)).map(|(held, _)| held);
+                self.export(run, options.mode, accepted).await?
+            }
         };
-        if let Some(held) = overtaken.filter(|_| proof.failures.is_empty()) {
-            let why = format!("exported anew as run {run}: others had moved on meanwhile");
+        if let Some((held, why)) = overtaken.filter(|_| proof.failures.is_empty()) {
+            let why = match why {
+                Overtaken::MovedOn => "others had moved on meanwhile",
+                Overtaken::Elsewhere(what) => what,
+            };
+            let why = format!("exported anew as run {run}: {why}");
             self.store.set_run_state(held, RunState::Replaced, &why, (self.clock)())?;
         }
         let mut end = RunEnd {

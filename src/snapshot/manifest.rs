@@ -17,7 +17,7 @@ use crate::model::evidence::{Completeness, Evidence, Mode};
 use crate::model::run::RunId;
 
 /// The version of the manifest's format that this program writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The file's name in an export folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -44,6 +44,8 @@ pub struct Manifest {
 pub struct ResourceManifest {
     /// The file, relative to the manifest's folder.
     pub file: PathBuf,
+    /// Which system it was read from: its address or folder, as the connector tells it.
+    pub identity: String,
     /// Its columns, in order.
     pub columns: Vec<String>,
     /// The columns that identify a row.
@@ -145,6 +147,7 @@ impl ResourceManifest {
     pub fn new(file: PathBuf, columns: &[String], key: &[String], written: Written, mode: Mode) -> Self {
         Self {
             file,
+            identity: String::new(),
             columns: columns.to_vec(),
             key: key.to_vec(),
             rows: written.rows,
@@ -252,8 +255,8 @@ mod tests {
     fn another_format_version_and_a_file_outside_the_folder_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
-        std::fs::write(&path, r#"{"format_version": 2, "all": "different"}"#).unwrap();
-        assert!(Manifest::read(&path).unwrap_err().to_string().contains("has format version 2, this program knows 1"));
+        std::fs::write(&path, r#"{"format_version": 1, "all": "different"}"#).unwrap();
+        assert!(Manifest::read(&path).unwrap_err().to_string().contains("has format version 1, this program knows 2"));
         let mut manifest = export(folder.path());
         for outside in ["../users.csv", "/etc/hostname"] {
             manifest.systems.values_mut().flat_map(BTreeMap::values_mut).for_each(|r| r.file = outside.into());

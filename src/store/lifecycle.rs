@@ -1,5 +1,4 @@
 //! Orders from plan to outcome, with crashes and tampering in between.
-
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -140,6 +139,7 @@ impl House {
             format_version: Plan::FORMAT,
             job: JOB.into(),
             job_digest: Digest::of(b"job"),
+            targets: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             orders_digest: files.orders_digest().clone(),
             orders: orders.len() as u64,
@@ -286,9 +286,9 @@ fn an_object_has_one_live_order_across_jobs_and_a_failed_plan_leaves_nothing() {
     assert_eq!(house.state(&first), OrderState::Superseded);
     assert_eq!(house.store.live_for(TARGET, &first.object).unwrap().unwrap().id, second.id);
     assert_eq!(house.store.newest_for_object_of(&first.id).unwrap().id, second.id);
-    let standing = house.store.standing(JOB, &[&first.fingerprint]).unwrap();
-    assert_eq!(standing[0].newest, Some((first.id.clone(), OrderState::Superseded, false)));
-    assert_eq!(house.store.standing("other", &[&first.fingerprint]).unwrap()[0].newest, None);
+    let newest = |job, target| house.store.standing(job, target, &[&first.fingerprint]).unwrap().remove(0).newest;
+    let known = Some((first.id.clone(), OrderState::Superseded, false));
+    assert_eq!([newest(JOB, TARGET), newest("other", TARGET), newest(JOB, "elsewhere")], [known, None, None]);
     let report = house.seal(&old, &[(&first, Approve)], &[]);
     assert_eq!((report.number, report.skipped.len()), (None, 1));
 }

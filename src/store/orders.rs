@@ -153,17 +153,23 @@ impl Store {
         })
     }
 
-    /// Where many fingerprints stand for a job, one answer each.
+    /// Where many fingerprints stand for a job and a target, one answer each.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn standing(&self, job: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Standing>, StoreError> {
+    pub fn standing(
+        &self,
+        job: &str,
+        target_identity: &str,
+        fingerprints: &[&Fingerprint],
+    ) -> Result<Vec<Standing>, StoreError> {
         self.read(|db| {
             let mut highest =
                 db.prepare_cached("SELECT raised FROM orders WHERE fingerprint = ? ORDER BY raised DESC LIMIT 1")?;
             let mut newest = db.prepare_cached(
                 "SELECT o.id, o.state, o.handed_over FROM orders o JOIN syncs s ON s.n = o.sync
-                 WHERE o.fingerprint = ? AND s.job = ? ORDER BY o.raised DESC LIMIT 1",
+                 JOIN targets t ON t.n = o.target
+                 WHERE o.fingerprint = ? AND s.job = ? AND t.identity = ? ORDER BY o.raised DESC LIMIT 1",
             )?;
             let mut found = Vec::with_capacity(fingerprints.len());
             for fingerprint in fingerprints {
@@ -173,7 +179,9 @@ impl Store {
                     continue;
                 };
                 let newest = newest
-                    .query_row([fingerprint.0.as_str(), job], |row| Ok((row.get(0)?, word(row, 1), row.get(2)?)))
+                    .query_row([fingerprint.0.as_str(), job, target_identity], |row| {
+                        Ok((row.get(0)?, word(row, 1), row.get(2)?))
+                    })
                     .optional()?;
                 let newest = newest.map(|(id, state, handed)| Ok::<_, Fault>((OrderId(id), state?, handed)));
                 found.push(Standing { raised: raised as u64, newest: newest.transpose()? });

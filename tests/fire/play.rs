@@ -1,6 +1,7 @@
 //! Plays a fault plan against a company whose orders are approved, and looks at what came of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use muster::model::approval::Decision;
@@ -21,6 +22,8 @@ const FURTHER: &str = "[apply]\nconcurrency = 4\n";
 /// A company before its apply: what is copied for each plan, and what must come of it.
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
+    /// Where its vault listens: what is approved is for that address.
+    address: SocketAddr,
     run: RunId,
     before: Content,
     after: BTreeMap<String, Person>,
@@ -29,12 +32,12 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Scene number `n` of [`Self::ALL`]: a first load; a day's changes; a day's changes of which some are rejected.
-    pub(crate) async fn of(n: usize) -> Self {
+    pub(crate) async fn of(n: usize, address: SocketAddr) -> Self {
         let after = match n {
             0 => people(5),
             _ => changed(),
         };
-        let house = House::found(&people(if n == 0 { 5 } else { 6 }), FURTHER).await;
+        let house = House::found(&people(if n == 0 { 5 } else { 6 }), FURTHER, address).await;
         if n > 0 {
             house.settle().await;
             house.hr(&after);
@@ -52,7 +55,7 @@ impl Scene {
                 wanted.insert(person(kept).id, person(kept));
             }
         }
-        Self { folder: house.close().await, run, before, after: wanted, rejected: report.rejected }
+        Self { folder: house.close().await, address, run, before, after: wanted, rejected: report.rejected }
     }
 
     pub(crate) const ALL: usize = 3;
@@ -71,12 +74,17 @@ fn changed() -> Vec<Person> {
 
 /// Plays a plan; the error says what was not as it should be.
 pub(crate) async fn play(scene: &Scene, plan: &FaultPlan) -> Result<(), String> {
-    let house = House::copy(scene.folder.path(), FURTHER).await;
+    let house = House::copy(scene.folder.path(), FURTHER, scene.address).await;
     for round in &plan.rounds {
         disturbed(&house, round).await;
     }
-    recovered(&house, scene).await?;
-    checked(&house, scene).await
+    let played = match recovered(&house, scene).await {
+        Ok(()) => checked(&house, scene).await,
+        Err(why) => Err(why),
+    };
+    // The address is the next plan's.
+    house.close().await;
+    played
 }
 
 /// What an operator does afterwards: applies again, says what became of uncertain orders, retries those that failed.

@@ -1,6 +1,7 @@
 //! A history: its steps, as data, and the model that they are held against.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use muster::model::approval::Decision;
@@ -79,7 +80,7 @@ struct World {
 /// Plays a history; the error says at which step what was not as it should be.
 pub(crate) async fn play(seed: u64, steps: &[Step]) -> Result<(), String> {
     let staff = people(4);
-    let house = House::found(&staff, "[apply]\nconcurrency = 2\n").await;
+    let house = House::found(&staff, "[apply]\nconcurrency = 2\n", SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let mut world = World {
         hired: staff.len(),
         house,

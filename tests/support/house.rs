@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
@@ -77,6 +78,19 @@ pub struct House {
     pub job: Job,
 }
 
+/// An address for a vault that is closed and opened again. Connections never get such a port by themselves, so that it
+/// is still free the next time.
+pub fn lasting_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port = 20_000 + (std::process::id() as u16 % 1_000) * 10 + NEXT.fetch_add(1, Ordering::SeqCst) % 2_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 struct OneToken;
 
 impl Secrets for OneToken {
@@ -87,22 +101,23 @@ impl Secrets for OneToken {
 
 impl House {
     /// A company with these employees and an empty vault. `further` stands at the end of its job file.
-    pub async fn found(people: &[Person], further: &str) -> Self {
+    pub async fn found(people: &[Person], further: &str, listen: SocketAddr) -> Self {
         let folder = scratch();
         drop_files(folder.path(), people);
-        Self::start(folder, further).await
+        Self::start(folder, further, listen).await
     }
 
-    /// A copy of a company's folder, with a vault of its own.
-    pub async fn copy(of: &Path, further: &str) -> Self {
+    /// A copy of a company's folder, with a vault of its own at the same address.
+    pub async fn copy(of: &Path, further: &str, listen: SocketAddr) -> Self {
         let folder = scratch();
         copy(of, folder.path());
-        Self::start(folder, further).await
+        Self::start(folder, further, listen).await
     }
 
-    async fn start(folder: tempfile::TempDir, further: &str) -> Self {
+    async fn start(folder: tempfile::TempDir, further: &str, listen: SocketAddr) -> Self {
         let mut options = SandboxOptions::new(folder.path().join("vault.db"), Arc::new(Utc::now));
         options.token = Some(TOKEN.to_owned());
+        options.listen = listen;
         let vault = Sandbox::start(options).await.unwrap();
         let text = job_text(&vault.url, further).replacen("required =", "on = { orphan = \"delete\" }\nrequired =", 1);
         fs::create_dir_all(folder.path().join("jobs")).unwrap();
