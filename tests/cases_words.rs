@@ -3,6 +3,7 @@
 
 mod support;
 
+use serde_json::json;
 use support::company::{Company, people};
 
 #[test]
@@ -63,4 +64,95 @@ fn a_missing_column_is_a_slip_of_the_pen_only_where_it_can_be_one() {
     }
     company.hr(&people(3));
     company.world.muster(&["check", "corp"]).says(&["3 csv files"]);
+}
+
+/// Refuses the create of one user.
+fn refuse_creates_of(company: &Company, nth: u64) {
+    let body = json!({ "scimType": "invalidValue", "detail": "bad name" }).to_string();
+    company.vault.faults(json!({ "rules": [{ "method": "POST", "prefix": "/Users", "when": { "nth": nth },
+        "action": { "status": { "code": 400, "body": body } } }] }));
+}
+
+#[test]
+fn an_old_error_hides_no_new_order_and_every_status_is_explained() {
+    let company = Company::of(3);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    refuse_creates_of(&company, 2);
+    let said = company.world.muster(&["apply", "corp"]).ended(5);
+    said.says(&["7 applied, 1 errored, 1 blocked by these", "1 order of run ", "errors.csv"])
+        .never_says(&["not tried"]);
+    let old = company.world.newest_run("corp");
+    company.vault.faults(json!({ "rules": [] }));
+    company.hr(&people(4));
+    let both = [
+        format!("1 order of run {old} is errored\nnext: muster report {old}, then muster retry {old}\n"),
+        "2 orders wait for review\nnext: muster review corp\n".to_owned(),
+    ];
+    let both: Vec<&str> = both.iter().map(String::as_str).collect();
+    company.world.muster(&["--verbose", "run", "corp"]).ended(5).says(&both);
+    company.world.muster(&["apply", "corp"]).ended(5).says(&["nothing is approved"]).says(&both);
+    company.world.muster(&["status", "corp"]).ended(0).says(&both);
+    // The report is the old run's; what waits since then is told too.
+    let causes = format!("next: see to the causes above, then muster retry {old}\n");
+    company.world.muster(&["report", "corp"]).ended(0).says(&[&causes, both[1], "errors.csv"]);
+    company.world.muster(&["report", &old]).ended(0).says(&[&causes]).never_says(&[both[1]]);
+    let status = company.world.muster(&["status", "corp", "--format", "json"]).json();
+    assert_eq!(status["next"]["errored"][&old], 1, "{status}");
+    assert_eq!(status["next"]["review"], 2, "{status}");
+}
+
+#[test]
+fn what_nobody_can_lift_waits_for_nobody() {
+    let company = Company::of(3);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let one = ["--where", "key == 'E0002' && resource == 'vault.users'", "--comment", "not her"];
+    company.world.muster(&[&["reject", "corp"][..], &one].concat()).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "the others"]).ended(0);
+    let blocked = "1 order is blocked until the cause is gone (missing-reference: 1)";
+    let said = company.world.muster(&["status", "corp"]).ended(0);
+    said.says(&["7 orders are approved\nnext: muster apply corp\n", blocked]).never_says(&["next: muster review"]);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    let said = company.world.muster(&["apply", "corp"]).ended(0);
+    said.says(&["nothing is approved\nnothing waits for a person\n", blocked]).never_says(&["next:"]);
+    company.world.muster(&["status", "corp"]).says(&["nothing waits for a person", blocked]).never_says(&["next:"]);
+    let run = company.world.newest_run("corp");
+    company.world.muster(&["report", &run]).says(&[blocked]).never_says(&["errors.csv", "next:"]);
+    company.world.muster(&["--verbose", "run", "corp"]).ended(0).says(&[blocked]).never_says(&["next:"]);
+}
+
+#[test]
+fn an_apply_says_which_orders_were_stale() {
+    let company = Company::of(3);
+    company.settle();
+    let mut staff = people(3);
+    staff[0].family = "Newname".to_owned();
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "married"]).ended(0);
+    let id = company.vault.user("user0001@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    let patch = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{ "op": "replace", "path": "name.familyName", "value": "Other" }] });
+    assert!(company.vault.send("PATCH", &format!("/Users/{id}"), Some(patch)).0 < 300);
+    let said = company.world.muster(&["apply", "corp"]).ended(0);
+    said.says(&["orders: 0 applied, 1 stale", "`update vault.users E0001`", "the next run plans anew"]);
+}
+
+#[test]
+fn a_target_that_is_gone_is_told_once_with_one_number() {
+    let company = Company::with(5, "[apply]\nretry_budget = \"1s\"\n");
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    let Company { world, vault } = company;
+    vault.kill();
+    let said = world.muster(&["apply", "corp"]).ended(1);
+    let said =
+        said.says(&["13 orders were not tried and stay approved", "0 applied, 13 not tried", "muster apply corp"]);
+    for once in ["no connection", "the apply stopped"] {
+        assert_eq!(said.err.matches(once).count(), 1, "{once}:\n{}", said.err);
+    }
+    // A run whose export fails for the same cause says it once, too.
+    let said = world.muster(&["run", "corp"]).ended(1);
+    let said = said.says(&["the apply stopped: the same cause as above; 13 orders"]);
+    assert_eq!(said.err.matches("no connection").count(), 1, "{}", said.err);
 }

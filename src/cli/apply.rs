@@ -10,10 +10,10 @@ use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
 use super::{ending, outcome_report, report, run, selection};
 use crate::job::timer::duration;
-use crate::model::order::{BlockReason, OrderId, OrderState};
+use crate::model::order::{OrderId, OrderState};
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
-use crate::report::figures::counted;
+use crate::report::figures::{count, counted, examples};
 use crate::report::safe_text;
 use crate::run::{Applied, ApplyRequest};
 use crate::store::database::Store;
@@ -71,72 +71,57 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let applied = session.conductor.apply_after_recovery(&request).await;
     session.console.end();
     let applied = applied?;
-    tell(context, &session.conductor.store, &applied)?;
-    for run in &applied.held {
-        eprintln!("muster: run {run} is held, and nothing of it is applied before what holds it is accepted");
-        eprintln!("next: muster review {run}");
-    }
+    tell(context, &applied);
     let store = &session.conductor.store;
+    let steps = ending::steps(store, &job, context.now())?;
     let mut endings = run::of_apply(&applied);
-    endings.push(ending::of_job(store, &job, context.now())?);
+    endings.push(ending::of(&steps));
     let ending = Ending::worst(endings);
     for run in &applied.runs {
-        outcome_report::write(context, store, run, ending.status())?;
-    }
-    if applied.errored + applied.uncertain > 0 {
-        for run in &applied.runs {
+        let report = outcome_report::write(context, store, run, ending.status())?;
+        if applied.errored + applied.uncertain > 0 && !report.error_groups.is_empty() {
             eprintln!("  {}", context.layout.errors(&job, run).display());
         }
-        eprintln!("next: muster report {job}; when the cause is mended, muster retry {job} and muster apply {job}");
-    } else if applied == Applied::default() {
-        eprintln!("nothing is approved; next: muster review {}", args.run);
+    }
+    let nothing = applied == Applied::default();
+    if nothing {
+        eprintln!("nothing is approved");
+    }
+    if nothing || context.tells || ending != Ending::Done {
+        eprintln!("{}", steps.text(&job, None).trim_end());
     }
     Ok(ending.status())
 }
 
-/// One line on what an apply came to, and why it stopped or refused.
-pub(super) fn tell(context: &Context, store: &Store, applied: &Applied) -> Result<()> {
+/// What an apply came to, and what it refused. Why it stopped was told when it did.
+pub(super) fn tell(context: &Context, applied: &Applied) {
     for refusal in &applied.refused {
         eprintln!("muster: refused: {}", safe_text::line(refusal));
     }
     for expired in &applied.expired {
         eprintln!("muster: not applied: {}", safe_text::line(expired));
     }
-    if let Some(why) = &applied.stopped {
-        eprintln!("muster: the apply stopped: {}", safe_text::line(why));
-        let verb = if applied.untried == 1 { "stays" } else { "stay" };
-        let orders = counted(applied.untried, "order");
-        eprintln!("  {orders} {verb} approved; when the cause is mended, the next apply goes on");
-    }
-    let errors = applied.errored + applied.uncertain;
-    if (context.tells && !applied.runs.is_empty()) || errors > 0 {
-        let blocked = waits_for_others(store, applied)?;
-        let mut parts = vec![format!("{} applied", applied.applied)];
+    let is_news = applied.errored + applied.uncertain + applied.stale > 0 || applied.stopped.is_some();
+    if (context.tells && !applied.runs.is_empty()) || is_news {
+        let mut parts = vec![format!("{} applied", count(applied.applied))];
         for (number, word) in [
             (applied.errored, "errored"),
             (applied.uncertain, "uncertain"),
             (applied.stale, "stale"),
-            (blocked, "blocked by these"),
-            (applied.untried.saturating_sub(blocked), "untried, still approved"),
+            (applied.blocked, "blocked by these"),
+            (applied.in_flight, "in flight, to be looked up"),
+            (applied.untried, "not tried, still approved"),
         ] {
             if number > 0 {
-                parts.push(format!("{number} {word}"));
+                parts.push(format!("{} {word}", count(number)));
             }
         }
         eprintln!("orders: {}", parts.join(", "));
     }
-    Ok(())
-}
-
-/// Approved rows that wait for an object whose order failed.
-fn waits_for_others(store: &Store, applied: &Applied) -> Result<u64> {
-    let mut waiting = 0;
-    for run in &applied.runs {
-        let blocked = store.orders_of(run)?.into_iter().filter(|order| order.state == OrderState::Blocked);
-        let reasons = blocked.filter(|order| order.approved_by.is_some()).filter_map(|order| order.block);
-        waiting += reasons.filter(|block| block.reason == BlockReason::MissingReference).count() as u64;
+    if applied.stale > 0 {
+        let stale = examples(applied.stale_first.iter().map(String::as_str), applied.stale, applied.stale_first.len());
+        eprintln!("stale, because the object changed since the plan: {stale}; the next run plans anew");
     }
-    Ok(waiting.min(applied.untried))
 }
 
 /// The orders that failed for one cause, by the cause's number in the report of their run.

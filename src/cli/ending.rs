@@ -1,11 +1,13 @@
-//! What a job's memory says about how a command ends.
+//! What a job's memory says about how a command ends, and what comes next.
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 use super::exit::Ending;
-use crate::model::order::{OrderState, Remedy};
-use crate::model::record::{OrderRecord, RunRecord};
+use crate::model::record::RunRecord;
+use crate::model::run::RunState;
+use crate::report::next_steps::NextSteps;
+pub(super) use crate::report::next_steps::waits_for_review as waits;
 use crate::store::database::Store;
 
 /// How a command ends for what the job's runs left behind, of this run and older ones.
@@ -13,37 +15,62 @@ use crate::store::database::Store;
 /// # Errors
 /// When the database cannot be read.
 pub(super) fn of_job(store: &Store, job: &str, now: DateTime<Utc>) -> Result<Ending> {
-    let mut endings = Vec::new();
-    for run in store.runs(job, 0)? {
-        if is_held(store, &run)? {
-            endings.push(Ending::Held);
-            break;
-        }
+    Ok(of(&steps(store, job, now)?))
+}
+
+/// How a command ends that leaves these steps to be taken.
+pub(super) fn of(steps: &NextSteps) -> Ending {
+    if !steps.held.is_empty() {
+        Ending::Held
+    } else if !steps.errored.is_empty() || !steps.uncertain.is_empty() {
+        Ending::OrderErrors
+    } else if steps.review > 0 {
+        Ending::Waits
+    } else {
+        Ending::Done
     }
+}
+
+/// What the live orders of all runs of a job wait for.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn steps(store: &Store, job: &str, now: DateTime<Utc>) -> Result<NextSteps> {
+    let mut runs = store.runs(job, 0)?;
+    runs.reverse();
+    let mut steps = holds(store, job, &runs)?;
     for order in store.live_orders(job)? {
-        if matches!(order.state, OrderState::Errored | OrderState::Uncertain) {
-            endings.push(Ending::OrderErrors);
-        } else if waits(&order, now) {
-            endings.push(Ending::Waits);
+        steps.add(&order, now);
+    }
+    Ok(steps)
+}
+
+/// What the live orders of one run wait for.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn steps_of_run(store: &Store, run: &RunRecord, now: DateTime<Utc>) -> Result<NextSteps> {
+    let mut steps = holds(store, &run.job, std::slice::from_ref(run))?;
+    for order in store.orders_of(&run.id)? {
+        steps.add(&order, now);
+    }
+    Ok(steps)
+}
+
+/// The holds of runs: those that nobody accepted, and those whose run goes on once it is called.
+fn holds(store: &Store, job: &str, runs: &[RunRecord]) -> Result<NextSteps> {
+    let mut steps = NextSteps::of(job);
+    for run in runs.iter().filter(|run| run.state.is_held()) {
+        if is_held(store, run)? {
+            steps.held.push(run.id.clone());
+        } else if run.state == RunState::HeldSnapshot {
+            steps.accepted.push(run.id.clone());
         }
     }
-    Ok(Ending::worst(endings))
+    Ok(steps)
 }
 
 /// Whether a run is held by something that nobody accepted yet.
 pub(super) fn is_held(store: &Store, run: &RunRecord) -> Result<bool> {
     Ok(run.state.is_held() && !store.unaccepted_holds(&run.id)?.is_empty())
-}
-
-/// Whether an order waits for a person's word on itself, for the first time or because its approval is over. One that
-/// only a threshold blocks waits for the threshold; one that nobody can lift waits for nobody.
-pub(super) fn waits(order: &OrderRecord, now: DateTime<Utc>) -> bool {
-    match order.state {
-        OrderState::PendingReview => true,
-        OrderState::Approved => order.approval_expires.is_none_or(|expires| expires <= now),
-        OrderState::Blocked => {
-            order.block.as_ref().is_none_or(|block| matches!(block.reason.remedy(), Remedy::Approval | Remedy::Choice))
-        }
-        _ => false,
-    }
 }

@@ -39,14 +39,23 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     };
     let report = outcome_report::write(context, &store, &run.id, exit)?;
     let text = match args.format {
-        Format::Table => run_text(&report, context.width()),
+        Format::Table => {
+            let is_run = RunId::is_id(&args.run);
+            let (about, next) = if is_run {
+                (&args.run, ending::steps_of_run(&store, &run, context.now())?)
+            } else {
+                (&run.job, ending::steps(&store, &run.job, context.now())?)
+            };
+            run_text(&report, &next, about, context.width())
+        }
         Format::Json => report.to_json(),
         Format::Csv => errors_csv(&outcome_report::build(&store, &run, exit)?.1),
     };
     print(&text)?;
     if args.format == Format::Table {
-        for file in [context.layout.report_json(&run.job, &run.id), context.layout.errors(&run.job, &run.id)] {
-            eprintln!("{}", file.display());
+        eprintln!("{}", context.layout.report_json(&run.job, &run.id).display());
+        if !report.error_groups.is_empty() {
+            eprintln!("{}", context.layout.errors(&run.job, &run.id).display());
         }
     }
     Ok(Ending::Done.status())

@@ -1,17 +1,16 @@
 //! `muster run JOB`: what cron calls.
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
 
 use super::context::Context;
 use super::exit::Ending;
-use super::session::{self, Purpose, Session};
+use super::session::{self, Purpose};
 use super::{ending, outcome_report};
 use crate::model::evidence::Mode;
-use crate::model::order::OrderState;
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::figures::counted;
+use crate::report::next_steps::NextSteps;
 use crate::report::report_json::Export;
 use crate::report::safe_text;
 use crate::run::{Applied, PlanOptions, RunEnd, RunOptions, Stage};
@@ -60,26 +59,29 @@ pub(super) async fn carry(
             return Err(error.into());
         }
     };
-    let ending = conclude(&mut session, &end, stage, context.now())?;
+    let steps = match stage {
+        Stage::Export => NextSteps::of(&session.conductor.job.name),
+        Stage::Plan | Stage::Apply => {
+            ending::steps(&session.conductor.store, &session.conductor.job.name, context.now())?
+        }
+    };
+    let ending = conclude(&end, &steps);
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     let report = outcome_report::write(context, &session.conductor.store, &id, status)?;
-    tell(context, &session, &end, ending, &report.exports)?;
+    tell(context, &session.conductor.store, &end, &report.exports, steps)?;
     Ok(status)
 }
 
-fn conclude(session: &mut Session, end: &RunEnd, stage: Stage, now: DateTime<Utc>) -> Result<Ending> {
-    let mut endings = Vec::new();
+fn conclude(end: &RunEnd, steps: &NextSteps) -> Ending {
+    let mut endings = vec![ending::of(steps)];
     if !end.failures.is_empty() {
         endings.push(Ending::Failed);
     }
     if let Some(applied) = &end.applied {
         endings.extend(of_apply(applied));
     }
-    if stage > Stage::Export {
-        endings.push(ending::of_job(&session.conductor.store, &session.conductor.job.name, now)?);
-    }
-    Ok(Ending::worst(endings))
+    Ending::worst(endings)
 }
 
 /// What an apply alone says about how a command ends.
@@ -94,25 +96,20 @@ pub(super) fn of_apply(applied: &Applied) -> Vec<Ending> {
     endings
 }
 
-fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending, exports: &[Export]) -> Result<()> {
-    let store = &session.conductor.store;
-    let job = &session.conductor.job.name;
+fn tell(context: &Context, store: &Store, end: &RunEnd, exports: &[Export], steps: NextSteps) -> Result<()> {
     // Why was told when it happened: a failed export is an error, which the console tells in quiet mode too.
     for (system, _) in &end.failures {
         let system = safe_text::line(system);
         eprintln!("  nothing was planned from {system}; the next run reads it completely");
     }
     // A hold that was told before is told again only to those who ask: `status`, `review`.
-    if end.repeats.is_none() && ending == Ending::Held {
-        for run in store.runs(job, 50)?.into_iter().filter(|r| r.state.is_held()) {
-            if run.id != end.run && !context.tells {
-                continue;
-            }
-            tell_hold(store, &run)?;
+    if end.repeats.is_none() {
+        for run in steps.held.iter().filter(|run| **run == end.run || context.tells) {
+            tell_hold(store, &store.run(run)?)?;
         }
     }
     if let Some(applied) = &end.applied {
-        super::apply::tell(context, store, applied)?;
+        super::apply::tell(context, applied);
     }
     if !context.tells {
         for export in exports {
@@ -125,30 +122,33 @@ fn tell(context: &Context, session: &Session, end: &RunEnd, ending: Ending, expo
             eprintln!("muster: warning: {}", safe_text::line(&warning));
         }
     }
-    // cron mails what is printed: new orders that wait are news, the same ones at the next tick are not.
-    if !context.tells {
+    tell_next(context, store, end, steps)
+}
+
+/// What waits, and the commands that move it. cron mails what is printed: orders that failed now and new ones that wait
+/// are news, the same ones at the next tick are not.
+fn tell_next(context: &Context, store: &Store, end: &RunEnd, mut steps: NextSteps) -> Result<()> {
+    let job = safe_text::line(&steps.job).into_owned();
+    let failed = end.applied.as_ref().is_some_and(|applied| !of_apply(applied).is_empty());
+    if !context.tells && !failed {
         let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o, context.now())).count();
         if new > 0 {
             let orders = counted(new as u64, "new order");
             eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
         }
+        return Ok(());
     }
-    if context.tells {
-        let next = match ending {
-            Ending::Waits => format!("next: muster review {job}, then muster approve {job} --all --comment '…'"),
-            Ending::OrderErrors => format!("next: muster report {job}"),
-            Ending::Held if end.repeats.is_none() => "held, see above".to_owned(),
-            Ending::Held => format!("next: muster review {job}"),
-            Ending::Failed if !end.failures.is_empty() => {
-                format!("next: mend the cause, then muster check {job} and muster run {job}")
-            }
-            Ending::Done => match store.order_counts(job, None)?.get(&OrderState::Blocked) {
-                Some(1..) => format!("nothing waits for a person, but orders are blocked; next: muster review {job}"),
-                _ => "nothing waits".to_owned(),
-            },
-            _ => format!("next: muster status {job}"),
-        };
-        eprintln!("run {}: {next}", end.run);
+    if !end.failures.is_empty() {
+        eprintln!("next: mend the cause, then muster check {job} and muster run {job}");
+    }
+    // What holds a run was told with the command that accepts it.
+    let has_told_holds = end.repeats.is_none() && !steps.held.is_empty();
+    if has_told_holds {
+        steps.held.clear();
+    }
+    let text = steps.text(&steps.job, None);
+    if !text.starts_with("nothing waits") || (end.failures.is_empty() && !has_told_holds) {
+        eprintln!("run {}:\n{}", end.run, text.trim_end());
     }
     Ok(())
 }
@@ -177,7 +177,10 @@ fn tell_hold(store: &Store, run: &RunRecord) -> Result<()> {
             let first: Vec<&str> = hold.first.iter().map(String::as_str).collect();
             eprintln!("  first: {}", safe_text::line(&first.join(", ")));
         }
-        eprint!("{}", super::review::hold_explanation(hold, 2));
+        let explanation = super::review::hold_explanation(hold, 2);
+        if !explanation.is_empty() {
+            eprintln!("{}", explanation.trim_end());
+        }
     }
     if !holds.is_empty() {
         eprintln!("  to see what it is about: muster review {}", run.id);

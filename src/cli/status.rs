@@ -164,6 +164,7 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         live,
         expired,
         seconded,
+        next: ending::steps(store, job, context.now())?,
     };
     Ok(Told { status, failed })
 }
@@ -178,7 +179,7 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
         let holds = store.unaccepted_holds(&run.id)?;
         why.extend(holds.iter().map(|hold| format!("held by {}", hold_sentence(hold))));
         if why.is_empty() {
-            why.push(format!("what held it is accepted; it goes on with `muster run {}`", run.job));
+            why.push("what held it is accepted".to_owned());
         }
     } else if !run.note.is_empty() {
         why.push(run.note.clone());

@@ -1,6 +1,6 @@
 //! Events for people on a terminal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
@@ -33,6 +33,8 @@ pub struct Console {
     progress: Option<Progress>,
     /// Failed orders by state, class and normalised message: the order told, and how many more were not.
     alike: Mutex<HashMap<Alike, (String, u64)>>,
+    /// Why exports failed, as an apply to the same system would say it.
+    causes: Mutex<HashSet<String>>,
 }
 
 type Alike = (OrderState, Option<Class>, String);
@@ -50,7 +52,7 @@ impl Console {
     }
 
     fn with(settings: ConsoleSettings, out: Box<dyn Write + Send>, progress: Option<Progress>) -> Self {
-        Self { settings, out: Mutex::new(out), progress, alike: Mutex::default() }
+        Self { settings, out: Mutex::new(out), progress, alike: Mutex::default(), causes: Mutex::default() }
     }
 
     /// Tells a text for people that belongs to no event (a summary, a listing, the next command), as it is: the text
@@ -104,6 +106,21 @@ impl Console {
         }
     }
 
+    /// An event with its cause left out, where the export of the same run failed for it.
+    fn without_repetition(&self, event: &Event) -> Option<Event> {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::ExportFailed { system, why } => {
+                causes.insert(format!("{system}: {why}"));
+                None
+            }
+            Event::Stopped { why, untried } if causes.contains(why) => {
+                Some(Event::Stopped { why: "the same cause as above".to_owned(), untried: *untried })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a failed order is the first of its kind; counts it where it is not.
     fn is_news(&self, outcome: &Outcome) -> bool {
         let failure = outcome.failure.as_ref();
@@ -127,7 +144,8 @@ impl Reporter for Console {
         if let Some(progress) = &self.progress {
             progress.event(event);
         }
-        let Some((level, text)) = event_line(event) else { return };
+        let shorter = self.without_repetition(event);
+        let Some((level, text)) = event_line(shorter.as_ref().unwrap_or(event)) else { return };
         if !self.tells(level) {
             return;
         }

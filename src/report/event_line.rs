@@ -87,8 +87,12 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
         Event::Stopped { why, untried } => {
             let untried = match untried {
                 0 => String::new(),
-                1 => "; 1 order was not tried and stays approved".to_owned(),
-                n => format!("; {} orders were not tried and stay approved", count(*n)),
+                1 => "; 1 order was not tried and stays approved; when the cause is mended, the next apply goes on"
+                    .to_owned(),
+                n => format!(
+                    "; {} were not tried and stay approved; when the cause is mended, the next apply goes on",
+                    counted(*n, "order")
+                ),
             };
             (Level::Error, format!("the apply stopped: {why}{untried}"))
         }

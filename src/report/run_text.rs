@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 use super::error_groups::groups_text;
 use super::explanation::explanation_text;
 use super::figures::{count, counted, time};
+use super::next_steps::NextSteps;
 use super::report_json::RunReport;
 use super::safe_text;
 use super::summary::{by_operation, indented};
 use super::table::Format;
-use crate::model::order::{Operation, OrderState};
+use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunState;
 
-/// A run's report for people: what was exported, what became of its orders, the errors by cause, and the next command
-/// to type.
-pub fn run_text(report: &RunReport, width: usize) -> String {
+/// A run's report for people: what was exported, what became of its orders, the errors by cause, and the next commands
+/// to type, which name the job or the run by `about`.
+pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize) -> String {
     let mut text = format!("run {} of job {}, {}", report.run, safe_text::line(&report.job), report.mode);
     let _ = write!(text, "\n  {}, began {}", report.state, time(report.started));
     if let Some(ended) = report.ended {
@@ -64,7 +65,12 @@ pub fn run_text(report: &RunReport, width: usize) -> String {
     for warning in &report.warnings {
         let _ = writeln!(text, "  {}", safe_text::line(warning));
     }
-    let _ = write!(text, "\n{}", next(report));
+    text.push('\n');
+    if report.state == RunState::Failed {
+        let _ = writeln!(text, "next: muster check {}", safe_text::line(&report.job));
+    } else {
+        text.push_str(&next.text(about, Some(&report.run)));
+    }
     text
 }
 
@@ -76,26 +82,6 @@ fn part(text: &mut String, heading: &str, counts: &BTreeMap<ResourceName, BTreeM
     }
 }
 
-/// The next command to type.
-fn next(report: &RunReport) -> String {
-    let run = &report.run;
-    let of = |state: OrderState| report.orders_by_state.get(&state).copied().unwrap_or(0);
-    if report.state == RunState::Failed {
-        return format!("next: muster check {}\n", safe_text::line(&report.job));
-    }
-    if report.state.is_held() || of(OrderState::Uncertain) + of(OrderState::PendingReview) > 0 {
-        return format!("next: muster review {run}\n");
-    }
-    // Orders are blocked because of those that failed, as a rule.
-    if of(OrderState::Errored) > 0 {
-        return format!("next: see to the causes above, then muster retry {run}\n");
-    }
-    if of(OrderState::Blocked) > 0 {
-        return format!("next: muster review {run}\n");
-    }
-    if of(OrderState::Approved) > 0 { format!("next: muster apply {run}\n") } else { "nothing waits\n".to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -103,6 +89,7 @@ mod tests {
     use super::super::errors_csv::tests::row;
     use super::*;
     use crate::model::evidence::Mode;
+    use crate::model::order::OrderState;
     use crate::model::run::RunId;
 
     #[test]
@@ -116,8 +103,10 @@ mod tests {
         report.orders_by_operation.entry(users).or_default().insert(Operation::Create, 150);
         report.orders_by_state = BTreeMap::from([(OrderState::Approved, 149), (OrderState::Errored, 1)]);
         (report.untried, report.exit_status) = (149, 1);
+        let mut next = NextSteps { approved: 149, ..NextSteps::of("people") };
+        next.errored.insert(report.run.clone(), 1);
         assert_eq!(
-            run_text(&report, 80),
+            run_text(&report, &next, "people", 80),
             "\
 run 20261122T150405Z-7f3a of job people, complete
   planned, began 2026-11-22 15:04:05Z, exit status 1
@@ -138,7 +127,10 @@ errors: 1 cause, 150 orders, 1 tried
 
 149 orders were not tried and stay approved
 
+1 order of run 20261122T150405Z-7f3a is errored
 next: see to the causes above, then muster retry 20261122T150405Z-7f3a
+149 orders are approved
+next: muster apply people
 "
         );
     }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::figures::{ago, bytes, count, counted, time};
+use super::next_steps::NextSteps;
 use super::report_json::Export;
 use super::safe_text;
 use super::summary::indented;
@@ -40,6 +41,8 @@ pub struct JobStatus {
     pub expired: u64,
     /// Orders that some reviewers approved and not enough: `1 of 2` → how many.
     pub seconded: BTreeMap<String, u64>,
+    /// What the live orders wait for.
+    pub next: NextSteps,
 }
 
 /// One run in a status.
@@ -122,7 +125,7 @@ impl JobStatus {
                 let _ = writeln!(text, "  {figure} reviewers approved {}", counted(*number, "order"));
             }
         }
-        let _ = write!(text, "\n{}", self.next());
+        let _ = write!(text, "\n{}", self.next_text());
         text
     }
 
@@ -183,34 +186,19 @@ impl JobStatus {
         listing
     }
 
-    /// The next command to type.
-    fn next(&self) -> String {
+    /// What waits, and the next commands to type.
+    fn next_text(&self) -> String {
         let job = safe_text::line(&self.job);
-        let of = |state: OrderState| self.live.get(&state).copied().unwrap_or(0);
-        let newest = self.runs.first();
-        if let Some(run) = self.runs.iter().find(|run| run.state.is_held()) {
-            return format!("run {} is held\nnext: muster review {}\n", run.run, run.run);
+        let Some(newest) = self.runs.first() else { return format!("next: muster run {job}\n") };
+        let mut text = String::new();
+        if newest.state == RunState::Failed {
+            let _ = write!(text, "the last run failed\nnext: muster check {job}\n");
         }
-        if of(OrderState::Uncertain) > 0 {
-            return format!(
-                "nobody can tell whether {} took effect; look at the target\nnext: muster review {job}\n",
-                counted(of(OrderState::Uncertain), "order")
-            );
+        let waiting = self.next.text(&self.job, None);
+        if text.is_empty() || !waiting.starts_with("nothing waits") {
+            text.push_str(&waiting);
         }
-        if newest.is_some_and(|run| run.state == RunState::Failed) {
-            return format!("the last run failed\nnext: muster check {job}\n");
-        }
-        let waiting = of(OrderState::PendingReview) + of(OrderState::Blocked) + self.expired;
-        if waiting > 0 {
-            return format!("next: muster review {job}\n");
-        }
-        if of(OrderState::Errored) > 0 {
-            return format!("next: muster report {job}, then muster retry {job}\n");
-        }
-        if of(OrderState::Approved) > 0 {
-            return format!("next: muster apply {job}\n");
-        }
-        if newest.is_none() { format!("next: muster run {job}\n") } else { "nothing waits\n".to_owned() }
+        text
     }
 }
 
@@ -253,6 +241,7 @@ mod tests {
             live: BTreeMap::from([(OrderState::PendingReview, 12), (OrderState::Errored, 1)]),
             expired: 0,
             seconded: BTreeMap::new(),
+            next: NextSteps { review: 12, ..NextSteps::of("idp-to-vault") },
         };
         let text = status.to_text(80);
         assert_eq!(
@@ -277,11 +266,15 @@ live orders
   pending-review  12
   errored         1
 
+12 orders wait for review
 next: muster review idp-to-vault
 "
         );
-        status.runs[0].state = RunState::HeldPlan;
-        assert!(status.to_text(80).ends_with("is held\nnext: muster review 20261122T150405Z-7f3a\n"));
+        status.runs[0].state = RunState::Failed;
+        let failed = "\nthe last run failed\nnext: muster check idp-to-vault\n12 orders wait";
+        assert!(status.to_text(80).contains(failed));
+        status.next.review = 0;
+        assert!(status.to_text(80).ends_with("\nnext: muster check idp-to-vault\n"));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&status.to_json()).unwrap()["live"]["errored"], 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Sends what is approved: phases by dependency, a canary of each kind, growing waves, one outcome an order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Conductor;
@@ -17,7 +17,7 @@ use crate::connector::backoff::Budget;
 use crate::connector::target::Target;
 use crate::model::event::Event;
 use crate::model::failure::Failure;
-use crate::model::order::{Operation, Order, OrderId};
+use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
 
 /// What is to be applied.
@@ -40,11 +40,14 @@ pub struct Applied {
     pub stale: u64,
     /// Orders of which nobody can tell whether they took effect.
     pub uncertain: u64,
-    /// Orders that stay approved: not tried, or certainly without effect; and those in flight that the next run looks
-    /// up.
+    /// The first stale orders, in words: `update vault.users E0007`.
+    pub stale_first: Vec<String>,
+    /// Orders that stay approved: not tried, or certainly without effect.
     pub untried: u64,
-    /// Untried orders by kind.
-    pub untried_kinds: BTreeMap<(String, Operation), u64>,
+    /// Orders whose request may have taken effect and whose target cannot be asked now: the next run looks them up.
+    pub in_flight: u64,
+    /// Approved rows that are blocked now, because the order that creates an end of theirs failed.
+    pub blocked: u64,
     /// Approvals and plans that were refused, in sentences.
     pub refused: Vec<String>,
     /// Approvals whose time is over, in sentences; their orders wait for a new one.
@@ -78,6 +81,7 @@ impl Conductor {
         if orders.is_empty() {
             return Ok(result);
         }
+        let dependent: HashSet<OrderId> = orders.iter().filter(|o| depends(o)).map(|o| o.id.clone()).collect();
         let journal = Journal::open(&self.layout, self.clock.clone())?;
         let mut kinds = kinds(orders);
         if let Some(mut first) = request.first {
@@ -93,7 +97,7 @@ impl Conductor {
             let system = kind.resource.system.clone();
             if let Some(why) = tally.stopped(&system) {
                 self.reporter.event(&Event::Note(format!("{} is left alone: {why}", kind.label())));
-                result.leave(&kind, kind.orders.len() as u64);
+                result.untried += kind.orders.len() as u64;
                 continue;
             }
             let sender = match senders.get(&system) {
@@ -105,15 +109,16 @@ impl Conductor {
                         sender
                     }
                     Err(failure) => {
-                        self.reporter.event(&Event::Warning(failure.to_string()));
                         tally.stop_system(&system, failure.to_string());
-                        result.leave(&kind, kind.orders.len() as u64);
+                        result.untried += kind.orders.len() as u64;
                         continue;
                     }
                 },
             };
             self.apply_kind(kind, &mut plans, &sender, &journal, &mut tally, &mut result).await?;
         }
+        result.blocked = self.now_blocked(&dependent, &result.runs)?;
+        result.untried = result.untried.saturating_sub(result.blocked);
         result.stopped = tally.why();
         if let Some(why) = &result.stopped {
             self.reporter.event(&Event::Stopped { why: why.clone(), untried: result.untried });
@@ -151,10 +156,9 @@ impl Conductor {
         let (operation, resource) = (kind.operation, kind.resource.clone());
         let label = kind.label();
         let is_row = matches!(operation, Operation::Add | Operation::Remove);
-        let mut done = 0;
         let mut ends = BTreeMap::new();
         let mut rest = if is_row { self.without_waiting(kind.orders, &mut ends, result)? } else { kind.orders };
-        let total = rest.len() as u64;
+        let untried_before = result.untried;
         let mut number = 0;
         let sizes = &self.job.apply.waves;
         let mut step = 0;
@@ -164,7 +168,6 @@ impl Conductor {
             let size = sizes.get(step).copied().unwrap_or(rest.len()).clamp(1, rest.len());
             let after = rest.split_off(size);
             let wave: Vec<Order> = std::mem::replace(&mut rest, after);
-            done += wave.len() as u64;
             let wave = self.still_covered(wave, &*sender.target, plans, result)?;
             if wave.is_empty() {
                 continue;
@@ -187,11 +190,22 @@ impl Conductor {
                 step += 1;
             }
         }
+        result.untried += rest.len() as u64;
         if let Some(why) = tally.kind_why() {
-            self.reporter.event(&Event::Stopped { why: format!("{label}: {why}"), untried: total - done });
+            let untried = result.untried - untried_before;
+            self.reporter.event(&Event::Stopped { why: format!("{label}: {why}"), untried });
         }
-        result.leave_kind(&resource.to_string(), operation, total - done);
         Ok(())
+    }
+
+    /// How many of these orders are blocked by now.
+    fn now_blocked(&self, orders: &HashSet<OrderId>, runs: &[RunId]) -> Result<u64, RunError> {
+        let mut blocked = 0;
+        for run in runs.iter().filter(|_| !orders.is_empty()) {
+            let records = self.store.orders_of(run)?.into_iter();
+            blocked += records.filter(|r| r.state == OrderState::Blocked && orders.contains(&r.id)).count() as u64;
+        }
+        Ok(blocked)
     }
 
     /// Leaves out rows whose ends are not there yet; they stay approved. The ends of the others are put into `ends`:
@@ -212,7 +226,7 @@ impl Conductor {
                 }
                 Err(why) => {
                     self.reporter.event(&Event::Note(format!("{} waits: {why}", order.id)));
-                    result.leave_kind(&order.resource.to_string(), order.operation, 1);
+                    result.untried += 1;
                 }
             }
         }
@@ -220,15 +234,7 @@ impl Conductor {
     }
 }
 
-impl Applied {
-    fn leave(&mut self, kind: &Kind, orders: u64) {
-        self.leave_kind(&kind.resource.to_string(), kind.operation, orders);
-    }
-
-    pub(super) fn leave_kind(&mut self, resource: &str, operation: Operation, orders: u64) {
-        if orders > 0 {
-            self.untried += orders;
-            *self.untried_kinds.entry((resource.to_owned(), operation)).or_default() += orders;
-        }
-    }
+/// Whether an order needs what another one creates.
+fn depends(order: &Order) -> bool {
+    order.ends.iter().any(|end| matches!(end.object, EndRef::Order(_)))
 }

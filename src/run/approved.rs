@@ -136,9 +136,7 @@ impl Conductor {
             plan.covers(*number, &order.id, now)
         };
         let (go, left): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(covered);
-        for order in left {
-            result.leave_kind(&order.resource.to_string(), order.operation, 1);
-        }
+        result.untried += left.len() as u64;
         Ok(go)
     }
 }

@@ -27,6 +27,9 @@ use crate::store::verified::ApprovedPlan;
 /// How long an outcome waits for others that share its commit, while nothing else needs one.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// How many stale orders are named.
+const NAMED: usize = 5;
+
 /// What travels together.
 pub(super) enum Parcel {
     /// A change of one object.
@@ -184,9 +187,7 @@ impl Conductor {
                 else => break,
             }
         }
-        for order in waiting.flat_map(Parcel::into_orders) {
-            result.leave_kind(&order.resource.to_string(), order.operation, 1);
-        }
+        result.untried += waiting.map(|parcel| parcel.orders().len() as u64).sum::<u64>();
         broken.map_or(Ok(()), Err)
     }
 
@@ -265,7 +266,7 @@ impl Conductor {
     }
 
     fn leave(&self, order: &Order, why: &str, result: &mut Applied) {
-        result.leave_kind(&order.resource.to_string(), order.operation, 1);
+        result.untried += 1;
         self.reporter.event(&Event::Note(format!("{} was not sent: {why}", order.id)));
     }
 
@@ -278,13 +279,25 @@ impl Conductor {
     }
 
     fn count(&self, order: &Order, sent: Sent, result: &mut Applied) {
-        let Sent::Ended(Ended::Outcome(outcome, _)) = sent else {
-            result.leave_kind(&order.resource.to_string(), order.operation, 1);
-            return;
+        let outcome = match sent {
+            Sent::Ended(Ended::Outcome(outcome, _)) => outcome,
+            Sent::Ended(Ended::Open(_)) => {
+                result.in_flight += 1;
+                return;
+            }
+            Sent::Ended(Ended::Untried(_)) | Sent::Left => {
+                result.untried += 1;
+                return;
+            }
         };
         match outcome.state {
             OrderState::Applied => result.applied += 1,
-            OrderState::Stale => result.stale += 1,
+            OrderState::Stale => {
+                result.stale += 1;
+                if result.stale_first.len() < NAMED {
+                    result.stale_first.push(format!("{} {} {}", order.operation, order.resource, order.key));
+                }
+            }
             OrderState::Uncertain => result.uncertain += 1,
             _ => result.errored += 1,
         }

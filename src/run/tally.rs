@@ -100,7 +100,8 @@ impl Tally {
 
     /// Why the apply stopped before its end, where it did.
     pub(super) fn why(&self) -> Option<String> {
-        self.all.clone().or_else(|| self.systems.values().next().cloned())
+        let systems: Vec<&str> = self.systems.values().map(String::as_str).collect();
+        self.all.clone().or_else(|| (!systems.is_empty()).then(|| systems.join("; ")))
     }
 }
 

@@ -1,0 +1,176 @@
+//! What live orders wait for, and the command that moves each kind of them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::figures::{count, counted};
+use super::safe_text;
+use crate::model::order::{BlockReason, OrderState, Remedy};
+use crate::model::record::OrderRecord;
+use crate::model::run::RunId;
+
+/// Runs whose orders are told one by one; of more, how many there are.
+const RUNS: usize = 3;
+
+/// What the live orders of a job, or of one run, wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NextSteps {
+    /// The job.
+    pub job: String,
+    /// Runs that are held by what nobody accepted yet, oldest first.
+    pub held: Vec<RunId>,
+    /// Runs that go on from their own snapshots, because what held them is accepted.
+    pub accepted: Vec<RunId>,
+    /// Orders of which nobody can tell whether they took effect, by the run that raised them.
+    pub uncertain: BTreeMap<RunId, u64>,
+    /// Orders that failed, by the run that raised them.
+    pub errored: BTreeMap<RunId, u64>,
+    /// Orders that wait for a person's decision, for the first time or because the approval is over.
+    pub review: u64,
+    /// Orders that are approved and may be sent.
+    pub approved: u64,
+    /// Orders whose request may have left; the next run or apply looks them up.
+    pub in_flight: u64,
+    /// Blocked orders that no decision on them lifts, by reason.
+    pub blocked: BTreeMap<BlockReason, u64>,
+}
+
+/// Whether an order waits for a person's word on itself, for the first time or because its approval is over. One that
+/// only a threshold blocks waits for the threshold; one that nobody can lift waits for nobody.
+pub fn waits_for_review(order: &OrderRecord, now: DateTime<Utc>) -> bool {
+    match order.state {
+        OrderState::PendingReview => true,
+        OrderState::Approved => order.approval_expires.is_none_or(|expires| expires <= now),
+        OrderState::Blocked => {
+            order.block.as_ref().is_none_or(|block| matches!(block.reason.remedy(), Remedy::Approval | Remedy::Choice))
+        }
+        _ => false,
+    }
+}
+
+impl NextSteps {
+    /// Those of a job of which nothing more is known yet.
+    pub fn of(job: &str) -> Self {
+        Self { job: job.to_owned(), ..Self::default() }
+    }
+
+    /// Counts one order, where it is live.
+    pub fn add(&mut self, order: &OrderRecord, now: DateTime<Utc>) {
+        let blocked = order.block.as_ref().filter(|_| order.state == OrderState::Blocked);
+        match order.state {
+            _ if waits_for_review(order, now) => self.review += 1,
+            OrderState::Uncertain => *self.uncertain.entry(order.run.clone()).or_default() += 1,
+            OrderState::Errored => *self.errored.entry(order.run.clone()).or_default() += 1,
+            // Nothing of a held run is sent.
+            OrderState::Approved if !self.held.contains(&order.run) => self.approved += 1,
+            OrderState::InFlight => self.in_flight += 1,
+            _ => {}
+        }
+        if let Some(block) = blocked.filter(|block| matches!(block.reason.remedy(), Remedy::CauseGone)) {
+            *self.blocked.entry(block.reason).or_default() += 1;
+        }
+    }
+
+    /// Each kind of orders with the command that moves them, what is urgent first; ends with a line break.
+    ///
+    /// `about` is what the commands are to name: the job, or one run. `told` is the run whose errors were told just
+    /// before.
+    pub fn text(&self, about: &str, told: Option<&RunId>) -> String {
+        let (job, name) = (safe_text::line(&self.job), safe_text::line(about));
+        let mut text = String::new();
+        let mut step = |what: String, next: String| text.push_str(&format!("{what}\nnext: {next}\n"));
+        for run in &self.held {
+            step(
+                format!("run {run} is held: nothing of it is applied before what holds it is accepted"),
+                format!("muster review {run}"),
+            );
+        }
+        for run in &self.accepted {
+            step(format!("what held run {run} is accepted"), format!("muster run {job}"));
+        }
+        for (run, number) in first(&self.uncertain) {
+            let what = format!("{} of run {run} {} uncertain", counted(number, "order"), is(number));
+            step(what, format!("look at the target, then muster review {run}"));
+        }
+        for (run, number) in first(&self.errored) {
+            let see =
+                if told == Some(run) { "see to the causes above".to_owned() } else { format!("muster report {run}") };
+            step(
+                format!("{} of run {run} {} errored", counted(number, "order"), is(number)),
+                format!("{see}, then muster retry {run}"),
+            );
+        }
+        if self.review > 0 {
+            let verb = if self.review == 1 { "waits" } else { "wait" };
+            step(format!("{} {verb} for review", counted(self.review, "order")), format!("muster review {name}"));
+        }
+        if self.approved > 0 {
+            let what = format!("{} {} approved", counted(self.approved, "order"), is(self.approved));
+            step(what, format!("muster apply {name}"));
+        } else if self.in_flight > 0 {
+            let what =
+                format!("{} {} in flight, outcome unknown", counted(self.in_flight, "order"), is(self.in_flight));
+            step(what, format!("muster apply {name}, which looks up what became of it"));
+        }
+        let more = self.uncertain.len().saturating_sub(RUNS) + self.errored.len().saturating_sub(RUNS);
+        if more > 0 {
+            text.push_str(&format!("and so in {}\n", counted(more as u64, "earlier run")));
+        }
+        if text.is_empty() {
+            text.push_str(if self.blocked.is_empty() { "nothing waits\n" } else { "nothing waits for a person\n" });
+        }
+        text.push_str(&self.blocked_text(&name));
+        text
+    }
+
+    fn blocked_text(&self, name: &str) -> String {
+        let blocked: u64 = self.blocked.values().sum();
+        if blocked == 0 {
+            return String::new();
+        }
+        let reasons: Vec<String> =
+            self.blocked.iter().map(|(why, number)| format!("{why}: {}", count(*number))).collect();
+        format!(
+            "{} {} blocked until the cause is gone ({}); to see it: muster review {name} --order-state blocked\n",
+            counted(blocked, "order"),
+            is(blocked),
+            reasons.join(", ")
+        )
+    }
+}
+
+/// The newest runs that are told one by one.
+fn first(runs: &BTreeMap<RunId, u64>) -> impl Iterator<Item = (&RunId, u64)> {
+    runs.iter().rev().take(RUNS).map(|(run, number)| (run, *number))
+}
+
+fn is(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_waiting_order_is_told_with_its_own_command() {
+        let run = RunId("20261122T150405Z-7f3a".to_owned());
+        let mut steps = NextSteps { review: 2, approved: 1, ..NextSteps::of("corp") };
+        steps.errored.insert(run.clone(), 1);
+        steps.blocked.insert(BlockReason::MissingReference, 3);
+        let blocked = "3 orders are blocked until the cause is gone (missing-reference: 3); to see it: muster review \
+                       corp --order-state blocked\n";
+        let rest = format!(
+            "2 orders wait for review\nnext: muster review corp\n1 order is approved\nnext: muster apply corp\n{blocked}"
+        );
+        let errored = format!("1 order of run {run} is errored\nnext:");
+        assert_eq!(steps.text("corp", None), format!("{errored} muster report {run}, then muster retry {run}\n{rest}"));
+        let told = steps.text("corp", Some(&run));
+        assert_eq!(told, format!("{errored} see to the causes above, then muster retry {run}\n{rest}"));
+        let left = NextSteps { blocked: steps.blocked, ..NextSteps::default() };
+        assert_eq!(left.text("corp", None), format!("nothing waits for a person\n{blocked}"));
+        assert_eq!(NextSteps::default().text("corp", None), "nothing waits\n");
+    }
+}
