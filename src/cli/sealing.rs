@@ -12,6 +12,7 @@ use super::context::Context;
 use super::exit::UsageError;
 use super::{selection, session};
 use crate::model::approval::Approval;
+use crate::model::numbers::counted;
 use crate::model::record::RunRecord;
 use crate::model::review_terms::{ReviewRules, ReviewTerms};
 use crate::model::run::RunId;
@@ -146,8 +147,9 @@ fn prepare(file: &Path, bytes: &[u8], run: &RunId, report: &SealReport) -> Resul
         Err(error) => return Err(error).with_context(|| format!("cannot write {}; check its folder", file.display())),
     }
     let decided = report.approved.len() + report.seconded.len() + report.rejected.len();
+    let decided = counted(decided as u64, "order");
     let file = file.display();
-    eprintln!("run {run}: a review of {decided} orders is written to {file}, and nothing is sealed yet");
+    eprintln!("run {run}: a review of {decided} is written to {file}, and nothing is sealed yet");
     eprintln!("next: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
     eprintln!("then: muster approve {run} --seal {file} --signature {file}.sig");
     Ok(())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approvers::NotAllowed;
 use super::digest::Digest;
+use super::numbers::counted;
 use super::order::OrderId;
 use super::run::RunId;
 use super::signature::SignatureFault;
@@ -278,7 +279,5 @@ impl Refusal {
 
 /// How many orders, in words, and the first of them.
 fn told(orders: &[OrderId]) -> (String, OrderId) {
-    let count = orders.len();
-    let words = if count == 1 { "1 order".to_owned() } else { format!("{count} orders") };
-    (words, orders.first().cloned().unwrap_or_else(|| OrderId(String::new())))
+    (counted(orders.len() as u64, "order"), orders.first().cloned().unwrap_or_else(|| OrderId(String::new())))
 }

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod failure_cause;
 pub mod fingerprint;
 pub mod link;
+pub mod numbers;
 pub mod object;
 pub mod order;
 pub mod outcome;

@@ -7,6 +7,7 @@ use super::error::ReconcileError;
 use super::policy::{OrphanAction, OutOfScopeAction};
 use super::reason::block;
 use crate::model::capabilities::AttributeType;
+use crate::model::numbers::counted;
 use crate::model::order::{BlockReason, Change, Operation};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
@@ -53,9 +54,10 @@ impl Decider<'_> {
         let Some(operation) = operation else { return Ok(nothing("left as it is, as the job asks")) };
         let says = operation.word();
         let (operation, note) = match (operation, self.wishes.delete_after) {
-            (Operation::Delete, Some(grace)) => {
-                (Operation::Disable, format!("; disabled now, to be deleted {} days later", grace.as_secs() / 86_400))
-            }
+            (Operation::Delete, Some(grace)) => (
+                Operation::Disable,
+                format!("; disabled now, to be deleted {} later", counted(grace.as_secs() / 86_400, "day")),
+            ),
             (operation, _) => (operation, String::new()),
         };
         let mut unsupported = None;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::errors_csv::ErrorRow;
-use super::figures::{counted, examples};
+use super::figures::{count, counted, examples};
 use super::safe_text;
 use crate::model::failure_cause::FailureCause;
 use crate::model::order::{Operation, OrderId};
@@ -83,7 +83,7 @@ pub fn error_groups(rows: &[ErrorRow], untried: &[Untried]) -> Vec<ErrorGroup> {
 pub fn groups_sentence(groups: &[ErrorGroup]) -> String {
     let orders = groups.iter().map(|group| group.orders).sum();
     let tried: u64 = groups.iter().map(|group| group.tried).sum();
-    let tried = if tried == orders { String::new() } else { format!(", {tried} tried") };
+    let tried = if tried == orders { String::new() } else { format!(", {} tried", count(tried)) };
     format!("{}, {}{tried}", counted(groups.len() as u64, "cause"), counted(orders, "order"))
 }
 
@@ -99,7 +99,7 @@ pub fn groups_text(groups: &[ErrorGroup]) -> String {
         if let Some(scim_type) = &cause.scim_type {
             kind.push_str(&format!(", {}", safe_text::line(scim_type)));
         }
-        let tried = if group.tried == group.orders { String::new() } else { format!(", {} tried", group.tried) };
+        let tried = if group.tried == group.orders { String::new() } else { format!(", {} tried", count(group.tried)) };
         let objects = examples(group.keys.iter().map(String::as_str), group.tried, 3);
         text.push_str(&format!(
             "{}. {} {}: {}{tried} [{kind}]\n   {}\n   objects: {objects}\n",

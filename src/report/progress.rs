@@ -1,19 +1,21 @@
 //! Progress bars on a terminal.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::figures::count;
 use super::safe_text;
 use crate::model::event::Event;
 use crate::model::resource::ResourceName;
 
 /// How many of how many, with rate and time left.
-const GAUGE: &str = "{prefix}  {bar:20} {human_pos}/{human_len}  {per_sec}  {eta} left  {wide_msg}";
+const GAUGE: &str = "{prefix}  {bar:20} {human_pos}/{human_len}  {rate}  {eta} left  {wide_msg}";
 
 /// How many, where nobody knows of how many.
-const COUNTER: &str = "{prefix}  {spinner} {human_pos}  {per_sec}  {wide_msg}";
+const COUNTER: &str = "{prefix}  {spinner} {human_pos}  {rate}  {wide_msg}";
 
 /// Bars of a running export and apply, drawn on standard error.
 pub struct Progress {
@@ -112,7 +114,16 @@ impl Progress {
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants above; a bar in a plain style is better than none.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+        // Where it cannot be written there is no bar either.
+        let _ = write!(out, "{}", rate(state.per_sec()));
+    })
+}
+
+/// So many a second: two digits are enough below a hundred.
+fn rate(per_second: f64) -> String {
+    if per_second < 9.95 { format!("{per_second:.1}/s") } else { format!("{}/s", count(per_second.round() as u64)) }
 }
 
 #[cfg(test)]
@@ -122,6 +133,7 @@ mod tests {
 
     #[test]
     fn templates_parse() {
+        assert_eq!([0.04, 5.27, 51.7449, 1234.4].map(rate), ["0.0/s", "5.3/s", "52/s", "1,234/s"]);
         for template in [GAUGE, COUNTER] {
             ProgressStyle::with_template(template).unwrap();
         }

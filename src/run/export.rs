@@ -9,6 +9,7 @@ use crate::connector::source::{ExportError, ExportRequest, ResourceRequest, Sour
 use crate::model::event::Reporter;
 use crate::model::evidence::{Missed, Mode};
 use crate::model::failure::{Class, Failure, Recourse};
+use crate::model::numbers::counted;
 use crate::snapshot::diff::{DiffOptions, counts};
 use crate::snapshot::manifest::ResourceManifest;
 use crate::snapshot::merge::merge;
@@ -195,8 +196,9 @@ async fn increments(
         // Rows of an association have no total of their own; those of a resource type have.
         if let Some(total) = total.filter(|total| manifest.key.len() == 1 && *total != manifest.rows) {
             return Ok(Increment::Differs(format!(
-                "{}.{name} holds {total} rows, the increments make {}",
+                "{}.{name} holds {}, the increments make {}",
                 source.system(),
+                counted(total, "row"),
                 manifest.rows
             )));
         }

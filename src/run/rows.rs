@@ -12,6 +12,7 @@ use super::send::{Ended, Sender, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::numbers::counted;
 use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 
@@ -246,8 +247,8 @@ impl Sender {
                 }
             }
             Err(failure) => self.reporter.event(&Event::Warning(format!(
-                "{} rows of {resource} were acknowledged but not read back: {failure}",
-                rows.len()
+                "{} of {resource} acknowledged but not read back: {failure}",
+                counted(rows.len() as u64, "row")
             ))),
         }
     }

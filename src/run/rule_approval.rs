@@ -8,6 +8,7 @@ use super::Conductor;
 use super::error::RunError;
 use crate::model::approval::Decision;
 use crate::model::event::Event;
+use crate::model::numbers::counted;
 use crate::model::order::{Operation, OrderState};
 use crate::model::run::{RunId, RunState};
 use crate::model::settings::Require;
@@ -61,7 +62,7 @@ impl Conductor {
             &self.review_rules()?,
             now,
         )?;
-        self.reporter.event(&Event::Note(format!("{count} orders were approved by the job's rule")));
+        self.reporter.event(&Event::Note(format!("approved by the job's rule: {}", counted(count as u64, "order"))));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::failure_cause::FailureCause;
+use crate::model::numbers::counted;
 use crate::model::order::{Order, OrderState};
 use crate::model::settings::ApplySettings;
 
@@ -69,12 +70,13 @@ impl Tally {
         let count = self.causes.entry(cause).or_default();
         *count += 1;
         if *count >= self.same_cause {
-            self.kind = Some(format!("{count} orders failed for one cause: {failure}"));
+            self.kind = Some(format!("{} failed for one cause: {failure}", counted(*count, "order")));
         } else if shared(failure.class) {
             self.kind = Some(format!("its kind shares the cause: {failure}"));
         }
         if self.seen >= self.errors {
-            self.all = Some(format!("{} orders failed, the limit of this job is {}", self.seen, self.errors));
+            self.all =
+                Some(format!("{} failed, the limit of this job is {}", counted(self.seen, "order"), self.errors));
         }
     }
 

@@ -217,7 +217,7 @@ mod tests {
         let (columns, key) = (names(&["id", "name"]), names(&["id"]));
         let mut writer = Writer::create(&path, &columns, &key).unwrap();
         writer.row(&["1", "a \"b\", c\nd"]).unwrap();
-        assert!(writer.row(&["2"]).unwrap_err().to_string().contains("row 3 has 1 cells, the file has 2 columns"));
+        assert!(writer.row(&["2"]).unwrap_err().to_string().contains("row 3 has 1 cell, the file has 2 columns"));
         let written = writer.finish().unwrap();
         assert_eq!(written.sha256, Digest::of(&std::fs::read(&path).unwrap()));
         let table = Table::open(&path, &key).unwrap();

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::error::{Problem, Problems, SnapshotError};
 use super::record::RECORD_LIMIT;
+use crate::model::numbers::counted;
 
 /// One record, read with care.
 #[derive(Debug, Default)]
@@ -227,7 +228,11 @@ fn find(file: &File) -> io::Result<Problems> {
                     row: record.row,
                     line: record.lines.first().copied().unwrap_or_default(),
                     column: column_name(names, has.min(needs).saturating_sub(usize::from(has < needs))),
-                    cause: format!("the row ends with {has} cells, the header has {needs} columns"),
+                    cause: format!(
+                        "the row has {}, the header has {}",
+                        counted(has as u64, "cell"),
+                        counted(needs as u64, "column")
+                    ),
                 });
             }
             if record.endless {

@@ -390,10 +390,10 @@ mod tests {
         let want = [
             "row 3, line 4, column 2 (name): a quote inside a cell that does not begin with one; put the whole cell in quotes and double those inside",
             "row 4, line 5, column 2 (name): text after the closing quote; double the quotes inside a quoted cell",
-            "row 5, line 6, column 1 (id): the row ends with 1 cells, the header has 2 columns",
+            "row 5, line 6, column 1 (id): the row has 1 cell, the header has 2 columns",
             "row 7, line 8, column 2 (name): the bytes are not UTF-8 (first bad one: 0xff, after 0 bytes of the cell); save the file as UTF-8",
             "row 8, line 9, column 2 (name): a NUL byte; the file is damaged or is not text",
-            "row 9, line 10, column 3: the row ends with 3 cells, the header has 2 columns",
+            "row 9, line 10, column 3: the row has 3 cells, the header has 2 columns",
             "row 10, line 11, column 2 (name): the quote that opens this cell is never closed",
         ];
         assert_eq!(error.unwrap_err(), want.join("\n  "));

@@ -11,6 +11,7 @@ use super::table::COLUMN_LIMIT;
 use crate::disk::DiskError;
 use crate::disk::atomic::AtomicFile;
 use crate::model::digest::Digest;
+use crate::model::numbers::counted;
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 256 << 10;
@@ -77,7 +78,11 @@ impl Writer {
     /// One row; a cell for every column, empty = absent.
     pub fn row(&mut self, cells: &[&str]) -> Result<(), SnapshotError> {
         if cells.len() != self.columns.len() {
-            let cause = format!("has {} cells, the file has {} columns", cells.len(), self.columns.len());
+            let cause = format!(
+                "has {}, the file has {}",
+                counted(cells.len() as u64, "cell"),
+                counted(self.columns.len() as u64, "column")
+            );
             return Err(self.refusal(cause));
         }
         if let Some(i) = cells.iter().position(|cell| memchr::memchr(0, cell.as_bytes()).is_some()) {

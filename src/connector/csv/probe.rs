@@ -6,6 +6,7 @@ use super::CsvSystem;
 use crate::connector::http::reach::step;
 use crate::connector::source::{Needs, Step};
 use crate::model::failure::{Class, Failure, Stage};
+use crate::model::numbers::counted;
 
 impl CsvSystem {
     pub(super) fn probe_steps(&self, needs: &Needs) -> Vec<Step> {
@@ -38,7 +39,7 @@ impl CsvSystem {
                 Some(missing) => {
                     Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has, columns) })
                 }
-                None => Ok(format!("{} columns, key {}", has.len(), opened.key.join(", "))),
+                None => Ok(format!("{}, key {}", counted(has.len() as u64, "column"), opened.key.join(", "))),
             };
             steps.push(step(Stage::Schema, format!("header of {resource}.csv"), result, started));
         }

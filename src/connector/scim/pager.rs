@@ -18,6 +18,7 @@ use crate::connector::failure_table::Asked;
 use crate::connector::http::{Answer, Http, Request};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::numbers::counted;
 use crate::scim::list::ListResponse;
 
 /// Pages without a single row in a row, after which a walk is taken for endless.
@@ -106,8 +107,9 @@ impl<'a> Pager<'a> {
             let limit = self.largest_total.saturating_mul(2).saturating_add(self.count);
             if self.largest_total > 0 && self.evidence.rows_received > limit {
                 return Err(self.endless(&format!(
-                    "{} rows came though the total is {}",
-                    self.evidence.rows_received, self.largest_total
+                    "{} came though the total is {}",
+                    counted(self.evidence.rows_received, "row"),
+                    self.largest_total
                 )));
             }
             return Ok(Some(rows));
@@ -282,8 +284,9 @@ impl<'a> Pager<'a> {
         self.evidence.anomalies.push(Suspicion {
             name: "repeated-page".to_owned(),
             detail: format!(
-                "asked for the rows from {start}, the server sent {rows} rows of an earlier page again: it does not \
-                 page, and what lies behind was not read"
+                "asked for the rows from {start}, the server sent {} of an earlier page again: it does not page, and \
+                 what lies behind was not read",
+                counted(rows as u64, "row")
             ),
             figure: start.to_string(),
         });

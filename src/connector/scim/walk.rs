@@ -16,6 +16,7 @@ use crate::connector::http::Request;
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::Failure;
+use crate::model::numbers::counted;
 use crate::scim::path::member;
 use crate::scim::schema::Definition;
 
@@ -95,7 +96,7 @@ impl Walk<'_> {
         let mut evidence = pager.evidence;
         if let Some(since) = &since {
             // The totals of an increment are those of the whole list: the merged snapshot is held against them.
-            evidence.notes.push(format!("{} objects changed since {}", evidence.rows_received, since.text));
+            evidence.notes.push(format!("{} changed since {}", counted(evidence.rows_received, "object"), since.text));
             evidence.total_start = since.total;
             evidence.total_end = total(system, &endpoint, &[]).await?;
         }
@@ -189,8 +190,8 @@ fn of_association(groups: &Evidence, rows: u64, is_increment: bool) -> Evidence 
         evidence.anomalies.push(Suspicion {
             name: "groups-total".to_owned(),
             detail: format!(
-                "members of {} groups were read, the server's own total of groups is {total}",
-                groups.rows_received
+                "members of {} were read, the server's own total of groups is {total}",
+                counted(groups.rows_received, "group")
             ),
             figure: format!("{} of {total}", groups.rows_received),
         });

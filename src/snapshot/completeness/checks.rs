@@ -3,6 +3,7 @@
 use super::census::Census;
 use super::{Subject, columns, suspicion_name};
 use crate::model::evidence::{Check, Evidence, Mode, Suspicion};
+use crate::model::numbers;
 
 /// Sizes at which servers are known to cut member lists off.
 const ROUND: [u32; 3] = [100, 200, 1_000];
@@ -85,7 +86,7 @@ fn total(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Found {
     match evidence.total_end {
         Some(total) if total != rows => {
             let what = if subject.mode == Mode::Complete { "received" } else { "after the merge" };
-            let text = format!("{rows} rows {what}, the server's own total is {total}");
+            let text = format!("{} {what}, the server's own total is {total}", numbers::counted(rows, "row"));
             one(format!("{rows} of {total}"), text)
         }
         _ => Vec::new(),
@@ -107,7 +108,7 @@ fn pages(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     if asked == received {
         return Vec::new();
     }
-    one(format!("{received} of {asked}"), format!("{asked} pages asked for, {received} received"))
+    one(format!("{received} of {asked}"), format!("{} asked for, {received} received", numbers::counted(asked, "page")))
 }
 
 fn duplicate_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
@@ -123,7 +124,8 @@ fn empty_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     if seen.count == 0 {
         return Vec::new();
     }
-    one(seen.count, format!("{} rows have no key: {}", seen.count, seen.first.join(", ")))
+    let verb = if seen.count == 1 { "has" } else { "have" };
+    one(seen.count, format!("{} {verb} no key: {}", numbers::counted(seen.count, "row"), seen.first.join(", ")))
 }
 
 fn sentinel(_: &Subject<'_>, _: &Evidence, census: &Census) -> Found {
@@ -154,7 +156,8 @@ fn fewer_rows(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Fo
     let most = evidence.history.iter().map(|measure| measure.rows).max().unwrap_or(0);
     shrunk(census.rows, previous.rows, most).map_or(Vec::new(), |share| {
         let (rows, of) = (census.rows, evidence.history.len());
-        one(&share, format!("{rows} rows, {share} of the most that the last {of} accepted snapshots had ({most})"))
+        let rows = numbers::counted(rows, "row");
+        one(&share, format!("{rows}, {share} of the most that the last {of} accepted snapshots had ({most})"))
     })
 }
 
