@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use serde_json::json;
 use support::company::{Company, people};
 
@@ -90,12 +92,13 @@ fn an_old_error_hides_no_new_order_and_every_status_is_explained() {
         "2 orders wait for review\nnext: muster review corp\n".to_owned(),
     ];
     let both: Vec<&str> = both.iter().map(String::as_str).collect();
-    company.world.muster(&["--verbose", "run", "corp"]).ended(5).says(&both);
+    company.world.muster(&["--verbose", "run", "corp"]).ended(5).says(&["ends with status 5"]).says(&both);
     company.world.muster(&["apply", "corp"]).ended(5).says(&["nothing is approved"]).says(&both);
     company.world.muster(&["status", "corp"]).ended(0).says(&both);
     // The report is the old run's; what waits since then is told too.
     let causes = format!("next: see to the causes above, then muster retry {old}\n");
-    company.world.muster(&["report", "corp"]).ended(0).says(&[&causes, both[1], "errors.csv"]);
+    let newer = format!("run {} is newer, and nothing of it was sent yet", company.world.newest_run("corp"));
+    company.world.muster(&["report", "corp"]).ended(0).says(&[&causes, both[1], &newer, "errors.csv"]);
     company.world.muster(&["report", &old]).ended(0).says(&[&causes]).never_says(&[both[1]]);
     let status = company.world.muster(&["status", "corp", "--format", "json"]).json();
     assert_eq!(status["next"]["errored"][&old], 1, "{status}");
@@ -155,4 +158,23 @@ fn a_target_that_is_gone_is_told_once_with_one_number() {
     let said = world.muster(&["run", "corp"]).ended(1);
     let said = said.says(&["the apply stopped: the same cause as above; 13 orders"]);
     assert_eq!(said.err.matches("no connection").count(), 1, "{}", said.err);
+}
+
+#[test]
+fn a_run_waits_for_another_as_long_as_it_is_told_to() {
+    let company = Company::of(3);
+    company.vault.faults(json!({ "rules": [
+        { "method": "GET", "prefix": "/Users", "when": "every", "action": { "delay": { "ms": 3_000 } } }] }));
+    let mut first = company.world.command(&["run", "corp"]).stderr(Stdio::null()).spawn().unwrap();
+    let lock_is_held = || company.world.muster(&["status", "corp"]).out.starts_with("job corp: under way");
+    while !lock_is_held() {
+        assert!(first.try_wait().unwrap().is_none(), "the first run ended before");
+    }
+    company.world.muster(&["run", "corp"]).ended(75).says(&["job corp is under way: run (process "]);
+    let said = company.world.muster(&["--verbose", "run", "corp", "--wait", "5m"]).ended(3);
+    said.says(&["waiting until it has ended", "0 new orders"]);
+    assert_eq!(first.wait().unwrap().code(), Some(3));
+    let runs = company.world.muster(&["status", "corp", "--format", "json"]).json()["runs"].clone();
+    assert!(runs[0]["started"].as_str() >= runs[1]["ended"].as_str(), "one after the other: {runs}");
+    company.world.muster(&["run", "corp", "--wait", "long"]).ended(2).says(&["`long` is no duration"]);
 }

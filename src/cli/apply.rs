@@ -9,7 +9,6 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
 use super::{ending, outcome_report, report, run, selection};
-use crate::job::timer::duration;
 use crate::model::order::{OrderId, OrderState};
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
@@ -28,8 +27,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     first: Option<usize>,
     /// How long to wait while another command works on the job; 0s: not at all
-    #[arg(long, default_value = "10m", value_name = "TIME")]
-    wait: String,
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = session::patience)]
+    wait: Duration,
 }
 
 /// `muster retry`.
@@ -53,10 +52,6 @@ pub(super) struct RetryArgs {
 
 /// Sends what is approved.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let wait = match args.wait.as_str() {
-        "0" | "0s" => Duration::ZERO,
-        text => duration(text).map_err(|e| UsageError(format!("--wait: {e}")))?,
-    };
     let selected = {
         let store = Store::open(&context.layout, context.now())?;
         selection::runs(&store, &args.run)?
@@ -66,7 +61,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     };
     let job = first.job.clone();
     let job_file = session::job_of(&Store::open(&context.layout, context.now())?, &job)?;
-    let mut session = session::of(context, job_file, Purpose::Apply(wait))?;
+    let mut session = session::of(context, job_file, Purpose::Apply(args.wait))?;
     let request = ApplyRequest { run: RunId::is_id(&args.run).then(|| RunId(args.run.clone())), first: args.first };
     let applied = session.conductor.apply_after_recovery(&request).await;
     session.console.end();

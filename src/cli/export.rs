@@ -1,9 +1,12 @@
 //! `muster export JOB`: snapshots, and nothing else.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::context::Context;
 use super::run::carry;
+use super::session;
 use crate::run::{PlanOptions, Stage};
 
 /// `muster export`.
@@ -17,9 +20,12 @@ pub(super) struct Args {
     /// How much to export
     #[arg(long, default_value = "complete", value_parser = ["incremental", "complete"])]
     mode: String,
+    /// How long to wait while another command works on the job; 0s: not at all
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
+    wait: Duration,
 }
 
 /// Exports every system of a job.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    carry(context, &args.job, &args.mode, Stage::Export, PlanOptions::default(), None).await
+    carry(context, &args.job, &args.mode, Stage::Export, PlanOptions::default(), None, args.wait).await
 }

@@ -1,10 +1,13 @@
 //! `muster plan JOB`: a run that stops before anything is applied.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::context::Context;
 use super::exit::UsageError;
 use super::run::carry;
+use super::session;
 use crate::model::run::RunId;
 use crate::run::{PlanOptions, Stage};
 
@@ -28,6 +31,9 @@ pub(super) struct Args {
     /// Raise again what was rejected
     #[arg(long)]
     ask_again: bool,
+    /// How long to wait while another command works on the job; 0s: not at all
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
+    wait: Duration,
 }
 
 /// Exports and plans.
@@ -40,5 +46,5 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         None => None,
     };
     let plan = PlanOptions { block: args.block, ask_again: args.ask_again };
-    carry(context, &args.job, &args.mode, Stage::Plan, plan, from).await
+    carry(context, &args.job, &args.mode, Stage::Plan, plan, from, args.wait).await
 }

@@ -46,6 +46,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             } else {
                 (&run.job, ending::steps(&store, &run.job, context.now())?)
             };
+            if let Some(newer) = selection::history(&store, &run.job)?.first().filter(|r| !is_run && r.id != run.id) {
+                eprintln!("run {} is newer, and nothing of it was sent yet", newer.id);
+            }
             run_text(&report, &next, about, context.width())
         }
         Format::Json => report.to_json(),

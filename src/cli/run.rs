@@ -1,10 +1,12 @@
 //! `muster run JOB`: what cron calls.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::context::Context;
 use super::exit::Ending;
-use super::session::{self, Purpose};
+use super::session;
 use super::{ending, outcome_report};
 use crate::model::evidence::Mode;
 use crate::model::record::RunRecord;
@@ -18,7 +20,9 @@ use crate::store::database::Store;
 
 /// `muster run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  muster run idp-to-vault\n  muster run jobs/idp-to-vault.toml --mode complete")]
+#[command(
+    after_help = "Examples:\n  muster run idp-to-vault\n  muster run jobs/idp-to-vault.toml --mode complete\n  muster run idp-to-vault --wait 10m   # by hand, while the timer's run may be under way"
+)]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
@@ -28,12 +32,15 @@ pub(super) struct Args {
     /// Plan, and block every order: a person lifts each one
     #[arg(long)]
     block: bool,
+    /// How long to wait while another command works on the job; 0s: not at all
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
+    wait: Duration,
 }
 
 /// Runs a job to its end.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let plan = PlanOptions { block: args.block, ask_again: false };
-    carry(context, &args.job, &args.mode, Stage::Apply, plan, None).await
+    carry(context, &args.job, &args.mode, Stage::Apply, plan, None, args.wait).await
 }
 
 /// Carries a run as far as `stage`, tells people, and gives the exit status.
@@ -44,10 +51,9 @@ pub(super) async fn carry(
     stage: Stage,
     plan: PlanOptions,
     from: Option<RunId>,
+    wait: Duration,
 ) -> Result<u8> {
-    let now = context.now();
-    let id = RunId::new(now, context.salt(now));
-    let mut session = session::open(context, job, Purpose::Run(id.clone()))?;
+    let (mut session, id) = session::for_run(context, job, wait)?;
     let mode = if mode == "complete" { Mode::Complete } else { Mode::Incremental };
     let options = RunOptions { run: id.clone(), mode, stage, plan, from };
     let end = session.conductor.run(&options).await;
@@ -69,7 +75,8 @@ pub(super) async fn carry(
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     let report = outcome_report::write(context, &session.conductor.store, &id, status)?;
-    tell(context, &session.conductor.store, &end, &report.exports, steps)?;
+    tell(context, &session.conductor.store, &end, &report.exports, &steps)?;
+    tell_next(context, &session.conductor.store, &end, steps, (stage, status))?;
     Ok(status)
 }
 
@@ -96,17 +103,14 @@ pub(super) fn of_apply(applied: &Applied) -> Vec<Ending> {
     endings
 }
 
-fn tell(context: &Context, store: &Store, end: &RunEnd, exports: &[Export], steps: NextSteps) -> Result<()> {
+fn tell(context: &Context, store: &Store, end: &RunEnd, exports: &[Export], steps: &NextSteps) -> Result<()> {
     // Why was told when it happened: a failed export is an error, which the console tells in quiet mode too.
     for (system, _) in &end.failures {
         let system = safe_text::line(system);
         eprintln!("  nothing was planned from {system}; the next run reads it completely");
     }
-    // A hold that was told before is told again only to those who ask: `status`, `review`.
-    if end.repeats.is_none() {
-        for run in steps.held.iter().filter(|run| **run == end.run || context.tells) {
-            tell_hold(store, &store.run(run)?)?;
-        }
+    for run in steps.held.iter().filter(|run| is_told(context, end, run)) {
+        tell_hold(store, &store.run(run)?)?;
     }
     if let Some(applied) = &end.applied {
         super::apply::tell(context, applied);
@@ -122,12 +126,24 @@ fn tell(context: &Context, store: &Store, end: &RunEnd, exports: &[Export], step
             eprintln!("muster: warning: {}", safe_text::line(&warning));
         }
     }
-    tell_next(context, store, end, steps)
+    Ok(())
+}
+
+/// Whether what holds a run is told at the end of another, or of itself. A hold that was told before is told again only
+/// to those who look on, or ask: `status`, `review`.
+fn is_told(context: &Context, end: &RunEnd, held: &RunId) -> bool {
+    end.repeats.is_none() && (*held == end.run || context.tells)
 }
 
 /// What waits, and the commands that move it. cron mails what is printed: orders that failed now and new ones that wait
 /// are news, the same ones at the next tick are not.
-fn tell_next(context: &Context, store: &Store, end: &RunEnd, mut steps: NextSteps) -> Result<()> {
+fn tell_next(
+    context: &Context,
+    store: &Store,
+    end: &RunEnd,
+    mut steps: NextSteps,
+    (stage, status): (Stage, u8),
+) -> Result<()> {
     let job = safe_text::line(&steps.job).into_owned();
     let failed = end.applied.as_ref().is_some_and(|applied| !of_apply(applied).is_empty());
     if !context.tells && !failed {
@@ -138,17 +154,17 @@ fn tell_next(context: &Context, store: &Store, end: &RunEnd, mut steps: NextStep
         }
         return Ok(());
     }
+    eprintln!("run {} ends with status {status}", end.run);
     if !end.failures.is_empty() {
         eprintln!("next: mend the cause, then muster check {job} and muster run {job}");
     }
     // What holds a run was told with the command that accepts it.
-    let has_told_holds = end.repeats.is_none() && !steps.held.is_empty();
-    if has_told_holds {
-        steps.held.clear();
-    }
+    let held = steps.held.len();
+    steps.held.retain(|run| !is_told(context, end, run));
     let text = steps.text(&steps.job, None);
-    if !text.starts_with("nothing waits") || (end.failures.is_empty() && !has_told_holds) {
-        eprintln!("run {}:\n{}", end.run, text.trim_end());
+    let is_known = stage > Stage::Export && end.failures.is_empty() && steps.held.len() == held;
+    if !text.starts_with("nothing waits") || is_known {
+        eprintln!("{}", text.trim_end());
     }
     Ok(())
 }

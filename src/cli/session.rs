@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 
 use super::context::{Context, job_path, load_job};
 use super::exit::BusyError;
@@ -14,6 +15,7 @@ use crate::disk::lock::{Lock, LockError, Owner, try_lock};
 use crate::disk::memory;
 use crate::job::Job;
 use crate::job::size::memory_by_default;
+use crate::job::timer::duration;
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
 use crate::report::console::{Console, ConsoleSettings};
@@ -27,10 +29,19 @@ use crate::store::database::Store;
 pub(super) enum Purpose {
     /// To try its systems; nothing is written and nobody is kept out.
     Check,
-    /// A run of its own: takes the lock, or ends at once where another holds it.
-    Run(RunId),
-    /// To send what is approved: waits for the lock.
+    /// To send what is approved: waits so long for the lock.
     Apply(Duration),
+}
+
+/// How long to wait for the lock of a job: a duration, or `0s` for not at all.
+///
+/// # Errors
+/// What a duration looks like.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        text => duration(text),
+    }
 }
 
 /// One command's hold on one job.
@@ -62,32 +73,45 @@ pub(super) fn find_job(context: &Context, name: &str) -> Result<Job> {
     Err(missing)
 }
 
+/// Opens a job for a run of its own, once nobody else works on it. The run's id tells when it took the lock: runs that
+/// waited for each other are in the sequence in which they ran.
+pub(super) fn for_run(context: &Context, job_name: &str, patience: Duration) -> Result<(Session, RunId)> {
+    let job = find_job(context, job_name)?;
+    let store = Store::open(&context.layout, context.now())?;
+    let name = |now| RunId::new(now, context.salt(now));
+    let (lock, owner) = take(context, &job, patience, |now| ("run", Some(name(now).0)))?;
+    let run = owner.run.map_or_else(|| name(owner.started), RunId);
+    Ok((assemble(context, job, store, Some(lock), Some(run.clone()))?, run))
+}
+
 /// Opens a job that was read already.
 pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
-    let mut store = Store::open(&context.layout, context.now())?;
-    let lock = take(context, &job, &purpose)?;
+    let store = Store::open(&context.layout, context.now())?;
+    let Purpose::Apply(patience) = purpose else { return assemble(context, job, store, None, None) };
+    let (lock, _) = take(context, &job, patience, |_| ("apply", None))?;
+    let run = store.live_runs(&job.name)?.first().cloned();
+    assemble(context, job, store, Some(lock), run)
+}
+
+/// Puts a session together. With the job's lock it is remembered where its file is; `run` is whose log is written.
+fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, run: Option<RunId>) -> Result<Session> {
     let console = Arc::new(Console::new(ConsoleSettings {
         is_terminal: context.tells,
         color: context.color,
         quiet: !context.tells,
     }));
     let mut reporters: Vec<Arc<dyn Reporter>> = vec![console.clone()];
-    let run = match &purpose {
-        Purpose::Run(run) => Some(run.clone()),
-        Purpose::Apply(_) => store.live_runs(&job.name)?.first().cloned(),
-        Purpose::Check => None,
-    };
     if let Some(run) = &run {
         context.layout.create_run(&job.name, run)?;
         let log = RunLog::open(&context.layout.run_log(&job.name, run), context.clock())
             .with_context(|| format!("cannot open {}", context.layout.run_log(&job.name, run).display()))?;
         reporters.push(Arc::new(log));
     }
-    if purpose != Purpose::Check {
+    if lock.is_some() {
         store.remember_job(&job.name, &std::path::absolute(&job.path)?)?;
     }
     let reporter: Arc<dyn Reporter> = Arc::new(Tee::new(reporters));
-    let noticed = reporter.clone();
+    let (noticed, retried) = (reporter.clone(), reporter.clone());
     let connect = ConnectContext {
         secrets: context.secrets(&job.folder),
         base: job.folder.clone(),
@@ -97,6 +121,9 @@ pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Sessio
         random: Arc::new(random),
         columns: Default::default(),
         notice: Arc::new(move |text| noticed.event(&Event::Note(text.to_owned()))),
+        retrying: Arc::new(move |failure, attempt, wait| {
+            retried.event(&Event::Retrying { order: None, failure: failure.clone(), attempt, wait });
+        }),
     };
     let conductor = Conductor {
         layout: context.layout.clone(),
@@ -113,34 +140,40 @@ pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Sessio
     Ok(Session { conductor, console, _lock: lock })
 }
 
-/// Takes the job's lock as the purpose asks for it.
-fn take(context: &Context, job: &Job, purpose: &Purpose) -> Result<Option<Lock>> {
-    let (what, run, patience) = match purpose {
-        Purpose::Check => return Ok(None),
-        Purpose::Run(run) => ("run", Some(run.0.clone()), Duration::ZERO),
-        Purpose::Apply(patience) => ("apply", None, *patience),
-    };
+/// Takes the job's lock, and says as whom; waits while another has it. `as_whom` says what the lock is taken for, and
+/// for which run.
+///
+/// # Errors
+/// [`BusyError`] when the patience is over.
+fn take(
+    context: &Context,
+    job: &Job,
+    patience: Duration,
+    as_whom: impl Fn(DateTime<Utc>) -> (&'static str, Option<String>),
+) -> Result<(Lock, Owner)> {
     let path = context.layout.lock(&job.name);
-    let owner = Owner {
-        pid: std::process::id(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        started: context.now(),
-        run,
-        what: what.to_owned(),
-    };
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let begun = Instant::now();
+    let mut is_told = !context.tells;
     loop {
-        match try_lock(&path, &owner) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(LockError::Held { owner, .. }) if begun.elapsed() >= patience => {
-                let holder = owner.map_or_else(|| "another process".to_owned(), |o| o.to_string());
-                let text =
-                    format!("job {} is under way: {holder}; nothing was done, try again when it has ended", job.name);
-                return Err(BusyError(text).into());
-            }
-            Err(LockError::Held { .. }) => std::thread::sleep(Duration::from_millis(200)),
+        let started = context.now();
+        let (what, run) = as_whom(started);
+        let owner = Owner { pid: std::process::id(), host: host.clone(), started, run, what: what.to_owned() };
+        let holder = match try_lock(&path, &owner) {
+            Ok(lock) => return Ok((lock, owner)),
+            Err(LockError::Held { owner, .. }) => owner.map_or_else(|| "another process".to_owned(), |o| o.to_string()),
             Err(error) => return Err(error.into()),
+        };
+        if begun.elapsed() >= patience {
+            let text =
+                format!("job {} is under way: {holder}; nothing was done, try again when it has ended", job.name);
+            return Err(BusyError(text).into());
         }
+        if !is_told {
+            eprintln!("job {} is under way: {holder}; waiting until it has ended", job.name);
+            is_told = true;
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

@@ -1,7 +1,12 @@
 //! How long to wait before something is tried again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::model::failure::Failure;
+
+/// Takes each failure after which a question is asked again, which try the next one is, and how long it waits.
+pub type Retrying = Arc<dyn Fn(&Failure, u32, Duration) + Send + Sync>;
 
 /// Exponential back-off with full jitter: the wait before try *n* + 1 is random between nothing and `first` × 2ⁿ, at
 /// most `most`; what the server asks for is the least.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::backoff::Retrying;
 use super::config::SystemConfig;
 use super::secret::{NoSecrets, Secrets};
 use super::source::Source;
@@ -33,6 +34,8 @@ pub struct ConnectContext {
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Takes what a connector notices and a person should find in the log.
     pub notice: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Is told of each question that is asked again.
+    pub retrying: Retrying,
 }
 
 impl ConnectContext {
@@ -47,6 +50,7 @@ impl ConnectContext {
             random: Arc::new(|| 0.5),
             columns: BTreeMap::new(),
             notice: Arc::new(|_| {}),
+            retrying: Arc::new(|_, _, _| {}),
         }
     }
 }

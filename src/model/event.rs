@@ -91,10 +91,12 @@ pub enum Event {
     },
     /// A request failed and will be tried again.
     Retrying {
-        /// The order.
-        order: OrderId,
+        /// The order, where it was sent for one.
+        order: Option<OrderId>,
         /// Why.
         failure: Failure,
+        /// Which try the next one is: 2 after the first failure.
+        attempt: u32,
         /// After how long.
         wait: std::time::Duration,
     },

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::event_line::{Level, event_line};
 use super::figures::counted;
@@ -35,7 +36,12 @@ pub struct Console {
     alike: Mutex<HashMap<Alike, (String, u64)>>,
     /// Why exports failed, as an apply to the same system would say it.
     causes: Mutex<HashSet<String>>,
+    /// When a retry was told last, by system.
+    retries: Mutex<HashMap<String, Instant>>,
 }
+
+/// How long a system's retries are not told again. One that goes on is not forgotten, and many do not flood.
+const RETRIES_APART: Duration = Duration::from_secs(10);
 
 type Alike = (OrderState, Option<Class>, String);
 
@@ -52,7 +58,14 @@ impl Console {
     }
 
     fn with(settings: ConsoleSettings, out: Box<dyn Write + Send>, progress: Option<Progress>) -> Self {
-        Self { settings, out: Mutex::new(out), progress, alike: Mutex::default(), causes: Mutex::default() }
+        Self {
+            settings,
+            out: Mutex::new(out),
+            progress,
+            alike: Mutex::default(),
+            causes: Mutex::default(),
+            retries: Mutex::default(),
+        }
     }
 
     /// Tells a text for people that belongs to no event (a summary, a listing, the next command), as it is: the text
@@ -121,6 +134,16 @@ impl Console {
         }
     }
 
+    /// Whether it is time to say that a system is tried again.
+    fn is_due(&self, system: &str, now: Instant) -> bool {
+        let mut retries = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = retries.get(system).is_none_or(|told| now.saturating_duration_since(*told) >= RETRIES_APART);
+        if is_due {
+            retries.insert(system.to_owned(), now);
+        }
+        is_due
+    }
+
     /// Whether a failed order is the first of its kind; counts it where it is not.
     fn is_news(&self, outcome: &Outcome) -> bool {
         let failure = outcome.failure.as_ref();
@@ -146,6 +169,10 @@ impl Reporter for Console {
         }
         let shorter = self.without_repetition(event);
         let Some((level, text)) = event_line(shorter.as_ref().unwrap_or(event)) else { return };
+        let level = match event {
+            Event::Retrying { failure, .. } if self.is_due(&failure.system, Instant::now()) => Level::Warning,
+            _ => level,
+        };
         if !self.tells(level) {
             return;
         }
@@ -206,6 +233,17 @@ mod tests {
         console.tell("done\n");
         console.end();
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn retries_of_one_system_are_told_again_after_a_while() {
+        let console =
+            Console::to(ConsoleSettings { is_terminal: true, color: false, quiet: false }, Box::new(io::sink()));
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let told = [("vault", 0), ("vault", 9), ("hr", 9), ("vault", 10), ("vault", 19), ("vault", 20)];
+        let told = told.map(|(system, seconds)| console.is_due(system, after(seconds)));
+        assert_eq!(told, [true, false, true, true, false, true]);
     }
 
     #[test]

@@ -80,8 +80,10 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
         Event::Sending { order, operation, resource, key } => {
             (Level::Detail, format!("sending {order}: {operation} {resource} {key}"))
         }
-        Event::Retrying { order, failure, wait } => {
-            (Level::Detail, format!("trying {order} again in {:.1} s: {}", wait.as_secs_f64(), failure.sentence()))
+        Event::Retrying { order, failure, attempt, wait } => {
+            let what = order.as_ref().map(|order| format!("{order} ")).unwrap_or_default();
+            let wait = wait.as_secs_f64();
+            (Level::Detail, format!("trying {what}again in {wait:.1} s (try {attempt}): {}", failure.sentence()))
         }
         Event::Ended(outcome) => outcome_line(outcome),
         Event::Stopped { why, untried } => {

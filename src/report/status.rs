@@ -194,7 +194,12 @@ impl JobStatus {
         if newest.state == RunState::Failed {
             let _ = write!(text, "the last run failed\nnext: muster check {job}\n");
         }
-        let waiting = self.next.text(&self.job, None);
+        let mut next = self.next.clone();
+        if self.under_way.is_some() {
+            // What is approved may be on its way just now.
+            (next.approved, next.in_flight) = (0, 0);
+        }
+        let waiting = next.text(&self.job, None);
         if text.is_empty() || !waiting.starts_with("nothing waits") {
             text.push_str(&waiting);
         }

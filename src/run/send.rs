@@ -330,7 +330,12 @@ impl Sender {
         if !self.budget.spend(wait) {
             return false;
         }
-        self.reporter.event(&Event::Retrying { order: order.id.clone(), failure: failure.clone(), wait });
+        self.reporter.event(&Event::Retrying {
+            order: Some(order.id.clone()),
+            failure: failure.clone(),
+            attempt: attempt + 1,
+            wait,
+        });
         tokio::time::sleep(wait).await;
         true
     }

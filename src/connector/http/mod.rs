@@ -20,7 +20,7 @@ pub use answer::Answer;
 use self::credential::Credential;
 use self::proxy::ProxyRule;
 pub(super) use self::proxy::proxied;
-use super::backoff::{Backoff, Budget};
+use super::backoff::{Backoff, Budget, Retrying};
 use super::classify::{Refusal, classify};
 use super::config::{Auth, web_address};
 use super::failure_table::Asked;
@@ -94,6 +94,7 @@ pub struct Http {
     backoff: Backoff,
     budget: Budget,
     random: Arc<dyn Fn() -> f64 + Send + Sync>,
+    retrying: Retrying,
 }
 
 /// How long a TCP and TLS session may take to come about, at most.
@@ -148,6 +149,7 @@ impl Http {
             backoff: Backoff::default(),
             budget: Budget::new(context.retry_budget),
             random: context.random.clone(),
+            retrying: context.retrying.clone(),
         })
     }
 
@@ -198,7 +200,10 @@ impl Http {
                     let worth_it = failure.recourse == Recourse::Retry && failure.class != Class::Stale;
                     let wait = self.backoff.wait(failed, failure.retry_after, (self.random)());
                     match wait.filter(|wait| worth_it && self.budget.spend(*wait)) {
-                        Some(wait) => tokio::time::sleep(wait).await,
+                        Some(wait) => {
+                            (self.retrying)(&failure, failed + 1, wait);
+                            tokio::time::sleep(wait).await;
+                        }
                         None => return Err(failure),
                     }
                 }
