@@ -71,7 +71,8 @@ fn case_p6_one_cause_for_150_orders_is_one_errored_order_and_one_line() {
     let full = json!({ "status": { "code": 403, "body": "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"403\",\"detail\":\"provisioning user may not create accounts\"}" } });
     fault(&company, "POST", "/Users", json!("every"), full);
     let said = company.world.muster(&["apply", "corp"]).ended(5);
-    said.says(&["1 errored", "errors.csv", "muster retry"]);
+    let said = said.says(&["1 errored", "errors.csv", "muster retry", "create vault.users stopped: ", "298 not tried"]);
+    assert_eq!(said.err.matches("may not create accounts").count(), 1, "{}", said.err);
     assert!(company.vault.all("Users").is_empty());
     let told = report(&company, &run);
     assert_eq!(told["errors"], "1 cause, 150 orders, 1 tried", "{told:#}");

@@ -156,7 +156,7 @@ fn a_target_that_is_gone_is_told_once_with_one_number() {
     }
     // A run whose export fails for the same cause says it once, too.
     let said = world.muster(&["run", "corp"]).ended(1);
-    let said = said.says(&["the apply stopped: the same cause as above; 13 orders"]);
+    let said = said.says(&["the apply stopped: the cause above; 13 orders"]);
     assert_eq!(said.err.matches("no connection").count(), 1, "{}", said.err);
 }
 

@@ -102,8 +102,10 @@ pub enum Event {
     },
     /// An order ended.
     Ended(Box<Outcome>),
-    /// The apply stopped before its end.
+    /// The apply, or one kind of its orders, stopped before its end.
     Stopped {
+        /// The kind, where the others go on.
+        kind: Option<String>,
         /// Why, and what to do next.
         why: String,
         /// Orders that stay approved.

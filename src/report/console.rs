@@ -10,7 +10,7 @@ use super::figures::counted;
 use super::progress::Progress;
 use super::safe_text;
 use crate::model::event::{Event, Reporter};
-use crate::model::failure::Class;
+use crate::model::failure::{Class, Failure};
 use crate::model::order::OrderState;
 use crate::model::outcome::Outcome;
 
@@ -34,7 +34,7 @@ pub struct Console {
     progress: Option<Progress>,
     /// Failed orders by state, class and normalised message: the order told, and how many more were not.
     alike: Mutex<HashMap<Alike, (String, u64)>>,
-    /// Why exports failed, as an apply to the same system would say it.
+    /// Why exports and orders failed, as an apply that stops for it would say it.
     causes: Mutex<HashSet<String>>,
     /// When a retry was told last, by system.
     retries: Mutex<HashMap<String, Instant>>,
@@ -119,19 +119,22 @@ impl Console {
         }
     }
 
-    /// An event with its cause left out, where the export of the same run failed for it.
+    /// Remembers the causes that were told; the end of an apply with such a cause left out.
     fn without_repetition(&self, event: &Event) -> Option<Event> {
         let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::ExportFailed { system, why } => {
-                causes.insert(format!("{system}: {why}"));
-                None
+            Event::ExportFailed { system, why } => drop(causes.insert(format!("{system}: {why}"))),
+            Event::Ended(outcome) if outcome.state != OrderState::Stale => {
+                causes.extend(outcome.failure.as_ref().map(Failure::sentence))
             }
-            Event::Stopped { why, untried } if causes.contains(why) => {
-                Some(Event::Stopped { why: "the same cause as above".to_owned(), untried: *untried })
+            Event::Stopped { kind, why, untried } => {
+                let told = causes.iter().find(|cause| why.ends_with(cause.as_str()))?;
+                let why = format!("{}the cause above", &why[..why.len() - told.len()]);
+                return Some(Event::Stopped { kind: kind.clone(), why, untried: *untried });
             }
-            _ => None,
+            _ => {}
         }
+        None
     }
 
     /// Whether it is time to say that a system is tried again.
@@ -191,7 +194,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::failure::{Failure, Recourse};
+    use crate::model::failure::Recourse;
     use crate::model::order::OrderId;
 
     #[derive(Clone, Default)]

@@ -86,18 +86,7 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
             (Level::Detail, format!("trying {what}again in {wait:.1} s (try {attempt}): {}", failure.sentence()))
         }
         Event::Ended(outcome) => outcome_line(outcome),
-        Event::Stopped { why, untried } => {
-            let untried = match untried {
-                0 => String::new(),
-                1 => "; 1 order was not tried and stays approved; when the cause is mended, the next apply goes on"
-                    .to_owned(),
-                n => format!(
-                    "; {} were not tried and stay approved; when the cause is mended, the next apply goes on",
-                    counted(*n, "order")
-                ),
-            };
-            (Level::Error, format!("the apply stopped: {why}{untried}"))
-        }
+        Event::Stopped { kind, why, untried } => (Level::Error, stopped_line(kind.as_deref(), why, *untried)),
         Event::Warning(text) => (Level::Warning, text.clone()),
         Event::Note(text) => (Level::Detail, text.clone()),
     };
@@ -115,6 +104,18 @@ fn verdict_line(text: String, verdict: &Completeness) -> (Level, String) {
         // The cause is told by the failure of the export that follows.
         Completeness::Partial { .. } => (Level::Info, format!("{text}, partial and not used")),
     }
+}
+
+/// What stopped, why, and what it leaves.
+fn stopped_line(kind: Option<&str>, why: &str, untried: u64) -> String {
+    let orders = counted(untried, if kind.is_some() { "further order" } else { "order" });
+    let what = kind.unwrap_or("the apply");
+    let verb = if untried == 1 { "was not tried and stays" } else { "were not tried and stay" };
+    let mut text = format!("{what} stopped: {why}");
+    if untried > 0 {
+        let _ = write!(text, "; {orders} {verb} approved; when the cause is mended, the next apply goes on");
+    }
+    text
 }
 
 /// How an order ended.

@@ -133,7 +133,7 @@ impl NextSteps {
         let reasons: Vec<String> =
             self.blocked.iter().map(|(why, number)| format!("{why}: {}", count(*number))).collect();
         format!(
-            "{} {} blocked until the cause is gone ({}); to see it: muster review {name} --order-state blocked\n",
+            "{} {} blocked until the cause is gone ({})\nto see it: muster review {name} --order-state blocked\n",
             counted(blocked, "order"),
             is(blocked),
             reasons.join(", ")
@@ -160,8 +160,8 @@ mod tests {
         let mut steps = NextSteps { review: 2, approved: 1, ..NextSteps::of("corp") };
         steps.errored.insert(run.clone(), 1);
         steps.blocked.insert(BlockReason::MissingReference, 3);
-        let blocked = "3 orders are blocked until the cause is gone (missing-reference: 3); to see it: muster review \
-                       corp --order-state blocked\n";
+        let blocked = "3 orders are blocked until the cause is gone (missing-reference: 3)\nto see it: muster \
+                       review corp --order-state blocked\n";
         let rest = format!(
             "2 orders wait for review\nnext: muster review corp\n1 order is approved\nnext: muster apply corp\n{blocked}"
         );

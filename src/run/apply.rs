@@ -121,7 +121,7 @@ impl Conductor {
         result.untried = result.untried.saturating_sub(result.blocked);
         result.stopped = tally.why();
         if let Some(why) = &result.stopped {
-            self.reporter.event(&Event::Stopped { why: why.clone(), untried: result.untried });
+            self.reporter.event(&Event::Stopped { kind: None, why: why.clone(), untried: result.untried });
         }
         Ok(result)
     }
@@ -193,7 +193,7 @@ impl Conductor {
         result.untried += rest.len() as u64;
         if let Some(why) = tally.kind_why() {
             let untried = result.untried - untried_before;
-            self.reporter.event(&Event::Stopped { why: format!("{label}: {why}"), untried });
+            self.reporter.event(&Event::Stopped { kind: Some(label), why: why.to_owned(), untried });
         }
         Ok(())
     }

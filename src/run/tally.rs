@@ -72,7 +72,7 @@ impl Tally {
         if *count >= self.same_cause {
             self.kind = Some(format!("{} failed for one cause: {failure}", counted(*count, "order")));
         } else if shared(failure.class) {
-            self.kind = Some(format!("its kind shares the cause: {failure}"));
+            self.kind = Some(format!("this concerns all of its kind: {failure}"));
         }
         if self.seen >= self.errors {
             self.all =
