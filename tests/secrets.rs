@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 use support::company::{Company, people, person};
-use support::{Said, TOKEN, files_below};
+use support::{Said, TOKEN, World, files_below};
 
 /// Characters that percent encoding and Base64 change, so that each writing of it is another.
 const PASSWORD: &str = "p&ss w/rd+%\u{e9}=\"tail\"";
@@ -134,4 +137,57 @@ fn no_file_and_no_stream_of_a_whole_life_holds_a_credential() {
         }
     }
     files_keep(&state);
+}
+
+/// Files and folders below a folder that others than their owner may use in one of these ways.
+fn open_to(rights: u32, folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let details = fs::metadata(&path).unwrap();
+        if details.permissions().mode() & rights != 0 {
+            found.push(format!("{} {:o}", path.display(), details.permissions().mode()));
+        }
+        if details.is_dir() {
+            found.extend(open_to(rights, &path));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_muster_makes_is_for_its_owner_alone_whatever_the_umask() {
+    let world = World::new();
+    world.write("hr/users.csv", "id,login\nE1,one@corp.example\nE2,two@corp.example\n");
+    world.write("desk/users.csv", "id,login\n");
+    let sync = |to: &str, key: &str, name: &str| {
+        format!(
+            "[[sync]]\nfrom = \"hr.users\"\nto = \"{to}.users\"\nmatch = [{{ source = \"id\", target = \"{key}\" }}]\n\
+             [sync.attributes]\n{key} = \"id\"\n{name} = \"login\"\n"
+        )
+    };
+    let job = format!(
+        "name = \"open\"\n[systems.hr]\nkind = \"csv\"\npath = \"../hr\"\n[systems.vault]\nkind = \"sandbox\"\n\
+         [systems.desk]\nkind = \"csv\"\npath = \"../desk\"\n{}{}",
+        sync("vault", "externalId", "userName"),
+        sync("desk", "id", "login"),
+    );
+    world.write("jobs/open.toml", job);
+    let muster = |args: &[&str], status: i32| {
+        let plain = world.command(args);
+        let mut open = Command::new("/bin/sh");
+        open.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+        open.current_dir(world.path()).env_clear();
+        open.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Said::from(open.output().unwrap()).ended(status)
+    };
+    muster(&["run", "open"], 3);
+    muster(&["review", "open", "--output", "copy.csv"], 0);
+    muster(&["approve", "open", "--all", "--comment", "all"], 0);
+    muster(&["apply", "open"], 0);
+    // A run that takes the snapshots of a held one over, and makes folders for them.
+    world.write("hr/users.csv", "id,login\nE1,\n");
+    muster(&["run", "open"], 4);
+    assert_eq!(open_to(0o077, &world.state()), [""; 0]);
+    assert_eq!(fs::metadata(world.path().join("copy.csv")).unwrap().permissions().mode() & 0o777, 0o600);
 }

@@ -1,8 +1,9 @@
-//! The machine's side: whole files or none, locks that a crash frees, how much memory there is.
+//! The machine's side: whole files or none, folders of their owner, locks that a crash frees, how much memory there is.
 
 pub mod atomic;
 pub mod lock;
 pub mod memory;
+pub mod private;
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
+use crate::disk::private::create_folder;
 use crate::model::event::{Event, Reporter};
 use crate::model::resource::ResourceName;
 use crate::snapshot::error::SnapshotError;
@@ -80,8 +81,7 @@ fn disk(error: SnapshotError) -> ExportError {
 
 impl ExportSink for Landing {
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError> {
-        std::fs::create_dir_all(&self.folder)
-            .map_err(|e| ExportError::Disk(format!("cannot create {}: {e}", self.folder.display())))?;
+        create_folder(&self.folder).map_err(|error| ExportError::Disk(error.to_string()))?;
         let path = self.folder.join(format!("{}{}.csv", crate::store::layout::escaped(resource), self.suffix));
         let writer = Writer::create(&path, columns, key).map_err(disk)?;
         self.open.insert(resource.to_owned(), Open { writer, path, gone: HashSet::new(), replaced: None });

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Conductor;
 use super::error::RunError;
 use super::prove::Proof;
+use crate::disk::private::create_folder;
 use crate::model::evidence::Completeness;
 use crate::model::record::{Hold, HoldKind, RunRecord};
 use crate::model::resource::ResourceName;
@@ -89,8 +90,8 @@ impl Conductor {
         manifest.verify(&old)?;
         self.layout.create_run(&self.job.name, run)?;
         for (system, resources) in &manifest.systems {
-            std::fs::create_dir_all(new.join(crate::store::layout::escaped(system)))
-                .map_err(|e| RunError::Here(format!("cannot create {}: {e}", new.display())))?;
+            create_folder(&new.join(crate::store::layout::escaped(system)))
+                .map_err(|error| RunError::Here(error.to_string()))?;
             for resource in resources.values() {
                 let (file, copy) = (resource.path(&old)?, resource.path(&new)?);
                 if std::fs::hard_link(&file, &copy).is_err() {

@@ -3,6 +3,8 @@
 //! WAL with `synchronous = NORMAL`: a killed server loses nothing, a power cut at most the last moments, and a commit
 //! does not wait for the disk. One connection behind a lock serves everybody.
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -157,8 +159,10 @@ impl Database {
         let failed =
             |cause: Box<dyn std::error::Error + Send + Sync>| SandboxError::Open { path: path.to_owned(), cause };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed(error.into()))?;
         }
+        // SQLite makes its files as the umask has it, and gives companions the mode of the database.
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| failed(error.into()))?;
         let prepare = || -> rusqlite::Result<(Connection, i64)> {
             let connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(5))?;

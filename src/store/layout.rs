@@ -1,9 +1,9 @@
 //! Where everything lies in the state folder.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
+use crate::disk::private;
 use crate::model::run::RunId;
 
 /// The state folder. Names from outside become parts of paths only through [`escaped`].
@@ -52,6 +52,11 @@ impl Layout {
     /// orders.ndjson: the plan's orders, one a line.
     pub fn orders(&self, job: &str, run: &RunId) -> PathBuf {
         self.run_folder(job, run).join("orders.ndjson")
+    }
+
+    /// targets.json: what the targets offered when the plan was made.
+    pub fn targets(&self, job: &str, run: &RunId) -> PathBuf {
+        self.run_folder(job, run).join("targets.json")
     }
 
     /// review.csv: what people review. A plan of over a million orders goes on in review-2.csv, and so on.
@@ -128,11 +133,7 @@ impl Layout {
 
 /// Creates a folder and those above it, for their owner alone; an existing folder keeps its mode.
 pub(super) fn create_folder(path: &Path) -> Result<(), StoreError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| StoreError::file("create the folder", path, source))
+    Ok(private::create_folder(path)?)
 }
 
 /// A name as one part of a path: letters, digits, `_` and `-` as they are, `.` except in front; each other byte as

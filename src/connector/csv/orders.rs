@@ -5,8 +5,9 @@
 //! written again.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -178,9 +179,10 @@ impl OrderFile {
             (None, _) => {}
         }
         if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder)?;
+            DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        // The job's owner may let a group read and carry them out; nobody else, and nobody else's hand in them.
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?;
         let start = file.metadata()?.len();
         let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         if start == 0 {
