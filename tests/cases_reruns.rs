@@ -17,7 +17,7 @@ fn update(company: &Company, key: &str) -> Value {
 /// Where an order of a run stands.
 #[track_caller]
 fn state(company: &Company, run: &str, order: &Value) -> Value {
-    let listed = company.world.muster(&["review", run, "--format", "json"]).ended(0).json();
+    let listed = company.world.muster(&["review", run, "--all", "--format", "json"]).ended(0).json();
     listed.as_array().unwrap().iter().find(|row| row["order"] == order["id"]).unwrap()["state"].clone()
 }
 

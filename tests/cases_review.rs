@@ -27,7 +27,7 @@ fn id(order: &Value) -> &str {
 
 /// Every order of a run as the review lists it.
 fn listed(company: &Company, run: &str) -> Vec<Value> {
-    let said = company.world.muster(&["review", run, "--format", "json"]).ended(0);
+    let said = company.world.muster(&["review", run, "--all", "--format", "json"]).ended(0);
     said.json().as_array().unwrap().clone()
 }
 
@@ -87,6 +87,30 @@ fn case_k4_a_mandatory_value_that_is_missing_blocks_its_order_alone() {
     company.world.muster(&["run", "corp"]).ended(3);
     let next = order(&company, &company.world.newest_run("corp"), "create", "E0002");
     assert!(next["block"].is_null(), "{next:#}");
+}
+
+#[test]
+fn case_k4_what_the_target_needs_is_needed_without_the_job_saying_so() {
+    let company = Company::of(4);
+    // The same job, silent about what is required.
+    let job = company.job_text("").replace("required = [\"userName\", \"emails\"]\n", "");
+    company.world.write("jobs/corp.toml", job);
+    let mut staff = people(4);
+    staff[1].login = String::new();
+    company.hr(&staff);
+    company.world.write("hr/groups.csv", "id,name\nT0,Databases\nT1,\nT2,Payments\n");
+    company.world.muster(&["run", "corp"]).ended(3);
+    let run = company.world.newest_run("corp");
+    for (key, attribute) in [("E0002", "`userName`"), ("T1", "`displayName`")] {
+        let blocked = order(&company, &run, "create", key);
+        assert_eq!(blocked["block"]["reason"], "incomplete", "{blocked:#}");
+        let detail = blocked["block"]["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("{attribute} is required by the target")), "{detail}");
+    }
+    company.world.muster(&["approve", "corp", "--all", "--comment", "the rest"]).ended(0);
+    // Nothing of it fails at the server.
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!((company.vault.all("Users").len(), company.vault.all("Groups").len()), (3, 2));
 }
 
 #[test]
@@ -369,93 +393,4 @@ fn a_stale_order_is_planned_anew() {
     let anew = order(&company, &company.world.newest_run("corp"), "update", "E0001");
     assert_eq!(anew["changes"][0]["before"], "Meddled", "{anew:#}");
     assert_eq!(anew["changes"][0]["cause"], "both", "{anew:#}");
-}
-
-/// Cells of a review file as muster wrote it.
-fn cells(text: &str) -> Vec<Vec<String>> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
-}
-
-/// A table as a spreadsheet of a land with decimal commas saves it.
-fn saved(cells: &[Vec<String>]) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new()
-        .delimiter(b';')
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(b"\xEF\xBB\xBF".to_vec());
-    for row in cells {
-        writer.write_record(row).unwrap();
-    }
-    writer.into_inner().unwrap()
-}
-
-#[test]
-fn the_review_file_goes_round_through_a_spreadsheet() {
-    let company = Company::of(4);
-    company.world.muster(&["run", "corp"]).ended(3);
-    let run = company.world.newest_run("corp");
-    let said = company.world.muster(&["review", &run, "--output", "review.csv"]).ended(0);
-    said.says(&["11 orders", "review.csv", "--file review.csv", "--comment"]);
-    company.world.muster(&["review", &run, "--output", "review.csv"]).ended(2).says(&["is there already"]);
-    let mut table = cells(&company.world.read("review.csv"));
-    let column = |name: &str| table[0].iter().position(|c| c == name).unwrap();
-    let (decision, key, comment) = (column("decision"), column("key"), column("comment"));
-    for row in &mut table[1..] {
-        row[decision] = match row[key].trim_start_matches('\'') {
-            "E0004" => " Reject ".into(),
-            "E0003" => String::new(),
-            _ => "APPROVE".into(),
-        };
-        if row[key].ends_with("E0004") && !row[key].contains(char::is_whitespace) {
-            row[comment] = "starts in May".into();
-        }
-    }
-    table[1..].sort_by(|a, b| b[key].cmp(&a[key]));
-    company.world.write("filled.csv", saved(&table));
-    let said = company.world.muster(&["approve", &run, "--file", "filled.csv", "--comment", "with HR"]).ended(3);
-    // What waits for an order that will not come is blocked, and sealing says so.
-    said.says(&["1 order rejected", "blocked now", "E0004", "still wait"]);
-    company.world.muster(&["apply", "corp"]).ended(3);
-    let users: Vec<Value> = company.vault.all("Users").iter().map(|u| u["externalId"].clone()).collect();
-    assert_eq!(users, ["E0001", "E0002"]);
-    assert_eq!(company.vault.all("Groups").len(), 3);
-    let log = company.world.muster(&["log", "--format", "json"]).ended(0);
-    assert!(log.out.contains("starts in May"), "the row's own comment is kept");
-    // The same file again changes nothing, and is no refusal.
-    company.world.muster(&["approve", &run, "--file", "filled.csv", "--comment", "again"]).ended(3).says(&["skipped"]);
-}
-
-#[test]
-fn a_review_file_that_says_something_else_is_refused_whole() {
-    let company = Company::of(4);
-    company.world.muster(&["run", "corp"]).ended(3);
-    let run = company.world.newest_run("corp");
-    company.world.muster(&["review", &run, "--output", "review.csv"]).ended(0);
-    let table = cells(&company.world.read("review.csv"));
-    let column = |name: &str| table[0].iter().position(|c| c == name).unwrap();
-    let (decision, changes, order) = (column("decision"), column("changes"), column("order"));
-    let mut approved = table.clone();
-    for row in &mut approved[1..] {
-        row[decision] = "approve".into();
-    }
-    let refuse = |table: &[Vec<String>], texts: &[&str]| {
-        company.world.write("edited.csv", saved(table));
-        let said = company.world.muster(&["approve", &run, "--file", "edited.csv", "--comment", "x"]).ended(2);
-        said.says(&["nothing was sealed", "a fresh copy: muster review"]).says(texts);
-    };
-    let mut altered = approved.clone();
-    altered[1][changes] = altered[1][changes].replace("user0001", "root");
-    refuse(&altered, &["row 2", "column changes", "root"]);
-    let mut added = approved.clone();
-    let mut row = added[1].clone();
-    row[order] = "o-0123456789abcdef-1".into();
-    added.push(row);
-    refuse(&added, &["row 13", "o-0123456789abcdef-1"]);
-    let mut word = approved.clone();
-    word[3][decision] = "yes".into();
-    refuse(&word, &["row 4", "column decision", "`yes`"]);
-    assert!(!company.world.run_file("corp", &run, "approval-1.json").exists());
-    company.world.muster(&["apply", "corp"]).ended(3);
-    assert!(company.vault.all("Users").is_empty());
 }

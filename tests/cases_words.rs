@@ -6,6 +6,7 @@ mod support;
 use std::process::Stdio;
 
 use serde_json::json;
+use support::Said;
 use support::company::{Company, people};
 
 #[test]
@@ -177,4 +178,42 @@ fn a_run_waits_for_another_as_long_as_it_is_told_to() {
     let runs = company.world.muster(&["status", "corp", "--format", "json"]).json()["runs"].clone();
     assert!(runs[0]["started"].as_str() >= runs[1]["ended"].as_str(), "one after the other: {runs}");
     company.world.muster(&["run", "corp", "--wait", "long"]).ended(2).says(&["`long` is no duration"]);
+}
+
+#[test]
+fn the_listing_of_a_review_is_what_the_review_shows_and_fits_the_terminal() {
+    let company = Company::of(6);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let run = company.world.newest_run("corp");
+    company.world.muster(&["approve", "corp", "--where", "key == 'E0001'", "--comment", "one"]).ended(3);
+    company.world.muster(&["apply", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--where", "key == 'E0002'", "--comment", "another"]).ended(3);
+    let rows = |args: &[&str]| {
+        let said = company.world.muster(&[&["review", "corp", "--format", "json"], args].concat()).ended(0);
+        said.json().as_array().unwrap().clone()
+    };
+    let (shown, all) = (rows(&[]), rows(&["--all"]));
+    assert_eq!((shown.len() + 1, all.len()), (all.len(), company.world.orders("corp", &run).len()));
+    assert!(shown.iter().all(|row| row["state"] != "applied"), "{shown:#?}");
+    for (key, state, by) in [("E0001", "applied", "tester"), ("E0002", "approved", "tester")] {
+        let row = all.iter().find(|row| row["key"] == key).unwrap();
+        assert_eq!((&row["state"], &row["approved_by"]), (&json!(state), &json!(by)), "{row:#}");
+    }
+    assert!(all.iter().filter(|row| row["state"] == "pending-review").all(|row| row["approved_by"].is_null()));
+    company.world.muster(&["review", "corp"]).says(&[
+        "[approved by tester]",
+        "1 other order of this run ended",
+        "--all",
+    ]);
+    let id = shown[0]["order"].as_str().unwrap().to_owned();
+    for (width, at_least) in [("80", "key"), ("160", "approved_by")] {
+        let mut command = company.world.command(&["review", "corp", "--format", "table"]);
+        let said = Said::from(command.env("COLUMNS", width).output().unwrap()).ended(0).says(&[at_least, &id]);
+        let most = said.out.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(most <= width.parse().unwrap(), "{most} columns\n{}", said.out);
+    }
+    // Recorded data is shown to whoever may read it: no system is asked, and no credential is needed.
+    let mut command = company.world.command(&["list", "corp", "--format", "csv"]);
+    let listed = Said::from(command.env_remove("VAULT_TOKEN").output().unwrap()).ended(0);
+    listed.says(&["E0001", "create applied since", "E0006"]);
 }

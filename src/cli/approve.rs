@@ -1,6 +1,6 @@
 //! `muster approve RUN` and `muster reject RUN`: decisions, sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,16 +14,19 @@ use super::{ending, review, sealing};
 use crate::model::approval::Decision;
 use crate::model::order::{Order, OrderId, OrderState, Remedy};
 use crate::model::record::{HoldKind, OrderRecord, RunRecord};
-use crate::model::run::RunState;
+use crate::model::run::{RunId, RunState};
 use crate::report::figures::{count, counted};
 use crate::report::safe_text;
 use crate::rules::problem::nearest;
 use crate::store::database::Store;
-use crate::store::review_file;
+use crate::store::review_file::{self, ReviewProblem};
 use crate::store::seal::{SealReport, SealRequest};
 
-/// Orders told one by one; of more only the number.
-const TOLD: usize = 20;
+/// Reasons told one by one; of the orders beyond them only the number.
+const TOLD: usize = 10;
+
+/// Orders named for each reason.
+const NAMED: usize = 3;
 
 /// `muster approve`.
 #[derive(Debug, clap::Args)]
@@ -278,6 +281,9 @@ impl Decider {
         };
         let orders: Vec<Order> = orders.iter().map(|planned| planned.order.clone()).collect();
         let read = review_file::read(&bytes, &orders).map_err(|problems| {
+            if let [ReviewProblem::OtherPlan { first }] = problems.as_slice() {
+                return self.of_another_run(file, &run.id, first);
+            }
             let mut text = format!("{} is refused, nothing was sealed:", file.display());
             for problem in &problems {
                 let _ = write!(text, "\n  {}", safe_text::line(&problem.to_string()));
@@ -288,6 +294,21 @@ impl Decider {
         let decided = read.comments.iter().filter(|(order, _)| read.decisions.contains_key(*order));
         let comments = decided.map(|(order, comment)| format!("\n{order}: {comment}")).collect();
         Ok(Review { run: Some(run.id.0.clone()), decisions: read.decisions, comments })
+    }
+
+    /// Why the review file of another run is refused; `first` is an order in it.
+    fn of_another_run(&self, file: &Path, expected: &RunId, first: &OrderId) -> UsageError {
+        let file = file.display();
+        UsageError(match self.store.order(first) {
+            Ok(order) => format!(
+                "{file} is the review file of run {other} (job {job}), and run {expected} was to be decided: nothing was sealed; decide {other} with it, or write one of {expected}: muster review {expected} --output FILE",
+                other = order.run,
+                job = safe_text::line(&order.job),
+            ),
+            Err(_) => format!(
+                "{file} is the review file of a run that is not known here, and run {expected} was to be decided: nothing was sealed; write one of {expected}: muster review {expected} --output FILE"
+            ),
+        })
     }
 
     /// Seals what each run has, oldest first, and says what came of it.
@@ -361,8 +382,12 @@ fn conclude(context: &Context, store: &Store, run: &RunRecord) -> Result<Ending>
 /// What sealing did.
 fn tell(context: &Context, run: &RunRecord, request: &SealRequest, report: &SealReport) {
     let mut done = Vec::new();
-    let words =
-        [(&report.approved, "approved"), (&report.seconded, "approved in part"), (&report.rejected, "rejected")];
+    let words = [
+        (&report.approved, "approved"),
+        (&report.approved_in_vain, "approved and blocked by what they need"),
+        (&report.seconded, "approved in part"),
+        (&report.rejected, "rejected"),
+    ];
     for (orders, word) in words {
         if !orders.is_empty() {
             done.push(format!("{} {word}", counted(orders.len() as u64, "order")));
@@ -392,12 +417,27 @@ fn tell(context: &Context, run: &RunRecord, request: &SealRequest, report: &Seal
     }
 }
 
+/// Orders with what is to be said of each; those of which the same is said stand together.
 fn tell_orders(word: &str, orders: &[(OrderId, String)]) {
-    for (order, why) in orders.iter().take(TOLD) {
-        eprintln!("  {word}: {order}: {}", safe_text::line(why));
+    let mut reasons: Vec<(&str, Vec<&OrderId>)> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for (order, why) in orders {
+        let at = *known.entry(why).or_insert(reasons.len());
+        if at == reasons.len() {
+            reasons.push((why, Vec::new()));
+        }
+        reasons[at].1.push(order);
     }
-    if orders.len() > TOLD {
-        eprintln!("  {word}: and {} more", count((orders.len() - TOLD) as u64));
+    for (why, orders) in reasons.iter().take(TOLD) {
+        let mut named = orders.iter().take(NAMED).map(|order| order.0.as_str()).collect::<Vec<_>>().join(", ");
+        if orders.len() > NAMED {
+            let _ = write!(named, " and {} more", count((orders.len() - NAMED) as u64));
+        }
+        eprintln!("  {word}: {named}: {}", safe_text::line(why));
+    }
+    let more: usize = reasons.iter().skip(TOLD).map(|(_, orders)| orders.len()).sum();
+    if more > 0 {
+        eprintln!("  {word}: and {} more, for other reasons", count(more as u64));
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         None if args.orphans => Some(Situation::Orphan),
         None => None,
     };
-    let inventory = session.conductor.inventory().await?;
+    let inventory = session.conductor.inventory()?;
     let listing = if args.managed || wanted == Some(Situation::Confirmed) {
         managed(&session, &inventory, wanted.is_some())
     } else {

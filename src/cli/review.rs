@@ -41,11 +41,14 @@ pub(super) struct Args {
     /// Only orders in this state: pending-review, blocked, approved, rejected, applied, errored …
     #[arg(long, value_name = "STATE")]
     order_state: Option<OrderState>,
+    /// Orders that have ended as well, where others of their run have not
+    #[arg(long)]
+    all: bool,
     /// List the orders as table, json or csv instead of telling what they do
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
     /// Write a copy of the review file, to be filled in and given to `approve --file`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first", "order_state", "format"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first", "order_state", "all", "format"])]
     output: Option<PathBuf>,
 }
 
@@ -56,9 +59,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let mut reviews = Vec::new();
     for run in selection::runs(&store, &args.run)? {
         let mut orders = selection::orders(&store, &run)?;
-        let mut seconds = seconds::of(context, &store, &run)?;
+        let mut approved_by = seconds::shown(context, &store, &run)?;
         for planned in &mut orders {
-            planned.seconds = seconds.remove(&planned.order.id).map(|by| by.sentence());
+            planned.approved_by = approved_by.remove(&planned.order.id);
         }
         reviews.push((run, orders));
     }
@@ -66,33 +69,62 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if let Some(file) = &args.output {
         return copy(&reviews, file, &args.run);
     }
+    let filtered = args.filter.is_set() || args.order_state.is_some();
     let mut texts = Vec::new();
     let mut listed = Vec::new();
     for (run, orders) in &reviews {
-        let mut shown = Vec::new();
+        let mut chosen = Vec::new();
         for planned in orders {
             if args.order_state.is_none_or(|state| planned.record.state == state) && matcher.matches(planned)? {
-                shown.push(planned);
+                chosen.push(planned);
             }
         }
         if let Some(first) = args.filter.first {
-            shown.truncate(first);
+            chosen.truncate(first);
         }
+        let chosen = if filtered || args.all { Chosen::all(chosen) } else { Chosen::open(chosen) };
         if args.format.is_none() {
-            let filtered = args.filter.is_set() || args.order_state.is_some();
-            texts.push(told(&store, run, orders, &shown, filtered, context)?);
+            texts.push(told(&store, run, orders, &chosen, filtered, context)?);
         }
-        listed.extend(shown);
+        listed.extend(chosen.shown);
     }
     let mut text = texts.join("\n");
     if let Some(format) = args.format {
         let has_plan = reviews.iter().any(|(run, _)| run.plan_digest.is_some());
-        let listing =
+        let mut listing =
             if has_plan { review_listing(listed.iter().map(|order| order.row())) } else { holds(&store, &reviews)? };
+        if format == Format::Table && !listing.rows.is_empty() {
+            listing = listing.without_empty_columns();
+        }
         text = listing.render(format, context.width());
     }
     print(&text)?;
     Ok(Ending::Done.status())
+}
+
+/// The orders of a run that a review shows.
+struct Chosen<'a> {
+    shown: Vec<&'a PlannedOrder>,
+    /// Those that ended, and are left out for it.
+    ended: u64,
+}
+
+impl<'a> Chosen<'a> {
+    fn all(shown: Vec<&'a PlannedOrder>) -> Self {
+        Self { shown, ended: 0 }
+    }
+
+    /// Those that are still to end; where there are none, all of them. What nobody can tell comes first: the target
+    /// has to be looked at.
+    fn open(mut shown: Vec<&'a PlannedOrder>) -> Self {
+        let all = shown.len();
+        if shown.iter().any(|planned| planned.record.state.is_live()) {
+            shown.retain(|planned| planned.record.state.is_live());
+            shown.sort_by_key(|planned| planned.record.state != OrderState::Uncertain);
+        }
+        let ended = (all - shown.len()) as u64;
+        Self { shown, ended }
+    }
 }
 
 /// One run for people.
@@ -100,7 +132,7 @@ fn told(
     store: &Store,
     run: &RunRecord,
     orders: &[PlannedOrder],
-    shown: &[&PlannedOrder],
+    chosen: &Chosen<'_>,
     filtered: bool,
     context: &Context,
 ) -> Result<String> {
@@ -117,14 +149,7 @@ fn told(
         text.push('\n');
         next = then;
     }
-    let mut shown = shown.to_vec();
-    let all = shown.len();
-    if !filtered && shown.iter().any(|planned| planned.record.state.is_live()) {
-        shown.retain(|planned| planned.record.state.is_live());
-        // What nobody can tell comes first: the target has to be looked at.
-        shown.sort_by_key(|planned| planned.record.state != OrderState::Uncertain);
-    }
-    let ended = all - shown.len();
+    let shown = &chosen.shown;
     let most = if filtered { shown.len() } else { SHOWN };
     for planned in shown.iter().take(most) {
         text.push_str(&review_text(&planned.row()));
@@ -136,9 +161,9 @@ fn told(
             run.id
         ));
     }
-    if ended > 0 {
-        let ended = counted(ended as u64, "other order");
-        text.push_str(&format!("\n{ended} of this run ended: muster report {}\n", run.id));
+    if chosen.ended > 0 {
+        let ended = counted(chosen.ended, "other order");
+        text.push_str(&format!("\n{ended} of this run ended: muster report {0}, muster review {0} --all\n", run.id));
     }
     if shown.is_empty() && filtered {
         text.push_str(&format!("run {}: none of its {} fits\n", run.id, counted(orders.len() as u64, "order")));

@@ -146,8 +146,8 @@ fn prepare(file: &Path, bytes: &[u8], run: &RunId, report: &SealReport) -> Resul
         }
         Err(error) => return Err(error).with_context(|| format!("cannot write {}; check its folder", file.display())),
     }
-    let decided = report.approved.len() + report.seconded.len() + report.rejected.len();
-    let decided = counted(decided as u64, "order");
+    let approved = report.approved.len() + report.approved_in_vain.len() + report.seconded.len();
+    let decided = counted((approved + report.rejected.len()) as u64, "order");
     let file = file.display();
     eprintln!("run {run}: a review of {decided} is written to {file}, and nothing is sealed yet");
     eprintln!("next: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");

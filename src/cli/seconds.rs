@@ -1,6 +1,6 @@
-//! Orders that some reviewers approved, and not enough.
+//! Who approved an order, and how many still have to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -43,4 +43,30 @@ pub(super) fn of(context: &Context, store: &Store, run: &RunRecord) -> Result<BT
     let of = rules.terms.reviewers.max(asked);
     let seconded = store.seconded(&run.id, &rules, context.now()).unwrap_or_default();
     Ok(seconded.into_iter().map(|(order, by)| (order, Seconds { by, of })).collect())
+}
+
+/// By order of a run, the reviewers that the review shows: `jane@example.com, joe@example.com`, or for an order that
+/// waits for further ones `1 of 2: jane@example.com`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn shown(context: &Context, store: &Store, run: &RunRecord) -> Result<BTreeMap<OrderId, String>> {
+    let waiting = of(context, store, run)?;
+    let mut shown: BTreeMap<OrderId, String> = waiting.into_iter().map(|(order, by)| (order, by.sentence())).collect();
+    let approvers = store.approvers(&run.id)?;
+    let several = if store.review_terms(&run.id)?.reviewers > 1 {
+        let rules = sealing::rules(context, store, run).ok();
+        rules.and_then(|rules| store.verified_approvals(&run.id, &rules, context.now()).ok())
+    } else {
+        None
+    };
+    for (order, last) in approvers {
+        let mut all: BTreeSet<&str> = BTreeSet::from([last.as_str()]);
+        if let Some(approvals) = &several {
+            all.extend(approvals.reviewers(&order, 0, context.now()).into_keys());
+        }
+        let all = all.into_iter().collect::<Vec<_>>().join(", ");
+        shown.insert(order, all);
+    }
+    Ok(shown)
 }

@@ -112,8 +112,8 @@ pub(super) struct PlannedOrder {
     pub order: Order,
     /// Where it stands.
     pub record: OrderRecord,
-    /// Who approved it already, where further reviewers have to: `1 of 2: jane@example.com`.
-    pub seconds: Option<String>,
+    /// Who approved it, where somebody did; with how many have to, where not enough did yet.
+    pub approved_by: Option<String>,
 }
 
 impl PlannedOrder {
@@ -123,7 +123,7 @@ impl PlannedOrder {
             order: &self.order,
             state: self.record.state,
             block: self.record.block.as_ref(),
-            seconds: self.seconds.as_deref(),
+            approved_by: self.approved_by.as_deref(),
         }
     }
 }
@@ -141,7 +141,7 @@ pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>
     let mut orders = Vec::new();
     for record in store.orders_of(&run.id)? {
         match planned.next().transpose()? {
-            Some(order) if order.id == record.id => orders.push(PlannedOrder { order, record, seconds: None }),
+            Some(order) if order.id == record.id => orders.push(PlannedOrder { order, record, approved_by: None }),
             _ => {
                 bail!("run {}: orders.ndjson does not hold order {} where it was planned; plan anew", run.id, record.id)
             }
@@ -314,7 +314,7 @@ mod tests {
             handed_over: false,
             updated: chrono::DateTime::UNIX_EPOCH,
         };
-        PlannedOrder { order, record, seconds: None }
+        PlannedOrder { order, record, approved_by: None }
     }
 
     fn filter(condition: &str) -> Filter {

@@ -28,6 +28,9 @@ pub struct ResourceCapabilities {
     pub attributes: BTreeMap<String, AttributeType>,
     /// Attributes that cannot be changed once set.
     pub immutable: Vec<String>,
+    /// Attributes without which no object is taken, where the system tells.
+    #[serde(default)]
+    pub required: Vec<String>,
     /// The column that holds the object's id; for associations, the end columns.
     pub key: Vec<String>,
     /// For associations: end column → the resource types that it may point to.

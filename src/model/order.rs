@@ -163,6 +163,16 @@ impl OrderId {
     pub fn new(fingerprint: &Fingerprint, raised: u64) -> Self {
         Self(format!("o-{}-{raised}", fingerprint.0))
     }
+
+    /// Whether a text has the shape of an order's id.
+    pub fn is_id(text: &str) -> bool {
+        let parts = text.strip_prefix("o-").and_then(|rest| rest.split_once('-'));
+        parts.is_some_and(|(fingerprint, raised)| {
+            fingerprint.len() == 16
+                && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && raised.parse::<u64>().is_ok()
+        })
+    }
 }
 
 impl fmt::Display for OrderId {

@@ -39,7 +39,10 @@ pub(crate) fn create(scanner: &Scanner<'_>, row: &dyn Cells) -> Comparison {
         }
     }
     let required = &scanner.input.sync.rules.required;
-    done.lacking = required.iter().filter(|name| !present.contains(&name.as_str())).cloned().collect();
+    // What the target needs and no rule is about may be the target's own to fill in.
+    let mapped = |name: &&String| scanner.attributes.iter().any(|attribute| attribute.name == **name);
+    let by_target = scanner.input.capabilities.required.iter().filter(|name| !required.contains(name)).filter(mapped);
+    done.lacking = required.iter().chain(by_target).filter(|name| !present.contains(&name.as_str())).cloned().collect();
     done.changes.sort_by(|a, b| a.attribute.cmp(&b.attribute));
     done
 }
@@ -80,7 +83,7 @@ pub(crate) fn pair(
             done.drifted.push(change);
             continue;
         }
-        if want == ABSENT && scanner.input.sync.rules.required.contains(&attribute.name) {
+        if want == ABSENT && scanner.requires(&attribute.name) {
             done.lacking.push(attribute.name.clone());
         }
         done.changes.push(change);

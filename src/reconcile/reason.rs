@@ -74,7 +74,8 @@ pub(crate) fn lacking(scanner: &Scanner<'_>, row: &dyn Cells, key: &str, attribu
                 let inputs = scanner.inputs(name, row);
                 let inputs: Vec<String> = inputs.iter().map(|(column, cell)| format!("{column} = `{cell}`")).collect();
                 let source = if inputs.is_empty() { String::new() } else { format!(", source {}", inputs.join(", ")) };
-                format!("`{name}` is required and would be empty (rule `{rule}`{source})")
+                let by = if sync.rules.required.contains(name) { "" } else { " by the target" };
+                format!("`{name}` is required{by} and would be empty (rule `{rule}`{source})")
             }
             None => format!("`{name}` is required and no rule yields it (add it to [sync.attributes])"),
         })

@@ -167,6 +167,12 @@ impl<'a> Scanner<'a> {
         self.attributes.iter().position(|a| a.name == attribute)
     }
 
+    /// Whether no object may be without an attribute: by the job's word or the target's.
+    pub(crate) fn requires(&self, attribute: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == attribute);
+        named(&self.input.sync.rules.required) || named(&self.input.capabilities.required)
+    }
+
     /// The columns that an attribute's rule reads, with their cells in a row.
     pub(crate) fn inputs(&self, attribute: &str, row: &dyn Cells) -> Vec<(String, String)> {
         self.position(attribute).map_or_else(Vec::new, |position| self.mapping.inputs(position, row))

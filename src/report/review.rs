@@ -20,8 +20,8 @@ pub struct ReviewRow<'a> {
     pub state: OrderState,
     /// Its block now, where it is blocked.
     pub block: Option<&'a Block>,
-    /// Who approved it already, where further reviewers have to: `1 of 2: jane@example.com`.
-    pub seconds: Option<&'a str>,
+    /// Who approved it, where somebody did: `jane@example.com`; `1 of 2: jane@example.com` where more have to.
+    pub approved_by: Option<&'a str>,
 }
 
 /// One order for people, over several lines, ending with a line break.
@@ -31,8 +31,12 @@ pub fn review_text(row: &ReviewRow) -> String {
     if !order.name.is_empty() && order.name != order.key {
         let _ = write!(text, " ({})", safe_text::line(&order.name));
     }
-    let seconds = row.seconds.map_or(String::new(), |by| format!(", approved by {}", safe_text::line(by)));
-    let _ = writeln!(text, "  [{}{seconds}]", row.state);
+    let state = match row.approved_by.map(safe_text::line) {
+        Some(by) if row.state == OrderState::Approved => format!("approved by {by}"),
+        Some(by) => format!("{}, approved by {by}", row.state),
+        None => row.state.to_string(),
+    };
+    let _ = writeln!(text, "  [{state}]");
     for change in &order.changes {
         let _ = write!(text, "    {}", change_text(change));
         if change.cause != order.cause {
@@ -58,18 +62,18 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
         Column::whole("order"),
         Column::whole("state"),
         Column::whole("operation"),
-        Column::whole("resource"),
+        Column::new("resource"),
         Column::new("key"),
-        Column::new("name"),
-        Column::new("changes"),
-        Column::whole("situation"),
-        Column::whole("cause"),
-        Column::new("reason"),
-        Column::whole("confidence"),
-        Column::new("block"),
-        Column::new("detail"),
-        Column::new("takes_along"),
-        Column::new("approved_by"),
+        Column::roomy("name"),
+        Column::roomy("block"),
+        Column::roomy("approved_by"),
+        Column::roomy("changes"),
+        Column::roomy("situation"),
+        Column::roomy("cause"),
+        Column::roomy("reason"),
+        Column::roomy("detail"),
+        Column::roomy("confidence"),
+        Column::roomy("takes_along"),
     ]);
     for row in rows {
         let order = row.order;
@@ -80,15 +84,15 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
             order.resource.to_string().into(),
             order.key.as_str().into(),
             order.name.as_str().into(),
+            row.block.map(|block| block.reason.word()).into(),
+            row.approved_by.into(),
             order.changes.iter().map(change_text).collect::<Vec<_>>().into(),
             order.situation.word().into(),
             order.cause.word().into(),
             order.reason.as_str().into(),
-            u64::from(order.confidence).into(),
-            row.block.map(|block| block.reason.word()).into(),
             row.block.map(|block| block.detail.as_str()).into(),
+            u64::from(order.confidence).into(),
             order.takes_along.clone().into(),
-            row.seconds.into(),
         ]);
     }
     listing
@@ -188,7 +192,7 @@ pub(super) mod tests {
     fn an_order_shows_before_and_after_cause_reason_and_block() {
         let order = order();
         let block = Block { reason: BlockReason::LowConfidence, detail: "matched by e-mail; approve it".to_owned() };
-        let row = ReviewRow { order: &order, state: OrderState::Blocked, block: Some(&block), seconds: None };
+        let row = ReviewRow { order: &order, state: OrderState::Blocked, block: Some(&block), approved_by: None };
         let long = "x".repeat(119);
         assert_eq!(
             review_text(&row),

@@ -14,6 +14,9 @@ pub const DEFAULT_WIDTH: usize = 80;
 /// The narrowest that a column is squeezed to.
 const NARROWEST: usize = 6;
 
+/// What a column that may be cut should keep, before one that may be left out is shown.
+const READABLE: usize = 16;
+
 /// Columns between two columns.
 const GAP: usize = 2;
 
@@ -75,6 +78,8 @@ pub enum Cut {
     First,
     /// Cut where that does not do.
     Then,
+    /// Left out, and every column of this kind after it, where there is no room for it beside the others.
+    LeftOut,
 }
 
 impl Column {
@@ -91,6 +96,11 @@ impl Column {
     /// A column whose cells are cut before those of others.
     pub fn spare(name: &str) -> Self {
         Self { name: name.to_owned(), cut: Cut::First }
+    }
+
+    /// A column that a table shows only where there is room for it; JSON and CSV always have it.
+    pub fn roomy(name: &str) -> Self {
+        Self { name: name.to_owned(), cut: Cut::LeftOut }
     }
 }
 
@@ -176,24 +186,27 @@ impl Listing {
                 rows.iter().map(|row| safe_text::width(&row[i])).max().unwrap_or(0).max(safe_text::width(&heading[i]))
             })
             .collect();
-        let cut = |cut: Cut| self.columns.iter().zip(&right).map(|(c, right)| c.cut == cut && !*right).collect();
-        let (spare, others): (Vec<bool>, Vec<bool>) = (cut(Cut::First), cut(Cut::Then));
-        let widths = squeeze(squeeze(natural, &spare, width), &others, width);
+        let shown = self.shown(&natural, &right, width);
+        let cut = |cuts: &[Cut]| -> Vec<bool> {
+            shown.iter().map(|i| cuts.contains(&self.columns[*i].cut) && !right[*i]).collect()
+        };
+        let widths: Vec<usize> = shown.iter().map(|i| natural[*i]).collect();
+        let widths = squeeze(squeeze(widths, &cut(&[Cut::First]), width), &cut(&[Cut::Then, Cut::LeftOut]), width);
 
         let mut text = String::new();
         for row in std::iter::once(&heading).chain(&rows) {
             let mut line = String::new();
-            for (i, cell) in row.iter().enumerate() {
-                let cell = safe_text::clip(cell, widths[i]);
-                let blanks = " ".repeat(widths[i] - safe_text::width(&cell));
-                if i > 0 {
+            for (at, (i, width)) in shown.iter().zip(&widths).enumerate() {
+                let cell = safe_text::clip(&row[*i], *width);
+                let blanks = " ".repeat(width - safe_text::width(&cell));
+                if at > 0 {
                     line.push_str(&" ".repeat(GAP));
                 }
-                if right[i] {
+                if right[*i] {
                     line.push_str(&blanks);
                 }
                 line.push_str(&cell);
-                if !right[i] {
+                if !right[*i] {
                     line.push_str(&blanks);
                 }
             }
@@ -201,6 +214,27 @@ impl Listing {
             text.push('\n');
         }
         text
+    }
+
+    /// The columns that a table of a width has room for.
+    fn shown(&self, natural: &[usize], right: &[bool], width: usize) -> Vec<usize> {
+        let least = |i: usize| match self.columns[i].cut {
+            Cut::Never => natural[i],
+            _ if right[i] => natural[i],
+            Cut::First => natural[i].min(NARROWEST),
+            Cut::Then | Cut::LeftOut => natural[i].min(READABLE),
+        };
+        let may_go = |i: &usize| self.columns[*i].cut == Cut::LeftOut;
+        let mut used: usize = (0..natural.len()).filter(|i| !may_go(i)).map(|i| least(i) + GAP).sum();
+        let mut is_full = false;
+        let has_room = |i: &usize| {
+            if may_go(i) {
+                used += least(*i) + GAP;
+                is_full |= used > width + GAP;
+            }
+            !may_go(i) || !is_full
+        };
+        (0..natural.len()).filter(has_room).collect()
     }
 
     /// Whether a column holds numbers alone.
@@ -269,6 +303,19 @@ mod tests {
             "name               id\njane@corp.example  0123456789…\n"
         );
         assert_eq!(listing.render(Format::Csv, 30), "name,note,id\njane@corp.example,,0123456789abcdef\n");
+    }
+
+    #[test]
+    fn a_table_leaves_columns_out_from_the_first_that_has_no_room() {
+        let mut listing = Listing::new(vec![Column::whole("order"), Column::roomy("name"), Column::roomy("cause")]);
+        listing.push(vec!["o-1".into(), "a rather long name, \"quoted\"".into(), "drift".into()]);
+        assert_eq!(listing.render(Format::Table, 22), "order\no-1\n");
+        assert_eq!(listing.render(Format::Table, 23), "order  name\no-1    a rather long n…\n");
+        assert_eq!(
+            listing.render(Format::Table, 30),
+            "order  name              cause\no-1    a rather long n…  drift\n"
+        );
+        assert_eq!(listing.render(Format::Csv, 1).lines().next(), Some("order,name,cause"));
     }
 
     #[test]

@@ -49,11 +49,11 @@ pub struct Pair {
 }
 
 impl Conductor {
-    /// How the job's objects stand, from the newest snapshots that were planned from. Writes nothing.
+    /// How the job's objects stand, from the newest snapshots that were planned from. Asks no system and writes nothing.
     ///
     /// # Errors
     /// Where nothing was planned yet, or its files cannot be read.
-    pub async fn inventory(&self) -> Result<Inventory, RunError> {
+    pub fn inventory(&self) -> Result<Inventory, RunError> {
         let Some(proof) = self.newest_proof()? else {
             return Err(RunError::Here(format!(
                 "job {} has no planned run yet; start with `muster run {}`",
@@ -66,7 +66,7 @@ impl Conductor {
             let orders = self.store.applied_since(&self.job.name, system, at)?;
             applied.extend(orders.into_values().flat_map(BTreeMap::into_keys));
         }
-        let objects = self.survey(&proof).await?;
+        let objects = self.survey(&proof)?;
         let pairs = compute(|| self.pairs(&proof))?;
         Ok(Inventory { run, at, applied, objects, pairs })
     }

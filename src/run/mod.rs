@@ -15,6 +15,7 @@ mod landing;
 mod lanes;
 mod links;
 mod live;
+mod offers;
 mod offload;
 mod plan;
 mod precondition;

@@ -6,10 +6,11 @@ use super::Conductor;
 use super::demand;
 use super::error::RunError;
 use super::live::Database;
+use super::offers::Offers;
 use super::offload::compute;
 use super::prove::Proof;
 use crate::job::{Job, SyncKind};
-use crate::model::capabilities::{Capabilities, ResourceCapabilities};
+use crate::model::capabilities::ResourceCapabilities;
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
 use crate::model::order::{BlockReason, Order, OrderState};
@@ -64,40 +65,29 @@ impl Conductor {
         proof: &Proof,
         options: &PlanOptions,
     ) -> Result<RunState, RunError> {
-        let mut targets: BTreeMap<String, (String, Capabilities)> = BTreeMap::new();
-        for sync in &self.job.syncs {
-            if !targets.contains_key(&sync.to.system) && self.plannable(sync.index, proof) {
-                let source = self.source(&sync.to.system).await?;
-                targets.insert(sync.to.system.clone(), (source.identity(), source.capabilities().await?));
-            }
-        }
+        let targets = self.ask_targets(proof).await?;
         let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, false))?;
         self.register(run, proof, draft, &snapshots, &targets)
     }
 
-    /// What a plan from these snapshots would come to, and every object that is not confirmed. Writes nothing.
-    pub(super) async fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
-        let mut targets: BTreeMap<String, (String, Capabilities)> = BTreeMap::new();
-        for sync in &self.job.syncs {
-            if !targets.contains_key(&sync.to.system) && self.plannable(sync.index, proof) {
-                let source = self.source(&sync.to.system).await?;
-                targets.insert(sync.to.system.clone(), (source.identity(), source.capabilities().await?));
-            }
-        }
+    /// What a plan from these snapshots would come to, and every object that is not confirmed, as of what the targets offered
+    /// then. Asks no system and writes nothing.
+    pub(super) fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
+        let targets = self.kept_targets(&proof.manifest.run)?;
         let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), true))?;
         Ok(draft.listed)
     }
 
     /// A sync is planned only where every snapshot that it depends on may be used; an association also needs the
     /// syncs of its ends.
-    fn plannable(&self, index: usize, proof: &Proof) -> bool {
+    pub(super) fn plannable(&self, index: usize, proof: &Proof) -> bool {
         demand::snapshots_of(&self.job, index).is_subset(&proof.usable)
     }
 
     fn draft(
         &self,
         proof: &Proof,
-        targets: &BTreeMap<String, (String, Capabilities)>,
+        targets: &Offers,
         options: &PlanOptions,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
@@ -168,11 +158,7 @@ impl Conductor {
         Ok(last.is_some_and(|run| run.job_digest != self.job.digest))
     }
 
-    fn remember(
-        &self,
-        sync: &crate::job::Sync,
-        targets: &BTreeMap<String, (String, Capabilities)>,
-    ) -> Result<Memories, RunError> {
+    fn remember(&self, sync: &crate::job::Sync, targets: &Offers) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
             // A first load that waits for its review stays a first load.
@@ -206,7 +192,7 @@ impl Conductor {
         proof: &Proof,
         draft: PlanDraft,
         snapshots: &Snapshots,
-        targets: &BTreeMap<String, (String, Capabilities)>,
+        targets: &Offers,
     ) -> Result<RunState, RunError> {
         let now = (self.clock)();
         let digests = snapshots.tables.keys().filter_map(|name| {
@@ -356,11 +342,7 @@ fn plan_holds(draft: &PlanDraft) -> Vec<Hold> {
     draft.excesses.iter().map(|excess| Hold::of(HoldKind::Plan, excess)).collect()
 }
 
-fn new_order<'a>(
-    job: &'a Job,
-    order: &'a Order,
-    targets: &'a BTreeMap<String, (String, Capabilities)>,
-) -> NewOrder<'a> {
+fn new_order<'a>(job: &'a Job, order: &'a Order, targets: &'a Offers) -> NewOrder<'a> {
     NewOrder {
         order,
         raised: order.id.0.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1),

@@ -114,6 +114,22 @@ impl Store {
         Ok(waiting.into_iter().filter_map(by).collect())
     }
 
+    /// The reviewer of the approval that each decided order of a run stands under, or was sent under. Where several
+    /// reviewers are asked for, it is the one who completed them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn approvers(&self, run: &RunId) -> Result<BTreeMap<OrderId, String>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT o.id, a.reviewer FROM orders o JOIN approvals a ON a.run = o.run AND a.number = o.approved_by
+                 WHERE o.run = ? AND o.state NOT IN ('pending-review', 'blocked', 'rejected')",
+            )?;
+            let approvers = statement.query_map([&run.0], |row| Ok((OrderId(row.get(0)?), row.get(1)?)))?;
+            Ok(approvers.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The numbers of a run's approvals that the database or the run's folder knows, sorted.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
+use std::mem::Discriminant;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -30,8 +31,8 @@ pub const COLUMNS: [&str; 12] = [
 /// Rows of one file at most; a plan of more orders goes on in review-2.csv, and so on.
 pub const ROWS_A_FILE: usize = 1_000_000;
 
-/// Problems that are told one by one; of more only the number.
-const PROBLEMS_TOLD: usize = 1_000;
+/// Problems of one kind that are told one by one; of more only the number.
+const PROBLEMS_TOLD: usize = 10;
 
 /// What a person filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,8 +132,14 @@ pub enum ReviewProblem {
         /// The beginning of what is there.
         found: String,
     },
-    /// More problems than are told.
-    #[error("and {count} more problems")]
+    /// A file of another plan altogether.
+    #[error("none of its orders is of this plan ({first} is the first); give the review file of this run")]
+    OtherPlan {
+        /// Its first order.
+        first: OrderId,
+    },
+    /// More problems of the kind before than are told.
+    #[error("and {count} more like these")]
     More {
         /// How many.
         count: usize,
@@ -209,7 +216,7 @@ pub(super) fn begin(folder: &Path, orders: &[Order]) -> Result<Vec<(PathBuf, Who
 /// Where the plan was split into several files, each is read on its own: all rows of its part have to be there.
 ///
 /// # Errors
-/// All problems of the file at once (of more than a thousand, the number).
+/// All problems of the file at once (of more than ten of one kind, the number).
 pub fn read(bytes: &[u8], orders: &[Order]) -> Result<ReviewDecisions, Vec<ReviewProblem>> {
     read_parts(bytes, orders, ROWS_A_FILE)
 }
@@ -218,6 +225,13 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
     let table = review_table::read(bytes, &COLUMNS).map_err(|what| vec![ReviewProblem::NoTable { what }])?;
     let positions = columns(&table.header)?;
     let by_id: HashMap<&str, usize> = orders.iter().enumerate().map(|(i, order)| (order.id.0.as_str(), i)).collect();
+    let id_of = |cells: &'_ Vec<String>| cells.get(positions[1]).map_or("", |cell| typed(cell)).to_owned();
+    if let Some((_, first)) = table.rows.first()
+        && OrderId::is_id(&id_of(first))
+        && !table.rows.iter().any(|(_, cells)| by_id.contains_key(id_of(cells).as_str()))
+    {
+        return Err(vec![ReviewProblem::OtherPlan { first: OrderId(id_of(first)) }]);
+    }
     let mut seen: HashMap<usize, usize> = HashMap::with_capacity(table.rows.len());
     let mut result = ReviewDecisions::default();
     let mut problems = Problems::default();
@@ -226,24 +240,23 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
         let cell = |column: usize| cells.get(positions[column]).map_or("", String::as_str);
         let beyond = cells.iter().enumerate().find(|(i, text)| !positions.contains(i) && !text.trim().is_empty());
         if let Some((_, found)) = beyond {
-            problems.add(|| ReviewProblem::Beyond { row, found: beginning(found) });
+            problems.add(ReviewProblem::Beyond { row, found: beginning(found) });
         }
         let id = typed(cell(1));
         let Some(index) = by_id.get(id).copied() else {
-            problems.add(|| ReviewProblem::OtherOrder { row, found: beginning(id) });
+            problems.add(ReviewProblem::OtherOrder { row, found: beginning(id) });
             continue;
         };
         let order = &orders[index];
         if let Some(first) = seen.insert(index, row) {
-            problems.add(|| ReviewProblem::Twice { row, first, order: order.id.clone() });
+            problems.add(ReviewProblem::Twice { row, first, order: order.id.clone() });
             continue;
         }
         for (column, expected) in self::row(order).iter().enumerate().skip(2).take(9) {
             if !is_same(expected, cell(column)) {
-                problems.add(|| {
-                    let (expected, found) = difference(expected, cell(column));
-                    ReviewProblem::Changed { row, column: COLUMNS[column], order: order.id.clone(), expected, found }
-                });
+                let (expected, found) = difference(expected, cell(column));
+                let (column, order) = (COLUMNS[column], order.id.clone());
+                problems.add(ReviewProblem::Changed { row, column, order, expected, found });
             }
         }
         match decision(cell(0)) {
@@ -251,7 +264,7 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             Ok(None) => {}
             Err(hint) => {
                 let found = beginning(cell(0).trim());
-                problems.add(|| ReviewProblem::Decision { row, found, hint });
+                problems.add(ReviewProblem::Decision { row, found, hint });
             }
         }
         let comment = typed(cell(11));
@@ -267,7 +280,7 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             continue;
         }
         for order in indices.filter(|i| !seen.contains_key(i)).map(|i| &orders[i]) {
-            problems.add(|| ReviewProblem::Missing {
+            problems.add(ReviewProblem::Missing {
                 order: order.id.clone(),
                 label: beginning(&format!("{} {} {}", order.operation, order.resource, order.key)),
             });
@@ -283,18 +296,18 @@ fn columns(header: &[String]) -> Result<[usize; 12], Vec<ReviewProblem>> {
     for (position, name) in header.iter().enumerate() {
         match COLUMNS.iter().position(|column| column == name) {
             Some(column) if positions[column] == usize::MAX => positions[column] = position,
-            Some(_) => problems.add(|| ReviewProblem::TwiceColumn { column: name.clone() }),
+            Some(_) => problems.add(ReviewProblem::TwiceColumn { column: name.clone() }),
             None if name.is_empty() => {}
             None => {
                 let hint = nearest(name, &COLUMNS);
-                problems.add(|| ReviewProblem::OtherColumn { column: beginning(name), hint });
+                problems.add(ReviewProblem::OtherColumn { column: beginning(name), hint });
             }
         }
     }
     for (column, position) in COLUMNS.iter().copied().zip(&positions) {
         // A comment column that nobody used may be gone; the others are what was reviewed.
         if *position == usize::MAX && column != "comment" {
-            problems.add(|| ReviewProblem::NoColumn { column });
+            problems.add(ReviewProblem::NoColumn { column });
         }
     }
     problems.none().map(|()| positions)
@@ -333,22 +346,36 @@ fn excerpt(text: &str, from: usize) -> String {
     format!("{}{}{}", if from > 0 { "…" } else { "" }, shown.replace("\\'", "'"), if more { "…" } else { "" })
 }
 
+/// Problems by their kind, in the order in which the kinds came up.
 #[derive(Default)]
 struct Problems {
-    told: Vec<ReviewProblem>,
-    more: usize,
+    kinds: Vec<(Kind, Vec<ReviewProblem>, usize)>,
 }
 
+/// What makes problems alike: what is wrong, and in which column.
+type Kind = (Discriminant<ReviewProblem>, Option<&'static str>);
+
 impl Problems {
-    fn add(&mut self, problem: impl FnOnce() -> ReviewProblem) {
-        if self.told.len() < PROBLEMS_TOLD { self.told.push(problem()) } else { self.more += 1 }
+    fn add(&mut self, problem: ReviewProblem) {
+        let column = match &problem {
+            ReviewProblem::Changed { column, .. } => Some(*column),
+            _ => None,
+        };
+        let kind = (std::mem::discriminant(&problem), column);
+        match self.kinds.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((_, told, more)) if told.len() >= PROBLEMS_TOLD => *more += 1,
+            Some((_, told, _)) => told.push(problem),
+            None => self.kinds.push((kind, vec![problem], 0)),
+        }
     }
 
-    fn none(mut self) -> Result<(), Vec<ReviewProblem>> {
-        if self.more > 0 {
-            self.told.push(ReviewProblem::More { count: self.more });
+    fn none(self) -> Result<(), Vec<ReviewProblem>> {
+        let mut all = Vec::new();
+        for (_, told, count) in self.kinds {
+            let more = (count > 0).then_some(ReviewProblem::More { count });
+            all.extend(told.into_iter().chain(more));
         }
-        if self.told.is_empty() { Ok(()) } else { Err(self.told) }
+        if all.is_empty() { Ok(()) } else { Err(all) }
     }
 }
 

@@ -42,8 +42,11 @@ pub struct SealRequest {
 pub struct SealReport {
     /// The approval's number; `None` where nothing was left to seal.
     pub number: Option<u32>,
-    /// Orders that are approved now.
+    /// Orders that are approved now, and may go.
     pub approved: Vec<OrderId>,
+    /// Orders that this review approves and that cannot go as things stand: they are among the blocked ones, and stand
+    /// approved once what they need may come.
+    pub approved_in_vain: Vec<OrderId>,
     /// Orders that this reviewer approved and that need further reviewers.
     pub seconded: Vec<OrderId>,
     /// Orders that are rejected now.

@@ -273,6 +273,10 @@ impl<'a> Sealing<'a> {
         let mut doubtful = needing(self.tx, &self.rejected)?;
         doubtful.extend(&self.revived);
         self.report.blocked = block_needing(self.tx, self.log, doubtful, self.at)?;
+        let blocked: BTreeSet<&OrderId> = self.report.blocked.iter().map(|(order, _)| order).collect();
+        let approved = std::mem::take(&mut self.report.approved);
+        let (in_vain, approved) = approved.into_iter().partition(|order| blocked.contains(order));
+        (self.report.approved_in_vain, self.report.approved) = (in_vain, approved);
         let freed = free_needing(self.tx, self.log, needing(self.tx, &self.revived)?, self.at)?;
         self.report.unblocked.extend(freed);
         Ok(())

@@ -9,6 +9,7 @@ use crate::model::capabilities::{AttributeType, Capabilities, ResourceCapabiliti
 use crate::model::order::Operation;
 use crate::scim::column::Column;
 use crate::scim::schema::{Definition, Kind, Mutability};
+use crate::scim::urn;
 
 pub(super) fn of(discovery: &Discovery) -> Capabilities {
     let mut resources: BTreeMap<String, ResourceCapabilities> =
@@ -42,11 +43,28 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .filter(|column| matches!(column.mutability, Mutability::Immutable | Mutability::ReadOnly))
             .map(|column| column.name.clone())
             .collect(),
+        required: required(definition),
         attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
         key: vec!["id".to_owned()],
         ends: BTreeMap::new(),
         enabled,
     }
+}
+
+/// Attributes of the core schema that every resource needs: as the server's own schema says, and `userName` and
+/// `displayName` where it does not, which RFC 7643 requires of users (section 4.1.1) and groups (section 4.2). Parts of
+/// an attribute, and attributes of extensions, are needed only beside others.
+fn required(definition: &Definition) -> Vec<String> {
+    let by_standard = match definition.core.id.as_str() {
+        urn::USER => "userName",
+        urn::GROUP => "displayName",
+        _ => "",
+    };
+    let needed = definition.core.attributes.iter().filter(|attribute| {
+        let is_sent = attribute.mutability != Mutability::ReadOnly;
+        is_sent && (attribute.required || attribute.name.eq_ignore_ascii_case(by_standard))
+    });
+    needed.map(|attribute| attribute.name.clone()).collect()
 }
 
 fn association(ends: [(&str, Vec<String>); 2]) -> ResourceCapabilities {
