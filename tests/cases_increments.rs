@@ -52,10 +52,7 @@ active = "active"
             ),
         );
         let pair = Self { world, idp, vault };
-        pair.world.muster(&["run", JOB]).ended(3);
-        pair.world.muster(&["approve", JOB, "--all", "--comment", "first load"]).ended(0);
-        pair.world.muster(&["apply", JOB]).ended(0);
-        pair.world.muster(&["run", JOB]).ended(0);
+        pair.world.settle(JOB);
         pair
     }
 

@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 
 use serde_json::{Value, json};
+use support::company::systems;
 use support::{Server, World};
 
 /// People of the directory.
@@ -54,26 +55,16 @@ impl Directory {
         let directory = Self { world, vault };
         directory.job("login != ''");
         directory.export(&people());
-        directory.world.muster(&["run", "corp"]).ended(3);
-        directory.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
-        directory.world.muster(&["apply", "corp"]).ended(0);
-        directory.world.muster(&["run", "corp"]).ended(0);
+        directory.world.settle("corp");
         directory
     }
 
     fn job(&self, scope: &str) {
+        let systems = systems("ad", &self.vault.url);
         let text = format!(
             r#"name = "corp"
 
-[systems.ad]
-kind = "csv"
-path = "../ad"
-
-[systems.vault]
-kind = "scim"
-url = "{}"
-auth = {{ bearer = "env:VAULT_TOKEN" }}
-
+{systems}
 [[sync]]
 from = "ad.users"
 to = "vault.users"
@@ -84,8 +75,7 @@ match = [{{ source = "id", target = "externalId" }}]
 externalId = "id"
 userName = "login"
 title = "department"
-"#,
-            self.vault.url
+"#
         );
         self.world.write("jobs/corp.toml", text);
     }

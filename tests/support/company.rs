@@ -48,20 +48,44 @@ pub fn hr_files(people: &[Person]) -> [(&'static str, String); 3] {
     [("hr/users.csv", users), ("hr/groups.csv", groups), ("hr/memberships.csv", memberships)]
 }
 
-/// The text of a job file: users, groups and memberships from `../hr` to the SCIM server at `url`.
-pub fn job_text(url: &str, further: &str) -> String {
+/// The systems of a job file: the drop `name` in the folder of the same name, and the SCIM server at `url`.
+pub fn systems(name: &str, url: &str) -> String {
     format!(
-        r#"name = "corp"
-
-[systems.hr]
+        r#"[systems.{name}]
 kind = "csv"
-path = "../hr"
+path = "../{name}"
 
 [systems.vault]
 kind = "scim"
 url = "{url}"
 auth = {{ bearer = "env:VAULT_TOKEN" }}
+"#
+    )
+}
 
+/// Teams as groups, and who is in them.
+pub const TEAMS: &str = r#"[[sync]]
+from = "hr.groups"
+to = "vault.groups"
+match = [{ source = "id", target = "externalId" }]
+
+[sync.attributes]
+externalId = "id"
+displayName = "name"
+
+[[sync]]
+from = "hr.memberships"
+to = "vault.memberships"
+ends = { user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups"] }
+"#;
+
+/// The text of a job file: users, groups and memberships from `../hr` to the SCIM server at `url`.
+pub fn job_text(url: &str, further: &str) -> String {
+    let systems = systems("hr", url);
+    format!(
+        r#"name = "corp"
+
+{systems}
 [[sync]]
 from = "hr.users"
 to = "vault.users"
@@ -76,20 +100,7 @@ userName = "login"
 emails = "email"
 active = "enabled"
 
-[[sync]]
-from = "hr.groups"
-to = "vault.groups"
-match = [{{ source = "id", target = "externalId" }}]
-
-[sync.attributes]
-externalId = "id"
-displayName = "name"
-
-[[sync]]
-from = "hr.memberships"
-to = "vault.memberships"
-ends = {{ user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups"] }}
-
+{TEAMS}
 {further}
 "#
     )
@@ -137,9 +148,6 @@ impl Company {
     /// Runs, approves everything and applies, until both sides agree.
     #[track_caller]
     pub fn settle(&self) {
-        self.world.muster(&["run", "corp"]).ended(3);
-        self.world.muster(&["approve", "corp", "--all", "--comment", "settling"]).ended(0);
-        self.world.muster(&["apply", "corp"]).ended(0);
-        self.world.muster(&["run", "corp"]).ended(0);
+        self.world.settle("corp");
     }
 }

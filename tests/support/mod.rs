@@ -131,6 +131,15 @@ impl World {
         self.command(args).output().unwrap().into()
     }
 
+    /// Runs a job, approves everything and applies, until both sides agree.
+    #[track_caller]
+    pub fn settle(&self, job: &str) {
+        self.muster(&["run", job]).ended(3);
+        self.muster(&["approve", job, "--all", "--comment", "settling"]).ended(0);
+        self.muster(&["apply", job]).ended(0);
+        self.muster(&["run", job]).ended(0);
+    }
+
     /// The newest run of a job, by its folder's name.
     pub fn newest_run(&self, job: &str) -> String {
         self.runs(job).pop().unwrap_or_else(|| panic!("job {job} has no run"))

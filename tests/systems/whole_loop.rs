@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::support::company::{TEAMS, systems};
 use crate::support::{World, send};
 
 const USERS: usize = 500;
@@ -129,18 +130,11 @@ impl Company {
 }
 
 fn job(system: &System) -> String {
+    let systems = systems("hr", &system.url).replace("env:VAULT_TOKEN", "file:../token");
     format!(
         r#"name = "corp"
 
-[systems.hr]
-kind = "csv"
-path = "../hr"
-
-[systems.vault]
-kind = "scim"
-url = "{}"
-auth = {{ bearer = "file:../token" }}
-
+{systems}
 [[sync]]
 from = "hr.users"
 to = "vault.users"
@@ -155,24 +149,10 @@ userName = "login"
 "name.familyName" = "family"
 active = "enabled"
 
-[[sync]]
-from = "hr.groups"
-to = "vault.groups"
-match = [{{ source = "id", target = "externalId" }}]
-
-[sync.attributes]
-externalId = "id"
-displayName = "name"
-
-[[sync]]
-from = "hr.memberships"
-to = "vault.memberships"
-ends = {{ user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups"] }}
-
+{TEAMS}
 [apply]
 concurrency = 4
-"#,
-        system.url
+"#
     )
 }
 
