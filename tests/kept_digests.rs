@@ -120,3 +120,28 @@ fn memory_is_a_size_and_nothing_is_left_of_what_did_not_fit() {
     company.job("[export]\nmemory = \"1M\"\n");
     company.world.muster(&["check", "corp"]).ended(2).says(&["too little", "64M"]);
 }
+
+#[test]
+fn a_snapshot_like_its_baseline_is_judged_and_kept_like_any_other() {
+    let company = Company::of(60);
+    company.settle();
+    let manifest = || {
+        let path = kept(&company).parent().unwrap().parent().unwrap().join("manifest.json");
+        let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let mut evidence = manifest["systems"]["hr"].clone();
+        for resource in evidence.as_object_mut().unwrap().values_mut() {
+            assert_eq!(resource["completeness"]["verdict"], "complete", "{resource}");
+            // The runs before it are told too, and there is one more of them.
+            resource["evidence"].as_object_mut().unwrap().remove("history");
+        }
+        evidence
+    };
+    let counted = manifest();
+    company.world.muster(&["run", "corp"]).ended(0);
+    assert_eq!(manifest(), counted);
+    assert!(counted["memberships"]["evidence"]["largest"].is_object(), "{counted}");
+    // The digests that it was given are those of its rows.
+    let said = judged(&company, 10);
+    assert!(said.contains("10 of 60"), "{said}");
+    assert_eq!(log(&company), "");
+}

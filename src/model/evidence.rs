@@ -47,6 +47,12 @@ pub struct Evidence {
     /// For associations, by end column: how many different owners there are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub owners: BTreeMap<String, u64>,
+    /// For associations, by end column: the owners with the most rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub largest: BTreeMap<String, Largest>,
+    /// Objects that the job names and every whole export holds, as far as they were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentinels: Vec<String>,
     /// The accepted snapshots before this one, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Measure>,
@@ -57,6 +63,15 @@ pub struct Evidence {
     pub notes: Vec<String>,
     /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.
     pub anomalies: Vec<Suspicion>,
+}
+
+/// The largest number of rows of an association that one owner has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Largest {
+    /// How many rows.
+    pub rows: u32,
+    /// How many owners have so many.
+    pub owners: u64,
 }
 
 /// How large an accepted snapshot was.

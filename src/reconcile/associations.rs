@@ -8,11 +8,12 @@ use crate::model::order::{End, EndRef, ObjectKey, Operation, Order, OrderId};
 use crate::model::plan::SyncSituations;
 use crate::model::situation::{Cause, Situation};
 
-use super::ends::{EndState, EndTable};
+use super::ends::EndTable;
 use super::error::ReconcileError;
 use super::guard;
 use super::input::{AssociationInput, Memory, Wishes};
 use super::objects::{ObjectPlan, counted};
+use super::pair_join::{self, Joined};
 use super::policy::{EndSync, Members};
 use super::reason::block;
 use super::standing::Raised;
@@ -73,8 +74,7 @@ pub(crate) fn plan(
     let source = planner.source_pairs(&mut done)?;
     let held = planner.target_pairs(&mut done)?;
     let Some(source) = source else { return Ok(done) };
-    let wanted = planner.wanted(source, &mut done);
-    let (add, remove) = planner.differences(memory, &wanted, &held, &mut done)?;
+    let (add, remove) = planner.differences(memory, source, held, &mut done)?;
     let mut proposals = planner.orders(Operation::Add, &add)?;
     proposals.extend(planner.orders(Operation::Remove, &remove)?);
     proposals.sort_by(|a, b| a.object.cmp(&b.object));
@@ -93,92 +93,32 @@ impl Planner<'_> {
         &self.ends[end].plan.table
     }
 
-    fn states(&self, pair: Pair) -> [EndState; 2] {
-        [self.table(0).states[pair.0 as usize], self.table(1).states[pair.1 as usize]]
-    }
-
     fn object(&self, pair: Pair) -> ObjectKey {
         let (first, second) = (self.table(0).object(pair.0), self.table(1).object(pair.1));
         ObjectKey::association(&self.input.sync.to, &[&first, &second])
-    }
-
-    /// Source rows whose both ends are wanted at the target.
-    fn wanted(&self, pairs: Vec<Pair>, done: &mut AssociationPlan) -> Vec<Pair> {
-        let (mut wanted, mut outside, mut waiting) = (Vec::with_capacity(pairs.len()), 0usize, 0usize);
-        for pair in pairs {
-            let states = self.states(pair);
-            let wants = |state: &EndState| matches!(state, EndState::Paired(_) | EndState::Creating);
-            if states.iter().all(wants) {
-                wanted.push(pair);
-            } else if states.contains(&EndState::Undecided)
-                && states.iter().all(|s| wants(s) || *s == EndState::Undecided)
-            {
-                waiting += 1;
-                done.undecided.insert(self.object(pair));
-            } else {
-                outside += 1;
-            }
-        }
-        if outside > 0 {
-            done.warnings.push(format!(
-                "{}: {} of {} not wanted: an end is out of scope or not managed",
-                self.input.sync.id,
-                counted(outside, "row"),
-                if outside == 1 { "it is" } else { "them are" }
-            ));
-        }
-        if waiting > 0 {
-            done.warnings.push(format!(
-                "{}: {} before an end is correlated: decide the ambiguous and uncertain matches first",
-                self.input.sync.id,
-                if waiting == 1 { "1 row waits".to_owned() } else { format!("{waiting} rows wait") }
-            ));
-        }
-        wanted
     }
 
     /// Rows to add, and rows to remove.
     fn differences(
         &self,
         memory: &dyn Memory,
-        wanted: &[Pair],
-        held: &[Pair],
+        source: Vec<Vec<Pair>>,
+        held: Vec<Vec<Pair>>,
         done: &mut AssociationPlan,
     ) -> Result<(Vec<Pair>, Vec<Pair>), ReconcileError> {
-        let (mut add, mut unwanted) = (Vec::new(), Vec::new());
-        let (mut confirmed, mut unproved) = (0u64, [0usize; 2]);
-        let (mut w, mut h) = (wanted.iter().copied().peekable(), held.iter().copied().peekable());
-        loop {
-            let (next_w, next_h) = (w.peek().copied(), h.peek().copied());
-            match (next_w, next_h) {
-                (None, None) => break,
-                (Some(a), Some(b)) if a == b => {
-                    confirmed += 1;
-                    w.next();
-                    h.next();
-                }
-                (Some(a), b) if b.is_none_or(|b| a < b) => {
-                    w.next();
-                    if self.input.target_absence { add.push(a) } else { unproved[0] += 1 }
-                }
-                (_, Some(b)) => {
-                    h.next();
-                    let states = self.states(b);
-                    if states.iter().any(|state| matches!(state, EndState::Leaving(_))) {
-                        continue;
-                    }
-                    if states.contains(&EndState::Undecided) {
-                        done.undecided.insert(self.object(b));
-                        continue;
-                    }
-                    unwanted.push(b);
-                }
-                (Some(_), None) => break,
-            }
-        }
+        let states = [self.table(0).states.as_slice(), self.table(1).states.as_slice()];
+        let Joined { confirmed, lacking: mut add, unwanted, outside, waiting, undecided } =
+            pair_join::join(source, held, states);
+        self.tell_unwanted(outside, waiting.len(), done);
+        done.undecided.extend(waiting.into_iter().chain(undecided).map(|pair| self.object(pair)));
         let unwanted_rows = unwanted.len();
         let mut remove = self.ours(memory, unwanted)?;
         let by_hand = (unwanted_rows - remove.len()) as u64;
+        let mut unproved = [0; 2];
+        if !self.input.target_absence {
+            unproved[0] = add.len();
+            add.clear();
+        }
         if !self.input.source_absence {
             unproved[1] = remove.len();
             remove.clear();
@@ -205,6 +145,25 @@ impl Planner<'_> {
             }
         }
         Ok((add, remove))
+    }
+
+    /// Warns about rows of the source that are not wanted, or not yet.
+    fn tell_unwanted(&self, outside: usize, waiting: usize, done: &mut AssociationPlan) {
+        if outside > 0 {
+            done.warnings.push(format!(
+                "{}: {} of {} not wanted: an end is out of scope or not managed",
+                self.input.sync.id,
+                counted(outside, "row"),
+                if outside == 1 { "it is" } else { "them are" }
+            ));
+        }
+        if waiting > 0 {
+            done.warnings.push(format!(
+                "{}: {} before an end is correlated: decide the ambiguous and uncertain matches first",
+                self.input.sync.id,
+                if waiting == 1 { "1 row waits".to_owned() } else { format!("{waiting} rows wait") }
+            ));
+        }
     }
 
     /// Those of the rows that are muster's to remove: all, or those that it added.

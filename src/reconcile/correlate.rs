@@ -103,10 +103,7 @@ fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
         .par_iter()
         .map(|position| {
             let (source, target) = pair(*position);
-            (
-                sides.source_index.get(source, &sides.source.rows.keys),
-                sides.target_index.get(target, &sides.target.keys),
-            )
+            (sides.source_index.get(source), sides.target_index.get(target))
         })
         .collect();
     // By target row: the link that leads to it.

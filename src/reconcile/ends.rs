@@ -44,12 +44,12 @@ pub(crate) struct EndTable<'a> {
 impl EndTable<'_> {
     /// The source row with a key.
     pub(crate) fn find_source(&self, key: &str) -> Option<u32> {
-        self.source_index.get(key, &self.source.rows.keys)
+        self.source_index.get(key)
     }
 
     /// The target row with an id.
     pub(crate) fn find_target(&self, id: &str) -> Option<u32> {
-        self.target_index.get(id, &self.target.keys)
+        self.target_index.get(id)
     }
 
     /// The source key of an object.

@@ -22,6 +22,7 @@ mod index;
 pub mod input;
 mod nesting;
 mod objects;
+mod pair_join;
 mod pairs;
 pub mod plan;
 pub mod policy;

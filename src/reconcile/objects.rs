@@ -15,10 +15,10 @@ use super::draft::{LinkBook, ListedObject};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::guard;
-use super::index::{KeyIndex, NONE};
+use super::index::{KeyHasher, KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
 use super::repeated::{skipped, told_keys};
-use super::rows::{Rows, SourceRows};
+use super::rows::SourceRows;
 use super::scan::Scanner;
 use super::sorting::{settled, sort_out};
 
@@ -48,15 +48,16 @@ pub(crate) fn plan<'a>(
     wishes: Wishes<'_>,
     input: &'a ObjectInput<'a>,
     claims: &Claims,
+    hasher: KeyHasher,
 ) -> Result<ObjectPlan<'a>, ReconcileError> {
     let mut warnings = Vec::new();
     let scanner = Scanner::bind(input, &mut warnings)?;
     let target = scanner.target()?;
-    let (target_index, repeated) = KeyIndex::new(&target.keys);
+    let (target_index, repeated) = KeyIndex::new(&target.keys, hasher);
     let target_skipped = skipped(&target.keys, &repeated);
     told_keys(input, false, &target_skipped, &repeated, &target, &mut warnings)?;
-    let source = read_source(&scanner, &target, &target_index)?;
-    let (source_index, repeated) = KeyIndex::new(&source.rows.keys);
+    let source = read_source(&scanner, &target_index)?;
+    let (source_index, repeated) = KeyIndex::new(&source.rows.keys, hasher);
     let source_skipped = skipped(&source.rows.keys, &repeated);
     told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
 
@@ -107,18 +108,17 @@ pub(crate) fn plan<'a>(
 }
 
 /// Reads the source; rows whose link leads to an object of the target need no match rule.
-fn read_source(scanner: &Scanner<'_>, target: &Rows, target_index: &KeyIndex) -> Result<SourceRows, ReconcileError> {
+fn read_source(scanner: &Scanner<'_>, target_index: &KeyIndex) -> Result<SourceRows, ReconcileError> {
     let links = scanner.input.links;
-    if links.is_empty() {
-        return scanner.source(|_| false);
+    // To compute a value takes longer than to look up a link, to read a column does not.
+    if links.is_empty() || !scanner.matches_by_expression() {
+        return scanner.source(None);
     }
     // Of two links of one row the first is found: the other is a contradiction, which is told later.
-    let (by_source, _) = KeyIndex::new(links.source_keys());
-    scanner.source(|key| {
-        by_source
-            .get(key, links.source_keys())
-            .is_some_and(|link| target_index.get(links.get(link).target_id, &target.keys).is_some())
-    })
+    let (by_source, _) = KeyIndex::new(links.source_keys(), target_index.hasher());
+    let is_linked =
+        |key: &str| by_source.get(key).is_some_and(|link| target_index.get(links.get(link).target_id).is_some());
+    scanner.source(Some(&is_linked))
 }
 
 fn listed(order: &Order) -> ListedObject {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::associations::{AssociationPlan, Pair, Planner};
 use super::ends::EndState;
 use super::error::ReconcileError;
-use super::index::{NONE, Wanted};
+use super::index::{KeyHash, KeyHasher, NONE};
 use super::nesting;
 use super::objects::counted;
 use super::policy::Nested;
@@ -39,41 +39,31 @@ impl Planner<'_> {
     }
 
     /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
-    pub(crate) fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Pair>>, ReconcileError> {
+    pub(crate) fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Vec<Pair>>>, ReconcileError> {
         let columns = self.columns(self.input.source, true)?;
-        let number = |end: usize, keys: &mut Wanted, numbers: &mut Vec<u32>| {
-            let (here, there) = (self.table(end), self.table(1 - end));
-            let found = here.source_index.get_all(keys, &here.source.rows.keys);
-            numbers.extend_from_slice(found);
-            for (i, number) in numbers.iter_mut().enumerate().filter(|(_, number)| **number == NONE) {
-                *number = there.find_source(keys.key(i)).map_or(UNKNOWN, |number| number | NESTED);
-            }
+        let tables = [self.table(0), self.table(1)];
+        let number = |end: usize, key: KeyHash| match tables[end].source_index.get_hashed(key) {
+            NONE => match tables[1 - end].source_index.get_hashed(key) {
+                NONE => UNKNOWN,
+                number => number | NESTED,
+            },
+            number => number,
         };
-        let chunks = paired(self.input.source, columns, number)?;
+        let chunks = paired(self.input.source, columns, tables[0].source_index.hasher(), number)?;
         checked(chunks.iter().map(Vec::len).sum(), &self.input.sync.from)?;
-        let known = |code: u32| code & NESTED == 0;
-        // A row of a group in a group: which end holds the inner one is told by the rows themselves.
-        let inner = |(a, b): &Pair| match (*a, *b) {
-            (a, b) if a != UNKNOWN && !known(a) && known(b) => Some(0),
-            (a, b) if b != UNKNOWN && !known(b) && known(a) => Some(1),
-            _ => None,
-        };
-        let count = |end: usize| chunks.iter().flatten().filter(|row| inner(row) == Some(end)).count();
+        let sorted: Vec<SourceRows> = chunks.into_par_iter().map(SourceRows::of).collect();
+        let count = |end: usize| sorted.iter().map(|chunk| chunk.inner[end].len()).sum::<usize>();
+        // Which end holds the inner groups is told by the rows themselves.
         let member = usize::from(count(1) >= count(0));
-        let mut direct: Vec<Pair> = Vec::with_capacity(chunks.iter().map(Vec::len).sum());
-        let (mut nested, mut unknown) = (Vec::new(), 0usize);
-        for row in chunks.into_iter().flatten() {
-            match inner(&row) {
-                None if known(row.0) && known(row.1) => direct.push(row),
-                Some(end) if end == member => {
-                    let (child, parent) = if member == 0 { row } else { (row.1, row.0) };
-                    nested.push((child & !NESTED, parent));
-                }
-                _ => unknown += 1,
-            }
+        let mut unknown = count(1 - member);
+        let (mut direct, mut nested) = (Vec::with_capacity(sorted.len()), Vec::new());
+        for SourceRows { direct: pairs, inner, unknown: lost } in sorted {
+            unknown += lost;
+            nested.extend(inner[member].iter().map(|(a, b)| if member == 0 { (*a, *b) } else { (*b, *a) }));
+            direct.push(pairs);
         }
         if unknown > 0 {
-            let is_unknown = |key: &str| (0..2).all(|end| self.table(end).find_source(key).is_none());
+            let is_unknown = |key: &str| tables.iter().all(|table| table.find_source(key).is_none());
             let lost = self.input.source.par_fold(BTreeSet::new, |lost, row| {
                 for (column, end) in columns.into_iter().zip(self.names) {
                     if is_unknown(row.cell(column)) {
@@ -94,13 +84,11 @@ impl Planner<'_> {
         if !nested.is_empty() && !self.nest(member, &mut direct, &nested, done) {
             return Ok(None);
         }
-        direct.par_sort_unstable();
-        direct.dedup();
         Ok(Some(direct))
     }
 
     /// Resolves groups in groups; false where the job refuses them.
-    fn nest(&self, member: usize, direct: &mut Vec<Pair>, nested: &[Pair], done: &mut AssociationPlan) -> bool {
+    fn nest(&self, member: usize, direct: &mut Vec<Vec<Pair>>, nested: &[Pair], done: &mut AssociationPlan) -> bool {
         let containers = self.table(1 - member);
         let (sync, found) = (&self.input.sync.id, counted(nested.len(), "nested group"));
         match self.input.sync.nested {
@@ -123,8 +111,8 @@ impl Planner<'_> {
                 false
             }
             Nested::Flatten => {
-                let oriented: Vec<Pair> =
-                    direct.iter().map(|pair| if member == 0 { *pair } else { (pair.1, pair.0) }).collect();
+                let turned = |pair: Pair| if member == 0 { pair } else { (pair.1, pair.0) };
+                let oriented: Vec<Pair> = direct.iter().flatten().copied().map(turned).collect();
                 let flat = nesting::flatten(&oriented, nested);
                 let mut cycles: Vec<String> = flat
                     .cycles
@@ -143,40 +131,35 @@ impl Planner<'_> {
                         cycles.join("; ")
                     ));
                 }
-                direct.extend(flat.pairs.into_iter().map(|pair| if member == 0 { pair } else { (pair.1, pair.0) }));
+                direct.push(flat.pairs.into_iter().map(turned).collect());
                 true
             }
         }
     }
 
     /// The target's rows of two managed objects; the others are counted.
-    pub(crate) fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Pair>, ReconcileError> {
+    pub(crate) fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Vec<Pair>>, ReconcileError> {
         let columns = self.columns(self.input.target, false)?;
-        let number = |end: usize, keys: &mut Wanted, numbers: &mut Vec<u32>| {
-            let table = self.table(end);
-            let found = table.target_index.get_all(keys, &table.target.keys).iter();
-            numbers.extend(found.map(|row| match *row {
-                NONE => UNKNOWN,
-                row => table.number_of(row).unwrap_or(FOREIGN),
-            }));
+        let tables = [self.table(0), self.table(1)];
+        let number = |end: usize, id: KeyHash| match tables[end].target_index.get_hashed(id) {
+            NONE => UNKNOWN,
+            row => tables[end].number_of(row).unwrap_or(FOREIGN),
         };
-        let chunks = paired(self.input.target, columns, number)?;
+        let chunks = paired(self.input.target, columns, tables[0].target_index.hasher(), number)?;
         done.size = chunks.iter().map(Vec::len).sum::<usize>() as u64;
         checked(done.size as usize, &self.input.sync.to)?;
-        let mut held = Vec::with_capacity(done.size as usize);
+        let leaves =
+            |end: usize, number: u32| matches!(tables[end].states.get(number as usize), Some(EndState::Leaving(_)));
+        let sorted: Vec<TargetRows> = chunks.into_par_iter().map(|chunk| TargetRows::of(chunk, leaves)).collect();
         let (mut foreign, mut unknown) = (0u64, 0usize);
-        for (a, b) in chunks.into_iter().flatten() {
-            for (end, number) in [(0, a), (1, b)] {
-                let state = self.table(end).states.get(number as usize);
-                if matches!(state, Some(EndState::Leaving(_))) {
-                    *done.taken_along[end].entry(number).or_default() += 1;
-                }
+        let mut held = Vec::with_capacity(sorted.len());
+        for chunk in sorted {
+            foreign += chunk.foreign;
+            unknown += chunk.unknown;
+            for (end, number) in chunk.leaving {
+                *done.taken_along[end].entry(number).or_default() += 1;
             }
-            match (a, b) {
-                (UNKNOWN, _) | (_, UNKNOWN) => unknown += 1,
-                (FOREIGN, _) | (_, FOREIGN) => foreign += 1,
-                pair => held.push(pair),
-            }
+            held.push(chunk.held);
         }
         if unknown > 0 {
             done.warnings.push(format!(
@@ -190,30 +173,86 @@ impl Planner<'_> {
         if foreign > 0 {
             done.situations.counts.insert(Situation::Unmanaged, foreign);
         }
-        held.par_sort_unstable();
-        held.dedup();
         Ok(held)
     }
 }
 
+/// The rows of a chunk of the source, by what their ends are.
+#[derive(Default)]
+struct SourceRows {
+    /// Both ends are objects.
+    direct: Vec<Pair>,
+    /// A group in a group, by the end that holds the inner one; numbers without their mark.
+    inner: [Vec<Pair>; 2],
+    /// An end is in no snapshot, or each is of the other's kind.
+    unknown: usize,
+}
+
+impl SourceRows {
+    fn of(mut chunk: Vec<Pair>) -> Self {
+        let known = |number: u32| number & NESTED == 0;
+        let mut rows = Self::default();
+        chunk.retain(|(a, b)| {
+            match (known(*a), known(*b)) {
+                (true, true) => return true,
+                (false, true) if *a != UNKNOWN => rows.inner[0].push((a & !NESTED, *b)),
+                (true, false) if *b != UNKNOWN => rows.inner[1].push((*a, b & !NESTED)),
+                _ => rows.unknown += 1,
+            }
+            false
+        });
+        Self { direct: chunk, ..rows }
+    }
+}
+
+/// The rows of a chunk of the target, by what their ends are.
+#[derive(Default)]
+struct TargetRows {
+    /// Both ends are managed.
+    held: Vec<Pair>,
+    /// An end is not managed.
+    foreign: u64,
+    /// An end is not in the target's snapshot.
+    unknown: usize,
+    /// Ends that an order removes, once for each row: which end, and the object's number.
+    leaving: Vec<(usize, u32)>,
+}
+
+impl TargetRows {
+    fn of(mut chunk: Vec<Pair>, leaves: impl Fn(usize, u32) -> bool) -> Self {
+        let mut rows = Self::default();
+        chunk.retain(|(a, b)| {
+            rows.leaving.extend([(0, *a), (1, *b)].into_iter().filter(|(end, number)| leaves(*end, *number)));
+            match (*a, *b) {
+                (UNKNOWN, _) | (_, UNKNOWN) => rows.unknown += 1,
+                (FOREIGN, _) | (_, FOREIGN) => rows.foreign += 1,
+                _ => return true,
+            }
+            false
+        });
+        Self { held: chunk, ..rows }
+    }
+}
+
+/// Rows that are looked up together: while one waits for the memory, so do the others.
+const TOGETHER: usize = 256;
+
 /// Rows whose ends are being looked up.
 #[derive(Default)]
 struct Gathering {
-    ends: [Wanted; 2],
-    numbers: [Vec<u32>; 2],
+    ends: Vec<[KeyHash; 2]>,
     pairs: Vec<Pair>,
 }
 
 impl Gathering {
-    /// Looks up what was gathered; `number` gives the numbers that stand for the keys at an end.
-    fn look_up(&mut self, number: &impl Fn(usize, &mut Wanted, &mut Vec<u32>)) {
-        for (end, (keys, numbers)) in self.ends.iter_mut().zip(&mut self.numbers).enumerate() {
-            numbers.clear();
-            number(end, keys, numbers);
-            keys.clear();
+    /// Looks up what was gathered; `number` gives the number that stands for a key at an end.
+    fn look_up(&mut self, number: &impl Fn(usize, KeyHash) -> u32) {
+        let begin = self.pairs.len();
+        self.pairs.extend(self.ends.iter().map(|[first, _]| (number(0, *first), 0)));
+        for (pair, [_, second]) in self.pairs[begin..].iter_mut().zip(&self.ends) {
+            pair.1 = number(1, *second);
         }
-        let [first, second] = &self.numbers;
-        self.pairs.extend(first.iter().copied().zip(second.iter().copied()));
+        self.ends.clear();
     }
 }
 
@@ -221,13 +260,12 @@ impl Gathering {
 fn paired(
     table: &Table,
     columns: [usize; 2],
-    number: impl Fn(usize, &mut Wanted, &mut Vec<u32>) + Sync,
+    hasher: KeyHasher,
+    number: impl Fn(usize, KeyHash) -> u32 + Sync,
 ) -> Result<Vec<Vec<Pair>>, ReconcileError> {
     let chunks = table.par_fold(Gathering::default, |gathering, row| {
-        for (keys, column) in gathering.ends.iter_mut().zip(columns) {
-            keys.push(row.cell(column));
-        }
-        if gathering.ends[0].len() == Wanted::TOGETHER {
+        gathering.ends.push(columns.map(|column| hasher.hash(row.cell(column))));
+        if gathering.ends.len() == TOGETHER {
             gathering.look_up(&number);
         }
     })?;

@@ -10,6 +10,7 @@ use super::associations::{self, EndOf};
 use super::draft::PlanDraft;
 use super::ends::EndState;
 use super::error::ReconcileError;
+use super::index::KeyHasher;
 use super::input::{AssociationInput, ObjectInput, PlanInput, Prior, SyncInput};
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
@@ -18,6 +19,7 @@ use super::threshold::{self, Load};
 
 /// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
+    let hasher = KeyHasher::random();
     let mut ledger = Ledger::new(input);
     let mut loads: BTreeMap<ResourceName, Load> = BTreeMap::new();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
@@ -28,7 +30,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut plans: Vec<(ObjectPlan<'_>, HashMap<u32, Raised>)> = Vec::new();
     for sync in &objects {
         let claims = claims(sync, &objects, &plans);
-        let mut plan = objects::plan(input.wishes, sync, &claims)?;
+        let mut plan = objects::plan(input.wishes, sync, &claims, hasher)?;
         let mut raised = HashMap::new();
         let proposals = std::mem::take(&mut plan.proposals);
         let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;

@@ -42,6 +42,9 @@ pub(crate) struct Matcher {
     pub(crate) text: String,
 }
 
+/// Says of a source key whether it needs no match rule.
+pub(crate) type IsLinked<'l> = &'l (dyn Fn(&str) -> bool + Sync);
+
 /// Reads the rows of one sync.
 pub(crate) struct Scanner<'a> {
     pub(crate) input: &'a ObjectInput<'a>,
@@ -101,8 +104,13 @@ impl<'a> Scanner<'a> {
         Ok(Self { input, attributes, mapping, scope, matchers })
     }
 
+    /// Whether a match rule is more than a column of the source.
+    pub(crate) fn matches_by_expression(&self) -> bool {
+        self.matchers.iter().any(|matcher| matcher.rule.source.column().is_none())
+    }
+
     /// Every source row, in the file's order. Match rules are left out for rows that `is_linked` knows.
-    pub(crate) fn source(&self, is_linked: impl Fn(&str) -> bool + Sync) -> Result<SourceRows, ReconcileError> {
+    pub(crate) fn source(&self, is_linked: Option<IsLinked<'_>>) -> Result<SourceRows, ReconcileError> {
         let table = self.input.source;
         let header: Vec<Vec<u8>> = table.columns().iter().map(|name| [name.as_bytes(), &[0]].concat()).collect();
         let new = || (SourceRows::new(self.attributes.len(), self.matchers.len()), Vec::new(), Vec::new());
@@ -122,7 +130,8 @@ impl<'a> Scanner<'a> {
             } else {
                 values.resize(self.attributes.len(), NOTHING);
             }
-            let matching = admission == Admission::In && !is_linked(&table.key_of(row));
+            let is_known = || is_linked.is_some_and(|is_linked| is_linked(&table.key_of(row)));
+            let matching = admission == Admission::In && !is_known();
             let matches = self.matchers.iter().map(|matcher| match matching {
                 true => canonical::digest(&matcher.value(row), matcher.kind),
                 false => ABSENT,

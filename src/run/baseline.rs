@@ -11,8 +11,14 @@ use crate::model::resource::ResourceName;
 use crate::model::threshold::Excess;
 use crate::reconcile::explanation::{Movement, explain_rows};
 use crate::reconcile::threshold::{Moved, SnapshotLimits, synchronization};
-use crate::snapshot::diff::{Change, Counts, DiffError, DiffOptions, Difference, Kept, diff_keeping};
-use crate::snapshot::sidecar::{Sidecar, SidecarError};
+use crate::snapshot::completeness::{Census, Settings, Watch};
+use crate::snapshot::diff::{
+    Change, Counts, DiffError, DiffOptions, Difference, Kept, Witnessed, diff_keeping, digest_keeping,
+};
+use crate::snapshot::digest::Witness;
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::manifest::ResourceManifest;
+use crate::snapshot::sidecar::{self, Sidecar, SidecarError};
 use crate::snapshot::table::{KEY_JOINT, Table};
 use crate::store::baselines::Baseline;
 
@@ -40,17 +46,92 @@ impl OwnChanges {
     }
 }
 
+/// A new snapshot.
+#[derive(Clone, Copy)]
+pub(super) struct New<'a> {
+    /// Its file.
+    pub(super) table: &'a Table,
+    /// SHA-256 of it.
+    pub(super) sha256: &'a Digest,
+    /// What the job says about its completeness.
+    pub(super) settings: &'a Settings,
+}
+
+/// What a new snapshot is compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Accepted<'a> {
+    /// The last accepted snapshot.
+    pub(super) baseline: &'a Baseline,
+    /// Its file.
+    pub(super) path: &'a Path,
+    /// Its entry in the manifest, where its export folder still has one; or why that cannot be read.
+    pub(super) manifest: Result<Option<&'a ResourceManifest>, &'a str>,
+}
+
+/// What a new snapshot holds.
+pub(super) struct Examined {
+    /// What was counted.
+    pub(super) census: Census,
+    /// What differs from the baseline, or why that cannot be read; `None` where there is no baseline, or the new
+    /// snapshot has the same bytes.
+    pub(super) moved: Option<Result<Difference, String>>,
+}
+
+/// Reads a new snapshot once: counts what the checks need, digests its rows, and says what differs from the baseline.
+///
+/// One with the bytes of its baseline holds what that held, and is not read at all. `tell` hears why digests that were
+/// kept are not used.
+pub(super) fn examine(
+    new: New<'_>,
+    accepted: Option<Accepted<'_>>,
+    options: &DiffOptions,
+    tell: &dyn Fn(String),
+) -> Result<Examined, DiffError> {
+    if let Some(Accepted { baseline, path, manifest: Ok(Some(manifest)) }) = accepted
+        && baseline.sha256 == *new.sha256
+        && manifest.sha256 == *new.sha256
+        && manifest.key == baseline.key
+        && let Some(census) = Census::remembered(manifest, new.settings)
+        && sidecar::carry_over(path, new.table.path(), new.sha256, &baseline.key).is_ok()
+    {
+        return Ok(Examined { census, moved: None });
+    }
+    let watch = Watch::new(new.table, new.settings)?;
+    let unkept = |error: Option<SnapshotError>| {
+        if let Some(error) = error {
+            tell(format!("{error}; without its digests the next run reads the snapshot again"));
+        }
+    };
+    let old = accepted.map(|accepted| match accepted.manifest {
+        Ok(_) => difference((accepted.baseline, accepted.path), new, options, tell, &watch),
+        Err(cause) => Ok(Err(cause.to_owned())),
+    });
+    let moved = match old.transpose()? {
+        Some(Ok(Witnessed { found, told, unkept: error })) => {
+            unkept(error);
+            let census = watch.conclude(&told, &found.doubtful)?;
+            return Ok(Examined { census, moved: Some(Ok(found)) });
+        }
+        Some(Err(cause)) => Some(Err(cause)),
+        None => None,
+    };
+    let alone = digest_keeping(new.table, options, Some(new.sha256), &watch)?;
+    unkept(alone.unkept);
+    Ok(Examined { census: watch.conclude(&alone.told, &alone.found)?, moved })
+}
+
 /// What differs between a baseline and a new snapshot; or, in the inner result, why the baseline cannot be read.
 ///
 /// A baseline whose digests were kept is read only where it differs. Its SHA-256 is computed again unless the file
 /// system shows that nobody touched the file since its digests were made; and each of its rows that is read is held
-/// against its digest. `tell` hears why digests that were kept are not used.
-pub(super) fn difference(
+/// against its digest.
+fn difference<W: Witness>(
     (baseline, path): (&Baseline, &Path),
-    (new, new_sha256): (&Table, &Digest),
+    new: New<'_>,
     options: &DiffOptions,
     tell: &dyn Fn(String),
-) -> Result<Result<Difference, String>, RunError> {
+    witness: &W,
+) -> Result<Result<Witnessed<Difference, W::Told>, String>, DiffError> {
     let kept = match Sidecar::open(path, &baseline.sha256, &baseline.key) {
         Ok(kept) => Some(kept),
         Err(SidecarError::None(_)) => None,
@@ -68,21 +149,17 @@ pub(super) fn difference(
         Ok(old) => old,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let keeping = |old_digests| Kept { old: old_digests, old_sha256: &baseline.sha256, new_sha256 };
-    let (difference, unkept) = match diff_keeping(&old, new, options, keeping(kept)) {
+    let keeping = |old_digests| Kept { old: old_digests, old_sha256: &baseline.sha256, new_sha256: new.sha256 };
+    match diff_keeping(&old, new.table, options, keeping(kept), witness) {
         Err(DiffError::Damaged(sidecar)) => {
             tell(format!("the digests in {} do not fit their file any more; they are made anew", sidecar.display()));
             if let Err(cause) = verify(baseline, path) {
                 return Ok(Err(cause));
             }
-            diff_keeping(&old, new, options, keeping(None))?
+            diff_keeping(&old, new.table, options, keeping(None), witness).map(Ok)
         }
-        other => other?,
-    };
-    if let Some(error) = unkept {
-        tell(format!("{error}; without its digests the next run reads the snapshot again"));
+        other => other.map(Ok),
     }
-    Ok(Ok(difference))
 }
 
 /// The thresholds that the new snapshot exceeds.

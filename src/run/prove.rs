@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 
 use super::Conductor;
-use super::baseline::{OwnChanges, difference, excesses, explain};
+use super::baseline::{Accepted, Examined, New, OwnChanges, examine, excesses, explain};
 use super::demand;
 use super::error::RunError;
 use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
@@ -21,7 +21,8 @@ use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::reconcile::threshold::SnapshotLimits;
 use crate::snapshot::completeness::{Settings, Subject, judge};
-use crate::snapshot::diff::DiffOptions;
+use crate::snapshot::diff::{DiffError, DiffOptions};
+use crate::snapshot::error::SnapshotError;
 use crate::snapshot::manifest::{FILE_NAME, FORMAT_VERSION, Manifest, ManifestError, ResourceManifest};
 use crate::snapshot::table::Table;
 use crate::store::baselines::Baseline;
@@ -203,7 +204,7 @@ impl Conductor {
         accepted: &BTreeMap<String, String>,
         own: &mut BTreeMap<DateTime<Utc>, OwnChanges>,
     ) -> Result<Verdict, RunError> {
-        let settings = self.job.snapshot(name);
+        let snapshot = self.job.snapshot(name);
         let baseline = self.store.baseline(&self.job.name, name)?;
         let (previous, unreadable) = match baseline.as_ref().map(|b| self.previous(b, name)) {
             Some(Ok(previous)) => (previous, None),
@@ -219,22 +220,45 @@ impl Conductor {
                 return Ok(Verdict::Partial(cause));
             }
         };
+        let settings = Settings {
+            sentinels: snapshot.sentinels.clone(),
+            allow_empty: snapshot.allow_empty,
+            off: snapshot.off.clone(),
+        };
+        let options = DiffOptions {
+            memory: self.memory_to_compare(),
+            spill_folder: Some(self.layout.exports(&self.job.name)),
+            ..DiffOptions::default()
+        };
+        let old = baseline.as_ref().map(|baseline| (baseline, self.layout.root.join(&baseline.path)));
+        let accepted_before = old.as_ref().map(|(baseline, path)| Accepted {
+            baseline,
+            path,
+            manifest: unreadable.as_deref().map_or(Ok(previous.as_ref()), Err),
+        });
+        let tell = |text| self.reporter.event(&Event::Note(text));
+        let new = New { table: &table, sha256: &exported.sha256, settings: &settings };
+        let Examined { census, moved } = match compute(|| examine(new, accepted_before, &options, &tell)) {
+            Ok(examined) => examined,
+            Err(DiffError::Snapshot(SnapshotError::Malformed { path, problems })) if path == table.path() => {
+                let cause = SnapshotError::Malformed { path, problems }.to_string();
+                exported.completeness = Completeness::Partial { cause: cause.clone() };
+                return Ok(Verdict::Partial(format!("{name}: {cause}")));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let only_target = self.job.syncs.iter().all(|sync| sync.from != *name);
         let subject = Subject {
             name,
             table: &table,
             mode: exported.mode,
             previous: previous.as_ref(),
-            settings: &Settings {
-                sentinels: settings.sentinels.clone(),
-                allow_empty: settings.allow_empty,
-                off: settings.off.clone(),
-            },
+            settings: &settings,
             accepted,
             is_target: self.job.syncs.iter().any(|sync| sync.to == *name),
             may_be_empty: baseline.as_ref().map_or(only_target, |b| b.rows == 0),
         };
-        let (evidence, completeness) = compute(|| judge(&subject, std::mem::take(&mut exported.evidence)))?;
+        let (evidence, completeness) = judge(&subject, std::mem::take(&mut exported.evidence), &census);
         exported.evidence = evidence;
         exported.completeness = completeness;
         let mut holds = match &exported.completeness {
@@ -252,27 +276,13 @@ impl Conductor {
                 })
                 .collect(),
         };
-        if let Some(baseline) = &baseline {
-            let path = self.layout.root.join(&baseline.path);
-            let options = DiffOptions {
-                memory: self.memory_to_compare(),
-                spill_folder: Some(self.layout.exports(&self.job.name)),
-                ..DiffOptions::default()
-            };
-            let tell = |text| self.reporter.event(&Event::Note(text));
-            let moved = match unreadable {
-                Some(cause) => Err(cause),
-                None => {
-                    let new = (&table, &exported.sha256);
-                    compute(|| difference((baseline, &path), new, &options, &tell))?
-                }
-            };
+        if let (Some((baseline, path)), Some(moved)) = (&old, moved) {
             match moved {
                 Ok(moved) => {
                     let limits = SnapshotLimits {
-                        inserted: settings.thresholds.inserted,
-                        updated: settings.thresholds.updated,
-                        deleted: settings.thresholds.deleted,
+                        inserted: snapshot.thresholds.inserted,
+                        updated: snapshot.thresholds.updated,
+                        deleted: snapshot.thresholds.deleted,
                     };
                     // The resources of a system were mostly exported together: its orders are read once.
                     let own = &*match own.entry(baseline.at) {
@@ -284,7 +294,7 @@ impl Conductor {
                     {
                         let pages = previous.as_ref().map(|previous| previous.evidence.pages_received);
                         excess.explanation =
-                            compute(|| explain((baseline, &path), &table, &moved, &excess, pages, own))?;
+                            compute(|| explain((baseline, path), &table, &moved, &excess, pages, own))?;
                         self.reporter.event(&Event::Exceeded(excess.clone()));
                         holds.push(Hold::of(HoldKind::Snapshot, &excess));
                     }

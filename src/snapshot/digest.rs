@@ -69,6 +69,38 @@ pub trait Digester: Sync {
     fn digest(&self, row: &Row<'_>) -> Option<(u64, u64)>;
 }
 
+/// Sees every row of a table while it is digested, so that what is to be known of it takes no other reading.
+///
+/// For what is gathered holds what `Table::par_fold` says: chunks are cut anyhow, and what merely looks like rows may be
+/// seen in one that is thrown away.
+pub trait Witness: Sync {
+    /// What is gathered over the rows of a chunk.
+    type Seen;
+    /// What is left of it when the chunk ends.
+    type Told: Send;
+
+    /// A chunk begins.
+    fn begin(&self) -> Self::Seen;
+
+    /// A row, with or without a key.
+    fn see(&self, seen: &mut Self::Seen, row: &Row<'_>);
+
+    /// A chunk ends, on the thread that read it.
+    fn end(&self, seen: Self::Seen) -> Self::Told;
+}
+
+/// Nobody looks.
+impl Witness for () {
+    type Seen = ();
+    type Told = ();
+
+    fn begin(&self) {}
+
+    fn see(&self, (): &mut (), _: &Row<'_>) {}
+
+    fn end(&self, (): ()) {}
+}
+
 /// Why a table cannot be digested, or its digests not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DigestError {
@@ -136,19 +168,22 @@ pub(super) struct Window {
 const LARGEST_FILE: u64 = 1 << 40;
 
 /// What one chunk of a file gives.
-struct Gathered {
+struct Gathered<S> {
     digests: Vec<RowDigest>,
     keyless: Vec<Place>,
+    seen: S,
 }
 
-/// Reads a table once, in chunks of `chunk` bytes at most, and keeps a digest of each row, in 2^bits shares.
-pub(super) fn digests<'a>(
+/// Reads a table once, in chunks of `chunk` bytes at most, and keeps a digest of each row, in 2^bits shares. What the
+/// witness tells is in file order.
+pub(super) fn digests<'a, W: Witness>(
     table: &Table,
     digester: &impl Digester,
     bits: u32,
     room: &'a Room,
     chunk: u64,
-) -> Result<Digests<'a>, DigestError> {
+    witness: &W,
+) -> Result<(Digests<'a>, Vec<W::Told>), DigestError> {
     if table.bytes() > LARGEST_FILE {
         let problems = vec!["the file is over 1 TiB; split the resource".to_owned()];
         return Err(SnapshotError::Header { path: table.path().to_owned(), problems }.into());
@@ -164,12 +199,16 @@ pub(super) fn digests<'a>(
     };
     let chunks = table.body().par_fold_by(
         table.body().chunk_size().min(chunk),
-        || Gathered { digests: reused(), keyless: Vec::new() },
-        |gathered, row| match digester.digest(row) {
-            Some((key, content)) => gathered.digests.push(RowDigest::new(key, content, row.place())),
-            None => gathered.keyless.push(row.place()),
+        || Gathered { digests: reused(), keyless: Vec::new(), seen: witness.begin() },
+        |gathered, row| {
+            match digester.digest(row) {
+                Some((key, content)) => gathered.digests.push(RowDigest::new(key, content, row.place())),
+                None => gathered.keyless.push(row.place()),
+            }
+            witness.see(&mut gathered.seen, row);
         },
-        |Gathered { digests, keyless }| {
+        |Gathered { digests, keyless, seen }| {
+            let told = witness.end(seen);
             let count = digests.len();
             let stored = if room.takes((count * DIGEST) as u64) {
                 let Sorted { values, ends } = Sorted::new(&digests, bits);
@@ -181,7 +220,7 @@ pub(super) fn digests<'a>(
                 written.map(|at| Chunk { ends, digests: Stored::File(at) })
             };
             reuse(digests);
-            (stored, count, keyless)
+            (stored, count, keyless, told)
         },
     )?;
     let chunk_count = chunks.len();
@@ -192,16 +231,23 @@ pub(super) fn digests<'a>(
         rows: 0,
         keyless: Vec::new(),
     };
-    for (stored, count, mut keyless) in chunks {
+    let mut told = Vec::with_capacity(chunk_count);
+    for (stored, count, mut keyless, of_chunk) in chunks {
         all.rows += count as u64;
         let spill = |source| DigestError::Spill { folder: room.folder().to_owned(), source };
         all.chunks.push(stored.map_err(spill)?);
         all.keyless.append(&mut keyless);
+        told.push(of_chunk);
     }
-    Ok(all)
+    Ok((all, told))
 }
 
 impl Digests<'static> {
+    /// None at all, in so many shares.
+    pub(super) fn none(bits: u32, room: &Room) -> Digests<'_> {
+        Digests { chunks: Vec::new(), keep: Keep::Spilled(room), bits, rows: 0, keyless: Vec::new() }
+    }
+
     /// Digests that lie in a file, sorted by share, from the byte `at` on.
     pub(super) fn remembered(file: File, path: PathBuf, at: u64, ends: Ends, checks: Vec<u128>, rows: u64) -> Self {
         Self {

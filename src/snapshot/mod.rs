@@ -12,7 +12,7 @@ pub mod error;
 pub mod manifest;
 mod mask;
 pub mod merge;
-mod partition;
+pub(crate) mod partition;
 mod problems;
 mod record;
 pub mod row;

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// Something that is told apart by a hash.
-pub(super) trait Hashed: Copy + Send + Sync {
+pub(crate) trait Hashed: Copy + Send + Sync {
     /// 64 well-mixed bits.
     fn hash(&self) -> u64;
 }
@@ -23,13 +23,13 @@ pub(super) const SHARE: u64 = 16_384;
 pub(super) const MOST_BITS: u32 = 16;
 
 /// How many bits make shares of the wished size out of so many values.
-pub(super) fn bits_for(values: u64) -> u32 {
+pub(crate) fn bits_for(values: u64) -> u32 {
     values.div_ceil(SHARE).max(1).next_power_of_two().trailing_zeros().min(MOST_BITS)
 }
 
 /// Where each share of sorted values ends.
 #[derive(Debug)]
-pub(super) struct Ends(Vec<u32>);
+pub(crate) struct Ends(Vec<u32>);
 
 impl Ends {
     /// Ends that were computed before; `None` where they are not in order.
@@ -46,16 +46,16 @@ impl Ends {
 
 /// The values of one chunk, sorted by share.
 #[derive(Debug)]
-pub(super) struct Sorted<T> {
+pub(crate) struct Sorted<T> {
     /// All of them.
-    pub(super) values: Vec<T>,
+    pub(crate) values: Vec<T>,
     /// Where each share ends.
-    pub(super) ends: Ends,
+    pub(crate) ends: Ends,
 }
 
 impl<T: Hashed> Sorted<T> {
     /// Sorts values into 2^bits shares; values of one share keep their order.
-    pub(super) fn new(values: &[T], bits: u32) -> Self {
+    pub(crate) fn new(values: &[T], bits: u32) -> Self {
         Self::into(Vec::new(), values, bits)
     }
 
@@ -84,7 +84,11 @@ impl<T: Hashed> Sorted<T> {
 }
 
 /// All values of one share, in file order.
-pub(super) fn gather<T: Hashed>(chunks: &[Sorted<T>], share: usize, out: &mut Vec<T>) {
+pub(crate) fn gather<'c, T: Hashed + 'c>(
+    chunks: impl IntoIterator<Item = &'c Sorted<T>>,
+    share: usize,
+    out: &mut Vec<T>,
+) {
     for chunk in chunks {
         out.extend_from_slice(&chunk.values[chunk.ends.range(share..share + 1)]);
     }

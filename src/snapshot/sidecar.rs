@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,8 @@ pub fn path_of(file: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct Sidecar {
     header: Header,
+    /// Where the ends and checksums of the shares begin.
+    shares: u64,
     digests: Digests<'static>,
 }
 
@@ -76,6 +78,15 @@ struct Stamp {
     bytes: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+}
+
+impl Header {
+    /// The beginning of what is sealed.
+    fn sealed(&self) -> std::io::Result<Vec<u8>> {
+        let header = serde_json::to_vec(self)?;
+        let length = header.len() as u32;
+        Ok([MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &length.to_le_bytes(), &header].concat())
+    }
 }
 
 impl Stamp {
@@ -187,7 +198,7 @@ impl Sidecar {
         }
         let ends = Ends::known(ends).ok_or("the shares are out of order")?;
         let digests = Digests::remembered(kept, path.to_owned(), body, ends, checks, header.rows);
-        Ok(Self { header, digests })
+        Ok(Self { header, shares: header_end as u64, digests })
     }
 
     /// Whether the snapshot file is certainly the one that was digested, by what the file system tells of it. Where
@@ -214,6 +225,31 @@ impl Sidecar {
     }
 }
 
+/// Keeps the digests of a snapshot file beside another file too, of which is known that it has the same bytes.
+///
+/// # Errors
+/// `SidecarError::None` where none are kept; `Useless` where they do not fit, or cannot be written a second time.
+pub fn carry_over(from: &Path, to: &Path, sha256: &Digest, key: &[String]) -> Result<(), SidecarError> {
+    let kept = Sidecar::open(from, sha256, key)?;
+    let path = path_of(from);
+    let copy = || -> std::io::Result<AtomicFile> {
+        let mut body = File::open(&path)?;
+        body.seek(SeekFrom::Start(kept.shares))?;
+        let mut shares = vec![0; SHARE << kept.header.bits];
+        body.read_exact(&mut shares)?;
+        body.seek_relative(SEAL as i64)?;
+        let mut sealed = Header { stamp: Stamp::of(to)?, ..kept.header }.sealed()?;
+        sealed.extend_from_slice(&shares);
+        let mut out = BufWriter::with_capacity(1 << 20, AtomicFile::create(&path_of(to)).map_err(|error| error.cause)?);
+        out.write_all(&sealed)?;
+        out.write_all(Digest::of(&sealed).as_str().as_bytes())?;
+        std::io::copy(&mut body, &mut out)?;
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)
+    };
+    let copied = copy().and_then(|out| out.commit().map_err(|error| error.cause));
+    copied.map_err(|_| SidecarError::Useless { path, cause: "they cannot be written again" })
+}
+
 /// Keeps digests beside the file that they are of.
 pub(super) fn write(of: &Origin<'_>, digests: &Digests<'_>) -> Result<(), SnapshotError> {
     let file = of.table.path();
@@ -231,22 +267,22 @@ pub(super) fn write(of: &Origin<'_>, digests: &Digests<'_>) -> Result<(), Snapsh
         rows: digests.rows,
     };
     let writing = |error: std::io::Error| DiskError::of("write", &path)(error);
-    let header = serde_json::to_vec(&header).map_err(|error| writing(error.into()))?;
-    let mut sealed = [MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &(header.len() as u32).to_le_bytes()].concat();
-    sealed.extend_from_slice(&header);
-
-    // The checksums stand before the digests that they are of: a first pass makes them.
+    let mut sealed = header.sealed().map_err(writing)?;
+    let mut out = BufWriter::with_capacity(1 << 20, AtomicFile::create(&path)?);
+    // The checksums stand before the digests that they are of, and are known after them.
+    out.write_all(&vec![0; sealed.len() + (SHARE << digests.bits) + SEAL]).map_err(writing)?;
     let mut end = 0u64;
     each_share(digests, |bytes| {
         end += (bytes.len() / DIGEST) as u64;
         sealed.extend_from_slice(&end.to_le_bytes());
         sealed.extend_from_slice(&xxh3_128(bytes).to_le_bytes());
-        Ok(())
+        Ok(out.write_all(bytes).map_err(writing)?)
     })?;
-    let mut out = BufWriter::with_capacity(1 << 20, AtomicFile::create(&path)?);
     let seal = Digest::of(&sealed);
-    out.write_all(&sealed).and_then(|()| out.write_all(seal.as_str().as_bytes())).map_err(writing)?;
-    each_share(digests, |bytes| Ok(out.write_all(bytes).map_err(writing)?))?;
+    out.rewind()
+        .and_then(|()| out.write_all(&sealed))
+        .and_then(|()| out.write_all(seal.as_str().as_bytes()))
+        .map_err(writing)?;
     Ok(out.into_inner().map_err(|error| writing(error.into_error()))?.commit()?)
 }
 

@@ -1,18 +1,19 @@
-//! Counts everything that the checks need, in one pass over the file.
+//! Counts everything that the checks need, while the file is read to be digested.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::diff::{name_duplicates, name_keyless};
-use super::super::digest::RowDigest;
+use super::super::diff::{Doubtful, name_duplicates, name_keyless};
+use super::super::digest::Witness;
 use super::super::error::SnapshotError;
+use super::super::manifest::ResourceManifest;
 use super::super::partition::{Sorted, bits_for, gather};
-use super::super::row::{Cells, Place, Row};
+use super::super::row::{Cells, Row};
 use super::super::table::Table;
 use super::Settings;
-use crate::model::evidence::Occurrences;
+use crate::model::evidence::{Largest, Occurrences};
 use crate::model::fingerprint::Fingerprint;
 
 /// Columns in which a sentinel may be named, beside the key.
@@ -23,111 +24,200 @@ const SAMPLED: u64 = 20_000;
 
 /// What was counted.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub struct Census {
     pub(super) rows: u64,
     pub(super) empty_keys: Occurrences,
     pub(super) duplicate_keys: Occurrences,
     /// The share of empty cells by column.
     pub(super) empty_share: BTreeMap<String, f64>,
-    /// Sentinels that were not found.
+    /// Sentinels that were found.
+    pub(super) sentinels: Vec<String>,
+    /// Sentinels that were not.
     pub(super) missing_sentinels: Vec<String>,
     /// For associations, by end column: the largest number of rows that one owner has, and how many owners have it.
-    pub(super) largest: Vec<(String, u32, u64)>,
+    pub(super) largest: BTreeMap<String, Largest>,
     /// For associations, by end column: how many different owners there are.
     pub(super) owners: BTreeMap<String, u64>,
     /// How values are written, by column.
     pub(super) fingerprints: BTreeMap<String, Fingerprint>,
 }
 
+/// Counts while a table is read.
+pub(crate) struct Watch<'a> {
+    table: &'a Table,
+    settings: &'a Settings,
+    /// The end columns of an association.
+    ends: Vec<usize>,
+    /// Columns in which a sentinel may be named.
+    names: Vec<usize>,
+    /// Rows whose keys hash to no more have their values looked at.
+    sampled: u64,
+    /// How many bits choose a share of the owners.
+    bits: u32,
+}
+
 /// What one chunk of the file holds.
-struct Chunk {
+pub(crate) struct Chunk<O = Sorted<u64>> {
     rows: u64,
     empty: Vec<u64>,
-    keys: Vec<RowDigest>,
-    keyless: Vec<Place>,
     /// For associations: a hash of the owner, by end column.
-    owners: Vec<Vec<u64>>,
+    owners: Vec<O>,
     seen: BTreeSet<usize>,
     fingerprints: Vec<Fingerprint>,
     scratch: Vec<u8>,
 }
 
-pub(super) fn take(table: &Table, settings: &Settings) -> Result<Census, SnapshotError> {
-    let ends = end_columns(table);
-    let names: Vec<usize> = NAMES.iter().filter_map(|name| table.column(name)).collect();
-    let columns = table.columns().len();
-    // Chosen by their keys, so that the rows that are looked at are the same in every snapshot.
-    let sampled = (u64::MAX / table.estimated_rows()?.max(1)).saturating_mul(SAMPLED);
-    let chunks = table.par_fold(
-        || Chunk {
+impl<'a> Watch<'a> {
+    /// Counts what the checks of a snapshot need of this table.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub(crate) fn new(table: &'a Table, settings: &'a Settings) -> Result<Self, SnapshotError> {
+        let rows = table.estimated_rows()?;
+        Ok(Self {
+            table,
+            settings,
+            ends: end_columns(table),
+            names: NAMES.iter().filter_map(|name| table.column(name)).collect(),
+            // Chosen by their keys, so that the rows that are looked at are the same in every snapshot.
+            sampled: (u64::MAX / rows.max(1)).saturating_mul(SAMPLED),
+            bits: bits_for(rows),
+        })
+    }
+
+    /// What was counted, from what was told of each chunk in file order, and from the rows that repeat a key or have
+    /// none.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub(crate) fn conclude(&self, told: &[Chunk], doubtful: &Doubtful) -> Result<Census, SnapshotError> {
+        let rows = told.iter().map(|chunk| chunk.rows).sum::<u64>();
+        let mut census = Census { rows, ..Census::default() };
+        for (i, name) in self.table.columns().iter().enumerate().filter(|_| rows > 0) {
+            let empty: u64 = told.iter().map(|chunk| chunk.empty[i]).sum();
+            census.empty_share.insert(name.clone(), empty as f64 / rows as f64);
+        }
+        let seen: BTreeSet<usize> = told.iter().flat_map(|chunk| chunk.seen.iter().copied()).collect();
+        for (i, sentinel) in self.settings.sentinels.iter().enumerate() {
+            let list = if seen.contains(&i) { &mut census.sentinels } else { &mut census.missing_sentinels };
+            list.push(sentinel.clone());
+        }
+        for (i, name) in self.table.columns().iter().enumerate() {
+            let mut whole = Fingerprint::default();
+            told.iter().for_each(|chunk| whole.merge(&chunk.fingerprints[i]));
+            if whole.values() > 0 {
+                census.fingerprints.insert(name.clone(), whole);
+            }
+        }
+        for (i, end) in self.ends.iter().enumerate() {
+            let owners: Vec<&Sorted<u64>> = told.iter().map(|chunk| &chunk.owners[i]).collect();
+            let (largest, different) = largest(&owners, self.bits);
+            let column = &self.table.columns()[*end];
+            census.owners.insert(column.clone(), different);
+            census.largest.insert(column.clone(), largest);
+        }
+        census.empty_keys = name_keyless(self.table, &doubtful.new_keyless)?;
+        census.duplicate_keys = name_duplicates(self.table, &doubtful.new_duplicates)?;
+        Ok(census)
+    }
+}
+
+impl Witness for Watch<'_> {
+    type Seen = Chunk<Vec<u64>>;
+    type Told = Chunk;
+
+    fn begin(&self) -> Self::Seen {
+        let columns = self.table.columns().len();
+        Chunk {
             rows: 0,
             empty: vec![0; columns],
-            keys: Vec::new(),
-            keyless: Vec::new(),
-            owners: vec![Vec::new(); ends.len()],
+            owners: vec![Vec::new(); self.ends.len()],
             seen: BTreeSet::new(),
             fingerprints: vec![Fingerprint::default(); columns],
             scratch: Vec::new(),
-        },
-        |chunk, row| {
-            chunk.rows += 1;
-            for (empty, cell) in chunk.empty.iter_mut().zip(row.cells()) {
-                *empty += u64::from(cell.is_empty());
-            }
-            for (owners, end) in chunk.owners.iter_mut().zip(&ends) {
-                owners.push(xxh3_64(row.cell(*end).as_bytes()));
-            }
-            match key_hash(table, row, &mut chunk.scratch) {
-                Some(hash) => {
-                    chunk.keys.push(RowDigest::new(hash, 0, row.place()));
-                    if hash <= sampled {
-                        for (print, cell) in chunk.fingerprints.iter_mut().zip(row.cells()) {
-                            print.add(cell, xxh3_64(cell.as_bytes()));
-                        }
-                    }
-                }
-                None => chunk.keyless.push(row.place()),
-            }
-            for (i, sentinel) in settings.sentinels.iter().enumerate() {
-                let named = names.iter().any(|column| row.cell(*column) == sentinel)
-                    || table.key_columns().iter().any(|column| row.cell(*column) == sentinel);
-                if named {
-                    chunk.seen.insert(i);
-                }
-            }
-        },
-    )?;
-
-    let rows = chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
-    let mut census = Census { rows, ..Census::default() };
-    for (i, name) in table.columns().iter().enumerate().filter(|_| rows > 0) {
-        let empty: u64 = chunks.iter().map(|chunk| chunk.empty[i]).sum();
-        census.empty_share.insert(name.clone(), empty as f64 / rows as f64);
-    }
-    let seen: BTreeSet<usize> = chunks.iter().flat_map(|chunk| chunk.seen.iter().copied()).collect();
-    let missing = settings.sentinels.iter().enumerate().filter(|(i, _)| !seen.contains(i));
-    census.missing_sentinels = missing.map(|(_, sentinel)| sentinel.clone()).collect();
-    let keyless: Vec<Place> = chunks.iter().flat_map(|chunk| chunk.keyless.iter().copied()).collect();
-    census.empty_keys = name_keyless(table, &keyless)?;
-
-    for (i, name) in table.columns().iter().enumerate() {
-        let mut whole = Fingerprint::default();
-        chunks.iter().for_each(|chunk| whole.merge(&chunk.fingerprints[i]));
-        if whole.values() > 0 {
-            census.fingerprints.insert(name.clone(), whole);
         }
     }
 
-    let bits = bits_for(rows);
-    for (i, end) in ends.iter().enumerate() {
-        let owners: Vec<Sorted<u64>> = chunks.par_iter().map(|chunk| Sorted::new(&chunk.owners[i], bits)).collect();
-        let (most, how_many, different) = largest(&owners, bits);
-        census.owners.insert(table.columns()[*end].clone(), different);
-        census.largest.push((table.columns()[*end].clone(), most, how_many));
+    fn see(&self, chunk: &mut Self::Seen, row: &Row<'_>) {
+        chunk.rows += 1;
+        for (empty, cell) in chunk.empty.iter_mut().zip(row.cells()) {
+            *empty += u64::from(cell.is_empty());
+        }
+        for (owners, end) in chunk.owners.iter_mut().zip(&self.ends) {
+            owners.push(xxh3_64(row.cell(*end).as_bytes()));
+        }
+        if self.key_hash(row, chunk).is_some_and(|hash| hash <= self.sampled) {
+            for (print, cell) in chunk.fingerprints.iter_mut().zip(row.cells()) {
+                print.add(cell, xxh3_64(cell.as_bytes()));
+            }
+        }
+        for (i, sentinel) in self.settings.sentinels.iter().enumerate() {
+            let named = self.names.iter().any(|column| row.cell(*column) == sentinel)
+                || self.table.key_columns().iter().any(|column| row.cell(*column) == sentinel);
+            if named {
+                chunk.seen.insert(i);
+            }
+        }
     }
-    let keys: Vec<Sorted<RowDigest>> = chunks.into_par_iter().map(|chunk| Sorted::new(&chunk.keys, bits)).collect();
-    census.duplicate_keys = name_duplicates(table, &duplicates(table, &keys, bits)?)?;
-    Ok(census)
+
+    fn end(&self, seen: Self::Seen) -> Self::Told {
+        let Chunk { rows, empty, owners, seen, fingerprints, scratch } = seen;
+        let owners = owners.iter().map(|owners| Sorted::new(owners, self.bits)).collect();
+        Chunk { rows, empty, owners, seen, fingerprints, scratch }
+    }
+}
+
+impl Watch<'_> {
+    /// A hash of the key, or `None` where a part of it is empty.
+    #[inline]
+    fn key_hash(&self, row: &Row<'_>, chunk: &mut Chunk<Vec<u64>>) -> Option<u64> {
+        if let [column] = self.table.key_columns() {
+            let cell = row.cell(*column);
+            return (!cell.is_empty()).then(|| xxh3_64(cell.as_bytes()));
+        }
+        if !self.ends.is_empty() {
+            // They were hashed already; the ends of a row are known by their order.
+            let whole = self.ends.iter().all(|end| !row.cell(*end).is_empty());
+            let mix = |sum: u64, owners: &Vec<u64>| {
+                sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ owners.last().copied().unwrap_or_default()
+            };
+            return whole.then(|| chunk.owners.iter().fold(0, mix));
+        }
+        chunk.scratch.clear();
+        for column in self.table.key_columns() {
+            let cell = row.cell(*column);
+            if cell.is_empty() {
+                return None;
+            }
+            chunk.scratch.extend_from_slice(cell.as_bytes());
+            chunk.scratch.push(0);
+        }
+        (!chunk.scratch.is_empty()).then(|| xxh3_64(&chunk.scratch))
+    }
+}
+
+impl Census {
+    /// What the manifest of a snapshot tells of its file, if that is enough for these settings: the same bytes hold the
+    /// same, so they need not be counted again.
+    pub fn remembered(of: &ResourceManifest, settings: &Settings) -> Option<Self> {
+        let evidence = &of.evidence;
+        let is_association = of.key.len() > 1 && of.key.len() == of.columns.len();
+        let knows = |sentinel: &String| evidence.sentinels.contains(sentinel);
+        if (is_association && evidence.largest.len() != of.key.len()) || !settings.sentinels.iter().all(knows) {
+            return None;
+        }
+        Some(Self {
+            rows: of.rows,
+            empty_keys: evidence.empty_keys.clone(),
+            duplicate_keys: evidence.duplicate_keys.clone(),
+            empty_share: evidence.empty_share.clone(),
+            sentinels: settings.sentinels.clone(),
+            missing_sentinels: Vec::new(),
+            largest: evidence.largest.clone(),
+            owners: evidence.owners.clone(),
+            fingerprints: evidence.fingerprints.clone(),
+        })
+    }
 }
 
 /// The end columns of an association: of a table whose key are all its columns, and more than one.
@@ -136,63 +226,41 @@ fn end_columns(table: &Table) -> Vec<usize> {
     if key.len() > 1 && key.len() == table.columns().len() { key.to_vec() } else { Vec::new() }
 }
 
-/// A hash of the key, or `None` where a part of it is empty.
-fn key_hash(table: &Table, row: &Row<'_>, scratch: &mut Vec<u8>) -> Option<u64> {
-    if let [column] = table.key_columns() {
-        let cell = row.cell(*column);
-        return (!cell.is_empty()).then(|| xxh3_64(cell.as_bytes()));
-    }
-    scratch.clear();
-    for column in table.key_columns() {
-        let cell = row.cell(*column);
-        if cell.is_empty() {
-            return None;
-        }
-        scratch.extend_from_slice(cell.as_bytes());
-        scratch.push(0);
-    }
-    (!scratch.is_empty()).then(|| xxh3_64(scratch))
+/// The largest number of equal hashes with how many hashes occur that often, and how many different ones there are.
+fn largest(owners: &[&Sorted<u64>], bits: u32) -> (Largest, u64) {
+    let (rows, owners, different) = (0..1usize << bits)
+        .into_par_iter()
+        .map_init(Counter::default, |counter, share| counter.count(owners, share))
+        .reduce(|| (0, 0, 0), more);
+    (Largest { rows, owners }, different)
 }
 
-/// Pairs of rows with one key: the first, and each that repeats it; in file order.
-fn duplicates(table: &Table, keys: &[Sorted<RowDigest>], bits: u32) -> Result<Vec<(Place, Place)>, SnapshotError> {
-    let shares: Vec<Vec<(Place, Place)>> = (0..1usize << bits)
-        .into_par_iter()
-        .map(|share| {
-            let mut rows = Vec::new();
-            gather(keys, share, &mut rows);
-            rows.sort_unstable_by_key(|row| (row.key, row.place()));
-            let mut found = Vec::new();
-            for same in rows.chunk_by(|a, b| a.key == b.key).filter(|same| same.len() > 1) {
-                // A hash is no proof: the keys themselves decide.
-                let mut first: BTreeMap<String, Place> = BTreeMap::new();
-                for row in same {
-                    let key = table.key_of(&table.fetch(row.place())?);
-                    match first.get(&key) {
-                        Some(place) => found.push((*place, row.place())),
-                        None => _ = first.insert(key, row.place()),
-                    }
-                }
+/// Counts equal hashes of one share in an open-addressed table.
+#[derive(Default)]
+struct Counter {
+    hashes: Vec<u64>,
+    /// A hash, and how often it occurs; never = free.
+    slots: Vec<(u64, u32)>,
+}
+
+impl Counter {
+    fn count(&mut self, owners: &[&Sorted<u64>], share: usize) -> (u32, u64, u64) {
+        self.hashes.clear();
+        gather(owners.iter().copied(), share, &mut self.hashes);
+        self.slots.clear();
+        self.slots.resize((self.hashes.len() * 2).next_power_of_two(), (0, 0));
+        let mask = self.slots.len() - 1;
+        for hash in &self.hashes {
+            // The first bits chose the share.
+            let mut slot = *hash as usize & mask;
+            while self.slots[slot].1 != 0 && self.slots[slot].0 != *hash {
+                slot = (slot + 1) & mask;
             }
-            Ok(found)
-        })
-        .collect::<Result<_, SnapshotError>>()?;
-    let mut all: Vec<_> = shares.into_iter().flatten().collect();
-    all.sort_unstable_by_key(|pair| pair.1);
-    Ok(all)
-}
-
-/// The largest number of equal hashes, how many hashes occur that often, and how many different ones there are.
-fn largest(owners: &[Sorted<u64>], bits: u32) -> (u32, u64, u64) {
-    (0..1usize << bits)
-        .into_par_iter()
-        .map(|share| {
-            let mut hashes = Vec::new();
-            gather(owners, share, &mut hashes);
-            hashes.sort_unstable();
-            hashes.chunk_by(|a, b| a == b).fold((0, 0, 0), |most, same| more(most, (same.len() as u32, 1, 1)))
-        })
-        .reduce(|| (0, 0, 0), more)
+            self.slots[slot] = (*hash, self.slots[slot].1 + 1);
+        }
+        let counts = self.slots.iter().map(|(_, count)| *count).filter(|count| *count != 0);
+        counts.fold((0, 0, 0), |most, count| more(most, (count, 1, 1)))
+    }
 }
 
 fn more(a: (u32, u64, u64), b: (u32, u64, u64)) -> (u32, u64, u64) {

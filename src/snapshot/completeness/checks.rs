@@ -2,7 +2,7 @@
 
 use super::census::Census;
 use super::{Subject, columns, suspicion_name};
-use crate::model::evidence::{Check, Evidence, Mode, Suspicion};
+use crate::model::evidence::{Check, Evidence, Largest, Mode, Suspicion};
 use crate::model::numbers;
 
 /// Sizes at which servers are known to cut member lists off.
@@ -140,9 +140,11 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn round_members(_: &Subject<'_>, _: &Evidence, census: &Census) -> Found {
-    let cut = census.largest.iter().filter(|(_, most, owners)| ROUND.contains(most) && *owners >= 2);
-    cut.map(|(column, most, owners)| {
+fn round_members(subject: &Subject<'_>, _: &Evidence, census: &Census) -> Found {
+    let columns = subject.table.key_columns().iter().map(|column| &subject.table.columns()[*column]);
+    let largest = columns.filter_map(|column| Some((column, census.largest.get(column)?)));
+    let cut = largest.filter(|(_, largest)| ROUND.contains(&largest.rows) && largest.owners >= 2);
+    cut.map(|(column, Largest { rows: most, owners })| {
         let text = format!(
             "{owners} values of `{column}` have exactly {most} rows and none has more, as if lists were cut off"
         );

@@ -9,11 +9,13 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::SnapshotError;
 use super::manifest::ResourceManifest;
 use super::table::Table;
 use crate::model::evidence::{Check, Completeness, Evidence, Mode, Suspicion};
 use crate::model::resource::ResourceName;
+
+pub use census::Census;
+pub(crate) use census::Watch;
 
 /// What a job says about a resource's completeness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,29 +50,22 @@ pub struct Subject<'a> {
 }
 
 /// Judges a snapshot: completes the evidence with what only the finished file shows, and gives the verdict.
-///
-/// A file whose rows cannot be read is partial; an operating system that refuses to read it is an error.
-pub fn judge(subject: &Subject<'_>, mut evidence: Evidence) -> Result<(Evidence, Completeness), SnapshotError> {
-    let census = match census::take(subject.table, subject.settings) {
-        Ok(census) => census,
-        Err(error @ SnapshotError::Malformed { .. }) => {
-            return Ok((evidence, Completeness::Partial { cause: error.to_string() }));
-        }
-        Err(error) => return Err(error),
-    };
+pub fn judge(subject: &Subject<'_>, mut evidence: Evidence, census: &Census) -> (Evidence, Completeness) {
     evidence.empty_keys = census.empty_keys.clone();
     evidence.duplicate_keys = census.duplicate_keys.clone();
     evidence.empty_share = census.empty_share.clone();
     evidence.fingerprints = census.fingerprints.clone();
     evidence.owners = census.owners.clone();
+    evidence.largest = census.largest.clone();
+    evidence.sentinels = census.sentinels.clone();
     evidence.history = subject.previous.map_or(Vec::new(), |previous| previous.evidence.history_with(previous.rows));
-    let found = checks::all(subject, &evidence, &census);
+    let found = checks::all(subject, &evidence, census);
     let mut suspicions: Vec<Suspicion> =
         found.into_iter().filter(|s| subject.accepted.get(&s.name) != Some(&s.figure)).collect();
     suspicions.sort();
     suspicions.dedup();
     let verdict = if suspicions.is_empty() { Completeness::Complete } else { Completeness::Suspect { suspicions } };
-    Ok((evidence, verdict))
+    (evidence, verdict)
 }
 
 /// The full name of a suspicion: `idp.users/empty`.

@@ -17,7 +17,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::digest::{DIGEST, DigestError, Digests, digests};
+use super::digest::{DIGEST, DigestError, Digests, Witness, digests};
 use super::error::SnapshotError;
 use super::partition::bits_for;
 use super::row::Place;
@@ -185,7 +185,7 @@ pub fn diff(old: &Table, new: &Table, options: &DiffOptions) -> Result<Differenc
 fn diff_by(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Result<Difference, DiffError> {
     let comparison = Comparison { old, new, options, key_mask };
     let columns = Columns::of(old, new, options, None)?;
-    let (joined, ordered) = comparison.join(&columns, random_seed(options), None, |_| ())?;
+    let (joined, ordered, _) = comparison.join(&columns, random_seed(options), Old::Read, &(), |_| ())?;
     comparison.sort(columns, joined, ordered)
 }
 
@@ -200,17 +200,29 @@ pub struct Kept<'a> {
     pub new_sha256: &'a Digest,
 }
 
+/// What a comparison came to, and what a witness of the new table tells of it, in file order.
+#[derive(Debug)]
+pub struct Witnessed<D, T> {
+    /// What was found.
+    pub found: D,
+    /// What the witness tells.
+    pub told: Vec<T>,
+    /// Why digests could not be kept, where they could not.
+    pub unkept: Option<SnapshotError>,
+}
+
 /// Compares two tables, with the digests that were kept of the old one; those of the new one, and new ones of the old
-/// one, are kept beside their files. Also says why they could not be.
+/// one, are kept beside their files. The new table is read once, and `witness` sees it then.
 ///
 /// # Errors
 /// `DiffError::Damaged` where the kept digests turn out to be of no use: then compare without them.
-pub fn diff_keeping(
+pub fn diff_keeping<W: Witness>(
     old: &Table,
     new: &Table,
     options: &DiffOptions,
     kept: Kept<'_>,
-) -> Result<(Difference, Option<SnapshotError>), DiffError> {
+    witness: &W,
+) -> Result<Witnessed<Difference, W::Told>, DiffError> {
     let comparison = Comparison { old, new, options, key_mask: u64::MAX };
     let columns = Columns::of(old, new, options, kept.old.as_ref().map(Sidecar::columns))?;
     // Digests of columns that are not all compared are digests of something else.
@@ -218,7 +230,8 @@ pub fn diff_keeping(
     let seed = remembered.as_ref().map_or_else(|| random_seed(options), Sidecar::seed);
     let is_known = remembered.is_some();
     let mut failed = None;
-    let (joined, ordered) = comparison.join(&columns, seed, remembered, |pair| {
+    let old_digests = remembered.map_or(Old::Read, |sidecar| Old::Remembered(Box::new(sidecar)));
+    let (joined, ordered, told) = comparison.join(&columns, seed, old_digests, witness, |pair| {
         let names: Vec<String> = columns.old.iter().map(|i| old.columns()[*i].clone()).collect();
         let mut keep = |table: &Table, sha256, compared: &[usize], digests: &Digests<'_>| {
             if compared.len() == table.columns().len() && digests.keyless.is_empty() {
@@ -231,14 +244,37 @@ pub fn diff_keeping(
             keep(old, kept.old_sha256, &columns.old, &pair.old.digests);
         }
     })?;
-    Ok((comparison.sort(columns, joined, ordered)?, failed))
+    Ok(Witnessed { found: comparison.sort(columns, joined, ordered)?, told, unkept: failed })
+}
+
+/// Digests one table, and says which rows repeat a key or have none (as those of a new table). Its digests are kept
+/// beside its file where `sha256`, that of the file, is given. `witness` sees the table while it is read.
+pub fn digest_keeping<W: Witness>(
+    table: &Table,
+    options: &DiffOptions,
+    sha256: Option<&Digest>,
+    witness: &W,
+) -> Result<Witnessed<Doubtful, W::Told>, DiffError> {
+    let comparison = Comparison { old: table, new: table, options, key_mask: u64::MAX };
+    let columns = Columns::of(table, table, options, None)?;
+    let seed = random_seed(options);
+    let mut unkept = None;
+    let (joined, _, told) = comparison.join(&columns, seed, Old::Nothing, witness, |pair| {
+        let digests = &pair.new.digests;
+        if let Some(sha256) = sha256.filter(|_| digests.keyless.is_empty()) {
+            let names = table.columns();
+            let what = sidecar::Origin { table, sha256, columns: names, normalise: &options.normalise, seed };
+            unkept = sidecar::write(&what, digests).err();
+        }
+    })?;
+    Ok(Witnessed { found: joined.doubtful, told, unkept })
 }
 
 /// Counts what differs; costs no memory for what does, and no second look at rows that only one side has.
 pub fn counts(old: &Table, new: &Table, options: &DiffOptions) -> Result<Counts, DiffError> {
     let columns = Columns::of(old, new, options, None)?;
     let comparison = Comparison { old, new, options, key_mask: u64::MAX };
-    let (joined, _) = comparison.join(&columns, random_seed(options), None, |_| ())?;
+    let (joined, ..) = comparison.join(&columns, random_seed(options), Old::Read, &(), |_| ())?;
     Ok(joined.counts())
 }
 
@@ -255,6 +291,16 @@ const VERIFY: u64 = 64 << 20;
 /// Bytes of the smallest chunk.
 const LEAST_CHUNK: u64 = 4 << 10;
 
+/// Where the digests of the old table come from.
+enum Old {
+    /// Its file.
+    Read,
+    /// An earlier comparison.
+    Remembered(Box<Sidecar>),
+    /// There is no old table.
+    Nothing,
+}
+
 struct Comparison<'a> {
     old: &'a Table,
     new: &'a Table,
@@ -265,13 +311,14 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// Digests what is not remembered, and joins. `with` sees both sides' digests.
-    fn join(
+    fn join<W: Witness>(
         &self,
         columns: &Columns,
         seed: u64,
-        remembered: Option<Sidecar>,
+        old_digests: Old,
+        witness: &W,
         with: impl FnOnce(&Pair<'_>),
-    ) -> Result<(Joined, Ordered), DiffError> {
+    ) -> Result<(Joined, Ordered, Vec<W::Told>), DiffError> {
         let Self { old, new, options, .. } = self;
         let threads = rayon::current_num_threads() as u64;
         // Half of the memory holds digests. The rest is for what they are gathered in, for windows, and for results.
@@ -281,21 +328,30 @@ impl Comparison<'_> {
         let old_digester = Canonical::new(old, columns, &columns.old, seed, self.key_mask);
         let new_digester = Canonical::new(new, columns, &columns.new, seed, self.key_mask);
         let (old_rows, new_rows) = (old.estimated_rows()?, new.estimated_rows()?);
-        let bits = remembered.as_ref().map_or_else(|| bits_for(old_rows + new_rows), Sidecar::bits);
+        let bits = match &old_digests {
+            Old::Read => bits_for(old_rows + new_rows),
+            Old::Remembered(sidecar) => sidecar.bits(),
+            // The next comparison joins them with as many.
+            Old::Nothing => bits_for(2 * new_rows),
+        };
         // A chunk's digests are in memory twice.
         let chunk = |table: &Table, rows: u64| {
             let digests = self.share_of_a_thread() / DIGEST as u64;
             digests.saturating_mul((table.bytes() / rows.max(1)).max(1)).max(LEAST_CHUNK)
         };
-        let digest_old = || match remembered {
-            Some(sidecar) => Ok(sidecar.into_digests()),
-            None => digests(old, &old_digester, bits, &room, chunk(old, old_rows)),
+        let digest_old = || match old_digests {
+            Old::Remembered(sidecar) => Ok(sidecar.into_digests()),
+            Old::Nothing => Ok(Digests::none(bits, &room)),
+            Old::Read => {
+                digests(old, &old_digester, bits, &room, chunk(old, old_rows), &()).map(|(digests, _)| digests)
+            }
         };
-        let digest_new = || digests(new, &new_digester, bits, &room, chunk(new, new_rows));
+        let digest_new = || digests(new, &new_digester, bits, &room, chunk(new, new_rows), witness);
         let (old_digests, new_digests) = rayon::join(digest_old, digest_new);
+        let (new_digests, told) = new_digests?;
         let pair = Pair {
             old: Side { table: old, digester: old_digester, digests: old_digests? },
-            new: Side { table: new, digester: new_digester, digests: new_digests? },
+            new: Side { table: new, digester: new_digester, digests: new_digests },
             columns,
             verify: options.verify,
             verify_bytes: options.memory.map_or(VERIFY, |limit| (limit / 8 / threads).min(VERIFY)),
@@ -303,7 +359,7 @@ impl Comparison<'_> {
         };
         let joined = join::join(&pair, &mut ordered)?;
         with(&pair);
-        Ok((joined, ordered))
+        Ok((joined, ordered, told))
     }
 
     /// Where goes what does not fit into memory.

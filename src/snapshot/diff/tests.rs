@@ -186,9 +186,9 @@ fn kept_digests_give_the_same_answer_and_are_refused_in_whatever_way_they_are_da
     let options = DiffOptions::default();
     let compare = |sidecar| {
         let kept = Kept { old: sidecar, old_sha256: &old_sha256, new_sha256: &new_sha256 };
-        diff_keeping(&old, &new, &options, kept).map(|(difference, unkept)| {
-            assert!(unkept.is_none());
-            told(&difference)
+        diff_keeping(&old, &new, &options, kept, &()).map(|done| {
+            assert!(done.unkept.is_none());
+            told(&done.found)
         })
     };
     let want = compare(None).unwrap();
