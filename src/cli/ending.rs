@@ -7,7 +7,7 @@ use super::exit::Ending;
 use crate::model::record::RunRecord;
 use crate::model::run::RunState;
 use crate::report::next_steps::NextSteps;
-pub(super) use crate::report::next_steps::waits_for_review as waits;
+pub(super) use crate::report::next_steps::{they_wait_for_review as they_wait, waits_for_review as waits};
 use crate::store::database::Store;
 
 /// How a command ends for what the job's runs left behind, of this run and older ones.
@@ -39,8 +39,8 @@ pub(super) fn steps(store: &Store, job: &str, now: DateTime<Utc>) -> Result<Next
     let mut runs = store.runs(job, 0)?;
     runs.reverse();
     let mut steps = holds(store, job, &runs)?;
-    for order in store.live_orders(job)? {
-        steps.add(&order, now);
+    for kind in store.live_kinds(job, None)? {
+        steps.add(&kind, now);
     }
     Ok(steps)
 }
@@ -51,8 +51,8 @@ pub(super) fn steps(store: &Store, job: &str, now: DateTime<Utc>) -> Result<Next
 /// When the database cannot be read.
 pub(super) fn steps_of_run(store: &Store, run: &RunRecord, now: DateTime<Utc>) -> Result<NextSteps> {
     let mut steps = holds(store, &run.job, std::slice::from_ref(run))?;
-    for order in store.orders_of(&run.id)? {
-        steps.add(&order, now);
+    for kind in store.live_kinds(&run.job, Some(&run.id))? {
+        steps.add(&kind, now);
     }
     Ok(steps)
 }

@@ -147,9 +147,10 @@ fn tell_next(
     let job = safe_text::line(&steps.job).into_owned();
     let failed = end.applied.as_ref().is_some_and(|applied| !of_apply(applied).is_empty());
     if !context.tells && !failed {
-        let new = store.orders_of(&end.run)?.iter().filter(|o| ending::waits(o, context.now())).count();
+        let kinds = store.live_kinds(&steps.job, Some(&end.run))?;
+        let new: u64 = kinds.iter().filter(|kind| ending::they_wait(kind, context.now())).map(|kind| kind.orders).sum();
         if new > 0 {
-            let orders = counted(new as u64, "new order");
+            let orders = counted(new, "new order");
             eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
         }
         return Ok(());

@@ -36,10 +36,8 @@ pub trait ExportSink: Send {
     /// One row; cells in the order of `begin`'s columns, canonical as `Value::to_cell` writes them, empty = absent.
     fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError>;
 
-    /// The same for a row whose cells stand joined by commas already: none of them is a list, and none needs quotes.
-    fn plain_row(&mut self, resource: &str, record: &str) -> Result<(), ExportError> {
-        self.row(resource, &record.split(',').collect::<Vec<_>>())
-    }
+    /// The same for so many rows that stand in `records` as a snapshot writes them, each with its line feed.
+    fn written_rows(&mut self, resource: &str, records: &str, rows: u64) -> Result<(), ExportError>;
 
     /// For an association exported since a cursor: all rows whose `end` column is `id` are replaced by those that
     /// follow. Also called for an owner that has no rows left.

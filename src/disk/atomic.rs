@@ -59,15 +59,23 @@ impl AtomicFile {
     }
 
     /// Syncs the file, gives it its name, and syncs the folder: after this it survives a power cut.
-    pub fn commit(mut self) -> Result<(), DiskError> {
+    pub fn commit(self) -> Result<(), DiskError> {
         self.file.sync_all().map_err(DiskError::of("sync", &self.partial))?;
+        let path = self.path.clone();
+        self.show()?;
+        sync_folder_of(&path)
+    }
+
+    /// Gives the file its name without waiting for the disk. Only for what shows by itself whether it is whole, and can
+    /// be made anew: after a power cut anything may stand in it.
+    pub fn show(mut self) -> Result<(), DiskError> {
         if !self.is_ours() {
             let taken = io::Error::other("another process writes the same file at the same time");
             return Err(DiskError::of("finish", &self.path)(taken));
         }
         fs::rename(&self.partial, &self.path).map_err(DiskError::of("rename", &self.partial))?;
         self.committed = true;
-        sync_folder_of(&self.path)
+        Ok(())
     }
 
     /// Whether `<file>.partial` is still the file that was opened, and not one that another process put there.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::evidence::Mode;
-use super::order::{Block, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use super::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
 use super::resource::ResourceName;
 use super::run::{RunId, RunState};
 use super::situation::words;
@@ -163,4 +163,32 @@ pub struct LogEntry {
     pub detail: serde_json::Value,
     /// SHA-256 over the previous entry's hash and all of the above.
     pub hash: Digest,
+}
+
+/// Live orders of one run that stand alike, as a person has to know of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveKind {
+    /// The run that raised them.
+    pub run: RunId,
+    /// Where they stand.
+    pub state: OrderState,
+    /// Why they are blocked, where they are.
+    pub block: Option<BlockReason>,
+    /// When their approval ends, where they have one.
+    pub approval_expires: Option<DateTime<Utc>>,
+    /// How many.
+    pub orders: u64,
+}
+
+impl LiveKind {
+    /// The kind of one order.
+    pub fn of(order: &OrderRecord) -> Self {
+        Self {
+            run: order.run.clone(),
+            state: order.state,
+            block: order.block.as_ref().map(|block| block.reason),
+            approval_expires: order.approval_expires,
+            orders: 1,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::figures::{count, counted};
 use super::safe_text;
 use crate::model::order::{BlockReason, OrderState, Remedy};
-use crate::model::record::OrderRecord;
+use crate::model::record::{LiveKind, OrderRecord};
 use crate::model::run::RunId;
 
 /// Runs whose orders are told one by one; of more, how many there are.
@@ -40,11 +40,16 @@ pub struct NextSteps {
 /// Whether an order waits for a person's word on itself, for the first time or because its approval is over. One that
 /// only a threshold blocks waits for the threshold; one that nobody can lift waits for nobody.
 pub fn waits_for_review(order: &OrderRecord, now: DateTime<Utc>) -> bool {
-    match order.state {
+    they_wait_for_review(&LiveKind::of(order), now)
+}
+
+/// The same of orders that stand alike.
+pub fn they_wait_for_review(kind: &LiveKind, now: DateTime<Utc>) -> bool {
+    match kind.state {
         OrderState::PendingReview => true,
-        OrderState::Approved => order.approval_expires.is_none_or(|expires| expires <= now),
+        OrderState::Approved => kind.approval_expires.is_none_or(|expires| expires <= now),
         OrderState::Blocked => {
-            order.block.as_ref().is_none_or(|block| matches!(block.reason.remedy(), Remedy::Approval | Remedy::Choice))
+            kind.block.is_none_or(|reason| matches!(reason.remedy(), Remedy::Approval | Remedy::Choice))
         }
         _ => false,
     }
@@ -56,20 +61,21 @@ impl NextSteps {
         Self { job: job.to_owned(), ..Self::default() }
     }
 
-    /// Counts one order, where it is live.
-    pub fn add(&mut self, order: &OrderRecord, now: DateTime<Utc>) {
-        let blocked = order.block.as_ref().filter(|_| order.state == OrderState::Blocked);
-        match order.state {
-            _ if waits_for_review(order, now) => self.review += 1,
-            OrderState::Uncertain => *self.uncertain.entry(order.run.clone()).or_default() += 1,
-            OrderState::Errored => *self.errored.entry(order.run.clone()).or_default() += 1,
+    /// Counts orders that stand alike.
+    pub fn add(&mut self, kind: &LiveKind, now: DateTime<Utc>) {
+        let orders = kind.orders;
+        match kind.state {
+            _ if they_wait_for_review(kind, now) => self.review += orders,
+            OrderState::Uncertain => *self.uncertain.entry(kind.run.clone()).or_default() += orders,
+            OrderState::Errored => *self.errored.entry(kind.run.clone()).or_default() += orders,
             // Nothing of a held run is sent.
-            OrderState::Approved if !self.held.contains(&order.run) => self.approved += 1,
-            OrderState::InFlight => self.in_flight += 1,
+            OrderState::Approved if !self.held.contains(&kind.run) => self.approved += orders,
+            OrderState::InFlight => self.in_flight += orders,
             _ => {}
         }
-        if let Some(block) = blocked.filter(|block| matches!(block.reason.remedy(), Remedy::CauseGone)) {
-            *self.blocked.entry(block.reason).or_default() += 1;
+        let blocked = kind.block.filter(|_| kind.state == OrderState::Blocked);
+        if let Some(reason) = blocked.filter(|reason| matches!(reason.remedy(), Remedy::CauseGone)) {
+            *self.blocked.entry(reason).or_default() += orders;
         }
     }
 

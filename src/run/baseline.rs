@@ -79,7 +79,8 @@ pub(super) struct Examined {
 
 /// Reads a new snapshot once: counts what the checks need, digests its rows, and says what differs from the baseline.
 ///
-/// One with the bytes of its baseline holds what that held, and is not read at all. `tell` hears why digests that were
+/// One with the bytes of its baseline holds what that held, and is not read at all: as long as the baseline's own file is
+/// certainly what it was, for a damaged one is told whatever the new one holds. `tell` hears why digests that were
 /// kept are not used.
 pub(super) fn examine(
     new: New<'_>,

@@ -58,16 +58,17 @@ impl Landing {
         self.open.get_mut(resource).ok_or_else(|| ExportError::Disk(format!("{resource}: rows before its columns")))
     }
 
-    /// Writes one row, and tells how many there are from time to time.
+    /// Writes rows, and tells how many there are from time to time.
     fn write(
         &mut self,
         resource: &str,
-        row: impl FnOnce(&mut Writer) -> Result<(), SnapshotError>,
+        write: impl FnOnce(&mut Writer) -> Result<(), SnapshotError>,
     ) -> Result<(), ExportError> {
-        let open = self.open(resource)?;
-        row(&mut open.writer).map_err(disk)?;
-        let rows = open.writer.rows();
-        if rows.is_multiple_of(PROGRESS) {
+        let writer = &mut self.open(resource)?.writer;
+        let before = writer.rows();
+        write(writer).map_err(disk)?;
+        let rows = writer.rows();
+        if before / PROGRESS != rows / PROGRESS {
             let resource = ResourceName::new(&self.system, resource);
             self.reporter.event(&Event::ExportProgress { resource, rows, total: None });
         }
@@ -92,8 +93,8 @@ impl ExportSink for Landing {
         self.write(resource, |writer| writer.row(cells))
     }
 
-    fn plain_row(&mut self, resource: &str, record: &str) -> Result<(), ExportError> {
-        self.write(resource, |writer| writer.plain_row(record))
+    fn written_rows(&mut self, resource: &str, records: &str, rows: u64) -> Result<(), ExportError> {
+        self.write(resource, |writer| writer.written_rows(records, rows))
     }
 
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError> {

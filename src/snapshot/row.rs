@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 
+use super::writer::needs_quotes;
+
 /// Where a record begins in its file, and how many bytes it has (line end included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -78,15 +80,16 @@ impl<'a> Row<'a> {
     pub(super) fn has_list(&self) -> bool {
         *self.brackets.get_or_init(|| memchr::memchr(b'[', self.text.as_bytes()).is_some())
             && memchr::memchr(b'[', self.raw()).is_some()
-            && self.cells().any(|cell| cell.starts_with('['))
+            && self.cells().any(|cell| cell.as_bytes().first() == Some(&b'['))
     }
 
-    /// The record without its line end, where the file has it as a snapshot is written: no cell in quotes, and none that
-    /// needs them.
+    /// The record without its line end, where the file has it as a snapshot is written: quotes around the cells that need
+    /// them and around no other, and no list.
     #[inline]
-    pub fn plain(&self) -> Option<&'a str> {
+    pub fn as_written(&self) -> Option<&'a str> {
         let raw = self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("");
-        (self.quoted.is_empty() && !raw.is_empty() && memchr::memchr(b'\r', raw.as_bytes()).is_none()).then_some(raw)
+        let is_written = memchr::memchr2(b'\r', b'[', raw.as_bytes()).is_none() && self.insides().all(needs_quotes);
+        is_written.then_some(raw)
     }
 
     /// Every cell, in the file's order.
@@ -136,7 +139,7 @@ impl Cells for Row<'_> {
     #[inline]
     fn cell(&self, column: usize) -> &str {
         let raw = self.raw_cell(column);
-        if self.quoted.is_empty() || !raw.starts_with('"') { raw } else { self.unquoted(column, raw) }
+        if self.quoted.is_empty() || raw.as_bytes().first() != Some(&b'"') { raw } else { self.unquoted(column, raw) }
     }
 }
 

@@ -225,13 +225,18 @@ impl Sidecar {
     }
 }
 
-/// Keeps the digests of a snapshot file beside another file too, of which is known that it has the same bytes.
+/// Keeps the digests of a snapshot file beside another file too, of which is known that it has the bytes that this one
+/// should have.
 ///
 /// # Errors
-/// `SidecarError::None` where none are kept; `Useless` where they do not fit, or cannot be written a second time.
+/// `SidecarError::None` where none are kept; `Useless` where they do not fit, somebody touched their file, or they cannot
+/// be written a second time.
 pub fn carry_over(from: &Path, to: &Path, sha256: &Digest, key: &[String]) -> Result<(), SidecarError> {
     let kept = Sidecar::open(from, sha256, key)?;
     let path = path_of(from);
+    if !kept.is_untouched(from) {
+        return Err(SidecarError::Useless { path, cause: "somebody touched their file" });
+    }
     let copy = || -> std::io::Result<AtomicFile> {
         let mut body = File::open(&path)?;
         body.seek(SeekFrom::Start(kept.shares))?;
@@ -246,7 +251,7 @@ pub fn carry_over(from: &Path, to: &Path, sha256: &Digest, key: &[String]) -> Re
         std::io::copy(&mut body, &mut out)?;
         out.into_inner().map_err(std::io::IntoInnerError::into_error)
     };
-    let copied = copy().and_then(|out| out.commit().map_err(|error| error.cause));
+    let copied = copy().and_then(|out| out.show().map_err(|error| error.cause));
     copied.map_err(|_| SidecarError::Useless { path, cause: "they cannot be written again" })
 }
 
@@ -283,7 +288,7 @@ pub(super) fn write(of: &Origin<'_>, digests: &Digests<'_>) -> Result<(), Snapsh
         .and_then(|()| out.write_all(&sealed))
         .and_then(|()| out.write_all(seal.as_str().as_bytes()))
         .map_err(writing)?;
-    Ok(out.into_inner().map_err(|error| writing(error.into_error()))?.commit()?)
+    Ok(out.into_inner().map_err(|error| writing(error.into_error()))?.show()?)
 }
 
 fn each_share(

@@ -93,12 +93,15 @@ impl Writer {
         Ok(())
     }
 
-    /// One row that is written already, as [`super::row::Row::plain`] gives it.
-    pub fn plain_row(&mut self, record: &str) -> Result<(), SnapshotError> {
-        let begin = self.buffer.len();
-        self.buffer.extend_from_slice(record.as_bytes());
-        self.end_record(begin)?;
-        self.rows += 1;
+    /// So many rows that are written already, each as [`super::row::Row::as_written`] gives it and with its line feed.
+    pub fn written_rows(&mut self, records: &str, rows: u64) -> Result<(), SnapshotError> {
+        if self.buffer.len() + records.len() <= BUFFER / 2 {
+            self.buffer.extend_from_slice(records.as_bytes());
+        } else {
+            self.flush()?;
+            self.write(records.as_bytes())?;
+        }
+        self.rows += rows;
         Ok(())
     }
 
@@ -139,11 +142,17 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<(), SnapshotError> {
-        self.hasher.update(&self.buffer);
-        self.bytes += self.buffer.len() as u64;
-        self.file.write_all(&self.buffer).map_err(DiskError::of("write", self.file.path()))?;
-        self.buffer.clear();
-        Ok(())
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.write(&buffer);
+        buffer.clear();
+        self.buffer = buffer;
+        written
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(self.file.write_all(bytes).map_err(DiskError::of("write", self.file.path()))?)
     }
 
     fn refusal(&self, cause: String) -> SnapshotError {

@@ -55,6 +55,8 @@ impl Store {
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
+        // In KiB, where negative. A large plan touches more pages than the usual 2 MiB hold; they would be written twice.
+        db.pragma_update(None, "cache_size", -65_536)?;
         db.pragma_update(None, "trusted_schema", "OFF")?;
         let known = STEPS.len() as i64;
         if format(db)? == known {

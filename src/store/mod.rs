@@ -15,6 +15,7 @@ pub mod layout;
 #[cfg(test)]
 mod lifecycle;
 pub mod links;
+pub mod live_kinds;
 mod needs;
 pub mod orders;
 pub mod plan_files;

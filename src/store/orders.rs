@@ -20,7 +20,8 @@ const ORDER: &str = "SELECT o.n, o.id, o.fingerprint, o.raised, o.run, s.job, s.
   o.object, o.key, o.operation, o.state, o.block_reason, o.block_detail, o.approved_by, o.approval_expires,
   o.handed_over, o.updated FROM orders o JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target";
 
-const LIVE: &str = "o.state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain')";
+pub(super) const LIVE: &str =
+    "o.state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain')";
 
 /// A plan as it enters the database.
 #[derive(Clone, Copy, Debug)]

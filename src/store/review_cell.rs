@@ -44,7 +44,8 @@ fn visible(text: &str) -> Cow<'_, str> {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
             || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     };
-    if !text.contains(hidden) {
+    let is_plain = |b: u8| (b' '..0x7f).contains(&b) || matches!(b, b'\t' | b'\n' | b'\r');
+    if text.bytes().all(is_plain) || !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
@@ -55,6 +56,10 @@ fn visible(text: &str) -> Cow<'_, str> {
 }
 
 fn shortened(text: &str) -> Cow<'_, str> {
+    // No character has fewer bytes than units.
+    if text.len() < LONGEST {
+        return Cow::Borrowed(text);
+    }
     let mut units = 0;
     let mut head = 0;
     for (position, c) in text.char_indices() {

@@ -53,6 +53,13 @@ impl ExportSink for MemorySink {
         Ok(())
     }
 
+    fn written_rows(&mut self, resource: &str, records: &str, rows: u64) -> Result<(), ExportError> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(records.as_bytes());
+        let records: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("written as CSV");
+        assert_eq!(records.len() as u64, rows, "as many rows as are said");
+        records.iter().try_for_each(|record| self.row(resource, &record.iter().collect::<Vec<_>>()))
+    }
+
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError> {
         let exported = self.0.get_mut(resource).expect("a replace before its begin");
         exported.replaced.push((end.to_owned(), id.to_owned()));

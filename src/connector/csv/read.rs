@@ -24,6 +24,36 @@ impl From<SnapshotError> for Broken {
     }
 }
 
+/// Rows that stand in their file as a snapshot has them, gathered to be passed on together.
+#[derive(Default)]
+struct WrittenRows<'r> {
+    resource: &'r str,
+    records: String,
+    rows: u64,
+}
+
+impl WrittenRows<'_> {
+    /// Bytes that are passed on together: what a core's own cache holds.
+    const TOGETHER: usize = 128 << 10;
+
+    #[inline]
+    fn push(&mut self, record: &str, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
+        self.records.push_str(record);
+        self.records.push('\n');
+        self.rows += 1;
+        if self.records.len() >= Self::TOGETHER { self.pass_on(sink) } else { Ok(()) }
+    }
+
+    fn pass_on(&mut self, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
+        if self.rows > 0 {
+            sink.written_rows(self.resource, &self.records, self.rows)?;
+            self.records.clear();
+            self.rows = 0;
+        }
+        Ok(())
+    }
+}
+
 /// A cell as snapshots write it: a list is sorted, and an empty one is empty.
 fn canonical(cell: &str) -> Option<String> {
     if !cell.starts_with('[') {
@@ -64,18 +94,20 @@ impl CsvSystem {
         }
         sink.begin(resource, columns, &opened.key)?;
         let mut rows = 0;
+        let mut written = WrittenRows { resource, ..WrittenRows::default() };
         let passed = opened.table.try_for_each(|row| {
             rows += 1;
-            // Most rows stand in the file as a snapshot has them; only lists may have to be sorted.
-            if let Some(record) = row.plain().filter(|record| !record.contains('[')) {
-                return sink.plain_row(resource, record).map_err(Broken::Sink);
+            // Most rows stand in the file as a snapshot has them; lists may have to be sorted.
+            if let Some(record) = row.as_written() {
+                return written.push(record, sink).map_err(Broken::Sink);
             }
+            written.pass_on(sink).map_err(Broken::Sink)?;
             let lists: Vec<Option<String>> = (0..columns.len()).map(|position| canonical(row.cell(position))).collect();
             let cells: Vec<&str> =
                 lists.iter().enumerate().map(|(at, list)| list.as_deref().unwrap_or(row.cell(at))).collect();
             sink.row(resource, &cells).map_err(Broken::Sink)
         });
-        match passed {
+        match passed.and_then(|()| written.pass_on(sink).map_err(Broken::Sink)) {
             Ok(()) => self.still_the_same(&opened)?,
             Err(Broken::Sink(error)) => return Err(error),
             Err(Broken::File(error)) => return Err(ExportError::System(self.unreadable(&error))),

@@ -203,7 +203,10 @@ impl Census {
         let evidence = &of.evidence;
         let is_association = of.key.len() > 1 && of.key.len() == of.columns.len();
         let knows = |sentinel: &String| evidence.sentinels.contains(sentinel);
-        if (is_association && evidence.largest.len() != of.key.len()) || !settings.sentinels.iter().all(knows) {
+        // What an older version counted may lack something.
+        let is_whole = (!is_association || evidence.largest.len() == of.key.len())
+            && (of.rows == 0 || !evidence.fingerprints.is_empty());
+        if !is_whole || !settings.sentinels.iter().all(knows) {
             return None;
         }
         Some(Self {
