@@ -101,6 +101,20 @@ fn case_x5_a_file_that_was_cut_in_the_middle_is_refused() {
 }
 
 #[test]
+fn case_x5_a_file_that_was_cut_in_its_last_cell_is_held() {
+    let company = Company::of(5);
+    company.settle();
+    let file = company.world.path().join("hr/users.csv");
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, whole.trim_end().strip_suffix('e').unwrap()).unwrap();
+    company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/last-line", "may have been cut"]);
+    no_order_at_all(&company);
+    // With its line break the same file is a change like any other.
+    fs::write(&file, whole).unwrap();
+    company.world.muster(&["run", "corp"]).ended(0);
+}
+
+#[test]
 fn case_x5_no_bytes_is_refused_and_a_header_alone_is_held() {
     let world = desk();
     world.write("hr/users.csv", "");

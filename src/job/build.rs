@@ -209,6 +209,7 @@ fn switched_off(checks: &ChecksFile) -> BTreeSet<Check> {
         Check::Pages => checks.pages,
         Check::DuplicateKeys => checks.duplicate_keys,
         Check::EmptyKeys => checks.empty_keys,
+        Check::LastLine => checks.last_line,
         Check::Header => checks.header,
         Check::Sentinel => checks.sentinel,
         Check::EmptyColumn => checks.empty_column,

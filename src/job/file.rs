@@ -242,6 +242,8 @@ pub(super) struct ChecksFile {
     pub(super) header: Option<OffWord>,
     /// A sentinel is missing.
     pub(super) sentinel: Option<OffWord>,
+    /// The last line of a file lost its line break.
+    pub(super) last_line: Option<OffWord>,
     /// A column lost most of its values.
     pub(super) empty_column: Option<OffWord>,
     /// Lists of members stop at exactly 100, 200 or 1,000.

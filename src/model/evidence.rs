@@ -59,6 +59,9 @@ pub struct Evidence {
     /// What a complete export found that the increments before it had not; `None` where there was nothing to compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
+    /// Whether the last line that was read has no line break: its file may have been cut there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_open: bool,
     /// What the connector noticed and a person should know, in sentences (filter refused, read page by page …).
     pub notes: Vec<String>,
     /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.
@@ -113,6 +116,8 @@ pub enum Check {
     DuplicateKeys,
     /// No key is empty.
     EmptyKeys,
+    /// The last line ends as lines do, where it did before.
+    LastLine,
     /// The columns that were there before are.
     Header,
     /// The objects that every whole export holds are there.
@@ -133,7 +138,7 @@ pub enum Check {
 
 words!(Check {
     Empty => "empty", Total => "total", TotalMoved => "total-moved", Pages => "pages",
-    DuplicateKeys => "duplicate-keys", EmptyKeys => "empty-keys", Header => "header", Sentinel => "sentinel",
+    DuplicateKeys => "duplicate-keys", EmptyKeys => "empty-keys", LastLine => "last-line", Header => "header", Sentinel => "sentinel",
     EmptyColumn => "empty-column", RoundMembers => "round-members", Format => "format",
     SwappedColumns => "swapped-columns", FewerRows => "fewer-rows", FewerOwners => "fewer-owners",
 });

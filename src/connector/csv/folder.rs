@@ -1,11 +1,13 @@
 //! The files of a folder: which there are, what identifies their rows, what they offer.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::CsvSystem;
+use crate::disk::DiskError;
 use crate::model::capabilities::{AttributeType, Capabilities, ResourceCapabilities};
 use crate::model::failure::{Class, Failure, Stage};
 use crate::model::order::Operation;
@@ -28,6 +30,22 @@ pub(super) struct Opened {
     pub(super) key: Vec<String>,
     path: PathBuf,
     state: Option<(u64, Option<SystemTime>)>,
+}
+
+impl Opened {
+    /// Whether the file's last line has no line break.
+    pub(super) fn ends_open(&self) -> Result<bool, SnapshotError> {
+        let last = || {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::End(-1))?;
+            let mut byte = [0];
+            file.read_exact(&mut byte)?;
+            Ok(byte[0])
+        };
+        // It has a header, so that there is a last byte.
+        let last: std::io::Result<u8> = last();
+        Ok(!matches!(last.map_err(DiskError::of("read", &self.path))?, b'\n' | b'\r'))
+    }
 }
 
 fn state(path: &Path) -> Option<(u64, Option<SystemTime>)> {

@@ -112,7 +112,13 @@ impl CsvSystem {
             Err(Broken::Sink(error)) => return Err(error),
             Err(Broken::File(error)) => return Err(ExportError::System(self.unreadable(&error))),
         }
-        let evidence = Evidence { pages_asked: 1, pages_received: 1, rows_received: rows, ..Evidence::default() };
+        let evidence = Evidence {
+            pages_asked: 1,
+            pages_received: 1,
+            rows_received: rows,
+            ends_open: opened.ends_open().map_err(|error| ExportError::System(self.unreadable(&error)))?,
+            ..Evidence::default()
+        };
         sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: false })
     }
 

@@ -25,6 +25,7 @@ const CHECKS: &[(Check, Look)] = &[
     (Check::Pages, pages),
     (Check::DuplicateKeys, duplicate_keys),
     (Check::EmptyKeys, empty_keys),
+    (Check::LastLine, last_line),
     (Check::Header, columns::header),
     (Check::Sentinel, sentinel),
     (Check::EmptyColumn, columns::empty_column),
@@ -109,6 +110,14 @@ fn pages(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
         return Vec::new();
     }
     one(format!("{received} of {asked}"), format!("{} asked for, {received} received", numbers::counted(asked, "page")))
+}
+
+fn last_line(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Found {
+    if !evidence.ends_open || subject.previous.is_none_or(|previous| previous.evidence.ends_open) {
+        return Vec::new();
+    }
+    let text = "the last line has no line break, and that of the last accepted snapshot had one: it may have been cut";
+    one(format!("row {}", census.rows), text.to_owned())
 }
 
 fn duplicate_keys(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
