@@ -11,9 +11,11 @@
 mod generate;
 mod measure;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use measure::sample::program;
@@ -36,12 +38,11 @@ fn main() -> Outcome<()> {
         fs::write(folder.join(format!("jobs/{name}.toml")), job(name, rules))?;
     }
     symlink("first", folder.join("source"))?;
-    for state in ["columns", "expressions"] {
-        muster(folder, state, &["plan", state], 0)?;
+    for (state, job) in [("columns", "columns"), ("expressions", "expressions"), ("exported", "columns")] {
+        muster(folder, state, &["plan", job], 0)?;
     }
     fs::remove_file(folder.join("source"))?;
     symlink("second", folder.join("source"))?;
-    copy_state(folder, "columns", "exported")?;
     muster(folder, "exported", &["export", "columns"], 0)?;
     let exported = newest_run(folder)?;
 
@@ -74,12 +75,50 @@ fn diff(folder: &Path, resource: &str, key: &str) -> Outcome<Sample> {
     muster(folder, "none", &["diff", &first, &second, "--key", key, "--format", "csv", "--output", "differences"], 0)
 }
 
-/// Plans from a copy of a state, so that every round finds the same one. New orders wait: status 3.
+/// Plans, and takes it back, so that every round finds the same state. New orders wait: status 3.
+///
+/// Not in a copy: the digests of a snapshot are used as long as nobody touches its file, and a link to it does.
 fn plan(folder: &Path, state: &str, args: &[&str]) -> Outcome<Sample> {
-    copy_state(folder, state, "round")?;
-    let sample = muster(folder, "round", args, 3)?;
-    fs::remove_dir_all(folder.join("state/round"))?;
+    let (home, kept) = (folder.join("state").join(state), folder.join("state/kept"));
+    let before = runs(&home)?;
+    fs::create_dir_all(&kept)?;
+    for file in databases(&home)? {
+        fs::copy(home.join(&file), kept.join(&file))?;
+    }
+    let sample = muster(folder, state, args, 3)?;
+    for run in runs(&home)?.difference(&before) {
+        fs::remove_dir_all(run)?;
+    }
+    for file in databases(&home)? {
+        fs::remove_file(home.join(file))?;
+    }
+    for file in databases(&kept)? {
+        fs::rename(kept.join(&file), home.join(&file))?;
+    }
     Ok(sample)
+}
+
+/// The folders of all runs.
+fn runs(state: &Path) -> Outcome<BTreeSet<PathBuf>> {
+    let mut runs = BTreeSet::new();
+    for part in ["export", "runs"] {
+        for job in fs::read_dir(state.join(part))? {
+            for run in fs::read_dir(job?.path())? {
+                runs.insert(run?.path());
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// The names of the database's files.
+fn databases(folder: &Path) -> Outcome<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name());
+    }
+    names.retain(|name| name.to_string_lossy().starts_with("muster.db"));
+    Ok(names)
 }
 
 fn muster(folder: &Path, state: &str, args: &[&str], status: i32) -> Outcome<Sample> {
@@ -103,27 +142,6 @@ fn newest_run(folder: &Path) -> Outcome<String> {
     }
     runs.sort();
     Ok(runs.pop().ok_or("nothing was exported")?)
-}
-
-fn copy_state(folder: &Path, from: &str, to: &str) -> Outcome<()> {
-    copy(&folder.join("state").join(from), &folder.join("state").join(to))
-}
-
-/// Exported files never change, so the copy shares them; the database does.
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?.path();
-        let target = to.join(entry.file_name().ok_or("a path without a name")?);
-        if entry.is_dir() {
-            copy(&entry, &target)?;
-        } else if entry.extension().is_some_and(|kind| kind == "csv") {
-            fs::hard_link(&entry, &target)?;
-        } else {
-            fs::copy(&entry, &target)?;
-        }
-    }
-    Ok(())
 }
 
 fn job(name: &str, rules: &[(&str, &str)]) -> String {
