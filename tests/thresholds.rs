@@ -168,3 +168,72 @@ fn a_container_has_limits_of_its_own_and_sizes_have_theirs() {
     company.hr(&all);
     company.world.muster(&["run", "corp"]).ended(4).says(&["update/percent: 11.7 % (7 of 60), the limit is 10 %"]);
 }
+
+/// A year of a company in six runs: what was announced, and a mistake that somebody rejected.
+#[test]
+fn the_past_is_tried_again_and_suggests_limits() {
+    let company = Company::of(200);
+    job(&company, "[sync.thresholds]\ndisable = [{ count = 20, percent = 50 }, { count = 30, window = \"7d\" }]");
+    company.world.muster(&["thresholds", "corp"]).ended(0).says(&["vault.users/disable/count/7d", "30"]);
+    company.world.muster(&["thresholds", "corp", "backtest"]).ended(1).says(&["nothing is remembered"]);
+    company.settle();
+    for leavers in [4, 12] {
+        company.hr(&without(200, 1..=leavers));
+        company.world.muster(&["run", "corp"]).ended(3);
+        apply(&company);
+    }
+    let eight = company.world.newest_run("corp");
+    let lost: Vec<String> = people(114).split_off(99).into_iter().map(|one| one.id).collect();
+    company.hr(&without(200, 1..=12).into_iter().filter(|one| !lost.contains(&one.id)).collect::<Vec<_>>());
+    company.world.muster(&["run", "corp"]).ended(3);
+    let fifteen = company.world.newest_run("corp");
+    company.world.muster(&["reject", &fifteen, "--all", "--comment", "an export that lost a page"]).ended(0);
+    company.hr(&without(200, 1..=14));
+    company.world.muster(&["run", "corp"]).ended(3);
+    apply(&company);
+
+    let backtest = ["thresholds", "corp", "backtest"];
+    let said = company.world.muster(&backtest).ended(0).says(&["6 runs of corp", "no run would have been held"]);
+    assert!(said.out.lines().all(|line| line.chars().count() <= 80), "{}", said.out);
+    // What would a stricter setting have done?
+    job(&company, "[sync.thresholds]\ndisable = [{ count = 7, percent = 50 }, { count = 12, window = \"7d\" }]");
+    let said = company.world.muster(&backtest).ended(0);
+    assert!(said.out.lines().all(|line| line.chars().count() <= 80), "{}", said.out);
+    let json = company.world.muster(&[&backtest[..], &["--format", "json"]].concat()).json();
+    let held: Vec<(&str, &str, u64, &str)> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| !row["run"].is_null())
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap();
+            (text("threshold"), text("run"), row["figure"].as_u64().unwrap(), text("became"))
+        })
+        .collect();
+    let (count, week) = ("vault.users/disable/count", "vault.users/disable/count/7d");
+    let newest = company.world.newest_run("corp");
+    assert_eq!(
+        held,
+        [
+            (count, eight.as_str(), 8, "approved"),
+            (count, fifteen.as_str(), 15, "rejected"),
+            (week, fifteen.as_str(), 27, "rejected"),
+            (week, newest.as_str(), 14, "approved"),
+        ]
+    );
+    let only = company.world.muster(&[&backtest[..], &["--runs", "1", "--format", "csv"]].concat()).ended(0);
+    assert_eq!(only.out.lines().filter(|line| line.contains(&newest)).count(), 1, "{}", only.out);
+
+    // The least that lets through 4, 8 and 2, and not 15; over a week 4, 12 and 14, and not 27.
+    let said = company.world.muster(&[&backtest[..], &["--suggest"]].concat()).ended(0);
+    assert!(said.out.lines().all(|line| line.chars().count() <= 80), "{}", said.out);
+    assert!(said.out.contains("disable: 3 runs, half up to 4, nine tenths up to 8, most 8"), "{}", said.out);
+    assert!(said.out.contains("it would have held 1 of 1 run rejected"), "{}", said.out);
+    let block = said.out.split("# in the [[sync]] to vault.users:\n").nth(1).unwrap();
+    let block = block.split("\n\n").next().unwrap();
+    let pasted: toml::Table = block.parse().unwrap();
+    let disable = pasted["sync"]["thresholds"]["disable"].as_array().unwrap();
+    assert_eq!((disable[0]["count"].as_integer(), disable[1]["count"].as_integer()), (Some(8), Some(14)), "{block}");
+    job(&company, block);
+    company.world.muster(&backtest).ended(0).says(&[&fifteen, "rejected"]).never_says(&[&eight, &newest]);
+}

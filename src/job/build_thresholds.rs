@@ -14,9 +14,14 @@ use crate::rules::scope::Scope;
 /// What nothing is limited by, where a limit has no default.
 const NONE: Limit = Limit { count: None, percent: None, floor: Limit::FLOOR };
 
-/// The thresholds of a sync's orders.
+/// The thresholds of a sync's orders: of rows in an association, else of objects.
 pub(super) fn of_orders(sync: &SyncFile) -> Result<OrderThresholds, String> {
-    orders(&sync.thresholds.present(), OrderThresholds::default())
+    let all = OrderThresholds::default();
+    let default = match sync.is_association() {
+        true => OrderThresholds { add: all.add, remove: all.remove, ..OrderThresholds::OFF },
+        false => OrderThresholds { add: Vec::new(), remove: Vec::new(), ..all },
+    };
+    orders(&sync.thresholds.present(), default)
 }
 
 /// Those of parts of them.

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod association_tests;
 mod associations;
+pub mod backtest;
 pub mod canonical;
 mod cause;
 mod compare;
@@ -41,6 +42,7 @@ mod scoped;
 mod situation_tests;
 mod sorting;
 mod standing;
+pub mod suggestion;
 pub mod threshold;
 #[cfg(test)]
 mod world;

@@ -251,7 +251,8 @@ pub struct Figures<'a> {
     before: Vec<&'a Bygone>,
     /// The size before.
     pub size: u64,
-    judge_percent: bool,
+    /// Whether a percent means something: not on a first load.
+    pub judge_percent: bool,
     /// The thresholds; those of several syncs may be of one window.
     pub thresholds: Vec<&'a Threshold>,
 }
