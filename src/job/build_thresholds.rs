@@ -21,7 +21,7 @@ pub(super) fn of_orders(sync: &SyncFile) -> Result<OrderThresholds, String> {
         true => OrderThresholds { add: all.add, remove: all.remove, ..OrderThresholds::OFF },
         false => OrderThresholds { add: Vec::new(), remove: Vec::new(), ..all },
     };
-    orders(&sync.thresholds.present(), default)
+    orders(&sync.thresholds.present(), default, Alone::Counts)
 }
 
 /// Those of parts of them.
@@ -38,11 +38,18 @@ fn one_scoped(typed: &ScopedThresholdFile) -> Result<ScopedThresholds, String> {
         name: typed.name.clone().unwrap_or_default(),
         scope: compile(typed.scope.as_deref().unwrap_or_default())?,
         target: typed.target.as_deref().map(compile).transpose()?,
-        thresholds: orders(&typed.present(), OrderThresholds::OFF)?,
+        thresholds: orders(&typed.present(), OrderThresholds::OFF, Alone::Nothing)?,
     })
 }
 
-fn orders(typed: &Named<'_>, default: OrderThresholds) -> Result<OrderThresholds, String> {
+/// Whether disables and deletes together are limited where only one of them is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Counts,
+    Nothing,
+}
+
+fn orders(typed: &Named<'_>, default: OrderThresholds, alone: Alone) -> Result<OrderThresholds, String> {
     let disable = thresholds(of(typed, "disable"), &default.disable)?;
     let delete = thresholds(of(typed, "delete"), &default.delete)?;
     Ok(OrderThresholds {
@@ -50,7 +57,7 @@ fn orders(typed: &Named<'_>, default: OrderThresholds) -> Result<OrderThresholds
         update: thresholds(of(typed, "update"), &default.update)?,
         add: thresholds(of(typed, "add"), &default.add)?,
         remove: thresholds(of(typed, "remove"), &default.remove)?,
-        removal_sum: sums(&disable, &delete),
+        removal_sum: sums(&disable, &delete, alone),
         disable,
         delete,
     })
@@ -126,14 +133,14 @@ fn threshold(parts: &LimitParts, window: Option<Window>, inherited: Limit) -> Th
     Threshold { window, limit, tiers: parts.tiers.iter().flatten().map(tier).collect() }
 }
 
-/// The limits of disables and deletes together. Over a time, only where both are limited over it; for a run, one that is
-/// off does not count, unless both are.
-fn sums(disable: &[Threshold], delete: &[Threshold]) -> Vec<Threshold> {
+/// The limits of disables and deletes together. Over a time, and in a part, only where both are limited; else one that
+/// is off does not count, unless both are.
+fn sums(disable: &[Threshold], delete: &[Threshold], alone: Alone) -> Vec<Threshold> {
     let find = |of: &[Threshold], window| of.iter().find(|threshold| threshold.window == window).cloned();
     let windows: BTreeSet<Option<Window>> = disable.iter().chain(delete).map(|threshold| threshold.window).collect();
     let sum = |window: Option<Window>| match (find(disable, window), find(delete, window)) {
         (Some(disable), Some(delete)) => Some(sum(&disable, &delete)),
-        (one, other) => one.or(other).filter(|_| window.is_none()),
+        (one, other) => one.or(other).filter(|_| window.is_none() && alone == Alone::Counts),
     };
     windows.into_iter().filter_map(sum).collect()
 }
@@ -173,12 +180,14 @@ mod tests {
 
     #[test]
     fn a_limit_over_a_time_stands_besides_the_default_of_a_run() {
-        let built = orders(&limits("disable = { count = 60, window = '7d' }"), OrderThresholds::default()).unwrap();
+        let built =
+            orders(&limits("disable = { count = 60, window = '7d' }"), OrderThresholds::default(), Alone::Counts)
+                .unwrap();
         let told: Vec<_> = built.disable.iter().map(|t| (t.suffix(), t.limit.count, t.limit.percent)).collect();
         assert_eq!(told, [(String::new(), Some(25), Some(5.0)), ("/7d".to_owned(), Some(60), None)]);
         assert_eq!(built.removal_sum.len(), 1, "no sum over a time that limits one of them alone");
         let both = "disable = [{ count = 10 }, { count = 60, window = '7d' }]\ndelete = [{ count = 7, window = '7d' }]";
-        let built = orders(&limits(both), OrderThresholds::default()).unwrap();
+        let built = orders(&limits(both), OrderThresholds::default(), Alone::Counts).unwrap();
         let told: Vec<_> = built.removal_sum.iter().map(|t| (t.suffix(), t.limit.count)).collect();
         assert_eq!(told, [(String::new(), Some(25)), ("/7d".to_owned(), Some(60))]);
     }
@@ -187,7 +196,7 @@ mod tests {
     fn the_sum_has_the_tiers_of_both() {
         let text = "disable = { percent = 1, tiers = [{ up_to = 100, percent = 10 }] }
             delete = { percent = 2, tiers = [{ up_to = 500, percent = 4 }] }";
-        let sum = &orders(&limits(text), OrderThresholds::default()).unwrap().removal_sum[0];
+        let sum = &orders(&limits(text), OrderThresholds::default(), Alone::Counts).unwrap().removal_sum[0];
         let at = [50, 100, 101, 500, 501].map(|size| sum.at(size).percent);
         assert_eq!(at, [Some(10.0), Some(10.0), Some(4.0), Some(4.0), Some(2.0)]);
     }

@@ -143,7 +143,7 @@ pub struct OrderRecord {
 }
 
 /// How far a snapshot was from the baseline of its time. Rows that muster itself changed are left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Movement {
     /// What it is a snapshot of.
     pub resource: ResourceName,

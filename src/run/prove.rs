@@ -158,6 +158,7 @@ impl Conductor {
             systems: BTreeMap::new(),
         };
         let (mut usable, mut holds, mut failures) = (BTreeSet::new(), Vec::new(), Vec::new());
+        let mut moved = Vec::new();
         for (system, export) in systems {
             if let Some(because) = &export.because {
                 self.reporter.event(&Event::Warning(format!("{system} was read completely: {because}")));
@@ -168,10 +169,7 @@ impl Conductor {
                 let path = exported.path(&folder)?;
                 let mut moves = None;
                 let verdict = self.verdict(&name, &path, &mut exported, &accepted, &mut own, &mut moves)?;
-                if let Some(moves) = moves {
-                    let movement = movement(&name, run, started, &moves);
-                    self.store.note_movement(&self.job.name, &movement)?;
-                }
+                moved.extend(moves.map(|moves| movement(&name, run, started, &moves)));
                 match &verdict {
                     Verdict::Usable => {
                         usable.insert(name.clone());
@@ -195,6 +193,9 @@ impl Conductor {
                 self.note_failure(run, &system, &fault)?;
                 failures.push((system, fault.to_string()));
             }
+        }
+        if !moved.is_empty() {
+            self.store.note_movements(&self.job.name, run, &moved, (self.clock)())?;
         }
         manifest.ended = (self.clock)();
         manifest.write(&folder.join(FILE_NAME))?;

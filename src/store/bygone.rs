@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
+use super::chain::Entry;
 use super::database::{Store, instant, maybe_instant, stamp, word};
 use super::error::{Fault, StoreError};
 use super::runs::terms_of;
@@ -13,26 +14,35 @@ use crate::model::record::{HoldKind, Movement, OrdersOfAKind};
 use crate::model::run::RunId;
 
 impl Store {
-    /// Records how far a snapshot is from the baseline.
+    /// Records how far the snapshots of a run are from their baselines.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn note_movement(&mut self, job: &str, movement: &Movement) -> Result<(), StoreError> {
-        self.write(|tx, _| {
-            tx.execute(
-                "INSERT OR REPLACE INTO movements VALUES (?,?,?,?,?,?,?,?,NULL)",
-                params![
-                    job,
-                    movement.resource.to_string(),
-                    stamp(movement.at),
-                    movement.run.0,
-                    movement.rows as i64,
-                    movement.inserted as i64,
-                    movement.updated as i64,
-                    movement.deleted as i64
-                ],
-            )?;
-            Ok(())
+    pub fn note_movements(
+        &mut self,
+        job: &str,
+        run: &RunId,
+        movements: &[Movement],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            for movement in movements {
+                tx.execute(
+                    "INSERT OR REPLACE INTO movements VALUES (?,?,?,?,?,?,?,?,NULL)",
+                    params![
+                        job,
+                        movement.resource.to_string(),
+                        stamp(movement.at),
+                        movement.run.0,
+                        movement.rows as i64,
+                        movement.inserted as i64,
+                        movement.updated as i64,
+                        movement.deleted as i64
+                    ],
+                )?;
+            }
+            let detail = serde_json::json!({ "job": job, "moved": movements });
+            log.append(tx, &Entry::new(at, "snapshots-moved", Some(run), detail))
         })
     }
 
