@@ -8,7 +8,7 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use house::House;
+use house::{House, lasting_address};
 use muster::model::approval::Decision;
 use muster::model::run::RunState;
 use muster::run::Stage;
@@ -73,7 +73,7 @@ fn case_p11_slices_of_a_removal_trip_the_window_though_each_is_within_the_run() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_left_the_window_counts_no_more_and_a_first_load_never_does() {
     let limit = "[snapshot.\"hr.users\"]\nthresholds = { deleted = [{ percent = 100, count = 1000 }, { count = 5, window = \"7d\" }] }\n[snapshot.\"hr.memberships\"]\nthresholds = { deleted = \"off\" }\n";
-    let mut house = House::found(&people(60), limit).await;
+    let mut house = House::found(&people(60), limit, lasting_address()).await;
     let lines = "[sync.thresholds]\ncreate = { percent = 5, window = \"24h\" }\ndisable = \"off\"\ndelete = \"off\"\n";
     let text = with(&support::company::job_text(&house.vault.url, limit), lines);
     house.job = muster::job::parse(&text, &house.path().join("jobs/corp.toml")).unwrap();
