@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::error::RunError;
 use super::export::verify;
 use crate::model::digest::Digest;
 use crate::model::explanation::Explanation;
