@@ -75,13 +75,21 @@ fn the_example_of_the_contract_means_what_it_says() {
     assert_eq!(users.id, "idp.users->vault.users");
     assert_eq!(users.rules.mapping.rule("userName"), Some("email.lowerAscii()"));
     assert_eq!((users.rules.matching[0].confidence, users.rules.matching[1].confidence), (100, 80));
-    assert_eq!((users.thresholds.create.count, users.thresholds.create.percent), (Some(500), Some(10.0)));
-    assert_eq!(users.thresholds.update.percent, Some(20.0), "what is left out keeps its default");
-    assert_eq!((users.thresholds.removal_sum.count, users.thresholds.removal_sum.percent), (Some(50), Some(2.0)));
+    assert_eq!(
+        (users.thresholds.create[0].limit.count, users.thresholds.create[0].limit.percent),
+        (Some(500), Some(10.0))
+    );
+    assert_eq!(users.thresholds.update[0].limit.percent, Some(20.0), "what is left out keeps its default");
+    assert_eq!(
+        (users.thresholds.removal_sum[0].limit.count, users.thresholds.removal_sum[0].limit.percent),
+        (Some(50), Some(2.0))
+    );
     let SyncKind::Association(memberships) = &job.syncs[2].kind else { panic!("no association") };
     assert_eq!(memberships.ends.iter().map(|end| end.name.as_str()).collect::<Vec<_>>(), ["group", "user"]);
     let snapshot = job.snapshot(&"idp.users".parse().unwrap());
-    assert_eq!((snapshot.thresholds.deleted.count, snapshot.thresholds.inserted.percent), (Some(100), Some(20.0)));
+    let (deleted, inserted) = (&snapshot.thresholds.deleted, &snapshot.thresholds.inserted);
+    assert_eq!((deleted[0].limit.count, inserted[0].limit.percent), (Some(100), Some(20.0)));
+    assert_eq!((deleted[1].suffix().as_str(), deleted[1].limit.count), ("/7d", Some(100)), "its window");
     assert_eq!(job.review.expires.as_secs(), 72 * 3600);
     assert!(job.review.approvers.as_ref().is_some_and(|file| file.is_file()), "relative to the job file");
     assert_eq!(job.apply.rate, Some(25.0));

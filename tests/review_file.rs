@@ -37,6 +37,7 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         reason: reason.into(),
         confidence: 100,
         takes_along: vec![name.into(), value.into()],
+        thresholds: Vec::new(),
         block: None,
     }
 }

@@ -11,6 +11,7 @@ macro_rules! eprintln {
 
 mod apply;
 mod approve;
+mod backtest_text;
 mod check;
 mod context;
 mod decider;
@@ -40,6 +41,7 @@ mod session;
 mod settle;
 mod status;
 mod stdout;
+mod thresholds;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -105,6 +107,8 @@ enum Command {
     List(list::Args),
     /// What became of each order of a run
     Report(report::Args),
+    /// The limits in force, and what they would have done in the past
+    Thresholds(thresholds::Args),
     /// The log of runs, decisions and outcomes
     Log(log::Args),
     /// Compare two snapshots, without a job
@@ -177,6 +181,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Status(args) => status::run(&context()?, args),
         Command::List(args) => list::run(&context()?, args).await,
         Command::Report(args) => report::run(&context()?, args),
+        Command::Thresholds(args) => thresholds::run(&context()?, args),
         Command::Log(args) => log::run(&context()?, args),
         Command::Diff(args) => diff::run(&args, cli.verbose || (!cli.quiet && std::io::stderr().is_terminal())),
         Command::Demo(args) => demo::run(args).await,

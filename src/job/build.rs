@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    ApplyFile, ChecksFile, DriftWord, ExportFile, JobFile, LimitFile, MembersWord, NestedWord, OnFile, OperationWord,
-    OrderThresholdsFile, RemovalWord, ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile,
-    SyncFile, UnmanagedWord, WhenWord,
+    ApplyFile, ChecksFile, DriftWord, ExportFile, JobFile, MembersWord, NestedWord, OnFile, OperationWord, RemovalWord,
+    ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
-use super::{Job, SnapshotSettings, SnapshotThresholds, Sync, SyncKind, size, timer};
+use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::evidence::Check;
@@ -18,10 +17,9 @@ use crate::model::resource::ResourceName;
 use crate::model::settings::{
     ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
-use crate::model::threshold::Limit;
 use crate::reconcile::policy::{
-    Actions, AssociationSync, DriftAction, EndSync, Members, Nested, ObjectSync, OrderThresholds, OrphanAction,
-    OutOfScopeAction, UnmanagedAction,
+    Actions, AssociationSync, DriftAction, EndSync, Members, Nested, ObjectSync, OrphanAction, OutOfScopeAction,
+    UnmanagedAction,
 };
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
@@ -75,11 +73,12 @@ pub(super) fn job(
 
 fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &ResourceName) -> Result<SyncKind, String> {
     let (id, from, to) = (id.to_owned(), from.clone(), to.clone());
-    let thresholds = order_thresholds(&one.thresholds);
+    let thresholds = build_thresholds::of_orders(&one)?;
+    let scoped = build_thresholds::scoped(&one.threshold)?;
     if one.ends.is_empty() {
         let rules = rules(&one)?;
         let on = actions(&one.on);
-        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, thresholds }));
+        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, thresholds, scoped }));
     }
     let mut ends = Vec::new();
     for (name, [from, to]) in one.ends {
@@ -96,7 +95,7 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
         Some(NestedWord::Refuse) => Nested::Refuse,
         None => Nested::default(),
     };
-    Ok(SyncKind::Association(AssociationSync { id, index, from, to, ends, members, nested, thresholds }))
+    Ok(SyncKind::Association(AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped }))
 }
 
 fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
@@ -142,60 +141,10 @@ fn actions(on: &OnFile) -> Actions {
     }
 }
 
-/// What a limit leaves out keeps its default; only `off` removes one.
-fn limit(typed: Option<LimitFile>, default: Limit) -> Limit {
-    match typed {
-        None => default,
-        Some(LimitFile::Off(_)) => Limit::OFF,
-        Some(LimitFile::Parts(parts)) => Limit {
-            count: parts.count.or(default.count),
-            percent: parts.percent.or(default.percent),
-            floor: parts.floor.unwrap_or(default.floor),
-        },
-    }
-}
-
-fn order_thresholds(typed: &OrderThresholdsFile) -> OrderThresholds {
-    let default = OrderThresholds::default();
-    let disable = limit(typed.disable, default.disable);
-    let delete = limit(typed.delete, default.delete);
-    OrderThresholds {
-        create: limit(typed.create, default.create),
-        update: limit(typed.update, default.update),
-        disable,
-        delete,
-        add: limit(typed.add, default.add),
-        remove: limit(typed.remove, default.remove),
-        removal_sum: looser(disable, delete),
-    }
-}
-
-/// The limit of disables and deletes together: the looser of the two, part by part, so that the sum never trips where
-/// one operation alone stays inside a limit that the job set. A limit that is off does not count, unless both are.
-fn looser(left: Limit, right: Limit) -> Limit {
-    if left.count.is_none() && left.percent.is_none() {
-        return right;
-    }
-    if right.count.is_none() && right.percent.is_none() {
-        return left;
-    }
-    let percent = match (left.percent, right.percent) {
-        (Some(left), Some(right)) => Some(left.max(right)),
-        (one, other) => one.or(other),
-    };
-    Limit { count: left.count.max(right.count), percent, floor: left.floor.min(right.floor) }
-}
-
 fn snapshot(one: SnapshotFile) -> Result<SnapshotSettings, String> {
-    let default = SnapshotThresholds::default();
     Ok(SnapshotSettings {
-        thresholds: SnapshotThresholds {
-            inserted: limit(one.thresholds.inserted, default.inserted),
-            updated: limit(one.thresholds.updated, default.updated),
-            deleted: limit(one.thresholds.deleted, default.deleted),
-        },
+        thresholds: build_thresholds::of_snapshot(&one.thresholds, one.window.as_deref())?,
         sentinels: one.sentinels,
-        window: one.window.as_deref().map(timer::duration).transpose()?,
         allow_empty: one.allow_empty,
         off: switched_off(&one.checks),
     })

@@ -1,10 +1,9 @@
 //! Checks of numbers and times, and of who gets mail.
 
-use super::file::LimitFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
-use super::validate::{Checked, is_broken};
-use super::{size, timer};
+use super::validate::Checked;
+use super::{build_thresholds, size, timer};
 
 pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     let file = checked.file;
@@ -15,12 +14,14 @@ pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         ("retention.exports", &file.retention.exports),
         ("retention.runs", &file.retention.runs),
     ];
-    let fixed = fixed.into_iter().map(|(path, text)| (path.to_owned(), text));
-    let windows =
-        file.snapshot.iter().map(|(name, one)| (key_path(&key_path("snapshot", name), "window"), &one.window));
-    for (path, text) in fixed.chain(windows) {
+    for (path, text) in fixed {
         if let Some(Err(message)) = text.as_deref().map(timer::duration) {
-            problems.push(checked.places.at(&path, message));
+            problems.push(checked.places.at(path, message));
+        }
+    }
+    for (name, snapshot) in &file.snapshot {
+        if let Some(Err(message)) = snapshot.window.as_deref().map(build_thresholds::window) {
+            problems.push(checked.places.at(&key_path(&key_path("snapshot", name), "window"), message));
         }
     }
 }
@@ -49,45 +50,6 @@ pub(super) fn waves(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         }
         before = *wave;
     }
-}
-
-/// A limit without any part, or with a floor alone, would look like a limit and be the default.
-pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
-    let mut found = Vec::new();
-    let mut look = |path: &str, limits: &[(&str, Option<LimitFile>)]| {
-        for (name, limit) in limits {
-            if let Some(LimitFile::Parts(parts)) = limit
-                && parts.count.is_none()
-                && parts.percent.is_none()
-                && parts.floor.is_none()
-            {
-                let path = key_path(path, name);
-                if !is_broken(problems, &path) {
-                    let message =
-                        format!("the limit `{name}` is empty; give it `count` or `percent`, or write \"off\"");
-                    found.push(checked.places.at(&path, message));
-                }
-            }
-        }
-    };
-    for (path, sync) in checked.syncs() {
-        let limits = &sync.thresholds;
-        let named = [
-            ("create", limits.create),
-            ("update", limits.update),
-            ("disable", limits.disable),
-            ("delete", limits.delete),
-            ("add", limits.add),
-            ("remove", limits.remove),
-        ];
-        look(&key_path(&path, "thresholds"), &named);
-    }
-    for (name, snapshot) in &checked.file.snapshot {
-        let limits = &snapshot.thresholds;
-        let named = [("inserted", limits.inserted), ("updated", limits.updated), ("deleted", limits.deleted)];
-        look(&key_path(&key_path("snapshot", name), "thresholds"), &named);
-    }
-    problems.extend(found);
 }
 
 pub(super) fn email(checked: &Checked<'_>, problems: &mut Vec<Problem>) {

@@ -25,12 +25,12 @@ pub(super) fn system_names(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn unsafe_name(what: &str, name: &str) -> String {
+pub(super) fn unsafe_name(what: &str, name: &str) -> String {
     format!("`{name}` cannot name a {what}; use lower-case letters, digits, `-` and `_`, 64 at most")
 }
 
 /// Names become names of folders and files.
-fn is_safe(name: &str) -> bool {
+pub(super) fn is_safe(name: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.len() <= 64
         && name.starts_with(is_letter)
@@ -154,13 +154,12 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
         let mut wrong = Vec::new();
         let is_association = checked.is_association(&path, sync);
         if !is_association {
-            wrong.extend(sync.members.map(|_| "members"));
-            wrong.extend(sync.nested.map(|_| "nested"));
+            wrong.extend(sync.members.map(|_| "members".to_owned()));
+            wrong.extend(sync.nested.map(|_| "nested".to_owned()));
         } else {
             let on = &sync.on;
             let has_on =
                 on.orphan.is_some() || on.out_of_scope.is_some() || on.unmanaged.is_some() || on.drift.is_some();
-            let limits = &sync.thresholds;
             let present = [
                 ("scope", !sync.scope.is_empty()),
                 ("match", !sync.matching.is_empty()),
@@ -169,13 +168,25 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
-                ("thresholds.create", limits.create.is_some()),
-                ("thresholds.update", limits.update.is_some()),
-                ("thresholds.disable", limits.disable.is_some()),
-                ("thresholds.delete", limits.delete.is_some()),
             ];
-            wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key));
+            wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key.to_owned()));
         }
+        let is_of_the_other = |key: &str| matches!(key, "add" | "remove") != is_association;
+        let mut limits: Vec<String> = sync
+            .thresholds
+            .present()
+            .iter()
+            .map(|(key, _)| (*key, format!("thresholds.{key}")))
+            .filter(|(key, _)| is_of_the_other(key))
+            .map(|(_, path)| path)
+            .collect();
+        for (number, scoped) in sync.threshold.iter().enumerate() {
+            let path = entry_path("threshold", number);
+            limits.extend(
+                scoped.present().iter().filter(|(key, _)| is_of_the_other(key)).map(|(key, _)| format!("{path}.{key}")),
+            );
+        }
+        wrong.append(&mut limits);
         for key in wrong {
             let message = if !is_association {
                 format!("`{key}` belongs to an association, and this sync has no `ends`")

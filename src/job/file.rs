@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::threshold_file::{OffWord, OrderThresholdsFile, ScopedThresholdFile, SnapshotThresholdsFile};
 use crate::connector::config::SystemConfig;
 
 /// A muster job: systems, and what flows between them.
@@ -78,9 +79,12 @@ pub(super) struct SyncFile {
     /// Target attribute = rule: a column's name, a quoted constant, or an expression (CEL).
     #[serde(default)]
     pub(super) attributes: BTreeMap<String, String>,
-    /// How many orders may be live at once, by operation.
+    /// How many orders may be live at once, or applied over a time, by operation.
     #[serde(default)]
     pub(super) thresholds: OrderThresholdsFile,
+    /// The same for parts of the objects.
+    #[serde(default)]
+    pub(super) threshold: Vec<ScopedThresholdFile>,
     /// Makes this an association: end column = [source resource, target resource].
     #[serde(default)]
     pub(super) ends: BTreeMap<String, [String; 2]>,
@@ -88,6 +92,13 @@ pub(super) struct SyncFile {
     pub(super) members: Option<MembersWord>,
     /// What a group in a group means.
     pub(super) nested: Option<NestedWord>,
+}
+
+impl SyncFile {
+    /// Whether it is of an association, as far as its ends can be read.
+    pub(super) fn is_association(&self) -> bool {
+        !self.ends.is_empty()
+    }
 }
 
 /// One match rule.
@@ -157,51 +168,6 @@ pub(super) enum NestedWord {
     Refuse,
 }
 
-/// Provisioning thresholds. What is left out keeps its default; only "off" removes a limit.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct OrderThresholdsFile {
-    /// Objects to make.
-    pub(super) create: Option<LimitFile>,
-    /// Objects to change.
-    pub(super) update: Option<LimitFile>,
-    /// Objects to take out of use.
-    pub(super) disable: Option<LimitFile>,
-    /// Objects to remove.
-    pub(super) delete: Option<LimitFile>,
-    /// Association rows to add.
-    pub(super) add: Option<LimitFile>,
-    /// Association rows to remove.
-    pub(super) remove: Option<LimitFile>,
-}
-
-/// A limit, or "off".
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum LimitFile {
-    Off(OffWord),
-    Parts(LimitParts),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum OffWord {
-    Off,
-}
-
-/// Exceeded means strictly more than the count or than the percent, whichever comes first.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LimitParts {
-    /// The largest number.
-    pub(super) count: Option<u64>,
-    /// The largest share of the size before, in percent.
-    #[schemars(range(min = 0, max = 100))]
-    pub(super) percent: Option<f64>,
-    /// The percent applies where the size before is at least this. Default 50.
-    pub(super) floor: Option<u64>,
-}
-
 /// Settings of one snapshot.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -212,7 +178,7 @@ pub(super) struct SnapshotFile {
     /// Keys of objects that every whole export holds.
     #[serde(default)]
     pub(super) sentinels: Vec<String>,
-    /// Changes are also counted over this time: `7d`.
+    /// Every limit of a run is also one over this time: `7d`.
     pub(super) window: Option<String>,
     /// An export without any row is legitimate. Default false: it is held.
     #[serde(default)]
@@ -256,18 +222,6 @@ pub(super) struct ChecksFile {
     pub(super) fewer_rows: Option<OffWord>,
     /// Many fewer owners of association rows than in one of them.
     pub(super) fewer_owners: Option<OffWord>,
-}
-
-/// Synchronization thresholds. What is left out keeps its default; only "off" removes a limit.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SnapshotThresholdsFile {
-    /// Rows that the baseline does not have.
-    pub(super) inserted: Option<LimitFile>,
-    /// Rows that differ from the baseline's.
-    pub(super) updated: Option<LimitFile>,
-    /// Rows of the baseline that are gone.
-    pub(super) deleted: Option<LimitFile>,
 }
 
 /// How snapshots are compared.

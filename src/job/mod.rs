@@ -2,22 +2,24 @@
 
 mod approvers;
 mod build;
+mod build_thresholds;
 mod check_limits;
 mod check_names;
 mod check_review;
 mod check_rules;
 mod check_systems;
+mod check_thresholds;
 mod file;
 mod place;
 pub mod problem;
 mod shape;
 pub mod size;
+mod threshold_file;
 pub mod timer;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -28,8 +30,8 @@ use crate::model::digest::Digest;
 use crate::model::evidence::Check;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings};
-use crate::model::threshold::Limit;
 use crate::reconcile::policy::{AssociationSync, ObjectSync};
+use crate::reconcile::threshold::SnapshotThresholds;
 
 use file::JobFile;
 use place::Places;
@@ -91,44 +93,16 @@ pub enum SyncKind {
 }
 
 /// `[snapshot."system.resource"]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotSettings {
     /// Limits against the baseline.
     pub thresholds: SnapshotThresholds,
     /// Keys of objects that every whole export holds.
     pub sentinels: Vec<String>,
-    /// Changes are also counted over this time.
-    pub window: Option<Duration>,
     /// Whether an export without any row is legitimate.
     pub allow_empty: bool,
     /// Checks of completeness that are switched off.
     pub off: BTreeSet<Check>,
-}
-
-/// Synchronization thresholds of one snapshot.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SnapshotThresholds {
-    /// Rows that the baseline does not have.
-    pub inserted: Limit,
-    /// Rows that differ from the baseline's.
-    pub updated: Limit,
-    /// Rows of the baseline that are gone.
-    pub deleted: Limit,
-}
-
-impl Default for SnapshotThresholds {
-    fn default() -> Self {
-        let changing = Limit { count: None, percent: Some(20.0), floor: Limit::FLOOR };
-        let deleted = Limit { count: Some(100), percent: Some(5.0), floor: Limit::FLOOR };
-        Self { inserted: changing, updated: changing, deleted }
-    }
-}
-
-impl Default for SnapshotSettings {
-    fn default() -> Self {
-        let thresholds = SnapshotThresholds::default();
-        Self { thresholds, sentinels: Vec::new(), window: None, allow_empty: false, off: BTreeSet::new() }
-    }
 }
 
 impl Job {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::file::{JobFile, SyncFile};
 use super::place::{Places, key_path};
 use super::problem::Problem;
-use super::{check_limits, check_names, check_review, check_rules, check_systems};
+use super::{check_limits, check_names, check_review, check_rules, check_systems, check_thresholds};
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
 
@@ -30,7 +30,7 @@ impl Checked<'_> {
 
     /// Whether a sync is of an association; also where its `ends` have mistakes.
     pub(super) fn is_association(&self, path: &str, sync: &SyncFile) -> bool {
-        !sync.ends.is_empty() || self.places.has(&key_path(path, "ends"))
+        sync.is_association() || self.places.has(&key_path(path, "ends"))
     }
 
     /// Every system that the file names, those with mistakes too.
@@ -69,7 +69,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("rates", check_limits::rates),
     ("memory is a size", check_limits::memory),
     ("waves grow", check_limits::waves),
-    ("limits limit something", check_limits::limits),
+    ("limits limit something", check_thresholds::limits),
+    ("scoped thresholds have names, conditions and limits", check_thresholds::scoped),
     ("a rule leaves something to people", check_review::rule),
     ("approvers can be read, are enough, and decide alone", check_review::approvers),
     ("mail has addresses", check_limits::email),

@@ -294,6 +294,9 @@ pub struct Order {
     /// What the target removes along with a delete, in words.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub takes_along: Vec<String>,
+    /// The scoped thresholds that count it, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub thresholds: Vec<String>,
     /// Set where the order was planned as blocked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub block: Option<Block>,

@@ -36,6 +36,10 @@ pub struct Plan {
     pub counts: BTreeMap<ResourceName, BTreeMap<Operation, u64>>,
     /// Objects by situation, for each sync in the job file's order.
     pub situations: Vec<SyncSituations>,
+    /// Managed objects, or rows of the association, before: by what thresholds are about, `vault.users`,
+    /// `vault.users/admins`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, u64>,
     /// Provisioning thresholds that all live orders together exceed.
     pub excesses: Vec<Excess>,
     /// What a person should know, in sentences.

@@ -142,6 +142,50 @@ pub struct OrderRecord {
     pub updated: DateTime<Utc>,
 }
 
+/// How far a snapshot was from the baseline of its time. Rows that muster itself changed are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Movement {
+    /// What it is a snapshot of.
+    pub resource: ResourceName,
+    /// The run that exported it.
+    pub run: RunId,
+    /// When that began.
+    pub at: DateTime<Utc>,
+    /// Rows of the baseline.
+    pub rows: u64,
+    /// Rows that the baseline did not have.
+    pub inserted: u64,
+    /// Rows that differed.
+    pub updated: u64,
+    /// Rows of the baseline that were gone.
+    pub deleted: u64,
+    /// When it became the baseline; `None` where it never did.
+    pub accepted: Option<DateTime<Utc>>,
+}
+
+/// Orders of one kind that changed their state last at the same moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrdersOfAKind {
+    /// The run that raised them.
+    pub run: RunId,
+    /// The sync that wanted them.
+    pub sync_id: String,
+    /// The resource type or association.
+    pub resource: ResourceName,
+    /// What they do.
+    pub operation: Operation,
+    /// The scoped thresholds that count them.
+    pub thresholds: Vec<String>,
+    /// Where they stand.
+    pub state: OrderState,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// How many.
+    pub count: u64,
+    /// Whether they stand under an approval by the job's rule, not by a person.
+    pub by_rule: bool,
+}
+
 /// One entry of the hash-chained log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEntry {

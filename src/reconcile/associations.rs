@@ -267,6 +267,7 @@ impl Planner<'_> {
             reason,
             confidence: 100,
             takes_along: Vec::new(),
+            thresholds: Vec::new(),
             block,
         })
     }

@@ -316,6 +316,7 @@ impl Decider<'_> {
             reason: case.reason,
             confidence: case.confidence,
             takes_along: Vec::new(),
+            thresholds: Vec::new(),
             block,
         };
         Built { order: Some(order), ..Built::nothing(case.number, case.situation) }

@@ -26,6 +26,9 @@ pub struct PlanDraft {
     pub handed_over: Vec<(OrderId, String)>,
     /// Live orders that were replaced or are no longer wanted, with the reason.
     pub superseded: Vec<(OrderId, String)>,
+    /// Managed objects, or rows of the association, before: by what thresholds are about, `vault.users`,
+    /// `vault.users/admins`.
+    pub sizes: BTreeMap<String, u64>,
     /// Thresholds that the live orders together exceed and nobody accepted.
     pub excesses: Vec<Excess>,
     /// Objects by situation, for each planned sync.

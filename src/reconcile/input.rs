@@ -12,6 +12,7 @@ use crate::snapshot::table::Table;
 
 use super::error::ReconcileError;
 use super::policy::{AssociationSync, ObjectSync};
+use super::threshold::{Bygone, Settled};
 
 /// Everything that a plan depends on: the same input gives the same draft.
 pub struct PlanInput<'a> {
@@ -26,10 +27,34 @@ pub struct PlanInput<'a> {
     pub ask_again: bool,
     /// Provisioning thresholds that a person accepted, with the figure that was accepted.
     pub accepted: &'a BTreeMap<String, u64>,
+    /// What thresholds over time count besides.
+    pub past: &'a Past,
     /// The run blocks provisioning (`run --block`).
     pub block_all: bool,
     /// What concerns each object alike.
     pub wishes: Wishes<'a>,
+}
+
+/// What was applied lately, as far back as the longest window of the job's thresholds.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Orders that were applied; those of a sync's first load are left out.
+    pub applied: Vec<BygoneOrders>,
+    /// What of it was accepted.
+    pub settled: Settled,
+}
+
+/// Orders of one kind that were applied together.
+#[derive(Clone, Debug)]
+pub struct BygoneOrders {
+    /// The resource type or association.
+    pub resource: ResourceName,
+    /// What they did.
+    pub operation: Operation,
+    /// The scoped thresholds that count them.
+    pub thresholds: Vec<String>,
+    /// When, of which run, how many.
+    pub bygone: Bygone,
 }
 
 /// What the job and the caller want of every object.
@@ -127,6 +152,8 @@ pub struct LiveOrder {
     pub changes: Option<Vec<Change>>,
     /// Its ends, sorted by their names, for association rows.
     pub ends: Vec<EndRef>,
+    /// The scoped thresholds that count it, as it was planned.
+    pub thresholds: Vec<String>,
     /// The other job that it belongs to; `None` for this job.
     pub of_other_job: Option<String>,
 }

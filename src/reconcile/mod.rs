@@ -3,11 +3,13 @@
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
-//! ordered, `threshold` judges the whole.
+//! ordered, `scoped` marks which
+//! orders a part's limits count, `threshold` judges the whole.
 
 #[cfg(test)]
 mod association_tests;
 mod associations;
+pub mod backtest;
 pub mod canonical;
 mod cause;
 mod compare;
@@ -35,10 +37,12 @@ mod repeated;
 mod rerun_tests;
 mod rows;
 mod scan;
+mod scoped;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;
 mod standing;
+pub mod suggestion;
 pub mod threshold;
 #[cfg(test)]
 mod world;
@@ -46,5 +50,7 @@ mod world;
 pub use draft::PlanDraft;
 pub(crate) use ends::NAMES;
 pub use error::ReconcileError;
-pub use input::{AssociationInput, LiveOrder, Memory, ObjectInput, PlanInput, Prior, SyncInput, Wishes};
+pub use input::{
+    AssociationInput, BygoneOrders, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes,
+};
 pub use plan::assemble;

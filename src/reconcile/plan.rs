@@ -14,14 +14,15 @@ use super::index::KeyHasher;
 use super::input::{AssociationInput, ObjectInput, PlanInput, Prior, SyncInput};
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
+use super::scoped;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
-use super::threshold::{self, Load};
+use super::threshold::{self, Counted, Loads};
 
 /// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let hasher = KeyHasher::random();
     let mut ledger = Ledger::new(input);
-    let mut loads: BTreeMap<ResourceName, Load> = BTreeMap::new();
+    let mut loads = Loads::default();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
     let mut judged: Vec<Judged> = Vec::new();
     let mut told: Vec<Told> = Vec::new();
@@ -31,6 +32,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     for sync in &objects {
         let claims = claims(sync, &objects, &plans);
         let mut plan = objects::plan(input.wishes, sync, &claims, hasher)?;
+        scoped::mark(&mut plan)?;
         let mut raised = HashMap::new();
         let proposals = std::mem::take(&mut plan.proposals);
         let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;
@@ -41,10 +43,15 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
                 raised.insert(proposal.number, settled);
             }
         }
-        let load = loads.entry(sync.sync.to.clone()).or_default();
+        let load = loads.of(&sync.sync.to);
         load.size += sync.links.len() as u64;
         load.first_run |= sync.first_run;
-        load.limits.push(sync.sync.thresholds);
+        load.thresholds.push(&sync.sync.thresholds);
+        for scoped in &sync.sync.scoped {
+            let load = loads.of_scope(&sync.sync.to, scoped);
+            load.size = scoped::size(&plan, scoped)?;
+            load.first_run = sync.first_run;
+        }
         judged.push(Judged { prefix: objects_prefix(&sync.sync.to, &sync.sync.from), operations: None });
         undecided.extend(std::mem::take(&mut plan.undecided));
         told.push(Told {
@@ -60,7 +67,8 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
     for sync in input.syncs.iter().filter_map(association_of) {
         let ends = ends_of(sync, &plans)?;
-        let plan = associations::plan(input.wishes, input.memory, sync, ends)?;
+        let mut plan = associations::plan(input.wishes, input.memory, sync, ends)?;
+        scoped::mark_rows(sync, &mut plan.proposals)?;
         let priors = priors(input, sync.identity, plan.proposals.iter())?;
         for (order, prior) in plan.proposals.into_iter().zip(&priors) {
             ledger.settle(order, prior, sync.identity);
@@ -74,10 +82,13 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
                 }
             }
         }
-        let load = loads.entry(sync.sync.to.clone()).or_default();
+        let load = loads.of(&sync.sync.to);
         load.size = load.size.max(plan.size);
         load.first_run |= sync.first_run;
-        load.limits.push(sync.sync.thresholds);
+        load.thresholds.push(&sync.sync.thresholds);
+        for scoped in &sync.sync.scoped {
+            loads.of_scope(&sync.sync.to, scoped).first_run = sync.first_run;
+        }
         judged.push(Judged { prefix: association_prefix(&sync.sync.to), operations: Some(plan.conclusive) });
         undecided.extend(plan.undecided);
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
@@ -232,48 +243,47 @@ fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
     }
 }
 
-/// Judges all live orders together, old and new.
-fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: BTreeMap<ResourceName, Load>) {
+/// Judges all live orders together, old and new, and what was applied lately.
+fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: Loads<'_>) {
     let remaining = ledger.remaining();
-    let live = remaining.iter().map(|live| (&live.resource, live.operation, live.key.as_str()));
-    let new = ledger.draft.orders.iter().map(|order| (&order.resource, order.operation, order.key.as_str()));
-    for (resource, operation, key) in live.chain(new) {
-        if let Some(load) = loads.get_mut(resource) {
-            load.orders.entry(operation).or_default().add(key);
-        }
+    let live = remaining.iter().map(|live| (&live.resource, live.operation, live.key.as_str(), ledger.scopes(live)));
+    let new = ledger.draft.orders.iter();
+    let new = new.map(|order| (&order.resource, order.operation, order.key.as_str(), order.thresholds.as_slice()));
+    for (resource, operation, key, scopes) in live.chain(new) {
+        loads.counting(resource, scopes, |load| load.orders.entry(operation).or_default().add(key));
     }
-    let mut excesses = threshold::provisioning(&loads);
+    for orders in &input.past.applied {
+        loads.counting(&orders.resource, &orders.thresholds, |load| {
+            load.before.entry(orders.operation).or_default().push(orders.bygone.clone());
+        });
+    }
+    let mut excesses = threshold::provisioning(&loads, &input.past.settled);
     excesses.retain(|excess| input.accepted.get(&excess.name).is_none_or(|accepted| excess.figure > *accepted));
 
-    let mut over: HashMap<(&ResourceName, Operation), Block> = HashMap::new();
-    for excess in &excesses {
-        for resource in loads.keys() {
-            for operation in threshold::operations_of(&excess.name, resource) {
-                let detail = format!(
-                    "{}; if that is right, accept it with `approve --accept {} --comment …`, which does not approve the orders",
-                    excess.sentence(),
-                    excess.name
-                );
-                over.entry((resource, *operation)).or_insert(Block { reason: BlockReason::Threshold, detail });
-            }
-        }
-    }
-    let concerned = |order: &Order| over.get(&(&order.resource, order.operation)).cloned();
-    for order in ledger.draft.orders.iter_mut().filter(|order| order.block.is_none()) {
-        order.block = concerned(order);
-    }
+    let over = |resource: &ResourceName, operation: Operation, scopes: &[String]| {
+        let counts = |by: Counted<'_>| by.counts(operation, scopes);
+        let excess = excesses.iter().find(|excess| Counted::by(&excess.name, resource).is_some_and(counts))?;
+        let detail = format!(
+            "{}; if that is right, accept it with `approve --accept {} --comment …`, which does not approve the orders",
+            excess.sentence(),
+            excess.name
+        );
+        Some(Block { reason: BlockReason::Threshold, detail })
+    };
     let touched: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
-    for live in remaining.into_iter().filter(|live| loads.contains_key(&live.resource)) {
-        let block = over.get(&(&live.resource, live.operation));
+    let mut reblocked = Vec::new();
+    for live in remaining.into_iter().filter(|live| loads.has(&live.resource) && !touched.contains(&live.id)) {
         let held = live.state == OrderState::Blocked && live.block == Some(BlockReason::Threshold);
-        match block {
-            _ if touched.contains(&live.id) => {}
-            Some(block) if live.state == OrderState::PendingReview => {
-                ledger.draft.reblocked.push((live.id.clone(), Some(block.clone())));
-            }
-            None if held => ledger.draft.reblocked.push((live.id.clone(), None)),
+        match over(&live.resource, live.operation, ledger.scopes(live)) {
+            Some(block) if live.state == OrderState::PendingReview => reblocked.push((live.id.clone(), Some(block))),
+            None if held => reblocked.push((live.id.clone(), None)),
             _ => {}
         }
     }
+    ledger.draft.reblocked.append(&mut reblocked);
+    for order in ledger.draft.orders.iter_mut().filter(|order| order.block.is_none()) {
+        order.block = over(&order.resource, order.operation, &order.thresholds);
+    }
+    ledger.draft.sizes = loads.0.iter().map(|(subject, load)| (threshold::subject_name(subject), load.size)).collect();
     ledger.draft.excesses = excesses;
 }

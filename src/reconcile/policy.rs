@@ -1,8 +1,9 @@
 //! What a job wants done about each situation, and how much may change: the configuration of one sync.
 
 use crate::model::resource::ResourceName;
-use crate::model::threshold::Limit;
+use crate::model::threshold::{Limit, Threshold};
 use crate::rules::ObjectRules;
+use crate::rules::scope::Scope;
 
 /// What happens to a managed object whose source row is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,39 +66,68 @@ pub struct Actions {
     pub drift: DriftAction,
 }
 
-/// Provisioning thresholds of one sync's target resource: how many orders of each operation may be live at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Provisioning thresholds of one sync's target resource: how many orders of each operation may be live at once, or
+/// applied over a time. One of each window at most; none at all is no limit.
+#[derive(Clone, Debug, PartialEq)]
 pub struct OrderThresholds {
     /// Objects to make.
-    pub create: Limit,
+    pub create: Vec<Threshold>,
     /// Objects to change; enabling counts here too.
-    pub update: Limit,
+    pub update: Vec<Threshold>,
     /// Objects to take out of use.
-    pub disable: Limit,
+    pub disable: Vec<Threshold>,
     /// Objects to remove.
-    pub delete: Limit,
+    pub delete: Vec<Threshold>,
     /// Association rows to add.
-    pub add: Limit,
+    pub add: Vec<Threshold>,
     /// Association rows to remove.
-    pub remove: Limit,
+    pub remove: Vec<Threshold>,
     /// Disables and deletes together.
-    pub removal_sum: Limit,
+    pub removal_sum: Vec<Threshold>,
+}
+
+impl OrderThresholds {
+    /// No limit on anything.
+    pub const OFF: OrderThresholds = OrderThresholds {
+        create: Vec::new(),
+        update: Vec::new(),
+        disable: Vec::new(),
+        delete: Vec::new(),
+        add: Vec::new(),
+        remove: Vec::new(),
+        removal_sum: Vec::new(),
+    };
 }
 
 impl Default for OrderThresholds {
     fn default() -> Self {
-        let removing = Limit { count: Some(25), percent: Some(5.0), floor: Limit::FLOOR };
-        let changing = Limit { count: None, percent: Some(20.0), floor: Limit::FLOOR };
+        let limit =
+            |count, percent| vec![Threshold::of_run(Limit { count, percent: Some(percent), floor: Limit::FLOOR })];
+        let (removing, changing) = (|| limit(Some(25), 5.0), || limit(None, 20.0));
         Self {
-            create: changing,
-            update: changing,
-            disable: removing,
-            delete: removing,
-            add: changing,
-            remove: removing,
-            removal_sum: removing,
+            create: changing(),
+            update: changing(),
+            disable: removing(),
+            delete: removing(),
+            add: changing(),
+            remove: removing(),
+            removal_sum: removing(),
         }
     }
+}
+
+/// Provisioning thresholds of a part of one sync's objects.
+#[derive(Clone, Debug)]
+pub struct ScopedThresholds {
+    /// Stands in the thresholds' names: `vault.users/admins/disable/count`.
+    pub name: String,
+    /// A condition on source rows; for rows of an association, on what their ends are called.
+    pub scope: Scope,
+    /// A condition on the target's rows; where there is none, the scope itself is tried on the attributes that are
+    /// mapped from a column as it is.
+    pub target: Option<Scope>,
+    /// The limits; what is left out is not limited here.
+    pub thresholds: OrderThresholds,
 }
 
 /// A sync of objects: one resource type into another.
@@ -115,8 +145,10 @@ pub struct ObjectSync {
     pub rules: ObjectRules,
     /// What is done about each situation.
     pub on: Actions,
-    /// How many orders may be live at once.
+    /// How many orders may be live at once, or applied over a time.
     pub thresholds: OrderThresholds,
+    /// The same for parts of them.
+    pub scoped: Vec<ScopedThresholds>,
 }
 
 /// Which association rows at the target a sync may remove.
@@ -153,7 +185,7 @@ pub struct EndSync {
 }
 
 /// A sync of an association: both ends go through links.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct AssociationSync {
     /// Names the sync for ever in history: `from → to`, told apart by the job file where two are alike.
     pub id: String,
@@ -169,6 +201,8 @@ pub struct AssociationSync {
     pub members: Members,
     /// What nested groups mean.
     pub nested: Nested,
-    /// How many orders may be live at once.
+    /// How many orders may be live at once, or applied over a time.
     pub thresholds: OrderThresholds,
+    /// The same for parts of them.
+    pub scoped: Vec<ScopedThresholds>,
 }

@@ -6,7 +6,7 @@ use super::input::Prior;
 use super::policy::OrderThresholds;
 use super::world::{World, detail, shown};
 use crate::model::order::{BlockReason, OrderState};
-use crate::model::threshold::Limit;
+use crate::model::threshold::{Limit, Threshold};
 
 const NONE: [&str; 0] = [];
 
@@ -167,11 +167,14 @@ fn live_orders_of_syncs_that_are_not_planned_are_left_alone() {
     assert!(draft.superseded.is_empty() && draft.kept.is_empty());
 }
 
+fn limit(count: Option<u64>, percent: Option<f64>) -> Vec<Threshold> {
+    vec![Threshold::of_run(Limit { count, percent, floor: 0 })]
+}
+
 #[test]
 fn case_p11_all_live_orders_count_and_a_tripped_threshold_holds() {
     let mut world = World::new();
-    world.users.sync.thresholds =
-        OrderThresholds { disable: Limit { count: Some(2), ..Limit::OFF }, ..super::world::OFF };
+    world.users.sync.thresholds = OrderThresholds { disable: limit(Some(2), None), ..OrderThresholds::OFF };
     world.users(&[], &["t1,a@x,T,true", "t2,b@x,T,true", "t3,c@x,T,true"]).link(&[("1", "t1"), ("2", "t2")]);
     let first = world.plan();
     assert_eq!(shown(&first), ["disable 1", "disable 2"]);
@@ -192,8 +195,7 @@ fn case_p11_all_live_orders_count_and_a_tripped_threshold_holds() {
 #[test]
 fn a_threshold_that_is_kept_again_lets_go() {
     let mut world = World::new();
-    world.users.sync.thresholds =
-        OrderThresholds { disable: Limit { count: Some(1), ..Limit::OFF }, ..super::world::OFF };
+    world.users.sync.thresholds = OrderThresholds { disable: limit(Some(1), None), ..OrderThresholds::OFF };
     world.users(&[], &["t1,a@x,T,true", "t2,b@x,T,true"]).link(&[("1", "t1"), ("2", "t2")]);
     let first = world.plan();
     world.raise(&first, OrderState::PendingReview);
@@ -209,10 +211,10 @@ fn a_first_run_is_held_by_numbers_not_by_percent() {
     let rows: Vec<String> = (0..60).map(|i| format!("{i},u{i}@x,T,true")).collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
     world.users(&rows, &[]);
-    world.users.sync.thresholds.create = Limit { count: None, percent: Some(20.0), floor: 0 };
+    world.users.sync.thresholds.create = limit(None, Some(20.0));
     world.users.first_run = true;
     assert!(world.plan().excesses.is_empty());
-    world.users.sync.thresholds.create = Limit { count: Some(50), percent: Some(20.0), floor: 0 };
+    world.users.sync.thresholds.create = limit(Some(50), Some(20.0));
     assert_eq!(world.plan().excesses[0].name, "vault.users/create/count");
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Ledger<'a> {
     /// Live orders that are blocked or errored: what needs them cannot go.
     stuck: HashSet<&'a OrderId>,
     kept: BTreeSet<OrderId>,
+    /// The scoped thresholds that count kept orders as they are now.
+    scopes: HashMap<OrderId, Vec<String>>,
     superseded: BTreeMap<OrderId, String>,
     /// The rest of the draft.
     pub(crate) draft: PlanDraft,
@@ -55,6 +57,7 @@ impl<'a> Ledger<'a> {
             proposed: HashSet::new(),
             stuck: HashSet::new(),
             kept: BTreeSet::new(),
+            scopes: HashMap::new(),
             superseded: BTreeMap::new(),
             draft: PlanDraft::default(),
         };
@@ -110,6 +113,7 @@ impl<'a> Ledger<'a> {
             live.iter().find(|live| live.fingerprint == order.fingerprint && self.stands(live, &order, identity));
         if let Some(same) = same {
             self.kept.insert(same.id.clone());
+            self.scopes.insert(same.id.clone(), order.thresholds.clone());
             self.reblock(same, order.block.as_ref());
             for other in live.iter().filter(|other| other.id != same.id) {
                 self.superseded.insert(other.id.clone(), format!("{} asks for the same object", same.id));
@@ -231,6 +235,11 @@ impl<'a> Ledger<'a> {
             self.own.values().flatten().filter(|live| !self.superseded.contains_key(&live.id)).copied().collect();
         remaining.sort_by(|a, b| a.id.cmp(&b.id));
         remaining
+    }
+
+    /// The scoped thresholds that count a live order: as its object is now, where that is known, else as it was planned.
+    pub(crate) fn scopes<'l>(&'l self, live: &'l LiveOrder) -> &'l [String] {
+        self.scopes.get(&live.id).unwrap_or(&live.thresholds)
     }
 
     /// Supersedes what no planned sync wants any more.

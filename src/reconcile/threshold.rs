@@ -1,32 +1,41 @@
 //! Whether so much may change: snapshots against their baseline, orders against what is managed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
-use crate::model::threshold::{Excess, Limit};
+use crate::model::run::RunId;
+use crate::model::threshold::{Bound, Earlier, Excess, Limit, Threshold, Window};
 
-use super::policy::OrderThresholds;
+use super::policy::{OrderThresholds, ScopedThresholds};
 
 /// As many keys as an excess names.
 const FIRST: usize = 10;
 
 /// Limits on what may differ between a snapshot and its baseline.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SnapshotLimits {
-    /// Rows that are new.
-    pub inserted: Limit,
-    /// Rows whose cells differ.
-    pub updated: Limit,
-    /// Rows that are gone.
-    pub deleted: Limit,
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnapshotThresholds {
+    /// Rows that the baseline does not have.
+    pub inserted: Vec<Threshold>,
+    /// Rows that differ from the baseline's.
+    pub updated: Vec<Threshold>,
+    /// Rows of the baseline that are gone.
+    pub deleted: Vec<Threshold>,
 }
 
-impl Default for SnapshotLimits {
-    /// The same as for orders: what is gone is limited to 5 % or 25, whichever comes first, the rest to 20 %.
+impl Default for SnapshotThresholds {
     fn default() -> Self {
-        let orders = OrderThresholds::default();
-        Self { inserted: orders.create, updated: orders.update, deleted: orders.delete }
+        let changing = || vec![Threshold::of_run(Limit { count: None, percent: Some(20.0), floor: Limit::FLOOR })];
+        let deleted = Limit { count: Some(100), percent: Some(5.0), floor: Limit::FLOOR };
+        Self { inserted: changing(), updated: changing(), deleted: vec![Threshold::of_run(deleted)] }
+    }
+}
+
+impl SnapshotThresholds {
+    /// What they are about, as it stands in their names, with those about it.
+    pub fn each(&self) -> [(&'static str, &[Threshold]); 3] {
+        [("inserted", &self.inserted), ("updated", &self.updated), ("deleted", &self.deleted)]
     }
 }
 
@@ -52,142 +61,247 @@ impl Moved {
     }
 }
 
-/// Judges a snapshot against its baseline of `rows` rows. Names are `idp.users/deleted/count`.
-pub fn synchronization(
-    resource: &ResourceName,
-    inserted: &Moved,
-    updated: &Moved,
-    deleted: &Moved,
-    rows: u64,
-    limits: &SnapshotLimits,
-) -> Vec<Excess> {
-    let mut excesses = Vec::new();
-    for (word, moved, limit) in [
-        ("inserted", inserted, limits.inserted),
-        ("updated", updated, limits.updated),
-        ("deleted", deleted, limits.deleted),
-    ] {
-        judge(&format!("{resource}/{word}"), moved, rows, &[limit], true, &mut excesses);
-    }
-    excesses
+/// Something that happened before, as thresholds over time count it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bygone {
+    /// How long ago.
+    pub age: Duration,
+    /// The run that it came of.
+    pub run: RunId,
+    /// How many orders or rows.
+    pub count: u64,
 }
 
-/// The live orders of one target resource, by operation.
+/// By name, the newest run for which a person accepted a threshold over time: what that run and those before it
+/// brought was accepted with it, and is not counted again.
+pub type Settled = BTreeMap<String, RunId>;
+
+/// Rows of one resource that moved: now, and in snapshots that were accepted before.
 #[derive(Clone, Debug, Default)]
-pub struct Load {
+pub struct Movements {
+    /// Rows of the baseline.
+    pub rows: u64,
+    /// What moved since the baseline, by the words of [`SnapshotThresholds::each`].
+    pub now: BTreeMap<&'static str, Moved>,
+    /// The same of accepted snapshots before.
+    pub before: BTreeMap<&'static str, Vec<Bygone>>,
+}
+
+/// Judges a snapshot against its baseline. Names are `idp.users/deleted/count`, over time `idp.users/deleted/count/7d`.
+pub fn synchronization(
+    resource: &ResourceName,
+    movements: &Movements,
+    thresholds: &SnapshotThresholds,
+    settled: &Settled,
+) -> Vec<Excess> {
+    judge(&of_snapshot(resource, movements, thresholds), settled)
+}
+
+/// What the thresholds of a snapshot are held against.
+pub fn of_snapshot<'a>(
+    resource: &ResourceName,
+    movements: &'a Movements,
+    thresholds: &'a SnapshotThresholds,
+) -> Vec<Figures<'a>> {
+    let figures = thresholds.each().into_iter().map(|(word, thresholds)| Figures {
+        name: format!("{resource}/{word}"),
+        now: movements.now.get(word).cloned().unwrap_or_default(),
+        before: movements.before.get(word).map(Vec::as_slice).unwrap_or_default().iter().collect(),
+        size: movements.rows,
+        judge_percent: true,
+        thresholds: thresholds.iter().collect(),
+    });
+    figures.collect()
+}
+
+/// Whose orders a load counts: all of a target resource, or those that a scoped threshold of this name counts.
+pub type Subject = (ResourceName, Option<String>);
+
+/// A subject as it stands in names: `vault.users`, `vault.users/admins`.
+pub fn subject_name((resource, scope): &Subject) -> String {
+    scope.as_ref().map_or_else(|| resource.to_string(), |scope| format!("{resource}/{scope}"))
+}
+
+/// The live orders of one subject, by operation.
+#[derive(Clone, Debug, Default)]
+pub struct Load<'a> {
     /// Managed objects, or rows of the association, before.
     pub size: u64,
     /// Whether a percent means nothing yet.
     pub first_run: bool,
     /// The limits of each sync that provisions it.
-    pub limits: Vec<OrderThresholds>,
+    pub thresholds: Vec<&'a OrderThresholds>,
     /// Live orders.
     pub orders: BTreeMap<Operation, Moved>,
+    /// Orders that were applied before.
+    pub before: BTreeMap<Operation, Vec<Bygone>>,
+}
+
+/// The loads of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Loads<'a>(pub BTreeMap<Subject, Load<'a>>);
+
+impl<'a> Loads<'a> {
+    /// The load of a resource as a whole.
+    pub fn of(&mut self, resource: &ResourceName) -> &mut Load<'a> {
+        self.0.entry((resource.clone(), None)).or_default()
+    }
+
+    /// The load that a scoped threshold counts.
+    pub fn of_scope(&mut self, resource: &ResourceName, scoped: &'a ScopedThresholds) -> &mut Load<'a> {
+        let load = self.0.entry((resource.clone(), Some(scoped.name.clone()))).or_default();
+        load.thresholds.push(&scoped.thresholds);
+        load
+    }
+
+    /// Whether anything of a resource is judged.
+    pub fn has(&self, resource: &ResourceName) -> bool {
+        self.0.contains_key(&(resource.clone(), None))
+    }
+
+    /// Every load that counts an order of a resource which these scoped thresholds count.
+    pub fn counting(&mut self, resource: &ResourceName, scopes: &[String], mut count: impl FnMut(&mut Load<'a>)) {
+        let subjects = std::iter::once(None).chain(scopes.iter().cloned().map(Some));
+        for subject in subjects {
+            if let Some(load) = self.0.get_mut(&(resource.clone(), subject)) {
+                count(load);
+            }
+        }
+    }
 }
 
 /// Judges all live orders. Names are `vault.users/disable/percent`, for disables and deletes together
-/// `vault.users/removal/percent`. Enables count as updates.
-pub fn provisioning(loads: &BTreeMap<ResourceName, Load>) -> Vec<Excess> {
-    let mut excesses = Vec::new();
-    for (resource, load) in loads {
+/// `vault.users/removal/percent`, within a scope `vault.users/admins/disable/count`. Enables count as updates.
+pub fn provisioning(loads: &Loads<'_>, settled: &Settled) -> Vec<Excess> {
+    judge(&of_orders(loads), settled)
+}
+
+/// What the thresholds of orders are held against.
+pub fn of_orders<'a>(loads: &'a Loads<'a>) -> Vec<Figures<'a>> {
+    let mut figures = Vec::new();
+    for (subject, load) in &loads.0 {
         for (word, operations, pick) in GROUPS {
-            let mut moved = Moved::default();
+            let mut now = Moved::default();
             for part in operations.iter().filter_map(|operation| load.orders.get(operation)) {
-                moved.count += part.count;
-                moved.first.extend(part.first.iter().cloned());
+                now.count += part.count;
+                now.first.extend(part.first.iter().cloned());
             }
-            moved.first.sort();
-            moved.first.truncate(FIRST);
-            let limits: Vec<Limit> = load.limits.iter().map(pick).collect();
-            judge(&format!("{resource}/{word}"), &moved, load.size, &limits, !load.first_run, &mut excesses);
+            now.first.sort();
+            now.first.truncate(FIRST);
+            let before = operations.iter().filter_map(|operation| load.before.get(operation)).flatten();
+            figures.push(Figures {
+                name: format!("{}/{word}", subject_name(subject)),
+                now,
+                before: before.collect(),
+                size: load.size,
+                judge_percent: !load.first_run,
+                thresholds: load.thresholds.iter().flat_map(|thresholds| pick(thresholds)).collect(),
+            });
         }
     }
-    excesses
+    figures
 }
 
-type Group = (&'static str, &'static [Operation], fn(&OrderThresholds) -> Limit);
+type Group = (&'static str, &'static [Operation], fn(&OrderThresholds) -> &[Threshold]);
 
-/// What is limited: the word in its name, the operations counted, the limit.
-const GROUPS: [Group; 7] = [
-    ("create", &[Operation::Create], |limits| limits.create),
-    ("update", &[Operation::Update, Operation::Enable], |limits| limits.update),
-    ("disable", &[Operation::Disable], |limits| limits.disable),
-    ("delete", &[Operation::Delete], |limits| limits.delete),
-    ("add", &[Operation::Add], |limits| limits.add),
-    ("remove", &[Operation::Remove], |limits| limits.remove),
-    ("removal", &[Operation::Disable, Operation::Delete], |limits| limits.removal_sum),
+/// What is limited: the word in its name, the operations counted, the limits.
+pub const GROUPS: [Group; 7] = [
+    ("create", &[Operation::Create], |limits| &limits.create),
+    ("update", &[Operation::Update, Operation::Enable], |limits| &limits.update),
+    ("disable", &[Operation::Disable], |limits| &limits.disable),
+    ("delete", &[Operation::Delete], |limits| &limits.delete),
+    ("add", &[Operation::Add], |limits| &limits.add),
+    ("remove", &[Operation::Remove], |limits| &limits.remove),
+    ("removal", &[Operation::Disable, Operation::Delete], |limits| &limits.removal_sum),
 ];
 
-/// The operations that the excess of a name is about, for one resource; empty where the name is none of its.
-pub(crate) fn operations_of(name: &str, resource: &ResourceName) -> &'static [Operation] {
-    let word = name.strip_prefix(&resource.to_string()).and_then(|rest| rest.strip_prefix('/'));
-    let word = word.and_then(|rest| rest.split('/').next());
-    GROUPS.iter().find(|(group, _, _)| Some(*group) == word).map_or(&[], |(_, operations, _)| operations)
+/// The orders that a threshold of a name counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted<'a> {
+    scope: Option<&'a str>,
+    operations: &'static [Operation],
 }
 
-/// One figure against all its limits; where several trip in one way, the strictest is told.
-fn judge(name: &str, moved: &Moved, size: u64, limits: &[Limit], judge_percent: bool, excesses: &mut Vec<Excess>) {
-    let mut tripped: BTreeMap<&'static str, f64> = BTreeMap::new();
-    for (part, limit) in limits.iter().flat_map(|limit| limit.exceeded(moved.count, size, judge_percent)) {
-        let strictest = tripped.entry(part).or_insert(limit);
-        *strictest = strictest.min(limit);
+impl<'a> Counted<'a> {
+    /// What the threshold of a name counts of one resource; `None` where the name is none of its.
+    pub fn by(name: &'a str, resource: &ResourceName) -> Option<Self> {
+        let mut parts = name.strip_prefix(&resource.to_string())?.strip_prefix('/')?.split('/');
+        let operations =
+            |word: &str| GROUPS.iter().find(|(group, ..)| *group == word).map(|(_, operations, _)| *operations);
+        let first = parts.next()?;
+        match operations(first) {
+            Some(operations) => Some(Self { scope: None, operations }),
+            None => Some(Self { scope: Some(first), operations: operations(parts.next()?)? }),
+        }
     }
-    excesses.extend(tripped.into_iter().map(|(part, limit)| Excess {
-        name: format!("{name}/{part}"),
+
+    /// Whether it counts an order of the resource, which these scoped thresholds count.
+    pub fn counts(self, operation: Operation, scopes: &[String]) -> bool {
+        self.operations.contains(&operation) && self.scope.is_none_or(|scope| scopes.iter().any(|known| known == scope))
+    }
+}
+
+/// What some thresholds are held against.
+#[derive(Clone, Debug)]
+pub struct Figures<'a> {
+    /// What their names begin with: `vault.users/disable`.
+    pub name: String,
+    /// What is there now.
+    pub now: Moved,
+    before: Vec<&'a Bygone>,
+    /// The size before.
+    pub size: u64,
+    /// Whether a percent means something: not on a first load.
+    pub judge_percent: bool,
+    /// The thresholds; those of several syncs may be of one window.
+    pub thresholds: Vec<&'a Threshold>,
+}
+
+impl Figures<'_> {
+    /// What happened before within a window, but for what was settled with this run and those before it.
+    pub fn earlier(&self, window: Window, settled: Option<&RunId>) -> u64 {
+        let counts = |one: &&&Bygone| one.age <= window.0 && settled.is_none_or(|settled| one.run > *settled);
+        self.before.iter().filter(counts).map(|one| one.count).sum()
+    }
+}
+
+/// Every figure against its thresholds, sorted by name; where several trip under one name, the strictest is told. What
+/// is over its limit by the past alone is no news: something of it has to be there now.
+pub fn judge(figures: &[Figures<'_>], settled: &Settled) -> Vec<Excess> {
+    let mut tripped: BTreeMap<String, Excess> = BTreeMap::new();
+    for figures in figures.iter().filter(|figures| figures.now.count > 0) {
+        for threshold in &figures.thresholds {
+            for bound in threshold.at(figures.size).bounds(figures.size, figures.judge_percent) {
+                let Some(excess) = excess(figures, threshold, bound, settled) else { continue };
+                let strictest = tripped.entry(excess.name.clone()).or_insert(excess);
+                strictest.limit = strictest.limit.min(bound.figure());
+            }
+        }
+    }
+    tripped.into_values().collect()
+}
+
+fn excess(figures: &Figures<'_>, threshold: &Threshold, bound: Bound, settled: &Settled) -> Option<Excess> {
+    let Figures { now, size, .. } = figures;
+    let name = format!("{}/{}{}", figures.name, bound.word(), threshold.suffix());
+    let earlier = threshold.window.map(|window| {
+        let figure = figures.earlier(window, settled.get(&name));
+        Earlier { window: window.to_string(), figure }
+    });
+    let figure = now.count + earlier.as_ref().map_or(0, |earlier| earlier.figure);
+    let first = now.first.clone();
+    let limit = bound.figure();
+    bound.is_exceeded(figure, *size).then_some(Excess {
+        name,
         limit,
-        figure: moved.count,
-        size,
-        first: moved.first.clone(),
+        figure,
+        size: *size,
+        first,
+        earlier,
         explanation: None,
-    }));
+    })
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn moved(count: u64) -> Moved {
-        let mut moved = Moved::default();
-        (0..count).rev().for_each(|i| moved.add(&format!("k{i:04}")));
-        moved
-    }
-
-    #[test]
-    fn limits_are_strict_and_have_a_floor() {
-        let resource: ResourceName = "idp.users".parse().unwrap();
-        let limits = SnapshotLimits {
-            inserted: Limit::OFF,
-            updated: Limit { count: None, percent: Some(20.0), floor: 50 },
-            deleted: Limit { count: Some(25), percent: Some(5.0), floor: 50 },
-        };
-        let names = |updated, deleted, rows| -> Vec<String> {
-            synchronization(&resource, &moved(999), &moved(updated), &moved(deleted), rows, &limits)
-                .into_iter()
-                .map(|excess| excess.name)
-                .collect()
-        };
-        assert!(names(200, 25, 1000).is_empty());
-        assert_eq!(names(201, 25, 1000), ["idp.users/updated/percent"]);
-        assert_eq!(names(0, 26, 1000), ["idp.users/deleted/count"]);
-        assert_eq!(names(0, 26, 100), ["idp.users/deleted/count", "idp.users/deleted/percent"]);
-        assert!(names(49, 25, 49).is_empty());
-        let first = &synchronization(&resource, &moved(0), &moved(0), &moved(26), 1000, &limits)[0].first;
-        assert_eq!((first.len(), first[0].as_str()), (10, "k0000"));
-    }
-
-    #[test]
-    fn disables_and_deletes_are_limited_together() {
-        let resource: ResourceName = "vault.users".parse().unwrap();
-        let orders = [(Operation::Disable, moved(20)), (Operation::Delete, moved(20))].into();
-        let mut load = Load { size: 10_000, first_run: false, limits: vec![OrderThresholds::default()], orders };
-        let names = |load: &Load| -> Vec<String> {
-            provisioning(&[(resource.clone(), load.clone())].into()).into_iter().map(|excess| excess.name).collect()
-        };
-        assert_eq!(names(&load), ["vault.users/removal/count"]);
-        load.size = 100;
-        assert_eq!(names(&load).len(), 4, "each alone by percent, and the sum by both");
-        load.first_run = true;
-        assert_eq!(names(&load), ["vault.users/removal/count"], "numbers hold a first run, percentages do not");
-    }
-}
+#[path = "threshold_tests.rs"]
+mod tests;

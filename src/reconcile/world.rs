@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, PlanInput, Prior, SyncInput, Wishes};
+use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds};
 use super::{PlanDraft, ReconcileError, assemble};
 use crate::model::capabilities::{AttributeType, ResourceCapabilities};
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
-use crate::model::threshold::Limit;
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
 use crate::rules::matching::MatchRule;
@@ -52,6 +51,7 @@ pub(crate) struct World {
     pub(crate) live: Vec<LiveOrder>,
     pub(crate) priors: HashMap<Fingerprint, Prior>,
     pub(crate) accepted: BTreeMap<String, u64>,
+    pub(crate) past: Past,
     pub(crate) protect: BTreeSet<String>,
     pub(crate) block_all: bool,
     pub(crate) ask_again: bool,
@@ -68,16 +68,6 @@ impl Memory for World {
         Ok(rows.iter().map(|row| known.is_some_and(|known| known.contains(&row.0))).collect())
     }
 }
-
-pub(crate) const OFF: OrderThresholds = OrderThresholds {
-    create: Limit::OFF,
-    update: Limit::OFF,
-    disable: Limit::OFF,
-    delete: Limit::OFF,
-    add: Limit::OFF,
-    remove: Limit::OFF,
-    removal_sum: Limit::OFF,
-};
 
 fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &str, u8)]) -> Side {
     let rules: BTreeMap<String, String> = mapping.iter().map(|(a, r)| ((*a).to_owned(), (*r).to_owned())).collect();
@@ -96,7 +86,8 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
                 unique: Vec::new(),
             },
             on: Actions::default(),
-            thresholds: OFF,
+            thresholds: OrderThresholds::OFF,
+            scoped: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
@@ -133,6 +124,7 @@ impl World {
             live: Vec::new(),
             priors: HashMap::new(),
             accepted: BTreeMap::new(),
+            past: Past::default(),
             protect: BTreeSet::new(),
             block_all: false,
             ask_again: false,
@@ -179,7 +171,8 @@ impl World {
                 ends: vec![end("group", "groups"), end("user", "users")],
                 members: Members::Additive,
                 nested: Nested::Flatten,
-                thresholds: OFF,
+                thresholds: OrderThresholds::OFF,
+                scoped: Vec::new(),
             },
             source: format!("group,user\n{}", lines(source)),
             target: format!("group,user\n{}", lines(target)),
@@ -246,6 +239,7 @@ impl World {
             memory: self,
             ask_again: self.ask_again,
             accepted: &self.accepted,
+            past: &self.past,
             block_all: self.block_all,
             wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, list: true },
         })
@@ -290,6 +284,7 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
         block: order.block.as_ref().map(|block| block.reason),
         changes: Some(order.changes.clone()),
         ends: order.ends.iter().map(|end| end.object.clone()).collect(),
+        thresholds: order.thresholds.clone(),
         of_other_job: None,
     }
 }

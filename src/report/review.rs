@@ -184,6 +184,7 @@ pub(super) mod tests {
             reason: "the source row changed".to_owned(),
             confidence: 80,
             takes_along: vec!["3 keys".to_owned()],
+            thresholds: Vec::new(),
             block: None,
         }
     }

@@ -176,12 +176,14 @@ mod tests {
                 first_run: true,
                 ..Default::default()
             }],
+            sizes: BTreeMap::new(),
             excesses: vec![Excess {
                 name: "vault.users/create/count".to_owned(),
                 limit: 500.0,
                 figure: 1200,
                 size: 4000,
                 first: vec!["ann".to_owned(), "bob".to_owned()],
+                earlier: None,
                 explanation: None,
             }],
             warnings: vec!["lookup table `hr.people` is empty".to_owned()],

@@ -1,16 +1,14 @@
 //! Judges a new snapshot against the last accepted one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::error::RunError;
 use super::export::verify;
 use crate::model::digest::Digest;
 use crate::model::explanation::Explanation;
-use crate::model::resource::ResourceName;
 use crate::model::threshold::Excess;
 use crate::reconcile::explanation::{Movement, explain_rows};
-use crate::reconcile::threshold::{Moved, SnapshotLimits, synchronization};
+use crate::reconcile::threshold::{Moved, Movements};
 use crate::snapshot::completeness::{Census, Settings, Watch};
 use crate::snapshot::diff::{
     Change, Counts, DiffError, DiffOptions, Difference, Kept, Witnessed, diff_keeping, digest_keeping,
@@ -163,13 +161,8 @@ fn difference<W: Witness>(
     }
 }
 
-/// The thresholds that the new snapshot exceeds.
-pub(super) fn excesses(
-    name: &ResourceName,
-    difference: &Difference,
-    limits: &SnapshotLimits,
-    own: &OwnChanges,
-) -> Result<Vec<Excess>, RunError> {
+/// The rows that moved and that muster did not move itself.
+pub(super) fn movements(difference: &Difference, own: &OwnChanges) -> Result<Movements, DiffError> {
     let Counts { unchanged, changed, removed, .. } = difference.counts;
     let rows = unchanged + changed + removed;
     let [mut added, mut changed, mut removed] = [(); 3].map(|()| Moved::default());
@@ -184,7 +177,8 @@ pub(super) fn excesses(
         }
         Ok::<(), DiffError>(())
     })?;
-    Ok(synchronization(name, &added, &changed, &removed, rows, limits))
+    let now = [("inserted", added), ("updated", changed), ("deleted", removed)].into();
+    Ok(Movements { rows, now, before: BTreeMap::new() })
 }
 
 /// What the rows behind an excess have in common. `pages` says how many pages the baseline came in.

@@ -20,8 +20,11 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
                 let mut source = rules.mapping.columns();
                 source.extend(rules.scope.columns());
                 source.extend(matching.clone().flat_map(|m| m.source.columns()));
+                source.extend(objects.scoped.iter().flat_map(|scoped| scoped.scope.columns()));
                 want(&sync.from, &mut source.into_iter());
                 let target = rules.mapping.attributes().iter().cloned().chain(matching.map(|m| m.target.clone()));
+                let scoped = objects.scoped.iter().filter_map(|scoped| scoped.target.as_ref());
+                let target = target.chain(scoped.flat_map(|target| target.columns()));
                 want(&sync.to, &mut target.collect::<Vec<_>>().into_iter());
             }
             SyncKind::Association(association) => {

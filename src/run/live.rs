@@ -52,6 +52,7 @@ fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<
         block: record.block.as_ref().map(|b| b.reason),
         changes: order.map(|o| o.changes.clone()),
         ends: order.into_iter().flat_map(|o| &o.ends).map(|end| end.object.clone()).collect(),
+        thresholds: order.map(|o| o.thresholds.clone()).unwrap_or_default(),
         of_other_job,
     }
 }

@@ -17,6 +17,7 @@ mod links;
 mod live;
 mod offers;
 mod offload;
+mod past;
 mod plan;
 mod precondition;
 mod prove;

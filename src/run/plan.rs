@@ -132,13 +132,14 @@ impl Conductor {
         }
         let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
         let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
-        let accepted = self.accepted_thresholds()?;
+        let (accepted, past) = (self.accepted_thresholds()?, self.past()?);
         let mut draft = assemble(&PlanInput {
             syncs: &syncs,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
             ask_again: options.ask_again,
             accepted: &accepted,
+            past: &past,
             block_all: options.block,
             wishes: Wishes { protect: &self.job.apply.protect, delete_after: self.job.apply.delete_after, list },
         })?;
@@ -209,6 +210,7 @@ impl Conductor {
             orders: draft.orders.len() as u64,
             counts: draft.counts(),
             situations: draft.situations.clone(),
+            sizes: draft.sizes.clone(),
             excesses: draft.excesses.clone(),
             warnings: draft.warnings.clone(),
         };

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 
 use super::Conductor;
-use super::baseline::{Accepted, Examined, New, OwnChanges, examine, excesses, explain};
+use super::baseline::{Accepted, Examined, New, OwnChanges, examine, explain, movements};
 use super::demand;
 use super::error::RunError;
 use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
@@ -16,10 +16,10 @@ use super::offload::{apart, compute};
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Mode};
 use crate::model::order::EndRef;
-use crate::model::record::{Hold, HoldKind};
+use crate::model::record::{Hold, HoldKind, Movement};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
-use crate::reconcile::threshold::SnapshotLimits;
+use crate::reconcile::threshold::{Movements, synchronization};
 use crate::snapshot::completeness::{Settings, Subject, judge};
 use crate::snapshot::diff::{DiffError, DiffOptions};
 use crate::snapshot::error::SnapshotError;
@@ -158,6 +158,7 @@ impl Conductor {
             systems: BTreeMap::new(),
         };
         let (mut usable, mut holds, mut failures) = (BTreeSet::new(), Vec::new(), Vec::new());
+        let mut moved = Vec::new();
         for (system, export) in systems {
             if let Some(because) = &export.because {
                 self.reporter.event(&Event::Warning(format!("{system} was read completely: {because}")));
@@ -166,7 +167,9 @@ impl Conductor {
             for (resource, mut exported) in export.resources {
                 let name = ResourceName::new(&system, &resource);
                 let path = exported.path(&folder)?;
-                let verdict = self.verdict(&name, &path, &mut exported, &accepted, &mut own)?;
+                let mut moves = None;
+                let verdict = self.verdict(&name, &path, &mut exported, &accepted, &mut own, &mut moves)?;
+                moved.extend(moves.map(|moves| movement(&name, run, started, &moves)));
                 match &verdict {
                     Verdict::Usable => {
                         usable.insert(name.clone());
@@ -191,6 +194,9 @@ impl Conductor {
                 failures.push((system, fault.to_string()));
             }
         }
+        if !moved.is_empty() {
+            self.store.note_movements(&self.job.name, run, &moved, (self.clock)())?;
+        }
         manifest.ended = (self.clock)();
         manifest.write(&folder.join(FILE_NAME))?;
         Ok(Proof { manifest, folder, usable, holds, failures })
@@ -203,6 +209,7 @@ impl Conductor {
         exported: &mut ResourceManifest,
         accepted: &BTreeMap<String, String>,
         own: &mut BTreeMap<DateTime<Utc>, OwnChanges>,
+        moves: &mut Option<Movements>,
     ) -> Result<Verdict, RunError> {
         let snapshot = self.job.snapshot(name);
         let baseline = self.store.baseline(&self.job.name, name)?;
@@ -279,17 +286,17 @@ impl Conductor {
         if let (Some((baseline, path)), Some(moved)) = (&old, moved) {
             match moved {
                 Ok(moved) => {
-                    let limits = SnapshotLimits {
-                        inserted: snapshot.thresholds.inserted,
-                        updated: snapshot.thresholds.updated,
-                        deleted: snapshot.thresholds.deleted,
-                    };
                     // The resources of a system were mostly exported together: its orders are read once.
                     let own = &*match own.entry(baseline.at) {
                         Entry::Occupied(known) => known.into_mut(),
                         Entry::Vacant(unknown) => unknown.insert(self.own_changes(baseline)?),
                     };
-                    let found = excesses(name, &moved, &limits, own)?;
+                    let mut movements = movements(&moved, own)?;
+                    let all = snapshot.thresholds.each().into_iter().flat_map(|(_, thresholds)| thresholds);
+                    movements.before = self.moved_before(name, all)?;
+                    let settled = self.store.last_accepted(&self.job.name)?;
+                    let found = synchronization(name, &movements, &snapshot.thresholds, &settled);
+                    *moves = Some(movements);
                     for mut excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string()))
                     {
                         let pages = previous.as_ref().map(|previous| previous.evidence.pages_received);
@@ -356,6 +363,21 @@ impl Conductor {
             }
         }
         Ok(own)
+    }
+}
+
+/// What is remembered of how a snapshot moved.
+fn movement(name: &ResourceName, run: &RunId, at: DateTime<Utc>, moves: &Movements) -> Movement {
+    let figure = |word| moves.now.get(word).map_or(0, |moved| moved.count);
+    Movement {
+        resource: name.clone(),
+        run: run.clone(),
+        at,
+        rows: moves.rows,
+        inserted: figure("inserted"),
+        updated: figure("updated"),
+        deleted: figure("deleted"),
+        accepted: None,
     }
 }
 

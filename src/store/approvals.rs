@@ -257,6 +257,24 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] where plan.json or orders.ndjson is gone or is not what was registered.
     pub fn verify_plan(&self, run: &RunId) -> Result<Plan, StoreError> {
+        let plan = self.registered_plan(run)?;
+        let changed = |what: String| StoreError::Refused(Refusal::PlanChanged { run: run.clone(), what });
+        let orders = self.layout.orders(&self.run(run)?.job, run);
+        match file_digest(&orders)? {
+            None => Err(changed("orders.ndjson is gone".to_owned())),
+            Some(found) if found != plan.orders_digest => {
+                let written = plan.orders_digest.short();
+                Err(changed(format!("orders.ndjson has SHA-256 {}, written was {written}", found.short())))
+            }
+            Some(_) => Ok(plan),
+        }
+    }
+
+    /// The plan of a run, after making sure that plan.json is what was registered; its orders are not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where plan.json is gone or is not what was registered.
+    pub fn registered_plan(&self, run: &RunId) -> Result<Plan, StoreError> {
         let record = self.run(run)?;
         let changed = |what: String| StoreError::Refused(Refusal::PlanChanged { run: run.clone(), what });
         let Some(registered) = record.plan_digest else { return Err(changed("it has no plan yet".to_owned())) };
@@ -276,16 +294,7 @@ impl Store {
                 registered.short()
             )));
         }
-        let plan: Plan = read_json(&path, &bytes, Plan::FORMAT)?;
-        let orders = self.layout.orders(&record.job, run);
-        match file_digest(&orders)? {
-            None => Err(changed("orders.ndjson is gone".to_owned())),
-            Some(found) if found != plan.orders_digest => {
-                let written = plan.orders_digest.short();
-                Err(changed(format!("orders.ndjson has SHA-256 {}, written was {written}", found.short())))
-            }
-            Some(_) => Ok(plan),
-        }
+        read_json(&path, &bytes, Plan::FORMAT)
     }
 
     /// The orders of a run, from its folder, in the plan's sequence. Verify the plan first.

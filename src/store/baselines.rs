@@ -79,6 +79,10 @@ impl Store {
                         stamp(b.at)
                     ],
                 )?;
+                tx.execute(
+                    "UPDATE movements SET accepted = ? WHERE job = ? AND resource = ? AND at = ?",
+                    params![stamp(at), b.job, b.resource.to_string(), stamp(b.at)],
+                )?;
                 let detail = serde_json::json!({
                     "job": b.job, "resource": b.resource, "sha256": b.sha256, "rows": b.rows, "cursor": b.cursor,
                 });

@@ -74,6 +74,7 @@ fn create(key: &str) -> Order {
         reason: "wanted and absent".to_owned(),
         confidence: 100,
         takes_along: Vec::new(),
+        thresholds: Vec::new(),
         block: None,
     }
 }
@@ -83,11 +84,9 @@ fn member(user: &Order, group: &str) -> Order {
     let to = ResourceName::new("vault", "memberships");
     let object = ObjectKey::association(&to, &[&ObjectKey::by_target(&to, group), &user.object]);
     let fingerprint = Order::fingerprint_of(&to, Operation::Add, &object, &[]);
-    let end = |name: &str, object| End {
-        name: name.to_owned(),
-        resource: ResourceName::new("vault", "users"),
-        object,
-        label: String::new(),
+    let end = |name: &str, object| {
+        let (name, resource) = (name.to_owned(), ResourceName::new("vault", "users"));
+        End { name, resource, object, label: String::new() }
     };
     Order {
         id: OrderId::new(&fingerprint, 1),
@@ -145,6 +144,7 @@ impl House {
             orders: orders.len() as u64,
             counts: BTreeMap::new(),
             situations: Vec::new(),
+            sizes: BTreeMap::new(),
             excesses: Vec::new(),
             warnings: vec![format!("plan of {run}")],
         };

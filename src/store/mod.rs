@@ -1,12 +1,13 @@
 //! Memory: the state folder and the database in it.
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
-//! by subject in [`runs`], [`baselines`], [`orders`], [`seal`], [`approvals`], [`journal`] and [`links`]. Whatever changes also
+//! by subject in [`runs`], [`baselines`], [`bygone`], [`orders`], [`seal`], [`approvals`], [`journal`] and [`links`]. Whatever changes also
 //! goes into the hash-chained log of [`chain`], in the same transaction. [`plan_files`] and [`review_file`] write and
 //! read what people review.
 
 pub mod approvals;
 pub mod baselines;
+pub mod bygone;
 pub mod chain;
 pub mod database;
 pub mod error;

@@ -294,8 +294,8 @@ fn insert_orders(
 ) -> Result<(), Fault> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO orders (id, fingerprint, raised, run, sync, seq, resource, target, object, key, operation, state,
-           block_reason, block_detail, link_source, link_target, updated)
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+           block_reason, block_detail, link_source, link_target, updated, thresholds)
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
     let mut needs = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
     let updated = stamp(at);
@@ -334,7 +334,8 @@ fn insert_orders(
             block.map(|b| &b.detail),
             link_source,
             link_target,
-            updated
+            updated,
+            order.thresholds.join(" ")
         ]);
         if let Err(error) = inserted {
             return Err(taken(tx, new, error));

@@ -410,6 +410,7 @@ mod tests {
             reason: "gone".to_owned(),
             confidence: 100,
             takes_along: Vec::new(),
+            thresholds: Vec::new(),
             block: None,
         }
     }

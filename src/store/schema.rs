@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES];
+pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS];
 
 /// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
 const FIRST: &str = "
@@ -98,6 +98,17 @@ const REVIEW_TERMS: &str = "ALTER TABLE runs ADD COLUMN review TEXT;";
 
 /// The threshold that tripped, as JSON, with what its rows or orders have in common.
 const EXCESSES: &str = "ALTER TABLE holds ADD COLUMN excess TEXT;";
+
+/// The scoped thresholds that count an order, by name, with blanks between them; and how far each snapshot was from the
+/// baseline of its time.
+const MOVEMENTS: &str = "
+ALTER TABLE orders ADD COLUMN thresholds TEXT NOT NULL DEFAULT '';
+CREATE TABLE movements (
+  job TEXT NOT NULL, resource TEXT NOT NULL, at TEXT NOT NULL, run TEXT NOT NULL, rows INTEGER NOT NULL,
+  inserted INTEGER NOT NULL, updated INTEGER NOT NULL, deleted INTEGER NOT NULL, accepted TEXT,
+  PRIMARY KEY (job, resource, at)
+) WITHOUT ROWID;
+";
 
 #[cfg(test)]
 mod tests {

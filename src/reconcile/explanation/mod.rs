@@ -43,7 +43,7 @@ pub enum Movement {
 impl Movement {
     /// The movement that an excess such as `idp.users/deleted/count` is about.
     pub fn of_excess(name: &str) -> Option<Self> {
-        match name.rsplit('/').nth(1)? {
+        match name.split('/').nth(1)? {
             "inserted" => Some(Self::Inserted),
             "updated" => Some(Self::Updated),
             "deleted" => Some(Self::Deleted),

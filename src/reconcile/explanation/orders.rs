@@ -13,7 +13,7 @@ use crate::model::situation::{Cause, Situation};
 use crate::model::threshold::Excess;
 use crate::model::value::Value;
 use crate::reconcile::input::{ObjectInput, SyncInput};
-use crate::reconcile::threshold::operations_of;
+use crate::reconcile::threshold::Counted;
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::table::Table;
 
@@ -33,7 +33,9 @@ pub struct OrdersInQuestion<'a> {
 /// # Errors
 /// When a snapshot cannot be read any more.
 pub fn explain_orders(question: &OrdersInQuestion<'_>, excess: &Excess) -> Result<Explanation, SnapshotError> {
-    let counted = |order: &&Order| operations_of(&excess.name, &order.resource).contains(&order.operation);
+    let counted = |order: &&Order| {
+        Counted::by(&excess.name, &order.resource).is_some_and(|by| by.counts(order.operation, &order.thresholds))
+    };
     let orders: Vec<&Order> = question.orders.iter().filter(counted).collect();
     let mut subjects: BTreeSet<&str> = BTreeSet::new();
     for order in &orders {
@@ -55,11 +57,17 @@ pub fn explain_orders(question: &OrdersInQuestion<'_>, excess: &Excess) -> Resul
             }
         }
     }
-    let earlier = orders.len() as u32..excess.figure.max(orders.len() as u64) as u32;
+    let new = orders.len() as u64;
+    let cases = excess.figure.max(new);
+    let applied = excess.earlier.as_ref().map_or(0, |earlier| earlier.figure).min(cases - new);
     let mut known = Vec::new();
-    if !earlier.is_empty() {
-        let text = "they wait since earlier runs, approved or not".to_owned();
-        known.push((Fact::said(FactKind::Earlier, text), earlier.clone()));
+    for (from, to, text) in [
+        (new, cases - applied, "they wait since earlier runs, approved or not".to_owned()),
+        (cases - applied, cases, format!("they were applied before, within {}", window(excess))),
+    ] {
+        if from < to {
+            known.push((Fact::said(FactKind::Earlier, text), from as u32..to as u32));
+        }
     }
     let names = subjects.clone();
     let own: &OwnFacts<'_> = &|case, see| {
@@ -67,8 +75,12 @@ pub fn explain_orders(question: &OrdersInQuestion<'_>, excess: &Excess) -> Resul
             order_facts(order, question.job_changed, &numbers, &names, see);
         }
     };
-    let cases = u64::from(earlier.end);
     Inquiry { subjects, cases, own, rows, known }.explain()
+}
+
+/// The time that an excess counts over.
+fn window(excess: &Excess) -> &str {
+    excess.earlier.as_ref().map_or("", |earlier| earlier.window.as_str())
 }
 
 fn objects<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s ObjectInput<'a>> {
