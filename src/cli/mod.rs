@@ -140,7 +140,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             return if asked { Ending::Done.status() } else { Ending::Usage.status() };
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // A comparison of two files waits for nothing: threads that wait would only be started and ended.
+    let mut builder = match cli.command {
+        Command::Diff(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("muster: cannot start: {error}; the machine is out of threads or file handles");

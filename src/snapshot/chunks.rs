@@ -19,8 +19,8 @@ use super::record::Extent;
 use super::row::Row;
 use super::stream::{self, Buffers, READ, Stop};
 
-/// Bytes of the smallest chunk.
-const SMALLEST: u64 = 1 << 20;
+/// Bytes of the smallest chunk, and of files that one thread reads.
+pub(super) const SMALLEST: u64 = 1 << 20;
 /// Bytes of the largest chunk.
 const LARGEST: u64 = 32 << 20;
 
@@ -116,9 +116,11 @@ impl Body<'_> {
 
     /// Bytes of a chunk that keeps all threads busy to the end.
     pub(super) fn chunk_size(&self) -> u64 {
-        let threads = rayon::current_num_threads() as u64;
         let bytes = self.length.saturating_sub(self.start);
-        self.tuning.chunk.unwrap_or_else(|| (bytes / (threads * 8)).clamp(SMALLEST, LARGEST))
+        self.tuning.chunk.unwrap_or_else(|| {
+            // Asking how many threads there are starts them.
+            if bytes <= SMALLEST { SMALLEST } else { share(bytes, rayon::current_num_threads() as u64) }
+        })
     }
 
     /// The same with a given size of chunks.
@@ -141,22 +143,23 @@ impl Body<'_> {
             };
             Read { begin, outcome: outcome.map(|end| (end, finish(gathered))) }
         };
-        let mut chunks: Vec<Read<B>> = (0..cut.count())
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|k| {
-                pool.with(|buffers| {
-                    let guess = match k {
-                        0 => Ok(Some(self.start)),
-                        _ => stream::guess(self.file, self.extent(cut.from(k), cut.limit(k)), buffers),
-                    };
-                    match guess {
-                        Ok(begin) => read(k, begin, buffers),
-                        Err(stop) => Read { begin: None, outcome: Err(stop) },
-                    }
-                })
+        let guessed = |k: usize| {
+            pool.with(|buffers| {
+                let guess = match k {
+                    0 => Ok(Some(self.start)),
+                    _ => stream::guess(self.file, self.extent(cut.from(k), cut.limit(k)), buffers),
+                };
+                match guess {
+                    Ok(begin) => read(k, begin, buffers),
+                    Err(stop) => Read { begin: None, outcome: Err(stop) },
+                }
             })
-            .collect();
+        };
+        // One chunk is read before another thread would have begun.
+        let mut chunks: Vec<Read<B>> = match cut.count() {
+            count @ ..=1 => (0..count).map(guessed).collect(),
+            count => (0..count).into_par_iter().with_max_len(1).map(guessed).collect(),
+        };
         if !is_proved(cut, &chunks) {
             let begins = self.begins(cut, &pool).map_err(|stop| self.explain(stop))?;
             chunks.par_iter_mut().zip(begins).enumerate().with_max_len(1).for_each(|(k, (chunk, begin))| {
@@ -218,6 +221,11 @@ impl Body<'_> {
             Stop::Malformed => problems::explain(self.file, self.path),
         }
     }
+}
+
+/// Bytes of a chunk where so many threads share so many bytes: small enough for all to end at about the same time.
+fn share(bytes: u64, threads: u64) -> u64 {
+    (bytes / (threads * 32)).clamp(SMALLEST, LARGEST)
 }
 
 /// Whether every chunk begins where the one before ends, up to the first that could not be read.

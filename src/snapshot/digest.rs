@@ -1,4 +1,4 @@
-//! Rows as 24 bytes: hash of the key, hash of the content, place in the file.
+//! Rows as 16 bytes: hash of the key, hash of the content, place in the file.
 
 use std::fs::File;
 use std::io;
@@ -15,58 +15,75 @@ use super::spill::{Room, read_at};
 use super::table::Table;
 
 /// Bytes of a digest.
-pub(super) const DIGEST: usize = 24;
+pub(super) const DIGEST: usize = 16;
 
-/// What a comparison keeps of a row.
+/// What a comparison keeps of a row, besides the share that it lies in, which is the first bits of its key's hash: the
+/// next 32 of them, 56 of the hash of its content, and 40 of where it begins.
+///
+/// A changed row goes unnoticed where it shares those 56 bits with what it was; rows of two keys would have to share
+/// all of the 88 and those of the share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowDigest {
-    /// Hash of the key.
-    pub key: u64,
-    /// Hash of the content in its canonical form.
-    pub row: u64,
-    /// A packed `Place`.
-    pub(super) place: u64,
+pub(super) struct RowDigest(u128);
+
+/// A digest as it was made: both hashes in full.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    key: u64,
+    row: u64,
+    offset: u64,
 }
 
-impl RowDigest {
-    /// Packs a digest. Offsets are below 1 TiB, which `digests` makes sure of.
-    pub fn new(key: u64, row: u64, place: Place) -> Self {
-        Self { key, row, place: place.packed() }
-    }
-
-    /// Where the row is.
-    pub fn place(&self) -> Place {
-        Place::of_packed(self.place)
-    }
-
-    /// Three little-endian numbers, for files.
-    #[inline]
-    pub(super) fn to_bytes(self) -> [u8; DIGEST] {
-        let mut bytes = [0; DIGEST];
-        bytes[..8].copy_from_slice(&self.key.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.row.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.place.to_le_bytes());
-        bytes
-    }
-
-    #[inline]
-    fn of_bytes(bytes: &[u8; DIGEST]) -> Self {
-        let [key, row, place] = [0, 1, 2].map(|i| u64::from_le_bytes(bytes.as_chunks::<8>().0[i]));
-        Self { key, row, place }
-    }
-}
-
-impl Hashed for RowDigest {
+impl Hashed for Whole {
     #[inline]
     fn hash(&self) -> u64 {
         self.key
     }
 }
 
-/// Makes the two hashes of a row: of its key, and of its content in a form that both sides of a comparison share.
-pub trait Digester: Sync {
+impl RowDigest {
+    /// Packs a digest that lies in one of 2^bits shares. Offsets are below 1 TiB, which `digests` makes sure of.
+    #[inline]
+    pub(super) fn new(key: u64, row: u64, offset: u64, bits: u32) -> Self {
+        Self(u128::from((key << bits) >> 32) << 96 | u128::from(row >> 8) << 40 | u128::from(offset))
+    }
+
+    /// What is kept of the key's hash.
+    #[inline]
+    pub(super) fn key(self) -> u32 {
+        (self.0 >> 96) as u32
+    }
+
+    /// Whether the contents have one hash, as far as it is kept.
+    #[inline]
+    pub(super) fn has_content_of(self, other: Self) -> bool {
+        ((self.0 ^ other.0) << 32) >> 72 == 0
+    }
+
+    /// Where the row begins in its file.
+    #[inline]
+    pub(super) fn offset(self) -> u64 {
+        self.0 as u64 & (LARGEST_FILE - 1)
+    }
+
+    /// A little-endian number, for files.
+    #[inline]
+    pub(super) fn to_bytes(self) -> [u8; DIGEST] {
+        self.0.to_le_bytes()
+    }
+
+    #[inline]
+    fn of_bytes(bytes: &[u8; DIGEST]) -> Self {
+        Self(u128::from_le_bytes(*bytes))
+    }
+}
+
+/// Makes the hashes of a row: of its key, and of its content in a form that both sides of a comparison share.
+pub(super) trait Digester: Sync {
     /// The hashes of key and content, or `None` where the key is empty or incomplete.
     fn digest(&self, row: &Row<'_>) -> Option<(u64, u64)>;
+
+    /// Another hash of the content, where one is asked for; 0 where none is.
+    fn proof(&self, row: &Row<'_>) -> u128;
 }
 
 /// Sees every row of a table while it is digested, so that what is to be known of it takes no other reading.
@@ -122,14 +139,16 @@ pub enum DigestError {
 
 /// The digests of a whole table, by share.
 #[derive(Debug)]
-pub struct Digests<'a> {
+pub(super) struct Digests<'a> {
     chunks: Vec<Chunk>,
     keep: Keep<'a>,
     pub(super) bits: u32,
     /// Rows that have a key.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// Rows without one, in file order.
-    pub keyless: Vec<Place>,
+    pub(super) keyless: Vec<Place>,
+    /// The sum of the proofs of all rows that have a key.
+    pub(super) proof: u128,
 }
 
 /// Where digests are that are not in memory.
@@ -150,7 +169,8 @@ struct Chunk {
 
 #[derive(Debug)]
 enum Stored {
-    Here(Vec<RowDigest>),
+    /// As numbers, which the allocator has zeroed at no cost.
+    Here(Vec<u128>),
     /// From this byte of the file on.
     File(u64),
 }
@@ -169,8 +189,9 @@ const LARGEST_FILE: u64 = 1 << 40;
 
 /// What one chunk of a file gives.
 struct Gathered<S> {
-    digests: Vec<RowDigest>,
+    digests: Vec<Whole>,
     keyless: Vec<Place>,
+    proof: u128,
     seen: S,
 }
 
@@ -189,38 +210,38 @@ pub(super) fn digests<'a, W: Witness>(
         return Err(SnapshotError::Header { path: table.path().to_owned(), problems }.into());
     }
     // Fresh memory is slow: a chunk's digests are gathered where those of an earlier chunk were.
-    let pool: Mutex<Vec<Vec<RowDigest>>> = Mutex::default();
-    let reused = || pool.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_default();
-    let reuse = |mut digests: Vec<RowDigest>| {
-        digests.clear();
-        if let Ok(mut pool) = pool.lock() {
-            pool.push(digests);
-        }
-    };
+    let pool: Mutex<Vec<Vec<Whole>>> = Mutex::default();
     let chunks = table.body().par_fold_by(
         table.body().chunk_size().min(chunk),
-        || Gathered { digests: reused(), keyless: Vec::new(), seen: witness.begin() },
+        || {
+            let digests = pool.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_default();
+            Gathered { digests, keyless: Vec::new(), proof: 0, seen: witness.begin() }
+        },
         |gathered, row| {
             match digester.digest(row) {
-                Some((key, content)) => gathered.digests.push(RowDigest::new(key, content, row.place())),
+                Some((key, content)) => {
+                    gathered.digests.push(Whole { key, row: content, offset: row.place().offset });
+                    gathered.proof = gathered.proof.wrapping_add(digester.proof(row));
+                }
                 None => gathered.keyless.push(row.place()),
             }
             witness.see(&mut gathered.seen, row);
         },
-        |Gathered { digests, keyless, seen }| {
+        |Gathered { mut digests, keyless, proof, seen }| {
             let told = witness.end(seen);
             let count = digests.len();
+            let pack = |whole: &Whole| RowDigest::new(whole.key, whole.row, whole.offset, bits).0;
+            let Sorted { values, ends } = Sorted::of(vec![0; count], &digests, bits, pack);
+            digests.clear();
+            if let Ok(mut pool) = pool.lock() {
+                pool.push(digests);
+            }
             let stored = if room.takes((count * DIGEST) as u64) {
-                let Sorted { values, ends } = Sorted::new(&digests, bits);
-                Ok(Chunk { ends, digests: Stored::Here(values) })
+                Ok(Stored::Here(values))
             } else {
-                let Sorted { values, ends } = Sorted::into(reused(), &digests, bits);
-                let written = room.write_digests(&values);
-                reuse(values);
-                written.map(|at| Chunk { ends, digests: Stored::File(at) })
+                room.write_digests(values.iter().map(|value| RowDigest(*value))).map(Stored::File)
             };
-            reuse(digests);
-            (stored, count, keyless, told)
+            (stored.map(|digests| Chunk { ends, digests }), count, keyless, proof, told)
         },
     )?;
     let chunk_count = chunks.len();
@@ -230,10 +251,12 @@ pub(super) fn digests<'a, W: Witness>(
         bits,
         rows: 0,
         keyless: Vec::new(),
+        proof: 0,
     };
     let mut told = Vec::with_capacity(chunk_count);
-    for (stored, count, mut keyless, of_chunk) in chunks {
+    for (stored, count, mut keyless, proof, of_chunk) in chunks {
         all.rows += count as u64;
+        all.proof = all.proof.wrapping_add(proof);
         let spill = |source| DigestError::Spill { folder: room.folder().to_owned(), source };
         all.chunks.push(stored.map_err(spill)?);
         all.keyless.append(&mut keyless);
@@ -245,7 +268,7 @@ pub(super) fn digests<'a, W: Witness>(
 impl Digests<'static> {
     /// None at all, in so many shares.
     pub(super) fn none(bits: u32, room: &Room) -> Digests<'_> {
-        Digests { chunks: Vec::new(), keep: Keep::Spilled(room), bits, rows: 0, keyless: Vec::new() }
+        Digests { chunks: Vec::new(), keep: Keep::Spilled(room), bits, rows: 0, keyless: Vec::new(), proof: 0 }
     }
 
     /// Digests that lie in a file, sorted by share, from the byte `at` on.
@@ -256,6 +279,7 @@ impl Digests<'static> {
             keep: Keep::Remembered { file, path, checks },
             rows,
             keyless: Vec::new(),
+            proof: 0,
         }
     }
 }
@@ -301,7 +325,7 @@ impl Digests<'_> {
         for (chunk, start) in self.chunks.iter().zip(&window.starts) {
             let range = chunk.ends.range(share..share + 1);
             if let Stored::Here(digests) = &chunk.digests {
-                out.extend_from_slice(&digests[range]);
+                out.extend(digests[range].iter().map(|digest| RowDigest(*digest)));
                 continue;
             }
             let before = chunk.ends.range(window.shares.start..share).len();

@@ -53,15 +53,18 @@ pub(crate) struct Sorted<T> {
     pub(crate) ends: Ends,
 }
 
-impl<T: Hashed> Sorted<T> {
+impl<T: Copy> Sorted<T> {
     /// Sorts values into 2^bits shares; values of one share keep their order.
-    pub(crate) fn new(values: &[T], bits: u32) -> Self {
-        Self::into(Vec::new(), values, bits)
+    pub(crate) fn new(values: &[T], bits: u32) -> Self
+    where
+        T: Hashed,
+    {
+        Self::of(values.to_vec(), values, bits, |value| *value)
     }
 
-    /// The same, in memory that was used before.
-    pub(super) fn into(mut sorted: Vec<T>, values: &[T], bits: u32) -> Self {
-        let share = |value: &T| share_of(value.hash(), bits);
+    /// The same of what `keep` leaves of each value, in memory for as many that is written over.
+    pub(super) fn of<V: Hashed>(mut sorted: Vec<T>, values: &[V], bits: u32, keep: impl Fn(&V) -> T) -> Self {
+        let share = |value: &V| share_of(value.hash(), bits);
         let mut ends = vec![0u32; 1 << bits];
         for value in values {
             ends[share(value)] += 1;
@@ -71,12 +74,9 @@ impl<T: Hashed> Sorted<T> {
             sum += *end;
             *end = sum - *end;
         }
-        // Each of these is written over.
-        sorted.clear();
-        sorted.extend_from_slice(values);
         for value in values {
             let next = &mut ends[share(value)];
-            sorted[*next as usize] = *value;
+            sorted[*next as usize] = keep(value);
             *next += 1;
         }
         Self { values: sorted, ends: Ends(ends) }
@@ -84,7 +84,7 @@ impl<T: Hashed> Sorted<T> {
 }
 
 /// All values of one share, in file order.
-pub(crate) fn gather<'c, T: Hashed + 'c>(
+pub(crate) fn gather<'c, T: Copy + 'c>(
     chunks: impl IntoIterator<Item = &'c Sorted<T>>,
     share: usize,
     out: &mut Vec<T>,

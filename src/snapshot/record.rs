@@ -19,7 +19,8 @@ pub(super) const RECORD_LIMIT: u64 = (16 << 20) - 1;
 pub(super) struct Fields {
     /// Where the commas and line feeds outside quotes are.
     separators: Vec<u32>,
-    /// Cells with quotes, each as the position in `separators` of what ends it.
+    /// Cells with quotes, each as the position in `separators` of what ends it; `NEEDED` is set in those that are seen
+    /// to need their quotes.
     quoted: Vec<u32>,
     /// The same for doubled quotes inside quotes; a cell is there once for each.
     doubled: Vec<u32>,
@@ -144,7 +145,7 @@ fn width(bytes: &[u8], separators: &[u32]) -> usize {
 /// Takes what is below a limit from the front of a sorted list.
 #[inline]
 fn split_below<'a>(list: &mut &'a [u32], limit: usize) -> &'a [u32] {
-    let count = list.iter().take_while(|at| (**at as usize) < limit).count();
+    let count = list.iter().take_while(|at| ((**at & !NEEDED) as usize) < limit).count();
     let (below, rest) = list.split_at(count);
     *list = rest;
     below
@@ -200,53 +201,51 @@ impl Sweep for Index<'_> {
     type State = State;
 
     #[inline(always)]
-    fn block(&mut self, state: &mut State, base: usize, masks: Masks) {
-        let inside = masks.parity ^ state.inside;
-        state.inside = ((inside as i64) >> 63) as u64;
-        let lines = masks.lines & !inside;
-        let found = masks.commas & !inside | lines;
-
-        let opening = masks.quotes & inside;
-        let closing = masks.quotes & !inside;
-        let behind_closing = closing << 1 | state.behind_closing;
-        let may_open = (found | closing) << 1 | state.may_open;
+    fn block(&mut self, state: &mut State, base: usize, masks: Masks, note: impl Fn(u64, u32, &mut [u32; BLOCK])) {
+        // Where no quote is in sight, all that could open a cell is the next block's first byte.
+        let is_plain = masks.quotes | state.inside | state.behind_closing == 0;
+        let (mut found, mut lines, mut returns) = (masks.commas | masks.lines, masks.lines, masks.returns);
+        let (mut opening, mut closing, mut behind_closing) = (0, 0, 0);
+        if is_plain {
+            state.may_open = found >> 63;
+        } else {
+            let inside = masks.parity ^ state.inside;
+            state.inside = ((inside as i64) >> 63) as u64;
+            (found, lines, returns) = (found & !inside, lines & !inside, returns & !inside);
+            closing = masks.quotes & !inside;
+            opening = masks.quotes & inside;
+            behind_closing = closing << 1 | state.behind_closing;
+            let may_open = (found | closing) << 1 | state.may_open;
+            state.wrong |= behind_closing & !(found | opening | returns) | opening & !may_open;
+            state.behind_closing = closing >> 63;
+            state.may_open = (found | closing) >> 63;
+        }
         // A carriage return is part of a line end or, where some readers would see a row's end, an error.
-        let returns = masks.returns & !inside;
-        let behind_return = returns << 1 | state.behind_return;
-        state.wrong |=
-            behind_closing & !(found | opening | returns) | opening & !may_open | behind_return & !lines | masks.nuls;
-        state.behind_closing = closing >> 63;
-        state.may_open = (found | closing) >> 63;
+        state.wrong |= (returns << 1 | state.behind_return) & !lines | masks.nuls;
         state.behind_return = returns >> 63;
 
         let Some(out) = self.separators.get_mut(state.count..).and_then(|out| out.first_chunk_mut::<BLOCK>()) else {
             state.wrong = 1; // There is room for every byte.
             return;
         };
-        let count = found.count_ones() as usize;
-        let mut rest = found;
-        let mut note = |place: &mut u32| {
-            *place = base as u32 + rest.trailing_zeros();
-            rest &= rest.wrapping_sub(1);
-        };
-        // Most blocks have few: a fixed number is noted without asking, what is too many is overwritten.
-        out[..FEW].iter_mut().for_each(&mut note);
-        if count > FEW {
-            out[FEW..count].iter_mut().for_each(&mut note);
-        }
-
+        note(found, base as u32, out);
         let mut marks = opening;
         while marks != 0 {
             let bit = marks & marks.wrapping_neg();
             let cell = (state.count + (found & (bit - 1)).count_ones() as usize) as u32;
             if bit & behind_closing == 0 {
-                push(self.quoted, &mut state.quoted, cell);
+                // What lies between the quotes, where the second one is in this block too.
+                let end = closing & bit.wrapping_neg();
+                let between = (end & end.wrapping_neg()).wrapping_sub(1) & bit.wrapping_neg();
+                let structure = (masks.commas | masks.lines | masks.returns) & between;
+                let is_needed = end != 0 && structure != 0;
+                push(self.quoted, &mut state.quoted, if is_needed { cell | NEEDED } else { cell });
             } else {
                 push(self.doubled, &mut state.doubled, cell);
             }
             marks ^= bit;
         }
-        state.count += count;
+        state.count += found.count_ones() as usize;
         state.lines += lines.count_ones() as usize;
     }
 }
@@ -260,8 +259,8 @@ fn push(list: &mut [u32], count: &mut usize, value: u32) {
     }
 }
 
+/// Marks a cell whose quotes have a comma or a line end between them. Texts are far too short to have so many cells.
+pub(super) const NEEDED: u32 = 1 << 31;
+
 /// Longer lists than this grow by as many.
 const STEP: usize = 64 << 10;
-
-/// Separators of most blocks.
-const FEW: usize = 8;

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::record::NEEDED;
 use super::writer::needs_quotes;
 
 /// Where a record begins in its file, and how many bytes it has (line end included).
@@ -56,7 +57,7 @@ pub struct Row<'a> {
     pub(super) separators: &'a [u32],
     /// Where the record begins and ends in `text`, without its line end.
     pub(super) record: (u32, u32),
-    /// The columns of cells with quotes, counted from the text's first cell.
+    /// The columns of cells with quotes, counted from the text's first cell, and whether these are known to be `NEEDED`.
     pub(super) quoted: &'a [u32],
     /// The first column, counted the same way.
     pub(super) first: u32,
@@ -88,7 +89,8 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn as_written(&self) -> Option<&'a str> {
         let raw = self.text.get(self.record.0 as usize..self.record.1 as usize).unwrap_or("");
-        let is_written = memchr::memchr2(b'\r', b'[', raw.as_bytes()).is_none() && self.insides().all(needs_quotes);
+        let is_written =
+            memchr::memchr2(b'\r', b'[', raw.as_bytes()).is_none() && self.doubtful_insides().all(needs_quotes);
         is_written.then_some(raw)
     }
 
@@ -97,10 +99,11 @@ impl<'a> Row<'a> {
         (0..self.width()).map(|column| self.cell(column))
     }
 
-    /// What stands between the quotes of each cell that was written with them, doubled ones as they are.
+    /// What stands between the quotes of each cell that was written with them and is not known to need them; doubled
+    /// quotes as they are.
     #[inline]
-    pub(super) fn insides(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.quoted.iter().map(|at| {
+    pub(super) fn doubtful_insides(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.quoted.iter().filter(|at| **at & NEEDED == 0).map(|at| {
             let (begin, end) = self.extent((at - self.first) as usize);
             self.text.as_bytes().get(begin + 1..end.saturating_sub(1)).unwrap_or(&[])
         })

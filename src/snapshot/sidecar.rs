@@ -8,7 +8,7 @@
 //! header (JSON): the file, its columns, key and normalisers, the seed of the hashes, how many shares
 //! for each share: where it ends (u64, in digests), XXH3-128 of its bytes (u128)
 //! SHA-256 of all of the above
-//! the digests, 24 bytes each, by share
+//! the digests, 16 bytes each, by share
 //! ```
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ use crate::model::digest::Digest;
 
 const MAGIC: &[u8; 8] = b"musterdg";
 /// The version of the format that this program writes, and the only one that it reads.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// A header has no more bytes: thousands of columns with long names.
 const HEADER_LIMIT: u32 = 16 << 20;
 /// Bytes for each share: its end and its checksum.

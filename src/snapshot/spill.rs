@@ -47,13 +47,13 @@ impl Room {
     }
 
     /// Writes digests, and says where they begin in the file.
-    pub(super) fn write_digests(&self, digests: &[RowDigest]) -> io::Result<u64> {
+    pub(super) fn write_digests(&self, mut digests: impl ExactSizeIterator<Item = RowDigest>) -> io::Result<u64> {
         let (file, begin) = self.reserve((digests.len() * DIGEST) as u64)?;
         let mut at = begin;
         let mut bytes = Vec::with_capacity(digests.len().min(AT_ONCE) * DIGEST);
-        for some in digests.chunks(AT_ONCE) {
+        while digests.len() > 0 {
             bytes.clear();
-            some.iter().for_each(|digest| bytes.extend_from_slice(&digest.to_bytes()));
+            digests.by_ref().take(AT_ONCE).for_each(|digest| bytes.extend_from_slice(&digest.to_bytes()));
             file.write_all_at(&bytes, at)?;
             at += bytes.len() as u64;
         }

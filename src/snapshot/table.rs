@@ -17,6 +17,9 @@ use crate::disk::DiskError;
 /// The most columns that a file may have.
 pub const COLUMN_LIMIT: usize = 4_096;
 
+/// Bytes that are read of a row whose length is not known; most have fewer.
+const GUESS: usize = 512;
+
 /// Stands between the cells of a key of several columns.
 pub const KEY_JOINT: char = '\u{1f}';
 
@@ -204,40 +207,52 @@ impl Table {
 
     /// The row at a place that a pass over this table gave.
     pub fn fetch(&self, place: Place) -> Result<OwnedRow, SnapshotError> {
-        let mut found = None;
-        self.with_row(place, &mut Fetch::default(), |row| found = Some(OwnedRow::of(row)))?;
-        found.ok_or_else(|| SnapshotError::Changed(self.path.clone()))
+        let row = self.fetch_by(place.offset, place.length as usize, &mut Fetch::default(), OwnedRow::of)?;
+        if row.place() == place { Ok(row) } else { Err(SnapshotError::Changed(self.path.clone())) }
     }
 
-    /// Hands out the row at a place without keeping it.
-    pub(super) fn with_row(
+    /// Something of the row that begins at an offset, without keeping the row.
+    pub(super) fn with_row<T>(
         &self,
-        place: Place,
+        offset: u64,
         fetch: &mut Fetch,
-        each: impl FnOnce(&Row<'_>),
-    ) -> Result<(), SnapshotError> {
+        each: impl FnOnce(&Row<'_>) -> T,
+    ) -> Result<T, SnapshotError> {
+        self.fetch_by(offset, GUESS, fetch, each)
+    }
+
+    /// The same with so many bytes read first, and more where the row has more.
+    fn fetch_by<T>(
+        &self,
+        offset: u64,
+        mut length: usize,
+        fetch: &mut Fetch,
+        each: impl FnOnce(&Row<'_>) -> T,
+    ) -> Result<T, SnapshotError> {
         let changed = || SnapshotError::Changed(self.path.clone());
-        let end = place.offset + u64::from(place.length);
-        if u64::from(place.length) > RECORD_LIMIT || end > self.length || place.offset < self.start {
+        if offset < self.start || offset >= self.length {
             return Err(changed());
         }
-        let length = place.length as usize;
-        fetch.bytes.resize(length, 0);
-        read_exact_at(&self.file, &mut fetch.bytes, place.offset).map_err(|stop| self.body().explain(stop))?;
-        if fetch.bytes.last() != Some(&b'\n') {
-            fetch.bytes.push(b'\n');
-        }
-        let text = std::str::from_utf8(&fetch.bytes).map_err(|_| changed())?;
-        let at = self.body().extent(place.offset, end);
-        let mut each = Some(each);
-        let progress = fetch.fields.rows(text, at, &mut |row| {
-            if let Some(each) = each.take() {
-                each(row);
+        let left = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
+        let at = self.body().extent(offset, offset + 1);
+        let (mut each, mut found) = (Some(each), None);
+        loop {
+            length = length.min(left);
+            fetch.bytes.resize(length, 0);
+            read_exact_at(&self.file, &mut fetch.bytes, offset).map_err(|stop| self.body().explain(stop))?;
+            if length == left && fetch.bytes.last() != Some(&b'\n') {
+                fetch.bytes.push(b'\n');
             }
-        });
-        match progress {
-            Ok(progress) if progress.consumed == text.len() && each.is_none() => Ok(()),
-            _ => Err(changed()),
+            let whole = memchr::memrchr(b'\n', &fetch.bytes).map_or(0, |end| end + 1);
+            let text = std::str::from_utf8(&fetch.bytes[..whole]).map_err(|_| changed())?;
+            let progress = fetch.fields.rows(text, at, &mut |row| found = each.take().map(|each| each(row)));
+            match (progress, found) {
+                (Ok(_), Some(found)) => return Ok(found),
+                (Ok(progress), None) if progress.consumed == 0 && length < left && length as u64 <= RECORD_LIMIT => {
+                    (length, found) = (length.saturating_mul(4), None);
+                }
+                _ => return Err(changed()),
+            }
         }
     }
 
@@ -262,11 +277,6 @@ impl Table {
             lines[i] = reader.here;
         }
         Ok(lines)
-    }
-
-    /// Fills a buffer with the file's bytes from an offset on.
-    pub(super) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), SnapshotError> {
-        read_exact_at(&self.file, bytes, offset).map_err(|stop| self.body().explain(stop))
     }
 
     pub(super) fn body(&self) -> Body<'_> {

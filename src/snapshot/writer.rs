@@ -181,7 +181,29 @@ pub(super) fn push_cell(out: &mut Vec<u8>, cell: &str) {
 /// Whether a cell must be written in quotes.
 #[inline]
 pub(super) fn needs_quotes(cell: &[u8]) -> bool {
-    cell.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r'))
+    let (words, rest) = cell.as_chunks::<8>();
+    // The last bytes, some of them for the second time.
+    let last = match cell.last_chunk::<8>() {
+        Some(last) => *last,
+        None => {
+            let mut last = [b' '; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            last
+        }
+    };
+    words.iter().any(has_structure) || has_structure(&last)
+}
+
+/// Whether one of eight bytes is a quote, a comma, or part of a line end.
+#[inline]
+fn has_structure(bytes: &[u8; 8]) -> bool {
+    const LOW: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = LOW << 7;
+    let word = u64::from_ne_bytes(*bytes);
+    // The lowest zero byte is marked rightly, others may be marked that are none: here it only counts whether any is.
+    let zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+    let equal = |byte: u8| zero(word ^ (LOW * u64::from(byte)));
+    equal(b'"') | equal(b',') | equal(b'\n') | equal(b'\r') != 0
 }
 
 fn header_problems(columns: &[String], key: &[String]) -> Vec<String> {

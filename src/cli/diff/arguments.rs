@@ -56,7 +56,7 @@ pub(in crate::cli) struct Args {
     /// /var/tmp]
     #[arg(long, value_name = "DIR")]
     pub temp: Option<PathBuf>,
-    /// Compare also the bytes of rows whose digests are equal
+    /// Prove by a second hash, of 128 bits, that the rows whose digests are equal are equal
     #[arg(long)]
     pub verify: bool,
     /// Exit with 1 where anything differs

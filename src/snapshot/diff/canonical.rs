@@ -3,17 +3,13 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use xxhash_rust::xxh3::{xxh3_64_with_secret, xxh3_64_with_seed, xxh3_128_with_secret};
-
 use super::super::digest::Digester;
 use super::super::row::{Cells, Row};
 use super::super::table::{KEY_JOINT, Table};
 use super::super::writer::{needs_quotes, push_cell};
+use super::hash::TextHash;
 use super::normalise::{Normaliser, canonical_cell};
 use super::{DiffError, DiffOptions};
-
-/// Bytes of the secret of XXH3.
-const SECRET: usize = 192;
 
 thread_local! {
     /// Rows that have to be rewritten before they are hashed.
@@ -126,14 +122,27 @@ pub(super) struct Canonical<'a> {
     is_all_key: bool,
     /// Whether such a row stands in its file as it is hashed, quotes and normalisers apart.
     is_key_in_order: bool,
-    /// What seeds the hashes.
-    secret: [u8; SECRET],
-    key_mask: u64,
+    hash: TextHash,
+    /// Where rows are to be proved to be what their digests say.
+    proof: Option<TextHash>,
+    hashes: Hashes,
+}
+
+/// How rows are hashed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashes {
+    pub(super) seed: u64,
+    /// Whether each row has a proof besides its digest.
+    pub(super) prove: bool,
+    /// Keeps only some bits of the key's hash; tests force collisions with it.
+    pub(super) key_mask: u64,
+    /// The same for the content's hash.
+    pub(super) row_mask: u64,
 }
 
 impl<'a> Canonical<'a> {
-    /// `columns` are the positions in this table of those compared; `key_mask` leaves bits of the key's hash.
-    pub(super) fn new(table: &'a Table, all: &'a Columns, columns: &'a [usize], seed: u64, key_mask: u64) -> Self {
+    /// `columns` are the positions in this table of those compared.
+    pub(super) fn new(table: &'a Table, all: &'a Columns, columns: &'a [usize], hashes: Hashes) -> Self {
         let in_order = columns.len() == table.columns().len() && columns.iter().enumerate().all(|(i, c)| i == *c);
         let as_it_stands = in_order && all.normalisers.iter().all(Vec::is_empty);
         Self {
@@ -144,15 +153,16 @@ impl<'a> Canonical<'a> {
             as_it_stands,
             is_all_key: columns.iter().all(|column| table.key_columns().contains(column)),
             is_key_in_order: as_it_stands && table.key_columns() == columns,
-            secret: secret(seed),
-            key_mask,
+            hash: TextHash::new(hashes.seed),
+            proof: hashes.prove.then(|| TextHash::new(!hashes.seed)),
+            hashes,
         }
     }
 
     fn key(&self, row: &Row<'_>) -> Option<u64> {
         if let ([column], [normalisers]) = (self.key, self.key_normalisers) {
             let cell = key_cell(row.cell(*column), normalisers);
-            return (!cell.is_empty()).then(|| xxh3_64_with_secret(cell.as_bytes(), &self.secret));
+            return (!cell.is_empty()).then(|| self.hash.short(cell.as_bytes()));
         }
         REWRITTEN.with_borrow_mut(|scratch| {
             scratch.clear();
@@ -164,7 +174,7 @@ impl<'a> Canonical<'a> {
                 scratch.extend_from_slice(cell.as_bytes());
                 scratch.push(KEY_JOINT as u8);
             }
-            (!scratch.is_empty()).then(|| xxh3_64_with_secret(scratch, &self.secret))
+            (!scratch.is_empty()).then(|| self.hash.short(scratch))
         })
     }
 
@@ -174,11 +184,11 @@ impl<'a> Canonical<'a> {
             return None;
         }
         let hash = if self.is_key_in_order && is_quoted_rightly(row) {
-            xxh3_128_with_secret(row.raw(), &self.secret)
+            self.hash.long(row.raw())
         } else {
             self.all_key_rewritten(row)?
         };
-        Some((hash as u64 & self.key_mask, (hash >> 64) as u64))
+        Some((hash as u64 & self.hashes.key_mask, (hash >> 64) as u64 & self.hashes.row_mask))
     }
 
     fn all_key_rewritten(&self, row: &Row<'_>) -> Option<u128> {
@@ -194,12 +204,18 @@ impl<'a> Canonical<'a> {
                 }
                 push_cell(scratch, &cell);
             }
-            Some(xxh3_128_with_secret(scratch, &self.secret))
+            Some(self.hash.long(scratch))
         })
     }
 
-    /// The hash of a row that does not stand in its file as it is compared.
-    fn rewritten(&self, row: &Row<'_>) -> u64 {
+    /// Hands out a row's content as it is compared.
+    #[inline]
+    fn content<T>(&self, row: &Row<'_>, each: impl FnOnce(&[u8]) -> T) -> T {
+        if self.as_it_stands && is_canonical(row) { each(row.raw()) } else { self.rewritten(row, each) }
+    }
+
+    /// The same of a row that does not stand in its file so.
+    fn rewritten<T>(&self, row: &Row<'_>, each: impl FnOnce(&[u8]) -> T) -> T {
         REWRITTEN.with_borrow_mut(|scratch| {
             scratch.clear();
             for (i, (column, normalisers)) in self.columns.iter().zip(self.normalisers).enumerate() {
@@ -208,7 +224,7 @@ impl<'a> Canonical<'a> {
                 }
                 push_cell(scratch, &canonical_cell(row.cell(*column), normalisers));
             }
-            xxh3_64_with_secret(scratch, &self.secret)
+            each(scratch)
         })
     }
 }
@@ -219,21 +235,15 @@ impl Digester for Canonical<'_> {
         if self.is_all_key {
             return self.all_key(row);
         }
-        let key = self.key(row)? & self.key_mask;
-        if self.as_it_stands && is_canonical(row) {
-            return Some((key, xxh3_64_with_secret(row.raw(), &self.secret)));
-        }
-        Some((key, self.rewritten(row)))
+        let key = self.key(row)? & self.hashes.key_mask;
+        let content = self.content(row, |content| self.hash.short(content));
+        Some((key, content & self.hashes.row_mask))
     }
-}
 
-/// A secret of as many bytes as XXH3 uses, made once: from a seed, it would make its own again for each long row.
-fn secret(seed: u64) -> [u8; SECRET] {
-    let mut secret = [0; SECRET];
-    for (i, part) in (0u64..).zip(secret.as_chunks_mut::<8>().0) {
-        *part = xxh3_64_with_seed(&i.to_le_bytes(), seed).to_le_bytes();
+    #[inline]
+    fn proof(&self, row: &Row<'_>) -> u128 {
+        self.proof.as_ref().map_or(0, |hash| self.content(row, |content| hash.long(content)))
     }
-    secret
 }
 
 /// A cell of the key in the form that tells rows apart: a text as it stands, unless it has normalisers.
@@ -250,5 +260,5 @@ fn is_canonical(row: &Row<'_>) -> bool {
 /// Whether only cells that need quotes have them.
 #[inline]
 fn is_quoted_rightly(row: &Row<'_>) -> bool {
-    row.insides().all(needs_quotes)
+    row.doubtful_insides().all(needs_quotes)
 }

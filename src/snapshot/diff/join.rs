@@ -5,11 +5,10 @@ use rayon::prelude::*;
 use super::super::digest::{DIGEST, DigestError, Digester as _, Digests, RowDigest, Window};
 use super::super::error::SnapshotError;
 use super::super::partition::SHARE;
-use super::super::row::Place;
+use super::super::row::{Place, Row};
 use super::super::table::{Fetch, Table};
 use super::canonical::{Canonical, Columns};
 use super::ordered::{Gathering, Ordered, Run};
-use super::verify::Equals;
 use super::{Change, Counts, DiffError, Doubtful};
 
 /// One table, with its digests.
@@ -19,15 +18,19 @@ pub(super) struct Side<'a> {
     pub(super) digests: Digests<'a>,
 }
 
+impl Side<'_> {
+    /// Whether a row has the digest that was kept of it.
+    fn has_digest(&self, row: &Row<'_>, kept: RowDigest) -> bool {
+        let digest = |(key, content)| RowDigest::new(key, content, row.place().offset, self.digests.bits);
+        self.digester.digest(row).map(digest) == Some(kept)
+    }
+}
+
 /// Two tables to be joined.
 pub(super) struct Pair<'a> {
     pub(super) old: Side<'a>,
     pub(super) new: Side<'a>,
     pub(super) columns: &'a Columns,
-    /// Whether rows of equal digests are compared too.
-    pub(super) verify: bool,
-    /// Bytes of such rows that each thread brings into memory at once.
-    pub(super) verify_bytes: u64,
     /// Bytes of digests that each thread brings into memory at once.
     pub(super) window: u64,
 }
@@ -35,13 +38,15 @@ pub(super) struct Pair<'a> {
 /// What was found, in no order yet.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
-    /// Packed places in the new table.
+    /// Where in the new table.
     pub(super) added: Vec<u64>,
-    /// Packed places in the old table.
+    /// Where in the old table.
     pub(super) removed: Vec<u64>,
     pub(super) changed: u64,
     pub(super) unchanged: u64,
     pub(super) doubtful: Doubtful,
+    /// The sums of the proofs of rows that were looked at, of the old table and of the new one.
+    pub(super) proofs: [u128; 2],
 }
 
 impl Joined {
@@ -49,7 +54,15 @@ impl Joined {
         let (added, removed) = (self.added.len() as u64, self.removed.len() as u64);
         Counts { added, removed, changed: self.changed, unchanged: self.unchanged }
     }
+
+    fn prove(&mut self, is_old: bool, proof: u128) {
+        let sum = &mut self.proofs[usize::from(!is_old)];
+        *sum = sum.wrapping_add(proof);
+    }
 }
+
+/// Groups of shares that threads take one after the other, so that they end at about the same time.
+const LEAST_GROUPS: usize = 16;
 
 /// Nothing was found for this row yet.
 const ALONE: u32 = 0;
@@ -59,29 +72,25 @@ const DONE: u32 = u32::MAX;
 /// Joins all shares; rows of one key that differ are put into `ordered`.
 pub(super) fn join(pair: &Pair<'_>, ordered: &mut Ordered) -> Result<Joined, DiffError> {
     let shares = 1usize << pair.old.digests.bits;
-    let at_once = usize::try_from(pair.window / (SHARE * DIGEST as u64)).unwrap_or(1).clamp(1, shares);
-    let found: Vec<(Joined, Option<Run>)> = (0..shares.div_ceil(at_once))
-        .into_par_iter()
-        .map_init(
-            || (Share::new(pair), Window::default(), Window::default()),
-            |(share, old, new), group| {
-                let group = group * at_once..((group + 1) * at_once).min(shares);
-                pair.old.digests.load(group.clone(), old)?;
-                pair.new.digests.load(group.clone(), new)?;
-                let mut found = Joined::default();
-                for i in group {
-                    share.join(i, old, new, &mut found)?;
-                    if share.equals.bytes > pair.verify_bytes {
-                        share.verify(&mut found)?;
-                    }
-                }
-                share.verify(&mut found)?;
-                found.added.shrink_to_fit();
-                found.removed.shrink_to_fit();
-                Ok((found, ordered.run(std::mem::take(&mut share.changed))?))
-            },
-        )
-        .collect::<Result<_, DiffError>>()?;
+    let at_once =
+        usize::try_from(pair.window / (SHARE * DIGEST as u64)).unwrap_or(1).clamp(1, shares.div_ceil(LEAST_GROUPS));
+    let begin = || (Share::new(pair), Window::default(), Window::default());
+    let joined = |(share, old, new): &mut (Share<'_>, Window, Window), group: usize| {
+        let group = group * at_once..((group + 1) * at_once).min(shares);
+        pair.old.digests.load(group.clone(), old)?;
+        pair.new.digests.load(group.clone(), new)?;
+        let mut found = Joined::default();
+        for i in group {
+            share.join(i, old, new, &mut found)?;
+        }
+        found.added.shrink_to_fit();
+        found.removed.shrink_to_fit();
+        Ok((found, ordered.run(std::mem::take(&mut share.changed))?))
+    };
+    let found: Vec<(Joined, Option<Run>)> = match shares.div_ceil(at_once) {
+        1 => vec![joined(&mut begin(), 0)?],
+        groups => (0..groups).into_par_iter().map_init(begin, joined).collect::<Result<_, DiffError>>()?,
+    };
     let mut all = Joined::default();
     // There may be as many as there are rows: no room for more than that, and no copy that grows.
     all.added.reserve_exact(found.iter().map(|(share, _)| share.added.len()).sum());
@@ -92,6 +101,7 @@ pub(super) fn join(pair: &Pair<'_>, ordered: &mut Ordered) -> Result<Joined, Dif
         all.removed.append(&mut share.removed);
         all.changed += share.changed;
         all.unchanged += share.unchanged;
+        all.proofs = [0, 1].map(|side| all.proofs[side].wrapping_add(share.proofs[side]));
         all.doubtful.old_duplicates.append(&mut share.doubtful.old_duplicates);
         all.doubtful.new_duplicates.append(&mut share.doubtful.new_duplicates);
     }
@@ -115,23 +125,12 @@ struct Share<'a> {
     fetch: [Fetch; 2],
     /// Rows of one key that differ, of the shares since the last run.
     changed: Gathering,
-    /// Rows of equal digests that are still to be compared.
-    equals: Equals,
 }
 
 impl<'a> Share<'a> {
     fn new(pair: &'a Pair<'a>) -> Self {
         let (rows, slots, partner) = Default::default();
-        Self {
-            pair,
-            rows,
-            old_count: 0,
-            slots,
-            partner,
-            fetch: Default::default(),
-            changed: Gathering::default(),
-            equals: Equals::default(),
-        }
+        Self { pair, rows, old_count: 0, slots, partner, fetch: Default::default(), changed: Gathering::default() }
     }
 
     fn join(&mut self, share: usize, old: &Window, new: &Window, found: &mut Joined) -> Result<(), DigestError> {
@@ -148,7 +147,7 @@ impl<'a> Share<'a> {
         }
         for (i, row) in self.rows.iter().enumerate().filter(|(i, _)| self.partner[*i] == ALONE) {
             let side = if i < self.old_count { &mut found.removed } else { &mut found.added };
-            side.push(row.place);
+            side.push(row.offset());
         }
         Ok(())
     }
@@ -159,40 +158,33 @@ impl<'a> Share<'a> {
         let row = self.rows[i];
         let is_old = i < self.old_count;
         let mask = self.slots.len() - 1;
-        let mut slot = row.key as usize & mask;
+        let mut slot = ((u64::from(row.key()) << self.slots.len().trailing_zeros()) >> 32) as usize;
         loop {
             let Some(j) = (self.slots[slot] as usize).checked_sub(1) else {
                 self.slots[slot] = i as u32 + 1;
                 return Ok(());
             };
             let other = self.rows[j];
-            if other.key == row.key {
+            if other.key() == row.key() {
                 let other_is_old = j < self.old_count;
                 if !is_old && other_is_old && self.partner[j] == ALONE {
-                    if other.row == row.row {
-                        if self.pair.verify {
-                            self.equals.push(other, row);
-                        }
+                    if other.has_content_of(row) {
                         found.unchanged += 1;
                         self.partner(j, i);
                         return Ok(());
                     }
-                    if let Some((columns, key)) = self.compare(other, row)? {
-                        if columns.is_empty() {
-                            found.unchanged += 1;
-                        } else {
-                            let change = Change::Changed { old: other.place(), new: row.place(), columns: &columns };
-                            self.changed.push(&change, &key);
-                            found.changed += 1;
-                        }
+                    if self.compare(other, row, found)? {
                         self.partner(j, i);
                         return Ok(());
                     }
-                } else if self.same_key((other_is_old, other.place()), (is_old, row.place()))? {
+                } else if self.same_key((other_is_old, other.offset()), (is_old, row.offset()))? {
                     let first = if other_is_old == is_old { j } else { self.partner[j] as usize - 1 };
-                    let pair = (self.rows[first].place(), row.place());
+                    let (first, _) = self.look_at(is_old, self.rows[first].offset())?;
+                    let (second, proof) = self.look_at(is_old, row.offset())?;
                     let doubtful = &mut found.doubtful;
-                    if is_old { &mut doubtful.old_duplicates } else { &mut doubtful.new_duplicates }.push(pair);
+                    if is_old { &mut doubtful.old_duplicates } else { &mut doubtful.new_duplicates }
+                        .push((first, second));
+                    found.prove(is_old, proof);
                     self.partner[i] = DONE;
                     return Ok(());
                 }
@@ -201,77 +193,63 @@ impl<'a> Share<'a> {
         }
     }
 
-    /// Looks at the rows that were taken for equal by their digests.
-    fn verify(&mut self, found: &mut Joined) -> Result<(), DigestError> {
-        // The same bytes are the same cells only where the columns stand at the same places.
-        let columns = self.pair.columns;
-        let unlike = if columns.old == columns.new {
-            self.equals.unlike(self.pair.old.table, self.pair.new.table)?
-        } else {
-            self.equals.take()
-        };
-        for (old, new) in unlike {
-            let Some((columns, key)) = self.compare(old, new)? else {
-                // Hashes of 128 bits that are equal by chance: neither row has anything to do with the other.
-                found.unchanged -= 1;
-                found.removed.push(old.place);
-                found.added.push(new.place);
-                continue;
-            };
-            if !columns.is_empty() {
-                found.unchanged -= 1;
-                found.changed += 1;
-                self.changed.push(&Change::Changed { old: old.place(), new: new.place(), columns: &columns }, &key);
-            }
-        }
-        Ok(())
-    }
-
     fn partner(&mut self, old: usize, new: usize) {
         self.partner[old] = new as u32 + 1;
         self.partner[new] = DONE;
     }
 
-    fn same_key(&mut self, a: (bool, Place), b: (bool, Place)) -> Result<bool, SnapshotError> {
-        let Self { pair, fetch: [fetch_a, fetch_b], .. } = self;
-        let table = |is_old: bool| if is_old { pair.old.table } else { pair.new.table };
-        let ((a_table, a), (b_table, b)) = ((table(a.0), a.1), (table(b.0), b.1));
-        let mut same = Ok(false);
-        a_table.with_row(a, fetch_a, |a| {
-            let mut keys_equal = false;
-            let read = b_table.with_row(b, fetch_b, |b| {
-                keys_equal = pair.columns.same_key(a, a_table.key_columns(), b, b_table.key_columns());
-            });
-            same = read.map(|()| keys_equal);
-        })?;
-        same
+    fn side(&self, is_old: bool) -> &'a Side<'a> {
+        if is_old { &self.pair.old } else { &self.pair.new }
     }
 
-    /// The columns, by position in the new table, in which two rows of one key differ, and the key; `None` where the
-    /// keys differ.
-    fn compare(&mut self, old: RowDigest, new: RowDigest) -> Result<Option<(Vec<usize>, String)>, DigestError> {
-        let Self { pair, fetch: [fetch_old, fetch_new], .. } = self;
+    /// The place of the row at an offset, and its proof.
+    fn look_at(&mut self, is_old: bool, offset: u64) -> Result<(Place, u128), SnapshotError> {
+        let side = self.side(is_old);
+        side.table.with_row(offset, &mut self.fetch[0], |row| (row.place(), side.digester.proof(row)))
+    }
+
+    /// Whether the rows at two offsets have one key.
+    fn same_key(&mut self, a: (bool, u64), b: (bool, u64)) -> Result<bool, SnapshotError> {
+        let (a_table, b_table) = (self.side(a.0).table, self.side(b.0).table);
+        let Self { pair, fetch: [fetch_a, fetch_b], .. } = self;
+        a_table.with_row(a.1, fetch_a, |a| {
+            b_table
+                .with_row(b.1, fetch_b, |b| pair.columns.same_key(a, a_table.key_columns(), b, b_table.key_columns()))
+        })?
+    }
+
+    /// Compares two rows whose keys have one hash, cell by cell; `false` where the keys differ.
+    fn compare(&mut self, old: RowDigest, new: RowDigest, found: &mut Joined) -> Result<bool, DigestError> {
+        let Self { pair, fetch: [fetch_old, fetch_new], changed, .. } = self;
         let (old_side, new_side) = (&pair.old, &pair.new);
-        let mut result = Ok(None);
-        let read = old_side.table.with_row(old.place(), fetch_old, |a| {
+        let is_remembered = old_side.digests.are_remembered();
+        let read = old_side.table.with_row(old.offset(), fetch_old, |a| {
             // What was digested earlier may have been damaged since.
-            if old_side.digests.are_remembered() && old_side.digester.digest(a) != Some((old.key, old.row)) {
-                result = Err(old_side.digests.damaged());
-                return;
+            if is_remembered && !old_side.has_digest(a, old) {
+                return Err(old_side.digests.damaged());
             }
-            let mut compared = None;
-            let read = new_side.table.with_row(new.place(), fetch_new, |b| {
+            let is_one_key = new_side.table.with_row(new.offset(), fetch_new, |b| {
                 let keys = (old_side.table.key_columns(), new_side.table.key_columns());
-                if pair.columns.same_key(a, keys.0, b, keys.1) {
-                    compared = Some((pair.columns.differing(a, b), new_side.table.key_of(b)));
+                if !pair.columns.same_key(a, keys.0, b, keys.1) {
+                    return false;
                 }
-            });
-            result = read.map(|()| compared).map_err(DigestError::from);
+                found.prove(true, old_side.digester.proof(a));
+                found.prove(false, new_side.digester.proof(b));
+                let columns = pair.columns.differing(a, b);
+                if columns.is_empty() {
+                    found.unchanged += 1;
+                } else {
+                    found.changed += 1;
+                    let change = Change::Changed { old: a.place(), new: b.place(), columns: &columns };
+                    changed.push(&change, &new_side.table.key_of(b));
+                }
+                true
+            })?;
+            Ok(is_one_key)
         });
         match read {
-            Err(_) if old_side.digests.are_remembered() => Err(old_side.digests.damaged()),
-            Err(error) => Err(error.into()),
-            Ok(()) => result,
+            Err(_) if is_remembered => Err(old_side.digests.damaged()),
+            read => read?,
         }
     }
 }

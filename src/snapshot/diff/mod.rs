@@ -1,36 +1,38 @@
 //! What differs between two tables with the same key, whatever the order of their rows and columns.
 //!
-//! Both tables are read once, in parallel, into 24-byte digests; only digests are joined, and only rows whose digests
+//! Both tables are read once, in parallel, into 16-byte digests; only digests are joined, and only rows whose digests
 //! differ are read again and compared cell by cell.
 
 mod canonical;
+mod doubtful;
+mod hash;
 mod join;
 mod normalise;
 mod ordered;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
-mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::chunks::SMALLEST;
 use super::digest::{DIGEST, DigestError, Digests, Witness, digests};
 use super::error::SnapshotError;
 use super::partition::bits_for;
 use super::row::Place;
 use super::sidecar::{self, Sidecar};
 use super::spill::Room;
-use super::table::{Line, Table};
+use super::table::Table;
 use crate::disk::is_full;
 use crate::model::digest::Digest;
-use crate::model::evidence::Occurrences;
-use canonical::{Canonical, Columns};
+use canonical::{Canonical, Columns, Hashes};
 use join::{Joined, Pair, Side};
-use ordered::Ordered;
+use ordered::{Alone, Ordered};
 
+pub use doubtful::{Doubtful, name_duplicates, name_keyless, shown_key};
 pub use normalise::{Normaliser, UnknownNormaliser, canonical_cell};
 
 /// How to compare.
@@ -44,7 +46,8 @@ pub struct DiffOptions {
     pub memory: Option<u64>,
     /// Where digests go that do not fit; `None` = the new file's folder. Nothing is left behind there.
     pub spill_folder: Option<PathBuf>,
-    /// Whether rows of equal digests are compared byte by byte too.
+    /// Whether `diff` proves that rows of equal digests are equal: the sums of another hash, of 128 bits, over these
+    /// rows of either table have to be the same.
     pub verify: bool,
     /// Seeds the hashes; `None` takes a random one. The answer does not depend on it.
     pub seed: Option<u64>,
@@ -95,20 +98,6 @@ pub struct Counts {
     pub unchanged: u64,
 }
 
-/// Rows that have no place in a comparison: a key that repeats (its first row is compared, the others are here), or
-/// none. In file order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doubtful {
-    /// In the old table: the first row with the key, and the one that repeats it.
-    pub old_duplicates: Vec<(Place, Place)>,
-    /// The same in the new table.
-    pub new_duplicates: Vec<(Place, Place)>,
-    /// Rows of the old table with an empty cell in the key.
-    pub old_keyless: Vec<Place>,
-    /// The same in the new table.
-    pub new_keyless: Vec<Place>,
-}
-
 /// Why two tables cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
@@ -154,6 +143,15 @@ pub enum DiffError {
     /// Keys that repeat or are empty, with their rows.
     #[error("{}", .0.join("\n"))]
     Doubtful(Vec<String>),
+    /// Rows of equal digests are not equal.
+    #[error("rows of {} and {} that have the same digests are not the same; perhaps a file was written to while it was \
+             read: compare again", old.display(), new.display())]
+    Unproved {
+        /// The old file.
+        old: PathBuf,
+        /// The new file.
+        new: PathBuf,
+    },
     /// Digests that were kept of the old file are damaged, or the file is.
     #[error("{} does not fit its file any more; remove it", .0.display())]
     Damaged(PathBuf),
@@ -183,10 +181,13 @@ pub fn diff(old: &Table, new: &Table, options: &DiffOptions) -> Result<Differenc
 }
 
 fn diff_by(old: &Table, new: &Table, options: &DiffOptions, key_mask: u64) -> Result<Difference, DiffError> {
-    let comparison = Comparison { old, new, options, key_mask };
-    let columns = Columns::of(old, new, options, None)?;
-    let (joined, ordered, _) = comparison.join(&columns, random_seed(options), Old::Read, &(), |_| ())?;
-    comparison.sort(columns, joined, ordered)
+    let comparison = Comparison { key_mask, ..Comparison::of(old, new, options) };
+    let seed = random_seed(options);
+    match comparison.run(seed) {
+        // Two contents had one hash by chance: with another seed they have not.
+        Err(DiffError::Unproved { .. }) => comparison.run(seed.wrapping_add(1)),
+        compared => compared,
+    }
 }
 
 /// What a comparison may use of earlier ones, and keeps for later ones.
@@ -223,15 +224,16 @@ pub fn diff_keeping<W: Witness>(
     kept: Kept<'_>,
     witness: &W,
 ) -> Result<Witnessed<Difference, W::Told>, DiffError> {
-    let comparison = Comparison { old, new, options, key_mask: u64::MAX };
+    let comparison = Comparison::of(old, new, options);
     let columns = Columns::of(old, new, options, kept.old.as_ref().map(Sidecar::columns))?;
     // Digests of columns that are not all compared are digests of something else.
     let remembered = kept.old.filter(|_| columns.old.len() == old.columns().len());
     let seed = remembered.as_ref().map_or_else(|| random_seed(options), Sidecar::seed);
+    let hashes = comparison.hashes(seed, false);
     let is_known = remembered.is_some();
     let mut failed = None;
     let old_digests = remembered.map_or(Old::Read, |sidecar| Old::Remembered(Box::new(sidecar)));
-    let (joined, ordered, told) = comparison.join(&columns, seed, old_digests, witness, |pair| {
+    let (joined, ordered, told) = comparison.join(&columns, hashes, old_digests, witness, |pair| {
         let names: Vec<String> = columns.old.iter().map(|i| old.columns()[*i].clone()).collect();
         let mut keep = |table: &Table, sha256, compared: &[usize], digests: &Digests<'_>| {
             if compared.len() == table.columns().len() && digests.keyless.is_empty() {
@@ -244,7 +246,8 @@ pub fn diff_keeping<W: Witness>(
             keep(old, kept.old_sha256, &columns.old, &pair.old.digests);
         }
     })?;
-    Ok(Witnessed { found: comparison.sort(columns, joined, ordered)?, told, unkept: failed })
+    let (found, _) = comparison.sort(&columns, hashes, joined, ordered)?;
+    Ok(Witnessed { found, told, unkept: failed })
 }
 
 /// Digests one table, and says which rows repeat a key or have none (as those of a new table). Its digests are kept
@@ -255,26 +258,28 @@ pub fn digest_keeping<W: Witness>(
     sha256: Option<&Digest>,
     witness: &W,
 ) -> Result<Witnessed<Doubtful, W::Told>, DiffError> {
-    let comparison = Comparison { old: table, new: table, options, key_mask: u64::MAX };
+    let comparison = Comparison::of(table, table, options);
     let columns = Columns::of(table, table, options, None)?;
     let seed = random_seed(options);
     let mut unkept = None;
-    let (joined, _, told) = comparison.join(&columns, seed, Old::Nothing, witness, |pair| {
-        let digests = &pair.new.digests;
-        if let Some(sha256) = sha256.filter(|_| digests.keyless.is_empty()) {
-            let names = table.columns();
-            let what = sidecar::Origin { table, sha256, columns: names, normalise: &options.normalise, seed };
-            unkept = sidecar::write(&what, digests).err();
-        }
-    })?;
+    let (joined, _, told) =
+        comparison.join(&columns, comparison.hashes(seed, false), Old::Nothing, witness, |pair| {
+            let digests = &pair.new.digests;
+            if let Some(sha256) = sha256.filter(|_| digests.keyless.is_empty()) {
+                let names = table.columns();
+                let what = sidecar::Origin { table, sha256, columns: names, normalise: &options.normalise, seed };
+                unkept = sidecar::write(&what, digests).err();
+            }
+        })?;
     Ok(Witnessed { found: joined.doubtful, told, unkept })
 }
 
 /// Counts what differs; costs no memory for what does, and no second look at rows that only one side has.
 pub fn counts(old: &Table, new: &Table, options: &DiffOptions) -> Result<Counts, DiffError> {
     let columns = Columns::of(old, new, options, None)?;
-    let comparison = Comparison { old, new, options, key_mask: u64::MAX };
-    let (joined, ..) = comparison.join(&columns, random_seed(options), Old::Read, &(), |_| ())?;
+    let comparison = Comparison::of(old, new, options);
+    let hashes = comparison.hashes(random_seed(options), false);
+    let (joined, ..) = comparison.join(&columns, hashes, Old::Read, &(), |_| ())?;
     Ok(joined.counts())
 }
 
@@ -284,9 +289,6 @@ fn random_seed(options: &DiffOptions) -> u64 {
 
 /// Bytes of digests that a thread brings back into memory at once where nothing limits it.
 const WINDOW: u64 = 8 << 20;
-
-/// Bytes of rows that a thread has in memory at most, to compare them with others byte by byte.
-const VERIFY: u64 = 64 << 20;
 
 /// Bytes of the smallest chunk.
 const LEAST_CHUNK: u64 = 4 << 10;
@@ -307,26 +309,51 @@ struct Comparison<'a> {
     options: &'a DiffOptions,
     /// Keeps only some bits of the key hash; tests force collisions with it.
     key_mask: u64,
+    /// The same for the hash of the content.
+    row_mask: u64,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
+    fn of(old: &'a Table, new: &'a Table, options: &'a DiffOptions) -> Self {
+        Self { old, new, options, key_mask: u64::MAX, row_mask: u64::MAX }
+    }
+
+    fn hashes(&self, seed: u64, prove: bool) -> Hashes {
+        Hashes { seed, prove, key_mask: self.key_mask, row_mask: self.row_mask }
+    }
+
+    /// Compares, and proves the answer where that is asked for.
+    fn run(&self, seed: u64) -> Result<Difference, DiffError> {
+        let columns = Columns::of(self.old, self.new, self.options, None)?;
+        let hashes = self.hashes(seed, self.options.verify);
+        let mut totals = [0; 2];
+        let (joined, ordered, _) = self
+            .join(&columns, hashes, Old::Read, &(), |pair| totals = [pair.old.digests.proof, pair.new.digests.proof])?;
+        let (difference, looked_at) = self.sort(&columns, hashes, joined, ordered)?;
+        let [old, new] = [0, 1].map(|side| totals[side].wrapping_sub(looked_at[side]));
+        if old == new {
+            return Ok(difference);
+        }
+        Err(DiffError::Unproved { old: self.old.path().to_owned(), new: self.new.path().to_owned() })
+    }
+
     /// Digests what is not remembered, and joins. `with` sees both sides' digests.
     fn join<W: Witness>(
         &self,
         columns: &Columns,
-        seed: u64,
+        hashes: Hashes,
         old_digests: Old,
         witness: &W,
         with: impl FnOnce(&Pair<'_>),
     ) -> Result<(Joined, Ordered, Vec<W::Told>), DiffError> {
         let Self { old, new, options, .. } = self;
-        let threads = rayon::current_num_threads() as u64;
+        let threads = self.threads();
         // Half of the memory holds digests. The rest is for what they are gathered in, for windows, and for results.
         let room = Room::new(options.memory.map(|limit| limit / 2), self.folder());
         let mut ordered = Ordered::new(Room::new(options.memory.map(|limit| limit / 8), self.folder()));
         let window = options.memory.map_or(WINDOW, |limit| (limit / 16 / threads).min(WINDOW));
-        let old_digester = Canonical::new(old, columns, &columns.old, seed, self.key_mask);
-        let new_digester = Canonical::new(new, columns, &columns.new, seed, self.key_mask);
+        let old_digester = Canonical::new(old, columns, &columns.old, hashes);
+        let new_digester = Canonical::new(new, columns, &columns.new, hashes);
         let (old_rows, new_rows) = (old.estimated_rows()?, new.estimated_rows()?);
         let bits = match &old_digests {
             Old::Read => bits_for(old_rows + new_rows),
@@ -347,14 +374,13 @@ impl Comparison<'_> {
             }
         };
         let digest_new = || digests(new, &new_digester, bits, &room, chunk(new, new_rows), witness);
-        let (old_digests, new_digests) = rayon::join(digest_old, digest_new);
+        let (old_digests, new_digests) =
+            if threads == 1 { (digest_old(), digest_new()) } else { rayon::join(digest_old, digest_new) };
         let (new_digests, told) = new_digests?;
         let pair = Pair {
             old: Side { table: old, digester: old_digester, digests: old_digests? },
             new: Side { table: new, digester: new_digester, digests: new_digests },
             columns,
-            verify: options.verify,
-            verify_bytes: options.memory.map_or(VERIFY, |limit| (limit / 8 / threads).min(VERIFY)),
             window,
         };
         let joined = join::join(&pair, &mut ordered)?;
@@ -370,22 +396,43 @@ impl Comparison<'_> {
 
     /// Bytes that a thread may gather before it has to put them away.
     fn share_of_a_thread(&self) -> u64 {
-        self.options.memory.map_or(u64::MAX, |limit| limit / 32 / rayon::current_num_threads() as u64)
+        self.options.memory.map_or(u64::MAX, |limit| limit / 32 / self.threads())
     }
 
-    /// Puts the rows that only one side has among those that differ.
-    fn sort(&self, columns: Columns, joined: Joined, mut rows: Ordered) -> Result<Difference, DiffError> {
+    /// Threads that take part. Small files are compared before others would have begun: then none is started.
+    fn threads(&self) -> u64 {
+        let is_small = self.old.bytes().max(self.new.bytes()) <= SMALLEST;
+        if is_small { 1 } else { rayon::current_num_threads() as u64 }
+    }
+
+    /// Puts the rows that only one side has among those that differ. Gives also the sums of the proofs of all rows that
+    /// were looked at, on both sides.
+    fn sort(
+        &self,
+        columns: &Columns,
+        hashes: Hashes,
+        joined: Joined,
+        mut rows: Ordered,
+    ) -> Result<(Difference, [u128; 2]), DiffError> {
         let counts = joined.counts();
         let chunk = self.share_of_a_thread().max(LEAST_CHUNK);
-        rows.add_alone(self.new, joined.added, true, chunk)?;
-        rows.add_alone(self.old, joined.removed, false, chunk)?;
-        Ok(Difference {
+        let mut proofs = joined.proofs;
+        for (table, compared, alone, is_new) in
+            [(self.new, &columns.new, joined.added, true), (self.old, &columns.old, joined.removed, false)]
+        {
+            let digester = Canonical::new(table, columns, compared, hashes);
+            let proof = rows.add_alone(&Alone { table, digester: &digester, is_new }, alone, chunk)?;
+            let sum = &mut proofs[usize::from(is_new)];
+            *sum = sum.wrapping_add(proof);
+        }
+        let difference = Difference {
             rows,
             counts,
-            columns_added: columns.added,
-            columns_removed: columns.removed,
+            columns_added: columns.added.clone(),
+            columns_removed: columns.removed.clone(),
             doubtful: joined.doubtful,
-        })
+        };
+        Ok((difference, proofs))
     }
 }
 
@@ -404,65 +451,4 @@ impl Difference {
     pub fn for_each<E: From<DiffError>>(&self, each: impl FnMut(&str, Change<'_>) -> Result<(), E>) -> Result<(), E> {
         self.rows.for_each(each)
     }
-
-    /// Refuses a comparison in which a key repeats or is empty, naming the rows.
-    pub fn require_unique(&self, old: &Table, new: &Table) -> Result<(), DiffError> {
-        let mut found = Vec::new();
-        let doubtful = &self.doubtful;
-        let sides = [
-            (old, &doubtful.old_duplicates, &doubtful.old_keyless),
-            (new, &doubtful.new_duplicates, &doubtful.new_keyless),
-        ];
-        for (table, duplicates, keyless) in sides {
-            let file = table.path().display();
-            if !duplicates.is_empty() {
-                let seen = name_duplicates(table, duplicates)?;
-                let rows = list(&seen);
-                found.push(format!("{file}: {} of a key that another row has: {rows}", rows_word(seen.count)));
-            }
-            if !keyless.is_empty() {
-                let seen = name_keyless(table, keyless)?;
-                found.push(format!("{file}: {} without a key: {}", rows_word(seen.count), list(&seen)));
-            }
-        }
-        if found.is_empty() { Ok(()) } else { Err(DiffError::Doubtful(found)) }
-    }
-}
-
-fn rows_word(count: u64) -> String {
-    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
-}
-
-fn list(seen: &Occurrences) -> String {
-    let more = if seen.count > seen.first.len() as u64 { " …" } else { "" };
-    format!("{}{more}", seen.first.join(", "))
-}
-
-/// Counts rows that repeat a key, and names the first ten: `jane: rows 3 and 17`.
-pub fn name_duplicates(table: &Table, pairs: &[(Place, Place)]) -> Result<Occurrences, SnapshotError> {
-    let shown = &pairs[..pairs.len().min(10)];
-    let places: Vec<Place> = shown.iter().flat_map(|(first, second)| [*first, *second]).collect();
-    let lines = table.lines_of(&places)?;
-    let mut first = Vec::with_capacity(shown.len());
-    for (i, (place, _)) in shown.iter().enumerate() {
-        let key = shown_key(&table.key_of(&table.fetch(*place)?));
-        let (a, b) = (lines[2 * i], lines[2 * i + 1]);
-        if a.row == a.line && b.row == b.line {
-            first.push(format!("{key}: rows {} and {}", a.row, b.row));
-        } else {
-            first.push(format!("{key}: rows {} and {} (lines {} and {})", a.row, b.row, a.line, b.line));
-        }
-    }
-    Ok(Occurrences { count: pairs.len() as u64, first })
-}
-
-/// Counts rows without a key, and names the first ten: `row 12 (line 14)`.
-pub fn name_keyless(table: &Table, places: &[Place]) -> Result<Occurrences, SnapshotError> {
-    let lines = table.lines_of(&places[..places.len().min(10)])?;
-    Ok(Occurrences { count: places.len() as u64, first: lines.iter().map(Line::to_string).collect() })
-}
-
-/// A key as people read it: the cells of several columns with a slash between.
-pub fn shown_key(key: &str) -> String {
-    key.replace(super::table::KEY_JOINT, " / ")
 }

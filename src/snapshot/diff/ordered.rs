@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::digest::Digester;
 use super::super::error::SnapshotError;
-use super::super::row::Place;
+use super::super::row::{Place, Row};
 use super::super::spill::Room;
 use super::super::table::{Fetch, Table};
 use super::{Change, DiffError};
@@ -115,80 +116,101 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// A table of which some rows are in no other.
+pub(super) struct Alone<'a, D> {
+    pub(super) table: &'a Table,
+    pub(super) digester: &'a D,
+    pub(super) is_new: bool,
+}
+
+impl<D: Digester> Alone<'_, D> {
+    /// Adds a row, and gives its proof.
+    fn put(&self, row: &Row<'_>, gathering: &mut Gathering) -> u128 {
+        let place = row.place();
+        let change = if self.is_new { Change::Added(place) } else { Change::Removed(place) };
+        gathering.push(&change, &self.table.key_of(row));
+        self.digester.proof(row)
+    }
+}
+
 impl Ordered {
     /// Nothing yet; what does not fit into the room's memory goes to its folder.
     pub(super) fn new(room: Room) -> Self {
         Self { runs: Vec::new(), room }
     }
 
-    /// Adds rows of one table that are alone, by their packed places.
+    /// Adds rows of one table that are alone, by where they begin, and gives the sum of their proofs.
     pub(super) fn add_alone(
         &mut self,
-        table: &Table,
-        mut places: Vec<u64>,
-        is_new: bool,
+        alone: &Alone<'_, impl Digester>,
+        mut offsets: Vec<u64>,
         chunk: u64,
-    ) -> Result<(), DiffError> {
+    ) -> Result<u128, DiffError> {
         // In the order of the file: reading goes forward.
-        places.par_sort_unstable();
-        let change = |place| if is_new { Change::Added(place) } else { Change::Removed(place) };
-        if places.len() as u64 * FEW * ROW > table.bytes() {
-            return self.add_in_one_pass(table, &places, change, chunk);
+        if offsets.len() <= RUN {
+            offsets.sort_unstable()
+        } else {
+            offsets.par_sort_unstable()
         }
-        let runs: Vec<Option<Run>> = places
-            .par_chunks(RUN)
-            .map_init(Fetch::default, |fetch, places| {
-                let (mut gathering, mut key) = (Gathering::default(), String::new());
-                for place in places.iter().map(|packed| Place::of_packed(*packed)) {
-                    table.with_row(place, fetch, |row| {
-                        key.clear();
-                        table.push_key(row, &mut key);
-                        gathering.push(&change(place), &key);
-                    })?;
-                }
-                self.run(gathering)
-            })
-            .collect::<Result<_, DiffError>>()?;
-        self.add(runs.into_iter().flatten());
-        Ok(())
+        if offsets.len() as u64 * FEW * ROW > alone.table.bytes() {
+            return self.add_in_one_pass(alone, &offsets, chunk);
+        }
+        let fetched = |fetch: &mut Fetch, offsets: &[u64]| {
+            let mut gathering = Gathering::default();
+            let mut sum = 0u128;
+            for offset in offsets {
+                let proof = alone.table.with_row(*offset, fetch, |row| alone.put(row, &mut gathering))?;
+                sum = sum.wrapping_add(proof);
+            }
+            Ok((self.run(gathering)?, sum))
+        };
+        let runs: Vec<(Option<Run>, u128)> = if offsets.len() <= RUN {
+            vec![fetched(&mut Fetch::default(), &offsets)?]
+        } else {
+            offsets.par_chunks(RUN).map_init(Fetch::default, fetched).collect::<Result<_, DiffError>>()?
+        };
+        let mut sum = 0u128;
+        for (run, proof) in runs {
+            self.add(run);
+            sum = sum.wrapping_add(proof);
+        }
+        Ok(sum)
     }
 
-    fn add_in_one_pass<'c>(
+    fn add_in_one_pass(
         &mut self,
-        table: &Table,
-        places: &[u64],
-        change: impl Fn(Place) -> Change<'c> + Sync,
+        alone: &Alone<'_, impl Digester>,
+        offsets: &[u64],
         chunk: u64,
-    ) -> Result<(), DiffError> {
+    ) -> Result<u128, DiffError> {
         struct Chunk {
-            /// Position of the next wanted place; `None` before the first row.
+            /// Position of the next wanted offset; `None` before the first row.
             next: Option<usize>,
             gathering: Gathering,
-            key: String,
+            proof: u128,
         }
-        let body = table.body();
+        let body = alone.table.body();
         let runs = body.par_fold_by(
             body.chunk_size().min(chunk),
-            || Chunk { next: None, gathering: Gathering::default(), key: String::new() },
+            || Chunk { next: None, gathering: Gathering::default(), proof: 0 },
             |chunk, row| {
-                let here = row.place().packed();
-                let mut next = chunk.next.unwrap_or_else(|| places.partition_point(|place| *place < here));
-                if places.get(next) == Some(&here) {
-                    chunk.key.clear();
-                    table.push_key(row, &mut chunk.key);
-                    chunk.gathering.push(&change(row.place()), &chunk.key);
+                let here = row.place().offset;
+                let mut next = chunk.next.unwrap_or_else(|| offsets.partition_point(|offset| *offset < here));
+                if offsets.get(next) == Some(&here) {
+                    chunk.proof = chunk.proof.wrapping_add(alone.put(row, &mut chunk.gathering));
                     next += 1;
                 }
                 chunk.next = Some(next);
             },
-            |chunk| (chunk.gathering.rows.len(), self.run(chunk.gathering)),
+            |chunk| (chunk.gathering.rows.len(), chunk.proof, self.run(chunk.gathering)),
         )?;
-        let mut found = 0;
-        for (count, run) in runs {
+        let (mut found, mut sum) = (0, 0u128);
+        for (count, proof, run) in runs {
             found += count;
+            sum = sum.wrapping_add(proof);
             self.add(run?);
         }
-        if found == places.len() { Ok(()) } else { Err(SnapshotError::Changed(table.path().to_owned()).into()) }
+        if found == offsets.len() { Ok(sum) } else { Err(SnapshotError::Changed(alone.table.path().to_owned()).into()) }
     }
 
     /// Makes a run of what was gathered, if anything was.
