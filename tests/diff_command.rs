@@ -262,10 +262,24 @@ fn cramped(world: &World, args: &[&str]) -> Said {
     shell.current_dir(world.path()).output().unwrap().into()
 }
 
+/// Runs with a disk of 1 MiB as its folder `temp`, where this user may have one: as root, or as root of a namespace.
+/// What lies there in the end is told on standard output.
+fn on_a_small_disk(world: &World, args: &[&str]) -> Option<Said> {
+    let may = |flags: &&str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|o| o.status.success());
+    let flags = ["-m", "-rm"].into_iter().find(may)?;
+    let script = "mount -t tmpfs -o size=1M none temp || exit 99; \"$0\" \"$@\"; status=$?; \
+                  ls -A temp; stat -f -c '%b blocks, %f free' temp; exit $status";
+    let muster = world.command(args);
+    let mut shell = Command::new("unshare");
+    shell.args([flags, "sh", "-c", script]).arg(muster.get_program()).args(muster.get_args());
+    shell.envs(muster.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Some(shell.current_dir(world.path()).output().unwrap().into())
+}
+
 #[test]
 fn a_disk_without_room_is_told_apart_from_a_folder_that_cannot_be_written_and_nothing_is_left() {
     let world = World::new();
-    let many: String = (0..750_000).map(|n| format!("{n}\n")).collect();
+    let many: String = (0..1_200_000).map(|n| format!("{n}\n")).collect();
     world.write("a.csv", format!("id\n{many}"));
     world.write("a.gz", gzip(&format!("id\n{}", &many[..9_000])));
     std::fs::create_dir(world.path().join("temp")).unwrap();
@@ -276,6 +290,10 @@ fn a_disk_without_room_is_told_apart_from_a_folder_that_cannot_be_written_and_no
     let unpacking = |temp| ["diff", "a.gz", "a.gz", "--key", "id", "--temp", temp, "-o", "list"];
     cramped(&world, &unpacking("temp")).ended(2).says(&["temp has no room for the rows of a.gz", "--temp"]);
     world.muster(&unpacking("none")).ended(2).says(&["in none", "can be written"]).never_says(&["no room"]);
+    if let Some(said) = on_a_small_disk(&world, &spilling("temp")) {
+        let said = said.ended(2).says(&["do not fit into the memory", "temp has no room", "No space left", "--temp"]);
+        assert_eq!(said.out, "256 blocks, 256 free\n");
+    }
     assert_eq!(std::fs::read_dir(world.path().join("temp")).unwrap().count(), 0);
     assert!(!world.path().join("list").exists());
     world.muster(&spilling("temp")).ended(0);
