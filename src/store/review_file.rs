@@ -6,7 +6,7 @@ use std::mem::Discriminant;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::review_cell::{is_same, typed, written};
+use super::review_cell::{is_reencoded, is_same, typed, written};
 use super::review_table;
 use super::whole_file::WholeFile;
 use crate::model::approval::Decision;
@@ -51,6 +51,30 @@ pub enum ReviewProblem {
     NoTable {
         /// Why.
         what: String,
+    },
+    /// None of the columns is there.
+    #[error(
+        "it is no review file, or its header is gone: its first row is `{first}`; give the review file, or its header back"
+    )]
+    NoReview {
+        /// The beginning of its first row.
+        first: String,
+    },
+    /// Characters became others, everywhere.
+    #[error(
+        "it was saved in another encoding, which changed its characters in {cells}: row {row}, column {column}: expected `{expected}`, found `{found}`; save it as CSV UTF-8"
+    )]
+    Encoding {
+        /// How many cells, in words.
+        cells: String,
+        /// The row of the first of them.
+        row: usize,
+        /// Its column.
+        column: &'static str,
+        /// The beginning of what was written.
+        expected: String,
+        /// The beginning of what is there.
+        found: String,
     },
     /// A column is missing.
     #[error("the column `{column}` is missing; give the file its header back")]
@@ -235,6 +259,7 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
     let mut seen: HashMap<usize, usize> = HashMap::with_capacity(table.rows.len());
     let mut result = ReviewDecisions::default();
     let mut problems = Problems::default();
+    let mut reencoded = Vec::new();
     for (row, cells) in &table.rows {
         let row = *row;
         let cell = |column: usize| cells.get(positions[column]).map_or("", String::as_str);
@@ -253,7 +278,12 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             continue;
         }
         for (column, expected) in self::row(order).iter().enumerate().skip(2).take(9) {
-            if !is_same(expected, cell(column)) {
+            if is_same(expected, cell(column)) {
+                continue;
+            }
+            if is_reencoded(expected, cell(column)) {
+                reencoded.push((row, column, difference(expected, cell(column))));
+            } else {
                 let (expected, found) = difference(expected, cell(column));
                 let (column, order) = (COLUMNS[column], order.id.clone());
                 problems.add(ReviewProblem::Changed { row, column, order, expected, found });
@@ -286,11 +316,21 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             });
         }
     }
+    let cells = match reencoded.len() {
+        1 => "one cell".to_owned(),
+        cells => format!("{cells} cells"),
+    };
+    if let Some((row, column, (expected, found))) = reencoded.into_iter().next() {
+        problems.add(ReviewProblem::Encoding { cells, row, column: COLUMNS[column], expected, found });
+    }
     problems.none().map(|()| result)
 }
 
 /// Where each of [`COLUMNS`] stands in the file.
 fn columns(header: &[String]) -> Result<[usize; 12], Vec<ReviewProblem>> {
+    if !header.iter().any(|name| COLUMNS.contains(&name.as_str())) {
+        return Err(vec![ReviewProblem::NoReview { first: beginning(&header.join(",")) }]);
+    }
     let mut problems = Problems::default();
     let mut positions = [usize::MAX; 12];
     for (position, name) in header.iter().enumerate() {
