@@ -52,6 +52,8 @@ fn case_x4_an_unchanged_hold_is_told_once_and_every_tick_ends_with_4() {
     }
     // Whoever asks is told again.
     company.world.muster(&["status", "corp"]).says(&["held", "hr.users/deleted/percent"]);
+    let whole = company.world.muster(&["run", "corp", "--mode", "complete"]).ended(4);
+    whole.says(&["held: hr.users/deleted/percent", "E0041", "next, if that is as it should be: muster approve"]);
     // More of the same is news.
     company.hr(&people(30));
     company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/deleted/percent", "E0031", "30"]);
