@@ -63,6 +63,24 @@ fn case_x4_an_unchanged_hold_is_told_once_and_every_tick_ends_with_4() {
 }
 
 #[test]
+fn what_was_approved_is_not_counted_again_at_apply_whatever_became_of_the_job_file() {
+    let company = Company::of(3);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "x"]).ended(0);
+    let strict = company.world.read("jobs/corp.toml").replacen(
+        "to = \"vault.users\"",
+        "to = \"vault.users\"\nthresholds = { create = { count = 1 } }",
+        1,
+    );
+    company.world.write("jobs/corp.toml", strict.replace("= \"family\"", "= \"login\""));
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.all("Users").len(), 3);
+    // The next plan is bound by it.
+    company.hr(&people(6));
+    company.world.muster(&["run", "corp"]).ended(4).says(&["vault.users/create/count"]);
+}
+
+#[test]
 fn case_x5_a_wrong_total_holds_is_accepted_once_and_remembered_until_its_figure_changes() {
     let company = Company::of(60);
     company.settle();
