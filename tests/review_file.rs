@@ -9,7 +9,8 @@ use muster::model::order::{Block, BlockReason, Change, ObjectKey, Operation, Ord
 use muster::model::resource::ResourceName;
 use muster::model::situation::{Cause, Situation};
 use muster::model::value::Value;
-use muster::store::review_file::{COLUMNS, ReviewProblem, read, write};
+use muster::store::review_file::{COLUMNS, read, write};
+use muster::store::review_problem::ReviewProblem;
 use proptest::prelude::*;
 
 fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Order {

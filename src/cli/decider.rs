@@ -19,7 +19,8 @@ use crate::report::figures::counted;
 use crate::report::safe_text;
 use crate::rules::problem::nearest;
 use crate::store::database::Store;
-use crate::store::review_file::{self, ReviewProblem};
+use crate::store::review_file;
+use crate::store::review_problem::ReviewProblem;
 use crate::store::seal::SealRequest;
 
 /// What is to be sealed for one run.
