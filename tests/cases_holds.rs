@@ -52,12 +52,32 @@ fn case_x4_an_unchanged_hold_is_told_once_and_every_tick_ends_with_4() {
     }
     // Whoever asks is told again.
     company.world.muster(&["status", "corp"]).says(&["held", "hr.users/deleted/percent"]);
+    let whole = company.world.muster(&["run", "corp", "--mode", "complete"]).ended(4);
+    whole.says(&["held: hr.users/deleted/percent", "E0041", "next, if that is as it should be: muster approve"]);
     // More of the same is news.
     company.hr(&people(30));
     company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/deleted/percent", "E0031", "30"]);
     company.world.muster(&["run", "corp"]).ended(4).never_says(&["held"]);
     company.hr(&people(60));
     company.world.muster(&["run", "corp"]).ended(0);
+}
+
+#[test]
+fn what_was_approved_is_not_counted_again_at_apply_whatever_became_of_the_job_file() {
+    let company = Company::of(3);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "x"]).ended(0);
+    let strict = company.world.read("jobs/corp.toml").replacen(
+        "to = \"vault.users\"",
+        "to = \"vault.users\"\nthresholds = { create = { count = 1 } }",
+        1,
+    );
+    company.world.write("jobs/corp.toml", strict.replace("= \"family\"", "= \"login\""));
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.all("Users").len(), 3);
+    // The next plan is bound by it.
+    company.hr(&people(6));
+    company.world.muster(&["run", "corp"]).ended(4).says(&["vault.users/create/count"]);
 }
 
 #[test]

@@ -145,3 +145,35 @@ fn the_review_file_of_another_run_is_told_in_one_sentence_and_like_problems_only
     let more = format!("and {} more like these", table.len() - 1 - 10);
     said.says(&["row 11, column name", &more]);
 }
+
+#[test]
+fn a_file_in_another_encoding_or_of_another_kind_is_told_in_one_sentence() {
+    let company = Company::of(4);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let run = company.world.newest_run("corp");
+    company.world.muster(&["review", &run, "--output", "review.csv"]).ended(0);
+    let text = company.world.read("review.csv");
+    let text = text.trim_start_matches('\u{feff}').replacen("\n,o-", "\napprove,o-", 1);
+    let refuse = |bytes: &[u8], texts: &[&str]| {
+        company.world.write("other", bytes);
+        let said = company.world.muster(&["approve", &run, "--file", "other", "--comment", "x"]).ended(2);
+        let said = said.says(&["nothing was sealed"]).says(texts);
+        let lines: Vec<&str> = said.err.trim().lines().collect();
+        assert!(lines.len() == 2 && lines[1].starts_with("  a fresh copy: muster review"), "{lines:#?}");
+    };
+    let rows = text.matches(" → ").count();
+    assert!(rows > 4, "{text}");
+    for lost in ["?", "->", "\u{e2}\u{2020}\u{2019}"] {
+        let shown = format!("(absent) {lost} ");
+        let texts = ["saved in another encoding", "row 2, column changes", &shown, "save it as CSV UTF-8"];
+        refuse(text.replace('→', lost).as_bytes(), &texts);
+    }
+    // Windows-1252 has no arrow; what it has is no UTF-8.
+    let western = text.replace('→', "?").replacen("\napprove,", "\nJos\u{1},", 1).replace('\u{1}', "_");
+    let western: Vec<u8> = western.bytes().map(|b| if b == b'_' { 0xE9 } else { b }).collect();
+    refuse(&western, &["saved in another encoding, line ", "save it as CSV UTF-8"]);
+    refuse(b"<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n", &["no review file", "<!doctype html>"]);
+    refuse(b"\x89PNG\r\n\x1a\n\0\0", &["nor a review file"]);
+    // One cell that lost an arrow as well as a value is no matter of encodings alone.
+    refuse(text.replacen("(absent) → true", "(absent) ? false", 1).as_bytes(), &["restore the cell"]);
+}

@@ -217,3 +217,68 @@ fn the_listing_of_a_review_is_what_the_review_shows_and_fits_the_terminal() {
     let listed = Said::from(command.env_remove("VAULT_TOKEN").output().unwrap()).ended(0);
     listed.says(&["E0001", "create applied since", "E0006"]);
 }
+
+#[test]
+fn looking_makes_no_state_folder() {
+    let company = Company::of(1);
+    let order = "o-608cf67bedaaa6a2-1";
+    for command in [
+        &["list", "corp"][..],
+        &["status"],
+        &["status", "corp"],
+        &["report", "corp"],
+        &["review", "corp"],
+        &["log"],
+        &["thresholds", "corp", "backtest"],
+        &["settle", order, "--took-effect", "--comment", "x"],
+        &["approve", "corp", "--all", "--comment", "x"],
+        &["reject", "corp", "--all", "--comment", "x"],
+        &["link", "corp", "E0001", "1", "--to", "vault.users"],
+        &["unlink", "corp", "E0001", "--to", "vault.users"],
+        &["apply", "corp"],
+        &["retry", "corp"],
+    ] {
+        let said = company.world.muster(&[command, &["--state", "nowhere/x"]].concat()).ended(1);
+        said.says(&["nothing is remembered in", "nowhere/x (chosen by --state): it holds no muster.db"]);
+        assert!(!company.world.path().join("nowhere").exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn commands_name_the_job_as_whoever_typed_it_did() {
+    let company = Company::of(2);
+    company.hr(&[]);
+    company.world.write("jobs/c.toml", company.world.read("jobs/corp.toml"));
+    std::fs::remove_file(company.world.path().join("jobs/corp.toml")).unwrap();
+    company.hr(&people(2));
+    let told = |args: &[&str], status: i32, next: &str| {
+        company.world.muster(args).ended(status).says(&[&format!("next: muster {next}\n")]);
+    };
+    told(&["--verbose", "run", "c"], 3, "review c");
+    told(&["status", "c"], 0, "review c");
+    told(&["status", "corp"], 0, "review corp");
+    told(&["status"], 0, "review corp");
+    told(&["report", "jobs/c.toml"], 0, "review jobs/c.toml");
+    company.world.muster(&["review", "c"]).ended(0);
+    company.world.muster(&["approve", "c", "--all", "--comment", "x"]).ended(0);
+    told(&["status", "c"], 0, "apply c");
+    company.world.muster(&["apply", "c", "--first", "1"]).ended(0);
+    company.world.muster(&["list", "c"]).ended(0).says(&["`muster run c` shows"]);
+    // A name that a shell would take apart is not one to copy.
+    company.world.write("jobs/the job.toml", company.world.read("jobs/c.toml"));
+    told(&["status", "the job"], 0, "apply corp");
+}
+
+#[test]
+fn a_list_of_nothing_says_that_all_is_well() {
+    let company = Company::of(3);
+    company.settle();
+    company.world.muster(&["run", "corp"]).ended(0);
+    let said = company.world.muster(&["list", "corp"]).ended(0);
+    said.says(&["every object is confirmed, 6 managed objects: --managed lists them"]).never_says(&["0 objects"]);
+    company.world.muster(&["list", "corp", "--orphans"]).ended(0).says(&["0 objects"]);
+    // Files of a report have labels.
+    let said = company.world.muster(&["report", "corp"]).ended(0);
+    assert!(said.err.lines().all(|line| !line.starts_with('/')), "{}", said.err);
+    said.says(&["this report for programs: /"]);
+}

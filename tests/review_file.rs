@@ -9,7 +9,8 @@ use muster::model::order::{Block, BlockReason, Change, ObjectKey, Operation, Ord
 use muster::model::resource::ResourceName;
 use muster::model::situation::{Cause, Situation};
 use muster::model::value::Value;
-use muster::store::review_file::{COLUMNS, ReviewProblem, read, write};
+use muster::store::review_file::{COLUMNS, read, write};
+use muster::store::review_problem::ReviewProblem;
 use proptest::prelude::*;
 
 fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Order {
@@ -246,7 +247,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
     );
     for (bytes, what) in [
         (&b"PK\x03\x04rest"[..], "it is a workbook, not a CSV file; save it as CSV UTF-8"),
-        (b"decision\nJos\xE9", "line 2 is not UTF-8; save it as CSV UTF-8"),
+        (b"decision\nJos\xE9", "it was saved in another encoding, line 2 reads `Jos\u{fffd}`; save it as CSV UTF-8"),
         (b"\xFF\xFEa", "it begins as UTF-16 and ends in the middle of a character"),
         (b"", "the file is empty"),
     ] {

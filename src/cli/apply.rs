@@ -52,15 +52,14 @@ pub(super) struct RetryArgs {
 
 /// Sends what is approved.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let selected = {
-        let store = Store::open(&context.layout, context.now())?;
-        selection::runs(&store, &args.run)?
+    let (job, job_file) = {
+        let store = selection::open_store(context)?;
+        let selected = selection::runs(&store, &args.run)?;
+        let Some(first) = selected.first() else {
+            return Err(UsageError(format!("there is no run of `{}`", args.run)).into());
+        };
+        (first.job.clone(), session::job_of(&store, &first.job)?)
     };
-    let Some(first) = selected.first() else {
-        return Err(UsageError(format!("there is no run of `{}`", args.run)).into());
-    };
-    let job = first.job.clone();
-    let job_file = session::job_of(&Store::open(&context.layout, context.now())?, &job)?;
     let mut session = session::of(context, job_file, Purpose::Apply(args.wait))?;
     let request = ApplyRequest { run: RunId::is_id(&args.run).then(|| RunId(args.run.clone())), first: args.first };
     let applied = session.conductor.apply_after_recovery(&request).await;
@@ -75,7 +74,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     for run in &applied.runs {
         let report = outcome_report::write(context, store, run, ending.status())?;
         if applied.errored + applied.uncertain > 0 && !report.error_groups.is_empty() {
-            eprintln!("  {}", context.layout.errors(&job, run).display());
+            eprintln!("  the errors, order by order: {}", context.layout.errors(&job, run).display());
         }
     }
     let nothing = applied == Applied::default();
@@ -83,7 +82,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         eprintln!("nothing is approved");
     }
     if nothing || context.tells || ending != Ending::Done {
-        eprintln!("{}", steps.text(&job, None).trim_end());
+        eprintln!("{}", steps.text(selection::typed(store, &args.run, &job), None).trim_end());
     }
     Ok(ending.status())
 }
@@ -132,7 +131,7 @@ fn group(store: &Store, run: &RunRecord, number: usize) -> Result<BTreeSet<Order
 
 /// Returns errored orders to approved.
 pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
-    let mut store = Store::open(&context.layout, context.now())?;
+    let mut store = selection::open_store(context)?;
     let mut errored: Vec<OrderId> = Vec::new();
     let runs = selection::runs(&store, &args.run)?;
     for run in &runs {

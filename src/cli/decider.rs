@@ -19,7 +19,8 @@ use crate::report::figures::counted;
 use crate::report::safe_text;
 use crate::rules::problem::nearest;
 use crate::store::database::Store;
-use crate::store::review_file::{self, ReviewProblem};
+use crate::store::review_file;
+use crate::store::review_problem::ReviewProblem;
 use crate::store::seal::SealRequest;
 
 /// What is to be sealed for one run.
@@ -127,11 +128,12 @@ impl Decider {
                 return self.of_another_run(file, &run.id, first);
             }
             let mut text = format!("{} is refused, nothing was sealed:", file.display());
+            let gap = if problems.len() > 1 { "\n  " } else { " " };
             for problem in &problems {
-                let _ = write!(text, "\n  {}", safe_text::line(&problem.to_string()));
+                let _ = write!(text, "{gap}{}", safe_text::line(&problem.to_string()));
             }
-            let fresh = format!("\n  a fresh copy: muster review {} --output FILE", run.id);
-            UsageError(text + &fresh)
+            let _ = write!(text, "\n  a fresh copy: muster review {} --output FILE", run.id);
+            UsageError(text)
         })?;
         let decided = read.comments.iter().filter(|(order, _)| read.decisions.contains_key(*order));
         let comments = decided.map(|(order, comment)| format!("\n{order}: {comment}")).collect();

@@ -60,7 +60,7 @@ pub(super) fn link(context: &Context, args: LinkArgs) -> Result<u8> {
     let link = Link { source_key: args.source, target_id: args.target, how: How::Person, agreed: None };
     store.put_links(&job.name, sync, std::slice::from_ref(&link), &context.person(), context.now())?;
     eprintln!("{} and {} are linked", safe_text::line(&link.source_key), safe_text::line(&link.target_id));
-    eprintln!("next: muster run {}", job.name);
+    eprintln!("next: muster run {}", selection::typed(&store, &args.job, &job.name));
     Ok(Ending::Done.status())
 }
 
@@ -78,7 +78,7 @@ pub(super) fn unlink(context: &Context, args: UnlinkArgs) -> Result<u8> {
     };
     store.drop_links(&job.name, sync, std::slice::from_ref(&args.source), &context.person(), context.now())?;
     eprintln!("{} and {} are no longer linked", safe_text::line(&args.source), safe_text::line(&known.target_id));
-    eprintln!("next: muster run {}", job.name);
+    eprintln!("next: muster run {}", selection::typed(&store, &args.job, &job.name));
     Ok(Ending::Done.status())
 }
 

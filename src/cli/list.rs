@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::exit::Ending;
+use super::selection;
 use super::session::{self, Purpose, Session};
 use super::stdout::print;
 use crate::model::situation::Situation;
@@ -42,7 +43,7 @@ pub(super) struct Args {
 
 /// Lists objects as of the newest snapshots that were planned from.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let session = session::open(context, &args.job, Purpose::Check)?;
+    let session = session::open(context, &args.job, Purpose::Look)?;
     let wanted = match args.situation {
         Some(situation) => Some(situation),
         None if args.unmanaged => Some(Situation::Unmanaged),
@@ -55,8 +56,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     } else {
         others(&session, &inventory, wanted)?
     };
-    let as_of = as_of(context, &session, &inventory);
-    let objects = counted(listing.rows.len() as u64, "object");
+    let as_of = as_of(context, &session, &inventory, &args.job);
+    let objects = match listing.rows.len() as u64 {
+        0 if !args.managed && wanted.is_none() && !inventory.pairs.is_empty() => {
+            let managed = counted(inventory.pairs.len() as u64, "managed object");
+            format!("every object is confirmed, {managed}: --managed lists them")
+        }
+        listed => counted(listed, "object"),
+    };
     if args.format == Format::Table {
         let table = listing.without_empty_columns().render(Format::Table, context.width());
         print(&format!("{as_of}{}{objects}\n", if table.trim().is_empty() { "" } else { &table }))?;
@@ -71,13 +78,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
 }
 
 /// When the snapshots were taken, and what they cannot show.
-fn as_of(context: &Context, session: &Session, inventory: &Inventory) -> String {
+fn as_of(context: &Context, session: &Session, inventory: &Inventory, typed: &str) -> String {
     let ago = ago(inventory.at, context.now());
     let mut text = format!("as of run {}, {ago} ({})\n", inventory.run, time(inventory.at));
     let applied = inventory.applied.len() as u64;
     if applied > 0 {
         let verb = if applied == 1 { "was" } else { "were" };
-        let job = safe_text::line(&session.conductor.job.name);
+        let name = selection::typed(&session.conductor.store, typed, &session.conductor.job.name);
+        let job = safe_text::line(name);
         let applied = counted(applied, "order");
         text.push_str(&format!("{applied} {verb} applied since; `muster run {job}` shows what came of it\n"));
     }

@@ -42,9 +42,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         Format::Table => {
             let is_run = RunId::is_id(&args.run);
             let (about, next) = if is_run {
-                (&args.run, ending::steps_of_run(&store, &run, context.now())?)
+                (args.run.as_str(), ending::steps_of_run(&store, &run, context.now())?)
             } else {
-                (&run.job, ending::steps(&store, &run.job, context.now())?)
+                (selection::typed(&store, &args.run, &run.job), ending::steps(&store, &run.job, context.now())?)
             };
             if let Some(newer) = selection::history(&store, &run.job)?.first().filter(|r| !is_run && r.id != run.id) {
                 eprintln!("run {} is newer, and nothing of it was sent yet", newer.id);
@@ -56,9 +56,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     };
     print(&text)?;
     if args.format == Format::Table {
-        eprintln!("{}", context.layout.report_json(&run.job, &run.id).display());
+        eprintln!("this report for programs: {}", context.layout.report_json(&run.job, &run.id).display());
         if !report.error_groups.is_empty() {
-            eprintln!("{}", context.layout.errors(&run.job, &run.id).display());
+            eprintln!("the errors, order by order: {}", context.layout.errors(&run.job, &run.id).display());
         }
     }
     Ok(Ending::Done.status())

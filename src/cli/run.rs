@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::Ending;
 use super::session;
-use super::{ending, outcome_report};
+use super::{ending, outcome_report, selection};
 use crate::model::evidence::Mode;
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
@@ -75,8 +75,16 @@ pub(super) async fn carry(
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     let report = outcome_report::write(context, &session.conductor.store, &id, status)?;
-    tell(context, &session.conductor.store, &end, &report.exports, &steps)?;
-    tell_next(context, &session.conductor.store, &end, steps, (stage, status))?;
+    let store = &session.conductor.store;
+    let telling = Telling {
+        context,
+        store,
+        end: &end,
+        about: selection::typed(store, job, &steps.job).to_owned(),
+        repeats: context.tells || mode == Mode::Complete,
+    };
+    telling.tell(&report.exports, &steps)?;
+    telling.tell_next(steps, (stage, status))?;
     Ok(status)
 }
 
@@ -103,71 +111,79 @@ pub(super) fn of_apply(applied: &Applied) -> Vec<Ending> {
     endings
 }
 
-fn tell(context: &Context, store: &Store, end: &RunEnd, exports: &[Export], steps: &NextSteps) -> Result<()> {
-    // Why was told when it happened: a failed export is an error, which the console tells in quiet mode too.
-    for (system, _) in &end.failures {
-        let system = safe_text::line(system);
-        eprintln!("  nothing was planned from {system}; the next run reads it completely");
-    }
-    for run in steps.held.iter().filter(|run| is_told(context, end, run)) {
-        tell_hold(store, &store.run(run)?)?;
-    }
-    if let Some(applied) = &end.applied {
-        super::apply::tell(context, applied);
-    }
-    if !context.tells {
-        for export in exports {
-            if let Some(missed) = export.missed.filter(|missed| !missed.is_nothing()) {
-                let resource = safe_text::line(&export.resource.to_string()).into_owned();
-                eprintln!("muster: warning: the increments of {resource} had missed {missed}; this run has them");
+/// How a run's end is told.
+struct Telling<'a> {
+    context: &'a Context,
+    store: &'a Store,
+    end: &'a RunEnd,
+    /// What commands are to name the job by.
+    about: String,
+    /// Whether a hold that was told before is told again: to those who look on, and at a complete run, which nobody
+    /// asks for but by hand. cron mails what is printed.
+    repeats: bool,
+}
+
+impl Telling<'_> {
+    fn tell(&self, exports: &[Export], steps: &NextSteps) -> Result<()> {
+        // Why was told when it happened: a failed export is an error, which the console tells in quiet mode too.
+        for (system, _) in &self.end.failures {
+            let system = safe_text::line(system);
+            eprintln!("  nothing was planned from {system}; the next run reads it completely");
+        }
+        for run in steps.held.iter().filter(|run| self.is_told(run)) {
+            tell_hold(self.store, &self.store.run(run)?)?;
+        }
+        if let Some(applied) = &self.end.applied {
+            super::apply::tell(self.context, applied);
+        }
+        if !self.context.tells {
+            for export in exports {
+                if let Some(missed) = export.missed.filter(|missed| !missed.is_nothing()) {
+                    let resource = safe_text::line(&export.resource.to_string()).into_owned();
+                    eprintln!("muster: warning: the increments of {resource} had missed {missed}; this run has them");
+                }
+            }
+            for warning in new_warnings(self.store, self.end)? {
+                eprintln!("muster: warning: {}", safe_text::line(&warning));
             }
         }
-        for warning in new_warnings(store, end)? {
-            eprintln!("muster: warning: {}", safe_text::line(&warning));
-        }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Whether what holds a run is told at the end of another, or of itself. A hold that was told before is told again only
-/// to those who look on, or ask: `status`, `review`.
-fn is_told(context: &Context, end: &RunEnd, held: &RunId) -> bool {
-    end.repeats.is_none() && (*held == end.run || context.tells)
-}
+    /// Whether what holds a run is told at the end of this one, whole and with the command that accepts it.
+    fn is_told(&self, held: &RunId) -> bool {
+        self.repeats || (self.end.repeats.is_none() && *held == self.end.run)
+    }
 
-/// What waits, and the commands that move it. cron mails what is printed: orders that failed now and new ones that wait
-/// are news, the same ones at the next tick are not.
-fn tell_next(
-    context: &Context,
-    store: &Store,
-    end: &RunEnd,
-    mut steps: NextSteps,
-    (stage, status): (Stage, u8),
-) -> Result<()> {
-    let job = safe_text::line(&steps.job).into_owned();
-    let failed = end.applied.as_ref().is_some_and(|applied| !of_apply(applied).is_empty());
-    if !context.tells && !failed {
-        let kinds = store.live_kinds(&steps.job, Some(&end.run))?;
-        let new: u64 = kinds.iter().filter(|kind| ending::they_wait(kind, context.now())).map(|kind| kind.orders).sum();
-        if new > 0 {
-            let orders = counted(new, "new order");
-            eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
+    /// What waits, and the commands that move it: orders that failed now and new ones that wait are news, the same ones
+    /// at the next tick are not.
+    fn tell_next(&self, mut steps: NextSteps, (stage, status): (Stage, u8)) -> Result<()> {
+        let (end, now) = (self.end, self.context.now());
+        let failed = end.applied.as_ref().is_some_and(|applied| !of_apply(applied).is_empty());
+        if !self.context.tells && !failed {
+            let kinds = self.store.live_kinds(&steps.job, Some(&end.run))?;
+            let new: u64 = kinds.iter().filter(|kind| ending::they_wait(kind, now)).map(|kind| kind.orders).sum();
+            if new > 0 {
+                let (orders, job) = (counted(new, "new order"), safe_text::line(&steps.job));
+                eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
+            }
+            return Ok(());
         }
-        return Ok(());
+        eprintln!("run {} ends with status {status}", end.run);
+        if !end.failures.is_empty() {
+            let name = safe_text::line(&self.about);
+            eprintln!("next: mend the cause, then muster check {name} and muster run {name}");
+        }
+        // What holds a run was told with the command that accepts it.
+        let held = steps.held.len();
+        steps.held.retain(|run| !self.is_told(run));
+        let text = steps.text(&self.about, None);
+        let is_known = stage > Stage::Export && end.failures.is_empty() && steps.held.len() == held;
+        if !text.starts_with("nothing waits") || is_known {
+            eprintln!("{}", text.trim_end());
+        }
+        Ok(())
     }
-    eprintln!("run {} ends with status {status}", end.run);
-    if !end.failures.is_empty() {
-        eprintln!("next: mend the cause, then muster check {job} and muster run {job}");
-    }
-    // What holds a run was told with the command that accepts it.
-    let held = steps.held.len();
-    steps.held.retain(|run| !is_told(context, end, run));
-    let text = steps.text(&steps.job, None);
-    let is_known = stage > Stage::Export && end.failures.is_empty() && steps.held.len() == held;
-    if !text.starts_with("nothing waits") || is_known {
-        eprintln!("{}", text.trim_end());
-    }
-    Ok(())
 }
 
 /// What the plan warns of and the one before did not: rows that no rule can judge, members that were skipped.

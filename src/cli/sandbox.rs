@@ -71,7 +71,9 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     options.listen = args.listen;
     options.token = match &args.token_from {
         Some(reference) => {
-            let token = secrets.resolve(reference).map_err(anyhow::Error::msg)?;
+            let token = secrets
+                .resolve(reference)
+                .map_err(|why| anyhow::anyhow!("--token-from {why}; put a token there, or name another place"))?;
             ensure!(
                 !token.expose_secret().is_empty(),
                 "the token at {reference} is empty; put one there, or leave --token-from out"

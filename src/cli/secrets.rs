@@ -22,14 +22,14 @@ impl Environment {
 impl Secrets for Environment {
     fn resolve(&self, reference: &SecretRef) -> Result<SecretString, String> {
         let text = match reference {
-            SecretRef::Env(name) => env::var(name).map_err(|_| {
-                format!("{reference}: the environment variable is not set; set it for whoever runs muster")
-            })?,
+            SecretRef::Env(name) => {
+                env::var(name).map_err(|_| format!("{reference}: the environment variable is not set"))?
+            }
             SecretRef::File(path) => read(&self.base.join(path), reference)?,
             SecretRef::Credential(name) => {
                 let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     format!(
-                        "{reference}: $CREDENTIALS_DIRECTORY is not set; run under systemd with LoadCredential={name}:…"
+                        "{reference}: $CREDENTIALS_DIRECTORY is not set, as systemd does for LoadCredential={name}:…"
                     )
                 })?;
                 read(&Path::new(&folder).join(name), reference)?
@@ -37,13 +37,12 @@ impl Secrets for Environment {
         };
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
-            return Err(format!("{reference}: is empty; put the credential there"));
+            return Err(format!("{reference}: is empty"));
         }
         Ok(SecretString::from(text.to_owned()))
     }
 }
 
 fn read(path: &Path, reference: &SecretRef) -> Result<String, String> {
-    std::fs::read_to_string(path)
-        .map_err(|e| format!("{reference}: cannot read {}: {e}; check the path and who may read it", path.display()))
+    std::fs::read_to_string(path).map_err(|e| format!("{reference}: cannot read {}: {e}", path.display()))
 }

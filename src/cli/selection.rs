@@ -55,6 +55,14 @@ pub(super) fn job_name(store: &Store, name: &str) -> Result<String> {
     Err(UsageError(text).into())
 }
 
+/// What the commands that are told should name a job by, to somebody who called it `name`: so again, where that is one
+/// plain word for a shell and means this job; else its own name.
+pub(super) fn typed<'a>(store: &Store, name: &'a str, job: &'a str) -> &'a str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@%+=:,".contains(c);
+    let means_it = || job_name(store, name).is_ok_and(|known| known == job);
+    if !name.starts_with('-') && name.chars().all(is_plain) && means_it() { name } else { job }
+}
+
 /// All runs of a job, newest first. An id tells only the second of a start, so the start itself decides.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::context::{Context, job_path, load_job};
 use super::exit::BusyError;
 use super::registry::registry;
+use super::selection::open_store;
 use crate::connector::registry::ConnectContext;
 use crate::disk::lock::{Lock, LockError, Owner, try_lock};
 use crate::disk::memory;
@@ -29,6 +30,8 @@ use crate::store::database::Store;
 pub(super) enum Purpose {
     /// To try its systems; nothing is written and nobody is kept out.
     Check,
+    /// To show what is remembered of it, where anything is; asks no system and keeps nobody out.
+    Look,
     /// To send what is approved: waits so long for the lock.
     Apply(Duration),
 }
@@ -86,7 +89,10 @@ pub(super) fn for_run(context: &Context, job_name: &str, patience: Duration) -> 
 
 /// Opens a job that was read already.
 pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
-    let store = Store::open(&context.layout, context.now())?;
+    let store = match purpose {
+        Purpose::Check => Store::open(&context.layout, context.now())?,
+        Purpose::Look | Purpose::Apply(_) => open_store(context)?,
+    };
     let Purpose::Apply(patience) = purpose else { return assemble(context, job, store, None, None) };
     let (lock, _) = take(context, &job, patience, |_| ("apply", None))?;
     let run = store.live_runs(&job.name)?.first().cloned();

@@ -74,7 +74,13 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         eprintln!("no job has run in {}; start with `muster run JOB`", context.layout.root.display());
     }
     print(&match args.format {
-        Format::Table => told.iter().map(|told| text(told, context.width())).collect::<Vec<_>>().join("\n"),
+        Format::Table => {
+            let about = |told: &Told| {
+                let (called, job) = (args.job.as_deref(), told.status.job.clone());
+                called.map_or(job.clone(), |called| selection::typed(&store, called, &job).to_owned())
+            };
+            told.iter().map(|told| text(told, &about(told), context.width())).collect::<Vec<_>>().join("\n")
+        }
         Format::Json if args.job.is_some() => json_text(told.iter().map(json_of).next().unwrap_or_default()),
         Format::Json => json_text(told.iter().map(json_of).collect()),
         Format::Csv => listing(&told).render(Format::Csv, context.width()),
@@ -197,13 +203,13 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
 }
 
 /// A status for people, failed exports before its last line, which is the next command.
-fn text(told: &Told, width: usize) -> String {
+fn text(told: &Told, about: &str, width: usize) -> String {
     let mut status = told.status.clone();
     // What failed exports say below need not be said twice.
     for run in status.runs.iter_mut().filter(|run| run.state == RunState::Failed) {
         run.why = run.why.take().filter(|why| !told.failed.iter().any(|(_, _, failed)| why.contains(failed.as_str())));
     }
-    let mut text = status.to_text(width);
+    let mut text = status.to_text(about, width);
     let mut failed = String::new();
     for (system, at, why) in &told.failed {
         let _ = writeln!(failed, "  {}: failed {}: {}", safe_text::line(system), time(*at), safe_text::line(why));

@@ -81,10 +81,11 @@ impl NextSteps {
 
     /// Each kind of orders with the command that moves them, what is urgent first; ends with a line break.
     ///
-    /// `about` is what the commands are to name: the job, or one run. `told` is the run whose errors were told just
+    /// `about` is what the commands are to name: the job, by its name or as somebody called it, or one run. `told` is the run whose errors were told just
     /// before.
     pub fn text(&self, about: &str, told: Option<&RunId>) -> String {
-        let (job, name) = (safe_text::line(&self.job), safe_text::line(about));
+        let job = safe_text::line(if RunId::is_id(about) { &self.job } else { about });
+        let name = safe_text::line(about);
         let mut text = String::new();
         let mut step = |what: String, next: String| text.push_str(&format!("{what}\nnext: {next}\n"));
         for run in &self.held {

@@ -45,12 +45,10 @@ impl Progress {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::ExportProgress { resource, rows, total } => {
-                let bar = state.exports.entry(resource.clone()).or_insert_with(|| {
-                    let bar = self.bars.add(ProgressBar::no_length());
-                    bar.set_prefix(safe_text::line(&format!("export {resource}")).into_owned());
-                    bar.set_style(style(COUNTER));
-                    bar
-                });
+                let bar = state
+                    .exports
+                    .entry(resource.clone())
+                    .or_insert_with(|| self.add(ProgressBar::no_length(), &format!("export {resource}"), COUNTER));
                 if let Some(total) = total
                     && bar.length() != Some(*total)
                 {
@@ -68,10 +66,8 @@ impl Progress {
                 if let Some(bar) = state.wave.take() {
                     self.remove(&bar);
                 }
-                let bar = self.bars.add(ProgressBar::new(*orders as u64));
-                bar.set_prefix(safe_text::line(&format!("{kind}, wave {number}")).into_owned());
-                bar.set_style(style(GAUGE));
-                state.wave = Some(bar);
+                let label = format!("{kind}, wave {number}");
+                state.wave = Some(self.add(ProgressBar::new(*orders as u64), &label, GAUGE));
             }
             Event::Ended(_) => {
                 if let Some(bar) = &state.wave {
@@ -98,6 +94,13 @@ impl Progress {
     /// Takes all bars away.
     pub fn end(&self) {
         self.clear(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Adds a bar that has its label and style before it is drawn for the first time.
+    fn add(&self, bar: ProgressBar, label: &str, template: &str) -> ProgressBar {
+        let bar = self.bars.add(bar.with_prefix(safe_text::line(label).into_owned()).with_style(style(template)));
+        bar.tick();
+        bar
     }
 
     fn clear(&self, state: &mut State) {
@@ -129,7 +132,60 @@ fn rate(per_second: f64) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::sync::Arc;
+
+    use indicatif::TermLike;
+
     use super::*;
+
+    /// A terminal of 100 columns, as what is written to it.
+    #[derive(Clone, Debug, Default)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, line: &str) -> io::Result<()> {
+            self.write_str(&format!("{line}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.write_str("\r")
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_bar_has_its_label_from_the_first_frame_on() {
+        let export = Event::ExportProgress { resource: ResourceName::new("idp", "users"), rows: 5, total: None };
+        let wave = Event::Wave { kind: "create vault.users".to_owned(), number: 1, orders: 3 };
+        for (event, label) in [(export, "export idp.users"), (wave, "create vault.users, wave 1  ░")] {
+            let screen = Screen::default();
+            let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+            Progress::on(target).event(&event);
+            let drawn = screen.0.lock().unwrap().clone();
+            assert!(drawn.trim_start().starts_with(label), "{drawn:?}");
+        }
+    }
 
     #[test]
     fn templates_parse() {

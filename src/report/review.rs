@@ -98,7 +98,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
     listing
 }
 
-/// One change: `title: "Nurse" → "Head nurse"`; `(none)` where there is no value. Safe for a terminal.
+/// One change: `title: "Nurse" → "Head nurse"`; `(absent)` where there is no value. Safe for a terminal.
 pub fn change_text(change: &Change) -> String {
     let attribute = safe_text::line(&change.attribute);
     format!("{attribute}: {} → {}", value_text(change.before.as_ref()), value_text(change.after.as_ref()))
@@ -107,7 +107,7 @@ pub fn change_text(change: &Change) -> String {
 /// A value in quotes, several in brackets; a long one is cut and its length told.
 fn value_text(value: Option<&Value>) -> String {
     match value {
-        None => "(none)".to_owned(),
+        None => "(absent)".to_owned(),
         Some(Value::Text(text)) => quoted(text),
         Some(Value::Many(values)) => {
             let mut shown = String::new();
@@ -199,7 +199,7 @@ pub(super) mod tests {
             review_text(&row),
             format!(
                 "o-0123456789abcdef-1  update vault.users  jane@corp (Jane)  [blocked]\n    \
-                 roles: (none) → [\"a\", \"b\"]\n    \
+                 roles: (absent) → [\"a\", \"b\"]\n    \
                  title: \"old\\u{{202e}}\" → \"{long}…\" (500 characters)  (drift)\n    \
                  changed, source, confidence 80 %: the source row changed\n    \
                  blocked, low-confidence: matched by e-mail; approve it\n    \
@@ -208,7 +208,7 @@ pub(super) mod tests {
         );
         let json: serde_json::Value = serde_json::from_str(&review_listing([row]).render(Format::Json, 80)).unwrap();
         assert_eq!(json[0]["block"], "low-confidence");
-        assert_eq!(json[0]["changes"][0], "roles: (none) → [\"a\", \"b\"]");
+        assert_eq!(json[0]["changes"][0], "roles: (absent) → [\"a\", \"b\"]");
         assert_eq!(json[0]["confidence"], 80);
     }
 }

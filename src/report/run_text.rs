@@ -13,7 +13,7 @@ use super::summary::{by_operation, indented};
 use super::table::Format;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
-use crate::model::run::RunState;
+use crate::model::run::{RunId, RunState};
 
 /// A run's report for people: what was exported, what became of its orders, the errors by cause, and the next commands
 /// to type, which name the job or the run by `about`.
@@ -67,7 +67,8 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
     }
     text.push('\n');
     if report.state == RunState::Failed {
-        let _ = writeln!(text, "next: muster check {}", safe_text::line(&report.job));
+        let job = if RunId::is_id(about) { &report.job } else { about };
+        let _ = writeln!(text, "next: muster check {}", safe_text::line(job));
     } else {
         text.push_str(&next.text(about, Some(&report.run)));
     }
@@ -90,7 +91,6 @@ mod tests {
     use super::*;
     use crate::model::evidence::Mode;
     use crate::model::order::OrderState;
-    use crate::model::run::RunId;
 
     #[test]
     fn a_stopped_apply_says_its_one_cause_and_what_stays_approved() {

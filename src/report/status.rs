@@ -78,7 +78,7 @@ impl JobStatus {
     }
 
     /// The status for people.
-    pub fn to_text(&self, width: usize) -> String {
+    pub fn to_text(&self, about: &str, width: usize) -> String {
         let inner = width.saturating_sub(2);
         let mut text = format!("job {}", safe_text::line(&self.job));
         match &self.under_way {
@@ -125,7 +125,7 @@ impl JobStatus {
                 let _ = writeln!(text, "  {figure} reviewers approved {}", counted(*number, "order"));
             }
         }
-        let _ = write!(text, "\n{}", self.next_text());
+        let _ = write!(text, "\n{}", self.next_text(about));
         text
     }
 
@@ -187,8 +187,8 @@ impl JobStatus {
     }
 
     /// What waits, and the next commands to type.
-    fn next_text(&self) -> String {
-        let job = safe_text::line(&self.job);
+    fn next_text(&self, about: &str) -> String {
+        let job = safe_text::line(about);
         let Some(newest) = self.runs.first() else { return format!("next: muster run {job}\n") };
         let mut text = String::new();
         if newest.state == RunState::Failed {
@@ -199,7 +199,7 @@ impl JobStatus {
             // What is approved may be on its way just now.
             (next.approved, next.in_flight) = (0, 0);
         }
-        let waiting = next.text(&self.job, None);
+        let waiting = next.text(about, None);
         if text.is_empty() || !waiting.starts_with("nothing waits") {
             text.push_str(&waiting);
         }
@@ -248,7 +248,7 @@ mod tests {
             seconded: BTreeMap::new(),
             next: NextSteps { review: 12, ..NextSteps::of("idp-to-vault") },
         };
-        let text = status.to_text(80);
+        let text = status.to_text("idp-to-vault", 80);
         assert_eq!(
             text,
             "\
@@ -277,9 +277,9 @@ next: muster review idp-to-vault
         );
         status.runs[0].state = RunState::Failed;
         let failed = "\nthe last run failed\nnext: muster check idp-to-vault\n12 orders wait";
-        assert!(status.to_text(80).contains(failed));
+        assert!(status.to_text("idp-to-vault", 80).contains(failed));
         status.next.review = 0;
-        assert!(status.to_text(80).ends_with("\nnext: muster check idp-to-vault\n"));
+        assert!(status.to_text("idp-to-vault", 80).ends_with("\nnext: muster check idp-to-vault\n"));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&status.to_json()).unwrap()["live"]["errored"], 1);
     }
 }

@@ -23,6 +23,7 @@ pub mod plan_files;
 pub mod retention;
 pub mod review_cell;
 pub mod review_file;
+pub mod review_problem;
 pub mod review_table;
 pub mod runs;
 mod schema;

@@ -25,6 +25,37 @@ pub fn is_same(written: &str, found: &str) -> bool {
     line_ends(written) == found || bare.is_some_and(|bare| line_ends(bare) == found)
 }
 
+/// Whether a cell that was read back is the one that was written but for its characters beyond ASCII, of which others
+/// stand in place: what saving in an encoding that lacks them does, or reading in another than was written.
+pub fn is_reencoded(written: &str, found: &str) -> bool {
+    let bare = |text: &str| line_ends(text.trim()).trim_start_matches(MARK).to_owned();
+    let (written, found) = (bare(written), bare(found));
+    let (mut written, mut found) = (written.as_str(), found.as_str());
+    let mut is_other = false;
+    loop {
+        let (ascii, rest) = written.split_at(written.find(|c: char| !c.is_ascii()).unwrap_or(written.len()));
+        let Some(after) = found.strip_prefix(ascii) else { return false };
+        if rest.is_empty() {
+            return is_other && after.is_empty();
+        }
+        let (lost, then) = rest.split_at(rest.find(|c: char| c.is_ascii()).unwrap_or(rest.len()));
+        // Up to where the written text goes on in ASCII, or to the end.
+        let next = &then[..then.find(|c: char| !c.is_ascii()).unwrap_or(then.len())];
+        let first = after.chars().next().map_or(0, char::len_utf8);
+        let place = if next.is_empty() { Some(after.len() - first) } else { after[first..].find(next) };
+        let Some((got, after)) = place.map(|place| after.split_at(first + place)) else { return false };
+        if got != lost {
+            // One character becomes one to four others; what was only added to is another text.
+            let (few, many) = (lost.chars().count(), got.chars().count());
+            if !(few..=few * 4).contains(&many) || got.starts_with(lost) || got.ends_with(lost) {
+                return false;
+            }
+            is_other = true;
+        }
+        (written, found) = (then, after);
+    }
+}
+
 /// What a person typed, without a text mark that a spreadsheet may have kept.
 pub fn typed(found: &str) -> &str {
     let found = found.trim();

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::mem::Discriminant;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::review_cell::{is_same, typed, written};
+use super::review_cell::{is_reencoded, is_same, typed, written};
+use super::review_problem::{Problems, ReviewProblem};
 use super::review_table;
 use super::whole_file::WholeFile;
 use crate::model::approval::Decision;
@@ -31,9 +31,6 @@ pub const COLUMNS: [&str; 12] = [
 /// Rows of one file at most; a plan of more orders goes on in review-2.csv, and so on.
 pub const ROWS_A_FILE: usize = 1_000_000;
 
-/// Problems of one kind that are told one by one; of more only the number.
-const PROBLEMS_TOLD: usize = 10;
-
 /// What a person filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReviewDecisions {
@@ -41,109 +38,6 @@ pub struct ReviewDecisions {
     pub decisions: BTreeMap<OrderId, Decision>,
     /// Comments by order.
     pub comments: BTreeMap<OrderId, String>,
-}
-
-/// Why a review file is refused. Rows are counted as spreadsheets do, the header being row 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReviewProblem {
-    /// The file cannot be read as a table.
-    #[error("{what}")]
-    NoTable {
-        /// Why.
-        what: String,
-    },
-    /// A column is missing.
-    #[error("the column `{column}` is missing; give the file its header back")]
-    NoColumn {
-        /// Which.
-        column: &'static str,
-    },
-    /// A column is there twice.
-    #[error("the column `{column}` is there twice; remove one")]
-    TwiceColumn {
-        /// Which.
-        column: String,
-    },
-    /// A column that the review file does not have.
-    #[error("the column `{column}` does not belong here{hint}; remove it")]
-    OtherColumn {
-        /// Which.
-        column: String,
-        /// ` (did you mean …)`, or empty.
-        hint: String,
-    },
-    /// Text beyond the last column.
-    #[error("row {row}: `{found}` stands beyond the last column; remove it")]
-    Beyond {
-        /// The row.
-        row: usize,
-        /// The text.
-        found: String,
-    },
-    /// A row without an order's id, or with one that the plan does not have.
-    #[error("row {row}, column order: `{found}` is no order of this plan; remove the row, or restore its id")]
-    OtherOrder {
-        /// The row.
-        row: usize,
-        /// What stands there.
-        found: String,
-    },
-    /// An order has two rows.
-    #[error("row {row}: order {order} stands in row {first} already; remove one of the two")]
-    Twice {
-        /// The row.
-        row: usize,
-        /// The row before.
-        first: usize,
-        /// The order.
-        order: OrderId,
-    },
-    /// An order has no row.
-    #[error("order {order} ({label}) has no row; a row that is not to be decided keeps an empty decision: restore it")]
-    Missing {
-        /// The order.
-        order: OrderId,
-        /// What it is about.
-        label: String,
-    },
-    /// A word that is no decision.
-    #[error("row {row}, column decision: `{found}` is no decision{hint}; write approve, reject, or nothing")]
-    Decision {
-        /// The row.
-        row: usize,
-        /// The word.
-        found: String,
-        /// ` (did you mean …)`, or empty.
-        hint: String,
-    },
-    /// A cell that a person may not change was changed.
-    #[error(
-        "row {row}, column {column} of order {order}: expected `{expected}`, found `{found}`; restore the cell: only decision and comment are yours to change"
-    )]
-    Changed {
-        /// The row.
-        row: usize,
-        /// The column.
-        column: &'static str,
-        /// The order.
-        order: OrderId,
-        /// The beginning of what was written.
-        expected: String,
-        /// The beginning of what is there.
-        found: String,
-    },
-    /// A file of another plan altogether.
-    #[error("none of its orders is of this plan ({first} is the first); give the review file of this run")]
-    OtherPlan {
-        /// Its first order.
-        first: OrderId,
-    },
-    /// More problems of the kind before than are told.
-    #[error("and {count} more like these")]
-    More {
-        /// How many.
-        count: usize,
-    },
 }
 
 /// One order's row, its decision and comment empty.
@@ -235,6 +129,7 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
     let mut seen: HashMap<usize, usize> = HashMap::with_capacity(table.rows.len());
     let mut result = ReviewDecisions::default();
     let mut problems = Problems::default();
+    let mut reencoded = Vec::new();
     for (row, cells) in &table.rows {
         let row = *row;
         let cell = |column: usize| cells.get(positions[column]).map_or("", String::as_str);
@@ -253,7 +148,12 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             continue;
         }
         for (column, expected) in self::row(order).iter().enumerate().skip(2).take(9) {
-            if !is_same(expected, cell(column)) {
+            if is_same(expected, cell(column)) {
+                continue;
+            }
+            if is_reencoded(expected, cell(column)) {
+                reencoded.push((row, column, difference(expected, cell(column))));
+            } else {
                 let (expected, found) = difference(expected, cell(column));
                 let (column, order) = (COLUMNS[column], order.id.clone());
                 problems.add(ReviewProblem::Changed { row, column, order, expected, found });
@@ -286,11 +186,21 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             });
         }
     }
+    let cells = match reencoded.len() {
+        1 => "one cell".to_owned(),
+        cells => format!("{cells} cells"),
+    };
+    if let Some((row, column, (expected, found))) = reencoded.into_iter().next() {
+        problems.add(ReviewProblem::Encoding { cells, row, column: COLUMNS[column], expected, found });
+    }
     problems.none().map(|()| result)
 }
 
 /// Where each of [`COLUMNS`] stands in the file.
 fn columns(header: &[String]) -> Result<[usize; 12], Vec<ReviewProblem>> {
+    if !header.iter().any(|name| COLUMNS.contains(&name.as_str())) {
+        return Err(vec![ReviewProblem::NoReview { first: beginning(&header.join(",")) }]);
+    }
     let mut problems = Problems::default();
     let mut positions = [usize::MAX; 12];
     for (position, name) in header.iter().enumerate() {
@@ -344,39 +254,6 @@ fn excerpt(text: &str, from: usize) -> String {
     let shown: String = text.chars().skip(from).take(80).flat_map(char::escape_debug).collect();
     let more = text.chars().nth(from + 80).is_some();
     format!("{}{}{}", if from > 0 { "…" } else { "" }, shown.replace("\\'", "'"), if more { "…" } else { "" })
-}
-
-/// Problems by their kind, in the order in which the kinds came up.
-#[derive(Default)]
-struct Problems {
-    kinds: Vec<(Kind, Vec<ReviewProblem>, usize)>,
-}
-
-/// What makes problems alike: what is wrong, and in which column.
-type Kind = (Discriminant<ReviewProblem>, Option<&'static str>);
-
-impl Problems {
-    fn add(&mut self, problem: ReviewProblem) {
-        let column = match &problem {
-            ReviewProblem::Changed { column, .. } => Some(*column),
-            _ => None,
-        };
-        let kind = (std::mem::discriminant(&problem), column);
-        match self.kinds.iter_mut().find(|(known, ..)| *known == kind) {
-            Some((_, told, more)) if told.len() >= PROBLEMS_TOLD => *more += 1,
-            Some((_, told, _)) => told.push(problem),
-            None => self.kinds.push((kind, vec![problem], 0)),
-        }
-    }
-
-    fn none(self) -> Result<(), Vec<ReviewProblem>> {
-        let mut all = Vec::new();
-        for (_, told, count) in self.kinds {
-            let more = (count > 0).then_some(ReviewProblem::More { count });
-            all.extend(told.into_iter().chain(more));
-        }
-        if all.is_empty() { Ok(()) } else { Err(all) }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! A table as a spreadsheet saved it: encoding and delimiter are found out, empty rows and columns left out.
 
+/// Characters that are shown on each side of where a file ceases to be text.
+const AROUND: usize = 30;
+
 /// The rows of a table; cells as text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -11,7 +14,7 @@ pub(super) struct Table {
 
 /// Reads a table whose header should hold `wanted` columns; the error says what the file is instead.
 pub(super) fn read(bytes: &[u8], wanted: &[&str]) -> Result<Table, String> {
-    let text = decode(bytes)?;
+    let text = decode(bytes, wanted)?;
     let (text, named) = match text.split_once(['\n', '\r']) {
         // Some spreadsheets write and obey a first line that names the delimiter.
         Some((first, rest)) if first.len() == 5 && first.starts_with("sep=") => {
@@ -47,7 +50,7 @@ fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
 }
 
 /// UTF-8 with or without BOM, UTF-16 of either byte order with BOM.
-fn decode(bytes: &[u8]) -> Result<String, String> {
+fn decode(bytes: &[u8], wanted: &[&str]) -> Result<String, String> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
         if !rest.is_empty() {
@@ -66,8 +69,20 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
                 return Err("it is a workbook, not a CSV file; save it as CSV UTF-8".to_owned());
             }
             String::from_utf8(bytes.to_vec()).map_err(|e| {
-                let line = bytes[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-                format!("line {line} is not UTF-8; save it as CSV UTF-8")
+                let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+                let first = String::from_utf8_lossy(first).to_lowercase();
+                if !wanted.iter().any(|column| first.contains(column)) {
+                    return "it is neither text in UTF-8 nor a review file by its first line; give the review file"
+                        .to_owned();
+                }
+                let (before, rest) = bytes.split_at(e.utf8_error().valid_up_to());
+                let line = before.split(|b| *b == b'\n').count();
+                let from = before.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+                let rest = rest.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+                let (before, rest) = (String::from_utf8_lossy(&before[from..]), String::from_utf8_lossy(rest));
+                let before = &before[before.char_indices().rev().nth(AROUND - 1).map_or(0, |(at, _)| at)..];
+                let found: String = before.chars().chain(rest.chars().take(AROUND)).collect();
+                format!("it was saved in another encoding, line {line} reads `{found}`; save it as CSV UTF-8")
             })
         }
     }

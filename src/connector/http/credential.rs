@@ -50,7 +50,7 @@ impl Credential {
                 Class::Credential,
                 Recourse::Stop,
                 system,
-                format!("the credential {reference} cannot be had: {problem}"),
+                format!("the credential cannot be had: {problem}"),
                 "put the secret where the reference points to, or correct the reference in the job file",
             );
             failure.stage = Some(Stage::Login);
