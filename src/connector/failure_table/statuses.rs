@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
         statuses: &[409],
         class: Class::Conflict,
         says: "the object is there already, or collides with another one",
-        remedy: "find the other object at the target; link it (`muster link`) or correct the value at the source",
+        remedy: "find the other object at the target; link it (`muster link`) or correct the value at the source: the next run plans it anew",
         ..ANY
     },
     Row {
@@ -175,7 +175,7 @@ pub(super) const ROWS: &[Row] = &[
         statuses: &[400, 422],
         class: Class::Data,
         says: "the server refuses the request's content",
-        remedy: "read the server's message; correct the value at the source, or the rule that makes it",
+        remedy: "read the server's message; correct the value at the source, or the rule that makes it: the next run plans it anew",
         ..ANY
     },
 ];
