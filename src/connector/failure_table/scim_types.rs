@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
         class: Class::Stale,
         recourse: Recourse::Retry,
         says: "the paging cursor is not valid any more",
-        remedy: "the walk starts anew; if it repeats, set paging = \"index\"",
+        remedy: "the next export reads from the beginning; if it repeats, set paging = \"index\" for this system",
         ..ANY
     },
     Row {
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         class: Class::Stale,
         recourse: Recourse::Retry,
         says: "the paging cursor expired",
-        remedy: "the walk starts anew; if it repeats, set a smaller page_size",
+        remedy: "the next export reads from the beginning; if it repeats, set a larger page_size for this system, so that fewer pages have to be asked for, or paging = \"index\"",
         ..ANY
     },
     Row {

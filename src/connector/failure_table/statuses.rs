@@ -100,6 +100,16 @@ pub(super) const ROWS: &[Row] = &[
         ..ANY
     },
     Row {
+        name: "throttled-while-reading",
+        asked: &[Asked::Discovery, Asked::List, Asked::Object],
+        statuses: &[429],
+        class: Class::Throttled,
+        recourse: Recourse::Retry,
+        says: "the server asks to slow down",
+        remedy: "set a smaller pages_in_flight for this system, or a lower rate under [apply], which holds for reading too; or raise the limit at this system",
+        ..ANY
+    },
+    Row {
         name: "throttled",
         statuses: &[429],
         class: Class::Throttled,
