@@ -65,6 +65,13 @@ fn a_missing_column_is_a_slip_of_the_pen_only_where_it_can_be_one() {
         let said = company.world.muster(&["run", "corp"]).ended(1).says(&["has no column `email`", other]);
         said.never_says(&["did you mean"]);
     }
+    // All that is missing is told at once; a web page in the place of a file is told as what it is.
+    company.world.write("hr/users.csv", text.replacen("login,email,family", "name,emial,surname", 1));
+    let said = company.world.muster(&["run", "corp"]).ended(1);
+    said.says(&["has no columns `", "`email`", "`family`", "`login`", "did you mean `emial` for `email`?"]);
+    company.world.write("hr/users.csv", "\n<!DOCTYPE html>\n<html><title>Sign in</title></html>\n");
+    let said = company.world.muster(&["run", "corp"]).ended(1).says(&["users.csv", "no CSV: a web page was saved"]);
+    said.never_says(&["<html>"]);
     company.hr(&people(3));
     company.world.muster(&["check", "corp"]).says(&["3 csv files"]);
 }

@@ -1,5 +1,7 @@
 //! A table as a spreadsheet saved it: encoding and delimiter are found out, empty rows and columns left out.
 
+use crate::snapshot::markup::is_markup;
+
 /// The rows of a table; cells as text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -64,6 +66,9 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
             let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
             if bytes.starts_with(b"PK\x03\x04") {
                 return Err("it is a workbook, not a CSV file; save it as CSV UTF-8".to_owned());
+            }
+            if is_markup(bytes) {
+                return Err("it is a web page, not a CSV file; save the review file itself".to_owned());
             }
             String::from_utf8(bytes.to_vec()).map_err(|e| {
                 let line = bytes[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
