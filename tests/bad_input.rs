@@ -248,18 +248,48 @@ fn case_x1_a_body_that_never_ends_meets_the_size_limit() {
     let text = company.world.read("jobs/corp.toml");
     let text = text.replace("timeout_seconds = 60", "timeout_seconds = 60\nmax_answer_bytes = 65536");
     company.world.write("jobs/corp.toml", text);
-    failed_export(&company).says(&["max_answer_bytes"]);
+    let place = format!(
+        "export of vault failed: the answer to GET {}/Users did not end within 65,536 bytes [server,",
+        company.vault.url
+    );
+    failed_export(&company).says(&[&place, "why it does not end its answer; if", "max_answer_bytes"]);
 }
 
 #[test]
 fn case_x2_paging_that_does_not_end_ends() {
     let by_index = &["vault.users/total-moved", "12 rows received, the server's own total is"];
-    let by_cursor = &["the paging cursor is not valid any more", "set paging = \"index\""];
-    for (paging, status, texts) in [("index", 4, by_index), ("cursor", 1, by_cursor)] {
+    let by_cursor = &[
+        "/Users do not end: all rows came, and then a cursor",
+        "3 pages with 12 rows came, the server's own total is 12",
+        "[server, status 400]; the server's paging is broken; try another `paging`",
+    ];
+    for (paging, status, texts) in [("index", 4, &by_index[..]), ("cursor", 1, by_cursor)] {
         let company = vault_that(json!("endless-paging"), paging);
         company.world.muster(&["run", "corp"]).ended(status).says(texts);
         no_user_planned(&company);
     }
+}
+
+#[test]
+fn case_x2_a_cursor_that_is_lost_on_the_way_says_how_far_the_walk_came() {
+    let company = vault_that(json!("repeat-page"), "cursor");
+    let expired = json!({"status": {"code": 400, "body": "{\"scimType\":\"expiredCursor\"}"}});
+    company
+        .vault
+        .faults(json!({"rules": [{"method": "GET", "prefix": "/Users", "when": {"nth": 2}, "action": expired}]}));
+    let said = failed_export(&company);
+    said.says(&["the paging cursor expired; 1 page with 5 rows came, the server's own total is 12", "the next export"]);
+}
+
+#[test]
+fn a_system_that_answers_429_while_it_is_read_is_told_with_what_governs_reading() {
+    let company = vault_that(json!({"throttle": {"retry_after": 0}}), "index");
+    failed_export(&company).says(&[
+        "asks to slow down",
+        "[throttled, status 429]",
+        "pages_in_flight",
+        "for reading too",
+    ]);
 }
 
 #[test]

@@ -65,6 +65,13 @@ fn a_missing_column_is_a_slip_of_the_pen_only_where_it_can_be_one() {
         let said = company.world.muster(&["run", "corp"]).ended(1).says(&["has no column `email`", other]);
         said.never_says(&["did you mean"]);
     }
+    // All that is missing is told at once; a web page in the place of a file is told as what it is.
+    company.world.write("hr/users.csv", text.replacen("login,email,family", "name,emial,surname", 1));
+    let said = company.world.muster(&["run", "corp"]).ended(1);
+    said.says(&["has no columns `", "`email`", "`family`", "`login`", "did you mean `emial` for `email`?"]);
+    company.world.write("hr/users.csv", "\n<!DOCTYPE html>\n<html><title>Sign in</title></html>\n");
+    let said = company.world.muster(&["run", "corp"]).ended(1).says(&["users.csv", "no CSV: a web page was saved"]);
+    said.never_says(&["<html>"]);
     company.hr(&people(3));
     company.world.muster(&["check", "corp"]).says(&["3 csv files"]);
 }
@@ -88,8 +95,11 @@ fn an_old_error_hides_no_new_order_and_every_status_is_explained() {
     let old = company.world.newest_run("corp");
     company.vault.faults(json!({ "rules": [] }));
     company.hr(&people(4));
+    let anew = format!(
+        "what is corrected at the source or in the job, muster run corp plans anew; muster retry {old} sends the same again\n"
+    );
     let both = [
-        format!("1 order of run {old} is errored\nnext: muster report {old}, then muster retry {old}\n"),
+        format!("1 order of run {old} is errored\nnext: muster report {old}; {anew}"),
         "2 orders wait for review\nnext: muster review corp\n".to_owned(),
     ];
     let both: Vec<&str> = both.iter().map(String::as_str).collect();
@@ -97,13 +107,40 @@ fn an_old_error_hides_no_new_order_and_every_status_is_explained() {
     company.world.muster(&["apply", "corp"]).ended(5).says(&["nothing is approved"]).says(&both);
     company.world.muster(&["status", "corp"]).ended(0).says(&both);
     // The report is the old run's; what waits since then is told too.
-    let causes = format!("next: see to the causes above, then muster retry {old}\n");
+    let causes = format!("next: see to the causes above; {anew}");
     let newer = format!("run {} is newer, and nothing of it was sent yet", company.world.newest_run("corp"));
     company.world.muster(&["report", "corp"]).ended(0).says(&[&causes, both[1], &newer, "errors.csv"]);
     company.world.muster(&["report", &old]).ended(0).says(&[&causes]).never_says(&[both[1]]);
     let status = company.world.muster(&["status", "corp", "--format", "json"]).json();
     assert_eq!(status["next"]["errored"][&old], 1, "{status}");
     assert_eq!(status["next"]["review"], 2, "{status}");
+}
+
+#[test]
+fn a_refused_value_is_corrected_at_the_source_and_planned_anew_not_sent_again() {
+    let company = Company::of(3);
+    let wrong = company.world.read("hr/users.csv").replace(
+        "E0002,user0002@corp.example,user0002@corp.example,Family2,true",
+        "E0002,user0002@corp.example,user0002@corp.example,Family2,maybe",
+    );
+    company.world.write("hr/users.csv", wrong);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    let anew = "corrected at the source or in the job, muster run corp plans anew";
+    company.world.muster(&["apply", "corp"]).ended(5).says(&["1 errored", anew]);
+    let run = company.world.newest_run("corp");
+    company.world.muster(&["report", &run]).says(&["[data]", "the next run plans it anew", anew]);
+    // The value is as it was: nothing else can come of it.
+    let said = company.world.muster(&["retry", "corp"]).ended(0);
+    said.says(&["1 order approved again", "their content was refused: 1", anew]);
+    company.world.muster(&["apply", "corp"]).ended(5).says(&["1 errored"]);
+
+    company.hr(&people(3));
+    company.world.muster(&["run", "corp"]).ended(3).says(&["2 new orders to review"]).never_says(&["prior-order"]);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "corrected"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.user("user0002@corp.example").unwrap()["active"], true);
+    company.world.muster(&["run", "corp"]).ended(0);
 }
 
 #[test]

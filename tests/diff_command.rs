@@ -249,19 +249,6 @@ fn mistakes_are_told_once_with_what_was_probably_meant() {
     muster(&["semicolon.csv", "b.csv", "--key", "id"]).says(&["';'", "separate the columns with commas"]);
 }
 
-/// Runs where no file may have more than a block, as on a disk that is full.
-fn cramped(world: &World, args: &[&str]) -> Said {
-    let muster = world.command(args);
-    let mut shell = Command::new("sh");
-    // Without its signal, a file that becomes too long is an error like any other.
-    shell
-        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""])
-        .arg(muster.get_program())
-        .args(muster.get_args());
-    shell.envs(muster.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.current_dir(world.path()).output().unwrap().into()
-}
-
 /// Runs with a disk of 1 MiB as its folder `temp`, where this user may have one: as root, or as root of a namespace.
 /// What lies there in the end is told on standard output.
 fn on_a_small_disk(world: &World, args: &[&str]) -> Option<Said> {
@@ -284,11 +271,11 @@ fn a_disk_without_room_is_told_apart_from_a_folder_that_cannot_be_written_and_no
     world.write("a.gz", gzip(&format!("id\n{}", &many[..9_000])));
     std::fs::create_dir(world.path().join("temp")).unwrap();
     let spilling = |temp| ["diff", "a.csv", "a.csv", "--key", "id", "--memory", "64M", "--temp", temp, "-o", "list"];
-    cramped(&world, &spilling("temp")).ended(2).says(&["do not fit into the memory", "temp has no room", "--temp"]);
+    world.cramped(1, &spilling("temp")).ended(2).says(&["do not fit into the memory", "temp has no room", "--temp"]);
     let said = world.muster(&spilling("none")).ended(2).says(&["cannot be kept in none", "--temp"]);
     said.never_says(&["no room"]);
     let unpacking = |temp| ["diff", "a.gz", "a.gz", "--key", "id", "--temp", temp, "-o", "list"];
-    cramped(&world, &unpacking("temp")).ended(2).says(&["temp has no room for the rows of a.gz", "--temp"]);
+    world.cramped(1, &unpacking("temp")).ended(2).says(&["temp has no room for the rows of a.gz", "--temp"]);
     world.muster(&unpacking("none")).ended(2).says(&["in none", "can be written"]).never_says(&["no room"]);
     if let Some(said) = on_a_small_disk(&world, &spilling("temp")) {
         let said = said.ended(2).says(&["do not fit into the memory", "temp has no room", "No space left", "--temp"]);

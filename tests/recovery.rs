@@ -135,3 +135,18 @@ fn case_p13_whatever_is_killed_no_order_is_lost_and_none_is_in_effect_twice() {
     company.world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
     assert!(company.world.orders("corp", &company.world.newest_run("corp")).is_empty());
 }
+
+#[test]
+fn a_disk_without_room_is_told_with_what_to_do_and_loses_nothing() {
+    let company = Company::of(120);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.cramped(0, &["run", "corp"]).ended(1).says(&["muster.db", "ulimit -f", "run the same command again"]);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    let said = company.world.cramped(1_000, &["apply", "corp"]).ended(1);
+    said.says(&["muster.db", "all before it stays recorded", "ulimit -f", "looks up first what was under way"]);
+    let sent = company.vault.all("Users").len();
+    assert!((1..120).contains(&sent), "the room ended in the middle of the work, not after {sent} users");
+    company.world.muster(&["apply", "corp"]).ended(0);
+    company.world.muster(&["run", "corp"]).ended(0);
+    assert_eq!((company.vault.all("Users").len(), company.vault.all("Groups").len()), (120, 3));
+}

@@ -34,7 +34,7 @@ pub(super) struct Args {
 /// `muster retry`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Errored orders go back to approved while their approval lasts, else to review.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --group 1 --first"
+    after_help = "Errored orders go back to approved while their approval lasts, else to review. They are sent as they were: what was corrected at the source or in the job is planned anew by `muster run`.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --group 1 --first"
 )]
 pub(super) struct RetryArgs {
     /// A run, or a job's name
@@ -160,9 +160,26 @@ pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
         eprintln!("nothing is errored in {}", args.run);
         return Ok(Ending::Done.status());
     }
+    // Told before it is done once more in vain: the orders know nothing of what was corrected since.
+    let mut refused = 0;
+    for run in &runs {
+        refused += store
+            .outcomes(&run.id)?
+            .iter()
+            .filter(|outcome| outcome.failure.as_ref().is_some_and(|failure| failure.class.is_about_content()))
+            .filter(|outcome| errored.contains(&outcome.order))
+            .count();
+    }
     let approved = store.retry(&errored, &context.person(), context.now())?;
     let waiting = errored.iter().filter(|id| !approved.contains(id)).count();
     eprintln!("{} approved again", counted((errored.len() - waiting) as u64, "order"));
+    if let (1.., Some(run)) = (refused, runs.first()) {
+        eprintln!(
+            "sent as they were, though their content was refused: {}; what is corrected at the source or in the job, muster run {} plans anew",
+            count(refused as u64),
+            safe_text::line(&run.job)
+        );
+    }
     if waiting > 0 {
         let verb = if waiting == 1 { "waits" } else { "wait" };
         eprintln!("{} {verb} for review again: the approval has expired", counted(waiting as u64, "order"));

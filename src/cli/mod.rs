@@ -48,6 +48,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use context::Context;
 use exit::Ending;
@@ -152,6 +153,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             return Ending::Failed.status();
         }
     };
+    survive_size_limits(&runtime);
     // A fault of muster's own is told in one line, not as a stack trace.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
@@ -166,6 +168,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             exit::status_of(&error).status()
         }
     }
+}
+
+/// A file that outgrows what `ulimit -f` allows is an error of its write, to be told like a full disk; unheeded, the
+/// signal that comes with it would end the process without a word.
+fn survive_size_limits(runtime: &tokio::runtime::Runtime) {
+    let _inside = runtime.enter();
+    // Once heeded it stays so. Where that cannot be had, all is as it would be without.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<u8> {

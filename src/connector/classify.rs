@@ -199,6 +199,7 @@ mod tests {
         (Write, 412, "", "", "precondition", Stale),
         (Write, 413, "", "", "too-large", Data),
         (Write, 415, "", "", "media-type", Configuration),
+        (List, 429, "", "", "throttled-while-reading", Throttled),
         (Write, 429, "", "", "throttled", Throttled),
         (List, 407, "", "", "proxy-login", Credential),
         (List, 302, "", "", "redirect", Configuration),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::DiskError;
+use super::{DiskError, remedy};
 
 /// Who holds a lock, for those who have to wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub enum LockError {
         owner: Option<Owner>,
     },
     /// The lock file cannot be opened or written.
-    #[error(transparent)]
+    #[error("{}; {}", .0, remedy(&.0.cause))]
     Disk(#[from] DiskError),
 }
 
@@ -144,5 +144,15 @@ mod tests {
         drop(first);
         assert_eq!(holder(&path).unwrap(), None);
         try_lock(&path, &owner).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_finds_no_room_says_what_to_do() {
+        let full = DiskError::of("write lock", Path::new("job.lock"))(std::io::ErrorKind::StorageFull.into());
+        let said = LockError::from(full).to_string();
+        assert_eq!(
+            said,
+            "cannot write lock job.lock: no storage space; the disk is full: make room, then run the same command again"
+        );
     }
 }

@@ -28,6 +28,20 @@ impl DiskError {
     }
 }
 
+/// What to do next about a file that could not be read or written.
+pub fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull => "the disk is full: make room, then run the same command again",
+        ErrorKind::QuotaExceeded => {
+            "its owner's share of the disk is used up: make room or have it raised, then run the same command again"
+        }
+        ErrorKind::FileTooLarge => {
+            "no file may become that large here (ulimit -f): raise the limit, then run the same command again"
+        }
+        _ => "see to its owner, its mode and its disk, then run the same command again",
+    }
+}
+
 /// Whether a write failed for want of room: on the disk, in somebody's share of it, or below the limit of a file.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)

@@ -285,7 +285,7 @@ pub(super) struct ApplyFile {
     /// Requests in flight at once. Default 8.
     #[schemars(range(min = 1, max = 256))]
     pub(super) concurrency: Option<u64>,
-    /// Requests at most: `25/s`, `600/m`. Default no limit.
+    /// Requests at most to each system, those that read it too: `25/s`, `600/m`. Default no limit.
     pub(super) rate: Option<String>,
     /// Sizes of the first waves of each kind; then the rest. Default [1, 10, 100].
     pub(super) waves: Option<Vec<u64>>,

@@ -40,6 +40,14 @@ words!(Class {
     Throttled => "throttled", Unsupported => "unsupported", Stale => "stale", Server => "server",
 });
 
+impl Class {
+    /// Whether it is what the request asks for that is refused: sent again, the same fails again. Once it is corrected at
+    /// the source, in the job or by a link, a run plans it anew. What failed for another cause can be sent again as it is.
+    pub fn is_about_content(self) -> bool {
+        matches!(self, Self::Data | Self::Conflict | Self::Unsupported | Self::Stale)
+    }
+}
+
 /// What a failure means for the other orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

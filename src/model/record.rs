@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::evidence::Mode;
+use super::failure::Class;
 use super::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
 use super::resource::ResourceName;
 use super::run::{RunId, RunState};
@@ -218,6 +219,8 @@ pub struct LiveKind {
     pub state: OrderState,
     /// Why they are blocked, where they are.
     pub block: Option<BlockReason>,
+    /// What they failed for, where they are errored.
+    pub failed: Option<Class>,
     /// When their approval ends, where they have one.
     pub approval_expires: Option<DateTime<Utc>>,
     /// How many.
@@ -225,12 +228,13 @@ pub struct LiveKind {
 }
 
 impl LiveKind {
-    /// The kind of one order.
+    /// The kind of one order, whatever it failed for.
     pub fn of(order: &OrderRecord) -> Self {
         Self {
             run: order.run.clone(),
             state: order.state,
             block: order.block.as_ref().map(|block| block.reason),
+            failed: None,
             approval_expires: order.approval_expires,
             orders: 1,
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::figures::{count, counted};
 use super::safe_text;
+use crate::model::failure::Class;
 use crate::model::order::{BlockReason, OrderState, Remedy};
 use crate::model::record::{LiveKind, OrderRecord};
 use crate::model::run::RunId;
@@ -27,6 +28,8 @@ pub struct NextSteps {
     pub uncertain: BTreeMap<RunId, u64>,
     /// Orders that failed, by the run that raised them.
     pub errored: BTreeMap<RunId, u64>,
+    /// Those among them whose content was refused: only what is planned anew can succeed.
+    pub to_correct: BTreeMap<RunId, u64>,
     /// Orders that wait for a person's decision, for the first time or because the approval is over.
     pub review: u64,
     /// Orders that are approved and may be sent.
@@ -67,7 +70,12 @@ impl NextSteps {
         match kind.state {
             _ if they_wait_for_review(kind, now) => self.review += orders,
             OrderState::Uncertain => *self.uncertain.entry(kind.run.clone()).or_default() += orders,
-            OrderState::Errored => *self.errored.entry(kind.run.clone()).or_default() += orders,
+            OrderState::Errored => {
+                *self.errored.entry(kind.run.clone()).or_default() += orders;
+                if kind.failed.is_some_and(Class::is_about_content) {
+                    *self.to_correct.entry(kind.run.clone()).or_default() += orders;
+                }
+            }
             // Nothing of a held run is sent.
             OrderState::Approved if !self.held.contains(&kind.run) => self.approved += orders,
             OrderState::InFlight => self.in_flight += orders,
@@ -104,10 +112,13 @@ impl NextSteps {
         for (run, number) in first(&self.errored) {
             let see =
                 if told == Some(run) { "see to the causes above".to_owned() } else { format!("muster report {run}") };
-            step(
-                format!("{} of run {run} {} errored", counted(number, "order"), is(number)),
-                format!("{see}, then muster retry {run}"),
-            );
+            let next = match self.to_correct.get(run) {
+                None => format!("{see}, then muster retry {run}"),
+                Some(_) => format!(
+                    "{see}; what is corrected at the source or in the job, muster run {job} plans anew; muster retry {run} sends the same again"
+                ),
+            };
+            step(format!("{} of run {run} {} errored", counted(number, "order"), is(number)), next);
         }
         if self.review > 0 {
             let verb = if self.review == 1 { "waits" } else { "wait" };
@@ -176,6 +187,12 @@ mod tests {
         assert_eq!(steps.text("corp", None), format!("{errored} muster report {run}, then muster retry {run}\n{rest}"));
         let told = steps.text("corp", Some(&run));
         assert_eq!(told, format!("{errored} see to the causes above, then muster retry {run}\n{rest}"));
+        steps.to_correct.insert(run.clone(), 1);
+        let anew = format!(
+            "{errored} muster report {run}; what is corrected at the source or in the job, muster run corp plans anew; \
+             muster retry {run} sends the same again\n{rest}"
+        );
+        assert_eq!(steps.text("corp", None), anew);
         let left = NextSteps { blocked: steps.blocked, ..NextSteps::default() };
         assert_eq!(left.text("corp", None), format!("nothing waits for a person\n{blocked}"));
         assert_eq!(NextSteps::default().text("corp", None), "nothing waits\n");

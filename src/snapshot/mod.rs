@@ -10,6 +10,7 @@ pub mod diff;
 pub mod digest;
 pub mod error;
 pub mod manifest;
+pub mod markup;
 mod mask;
 pub mod merge;
 pub(crate) mod partition;

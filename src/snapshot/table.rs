@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::chunks::Body;
 pub use super::chunks::Tuning;
 use super::error::SnapshotError;
+use super::markup::{HEAD, is_markup};
 pub use super::mask::Twin;
 use super::problems;
 use super::record::{Fields, RECORD_LIMIT};
@@ -71,11 +72,14 @@ impl Table {
             return Err(DiskError::of("open", path)(folder).into());
         }
         let length = details.len();
-        let mut mark = [0u8; 3];
-        let read = file.read_at(&mut mark, 0).map_err(SnapshotError::reading(path))?;
+        let mut head = [0u8; HEAD];
+        let read = file.read_at(&mut head, 0).map_err(SnapshotError::reading(path))?;
         let bad = |problems: Vec<String>| SnapshotError::Header { path: path.to_owned(), problems };
-        if matches!(&mark[..read.min(2)], b"\xff\xfe" | b"\xfe\xff") {
+        if matches!(&head[..read.min(2)], b"\xff\xfe" | b"\xfe\xff") {
             return Err(bad(vec!["the file is UTF-16; save it as UTF-8".into()]));
+        }
+        if is_markup(&head[..read]) {
+            return Err(bad(vec!["the file is no CSV: a web page was saved in its place".into()]));
         }
         let mut reader = problems::careful(&file).map_err(SnapshotError::reading(path))?;
         let Some(header) = reader.next().map_err(SnapshotError::reading(path))? else {

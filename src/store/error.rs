@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::DiskError;
+use crate::disk::{DiskError, remedy};
 use crate::model::approval::Refusal;
 use crate::model::order::{OrderId, OrderState};
 use crate::model::run::RunId;
@@ -10,13 +10,13 @@ use crate::model::run::RunId;
 /// Why something could not be remembered or read back.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No room on the disk.
+    /// No room for the database on its disk.
     #[error(
-        "{}: the disk is full; nothing of this step was recorded: make room and run the same command again",
+        "{}: the disk is full; this step was not recorded, all before it stays recorded: make room and run the same command again (an apply then looks up first what was under way)",
         file.display()
     )]
     DiskFull {
-        /// The database or file.
+        /// The database.
         file: PathBuf,
     },
     /// The database cannot be written.
@@ -64,7 +64,10 @@ pub enum StoreError {
         known: i64,
     },
     /// Any other answer of the database.
-    #[error("{}: {cause}; nothing of this step was recorded", file.display())]
+    #[error(
+        "{}: {cause}; this step was not recorded, all before it stays recorded: see to the disk, its room and the limits of files (ulimit -f), and run the same command again (an apply then looks up first what was under way)",
+        file.display()
+    )]
     Database {
         /// The database.
         file: PathBuf,
@@ -72,7 +75,7 @@ pub enum StoreError {
         cause: String,
     },
     /// A file or folder could not be read or written.
-    #[error("cannot {doing} {}: {cause}; check its owner, its mode and the room on its disk", path.display())]
+    #[error("cannot {doing} {}: {cause}; {}", path.display(), remedy(cause))]
     File {
         /// `write`, `read`, `create the folder` …
         doing: &'static str,
@@ -183,11 +186,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A file that could not be read or written; a full disk is named as such.
+    /// A file that could not be read or written.
     pub(super) fn file(doing: &'static str, path: &Path, cause: std::io::Error) -> Self {
-        if cause.kind() == std::io::ErrorKind::StorageFull {
-            return Self::DiskFull { file: path.to_owned() };
-        }
         Self::File { doing, path: path.to_owned(), cause }
     }
 }

@@ -16,19 +16,22 @@ impl Store {
     pub fn live_kinds(&self, job: &str, run: Option<&RunId>) -> Result<Vec<LiveKind>, StoreError> {
         self.read(|db| {
             let mut statement = db.prepare_cached(&format!(
-                "SELECT o.run, o.state, o.block_reason, o.approval_expires, count(*) FROM orders o JOIN syncs s ON s.n = o.sync
-                 WHERE s.job = ?1 AND (?2 IS NULL OR o.run = ?2) AND {LIVE} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+                "SELECT o.run, o.state, o.block_reason, o.approval_expires, CASE o.state WHEN 'errored' THEN
+                   (SELECT a.class FROM attempts a WHERE a.\"order\" = o.n AND a.class IS NOT NULL ORDER BY a.n DESC LIMIT 1)
+                   END, count(*) FROM orders o JOIN syncs s ON s.n = o.sync
+                 WHERE s.job = ?1 AND (?2 IS NULL OR o.run = ?2) AND {LIVE} GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
             ))?;
             let mut rows = statement.query(params![job, run.map(|run| &run.0)])?;
             let mut kinds = Vec::new();
             while let Some(row) = rows.next()? {
-                let reason: Option<String> = row.get(2)?;
+                let (reason, class): (Option<String>, Option<String>) = (row.get(2)?, row.get(4)?);
                 kinds.push(LiveKind {
                     run: RunId(row.get(0)?),
                     state: word(row, 1)?,
                     block: reason.map(|reason| reason.parse().map_err(Fault::Row)).transpose()?,
                     approval_expires: maybe_instant(row, 3)?,
-                    orders: row.get::<_, i64>(4)? as u64,
+                    failed: class.map(|class| class.parse().map_err(Fault::Row)).transpose()?,
+                    orders: row.get::<_, i64>(5)? as u64,
                 });
             }
             Ok(kinds)

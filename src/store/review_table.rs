@@ -1,5 +1,7 @@
 //! A table as a spreadsheet saved it: encoding and delimiter are found out, empty rows and columns left out.
 
+use crate::snapshot::markup::is_markup;
+
 /// Characters that are shown on each side of where a file ceases to be text.
 const AROUND: usize = 30;
 
@@ -67,6 +69,9 @@ fn decode(bytes: &[u8], wanted: &[&str]) -> Result<String, String> {
             let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
             if bytes.starts_with(b"PK\x03\x04") {
                 return Err("it is a workbook, not a CSV file; save it as CSV UTF-8".to_owned());
+            }
+            if is_markup(bytes) {
+                return Err("it is a web page, not a CSV file; save the review file itself".to_owned());
             }
             String::from_utf8(bytes.to_vec()).map_err(|e| {
                 let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();

@@ -305,9 +305,10 @@ fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, b
         (Decision::Reject, PendingReview | Blocked | Approved | Errored) | (Decision::Approve, PendingReview) => {
             Verdict::Do
         }
-        (Decision::Approve, Errored) => {
-            Verdict::Refuse(format!("it ended in an error: send it again with `muster retry {}`", order.run))
-        }
+        (Decision::Approve, Errored) => Verdict::Refuse(format!(
+            "it ended in an error: what is corrected at the source is planned anew by the next run; as it is, `muster retry {}` sends it again",
+            order.run
+        )),
         (Decision::Approve, Approved) => match order.approved_by {
             Some(number) if covered => Verdict::Skip(format!("approval {number} covers it already")),
             _ => Verdict::Do,

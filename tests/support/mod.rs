@@ -131,6 +131,16 @@ impl World {
         self.command(args).output().unwrap().into()
     }
 
+    /// Runs muster where no file may have more than so many blocks of 512 bytes, as on a disk that is full.
+    pub fn cramped(&self, blocks: u32, args: &[&str]) -> Said {
+        let muster = self.command(args);
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited]).arg(muster.get_program()).args(muster.get_args());
+        shell.envs(muster.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(self.path()).output().unwrap().into()
+    }
+
     /// Runs a job, approves everything and applies, until both sides agree.
     #[track_caller]
     pub fn settle(&self, job: &str) {

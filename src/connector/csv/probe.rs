@@ -35,10 +35,8 @@ impl CsvSystem {
             steps.push(step(Stage::Permission, format!("read {resource}.csv"), Ok(told), started));
             let started = Instant::now();
             let has = opened.table.columns();
-            let result = match columns.iter().find(|column| !has.contains(column)) {
-                Some(missing) => {
-                    Err(Failure { stage: Some(Stage::Schema), ..self.no_column(resource, missing, has, columns) })
-                }
+            let result = match self.no_columns(resource, has, columns) {
+                Some(failure) => Err(Failure { stage: Some(Stage::Schema), ..failure }),
                 None => Ok(format!("{}, key {}", counted(has.len() as u64, "column"), opened.key.join(", "))),
             };
             steps.push(step(Stage::Schema, format!("header of {resource}.csv"), result, started));

@@ -89,8 +89,8 @@ impl CsvSystem {
         let resource = request.resource.as_str();
         let opened = self.open(resource)?;
         let columns = opened.table.columns();
-        if let Some(missing) = request.columns.iter().find(|column| !columns.contains(column)) {
-            return Err(ExportError::System(self.no_column(resource, missing, columns, &request.columns)));
+        if let Some(failure) = self.no_columns(resource, columns, &request.columns) {
+            return Err(ExportError::System(failure));
         }
         sink.begin(resource, columns, &opened.key)?;
         let mut rows = 0;
@@ -122,27 +122,47 @@ impl CsvSystem {
         sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: false })
     }
 
-    /// A file without a column that the job reads. A name is suggested only where it can be a slip of the pen, and is
-    /// not `read` for something else already.
-    pub(super) fn no_column(&self, resource: &str, missing: &str, columns: &[String], read: &[String]) -> Failure {
-        let wanted = missing.to_lowercase();
-        let slip = columns
-            .iter()
-            .filter(|column| !read.contains(column))
-            .map(|column| (strsim::damerau_levenshtein(&wanted, &column.to_lowercase()), column))
-            .filter(|(edits, column)| edits * 3 <= missing.chars().count().max(column.chars().count()))
-            .min();
-        let remedy = match slip {
-            Some((_, near)) => {
-                format!("did you mean `{near}`? else add the column to the file, or take it out of the job")
-            }
-            None => "add the column to the file, or take it out of the job".to_owned(),
+    /// What is wrong with a file that lacks columns that are to be `read`: all of them are named.
+    pub(super) fn no_columns(&self, resource: &str, columns: &[String], read: &[String]) -> Option<Failure> {
+        let missing = read.iter().filter(|column| !columns.contains(column));
+        let missing: Vec<&str> = missing.map(String::as_str).collect();
+        (!missing.is_empty()).then(|| self.without(resource, &missing, columns, read))
+    }
+
+    /// A file without these columns. A name is suggested only where it can be a slip of the pen, and is not `read` for
+    /// something else already.
+    fn without(&self, resource: &str, missing: &[&str], columns: &[String], read: &[String]) -> Failure {
+        let slip = |missing: &str| {
+            let wanted = missing.to_lowercase();
+            columns
+                .iter()
+                .filter(|column| !read.contains(column))
+                .map(|column| (strsim::damerau_levenshtein(&wanted, &column.to_lowercase()), column))
+                .filter(|(edits, column)| edits * 3 <= missing.chars().count().max(column.chars().count()))
+                .min()
+                .map(|(_, near)| near)
         };
+        let slips: Vec<(&str, &String)> = missing.iter().filter_map(|name| Some((*name, slip(name)?))).collect();
+        let add = match missing {
+            [_] => "add the column to the file, or take it out of the job",
+            _ => "add the columns to the file, or take them out of the job",
+        };
+        let remedy = match slips.as_slice() {
+            [] => add.to_owned(),
+            [(_, near)] if missing.len() == 1 => format!("did you mean `{near}`? else {add}"),
+            slips => {
+                let meant: Vec<String> = slips.iter().map(|(name, near)| format!("`{near}` for `{name}`")).collect();
+                format!("did you mean {}? else {add}", meant.join(", "))
+            }
+        };
+        let named: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
         self.failure(
             Class::Configuration,
             format!(
-                "{resource}.csv in {} has no column `{missing}`; it has: {}",
+                "{resource}.csv in {} has no {} {}; it has: {}",
                 self.folder.display(),
+                if missing.len() == 1 { "column" } else { "columns" },
+                named.join(", "),
                 columns.join(", ")
             ),
             remedy,
@@ -166,7 +186,7 @@ impl CsvSystem {
     pub(super) fn find_rows(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
         let opened = self.open(resource)?;
         let Some(column) = opened.table.column(attribute) else {
-            return Err(self.no_column(resource, attribute, opened.table.columns(), &[]));
+            return Err(self.without(resource, &[attribute], opened.table.columns(), &[]));
         };
         let mut found = Vec::new();
         if value.is_empty() {
@@ -192,7 +212,7 @@ impl CsvSystem {
             let mut cells = Vec::with_capacity(row.len());
             for (end, id) in row {
                 let Some(column) = opened.table.column(end) else {
-                    return Err(self.no_column(resource, end, opened.table.columns(), &[]));
+                    return Err(self.without(resource, &[end], opened.table.columns(), &[]));
                 };
                 cells.push((column, id.as_str()));
             }

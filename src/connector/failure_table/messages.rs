@@ -117,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
         messages: &["attribute*is required", "required attribute", "missing required"],
         class: Class::Data,
         says: "a required attribute is missing",
-        remedy: "map the attribute, or name it in the sync's `required` so that such rows are blocked before the review",
+        remedy: "map the attribute, or name it in the sync's `required` so that such rows are blocked before the review; the next run plans it anew",
         ..ANY
     },
     Row {
@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         messages: &["the*attribute was invalid", "attribute*is invalid"],
         class: Class::Data,
         says: "the target takes the value for invalid",
-        remedy: "correct the value at the source, or the rule that makes it; `muster review` shows what was sent",
+        remedy: "correct the value at the source, or the rule that makes it: the next run plans it anew; `muster review` shows what was sent",
         ..ANY
     },
     Row {
@@ -165,7 +165,7 @@ pub(super) const ROWS: &[Row] = &[
         messages: &["required value was missing", "not compatible with the operation or attribute type"],
         class: Class::Data,
         says: "a value is missing or does not fit the target's schema",
-        remedy: "compare the order's attributes with the target's schema (`muster check` names what it lacks) and correct the mapping",
+        remedy: "compare the order's attributes with the target's schema (`muster check` names what it lacks) and correct the mapping: the next run plans it anew",
         ..ANY
     },
     Row {
@@ -174,7 +174,7 @@ pub(super) const ROWS: &[Row] = &[
         statuses: &[400, 409],
         class: Class::Conflict,
         says: "a value that has to be unique is taken",
-        remedy: "find the other object with this value at the target; link it (`muster link`) or correct the value at the source",
+        remedy: "find the other object with this value at the target; link it (`muster link`) or correct the value at the source: the next run plans it anew",
         ..ANY
     },
     Row {

@@ -9,7 +9,7 @@ pub(super) const ROWS: &[Row] = &[
         scim_type: Some("uniqueness"),
         class: Class::Conflict,
         says: "a value that has to be unique is taken",
-        remedy: "find the other object with this value at the target; link it (`muster link`) or correct the value at the source",
+        remedy: "find the other object with this value at the target; link it (`muster link`) or correct the value at the source: the next run plans it anew",
         ..ANY
     },
     Row {
@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
         class: Class::Stale,
         recourse: Recourse::Retry,
         says: "the paging cursor is not valid any more",
-        remedy: "the walk starts anew; if it repeats, set paging = \"index\"",
+        remedy: "the next export reads from the beginning; if it repeats, set paging = \"index\" for this system",
         ..ANY
     },
     Row {
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         class: Class::Stale,
         recourse: Recourse::Retry,
         says: "the paging cursor expired",
-        remedy: "the walk starts anew; if it repeats, set a smaller page_size",
+        remedy: "the next export reads from the beginning; if it repeats, set a larger page_size for this system, so that fewer pages have to be asked for, or paging = \"index\"",
         ..ANY
     },
     Row {
@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         scim_type: Some("invalidValue"),
         class: Class::Data,
         says: "a value is missing or does not fit the target's schema",
-        remedy: "correct the value at the source, or the rule that makes it; `muster review` shows what was sent",
+        remedy: "correct the value at the source, or the rule that makes it: the next run plans it anew; `muster review` shows what was sent",
         ..ANY
     },
     Row {

@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
         statuses: &[409],
         class: Class::Conflict,
         says: "the object is there already, or collides with another one",
-        remedy: "find the other object at the target; link it (`muster link`) or correct the value at the source",
+        remedy: "find the other object at the target; link it (`muster link`) or correct the value at the source: the next run plans it anew",
         ..ANY
     },
     Row {
@@ -97,6 +97,16 @@ pub(super) const ROWS: &[Row] = &[
         recourse: Recourse::Stop,
         says: "the server does not take application/scim+json",
         remedy: "correct the url: something other than a SCIM 2.0 service answers there",
+        ..ANY
+    },
+    Row {
+        name: "throttled-while-reading",
+        asked: &[Asked::Discovery, Asked::List, Asked::Object],
+        statuses: &[429],
+        class: Class::Throttled,
+        recourse: Recourse::Retry,
+        says: "the server asks to slow down",
+        remedy: "set a smaller pages_in_flight for this system, or a lower rate under [apply], which holds for reading too; or raise the limit at this system",
         ..ANY
     },
     Row {
@@ -175,7 +185,7 @@ pub(super) const ROWS: &[Row] = &[
         statuses: &[400, 422],
         class: Class::Data,
         says: "the server refuses the request's content",
-        remedy: "read the server's message; correct the value at the source, or the rule that makes it",
+        remedy: "read the server's message; correct the value at the source, or the rule that makes it: the next run plans it anew",
         ..ANY
     },
 ];

@@ -27,6 +27,7 @@ use super::failure_table::Asked;
 use super::limit::{Congestion, RateLimit};
 use super::registry::ConnectContext;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
+use crate::model::numbers::count;
 use crate::scim::error::ScimError;
 
 /// What a client is made from.
@@ -196,7 +197,7 @@ impl Http {
                 Err(failure) => {
                     failed += 1;
                     statuses.extend(failure.status);
-                    // An expired cursor is no matter of waiting: whoever walks the pages begins anew.
+                    // An expired cursor is no matter of waiting: only a walk from the beginning gets another one.
                     let worth_it = failure.recourse == Recourse::Retry && failure.class != Class::Stale;
                     let wait = self.backoff.wait(failed, failure.retry_after, (self.random)());
                     match wait.filter(|wait| worth_it && self.budget.spend(*wait)) {
@@ -296,11 +297,11 @@ impl Http {
             {
                 if answer.body.len() as u64 + chunk.len() as u64 > self.max_bytes {
                     let mut failure = Failure::new(
-                        Class::Configuration,
+                        Class::Server,
                         Recourse::GiveUp,
                         &self.system,
-                        format!("the answer to {spoken} is larger than {} bytes", self.max_bytes),
-                        "set a smaller page_size, or a larger max_answer_bytes, for this system",
+                        format!("the answer to {spoken} did not end within {} bytes", count(self.max_bytes)),
+                        "see at the server why it does not end its answer; if a page is rightly that large, set a smaller page_size, or a larger max_answer_bytes, for this system",
                     );
                     (failure.effect, failure.stage, failure.status) = (effect, Some(Stage::Http), Some(answer.status));
                     return Err(failure);

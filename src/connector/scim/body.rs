@@ -77,7 +77,7 @@ fn part(
                 system.failure(
                     Class::Data,
                     error.to_string(),
-                    "correct the value at the source, or the rule that makes it",
+                    "correct the value at the source, or the rule that makes it: the next run plans it anew",
                 )
             })?)
         }

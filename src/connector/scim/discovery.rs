@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
-use crate::model::failure::{Class, Effect, Failure};
+use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::scim::path::member;
 use crate::scim::schema::{Definition, Schema, ServiceProviderConfig, schema_documents};
 use crate::scim::urn;
@@ -125,10 +125,8 @@ async fn optional(system: &ScimSystem, name: &str, notes: &mut Vec<String>) -> R
     match document(system, name).await {
         Ok(json) => Ok(json),
         Err(failure)
-            if matches!(
-                failure.class,
-                Class::Configuration | Class::Unsupported | Class::Data | Class::Stale | Class::Permission
-            ) =>
+            if failure.recourse == Recourse::GiveUp
+                || matches!(failure.class, Class::Configuration | Class::Permission) =>
         {
             notes
                 .push(format!("/{name} is not available ({}): the definitions of RFC 7643 are assumed", failure.cause));

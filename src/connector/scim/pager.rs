@@ -18,7 +18,7 @@ use crate::connector::failure_table::Asked;
 use crate::connector::http::{Answer, Http, Request};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
-use crate::model::numbers::counted;
+use crate::model::numbers::{count, counted};
 use crate::scim::list::ListResponse;
 
 /// Pages without a single row in a row, after which a walk is taken for endless.
@@ -106,11 +106,7 @@ impl<'a> Pager<'a> {
             self.evidence.rows_received += rows.len() as u64;
             let limit = self.largest_total.saturating_mul(2).saturating_add(self.count);
             if self.largest_total > 0 && self.evidence.rows_received > limit {
-                return Err(self.endless(&format!(
-                    "{} came though the total is {}",
-                    counted(self.evidence.rows_received, "row"),
-                    self.largest_total
-                )));
+                return Err(self.endless("the server goes on far behind its own total"));
             }
             return Ok(Some(rows));
         }
@@ -215,6 +211,7 @@ impl<'a> Pager<'a> {
                 self.place = Place::Index(1);
                 return Ok(Vec::new());
             }
+            Err(failure) if !is_first && failure.class == Class::Stale => return Err(self.lost_cursor(failure)),
             Err(failure) => return Err(failure),
         };
         self.evidence.pages_received += 1;
@@ -311,9 +308,33 @@ impl<'a> Pager<'a> {
     fn endless(&self, what: &str) -> Failure {
         self.system.failure(
             Class::Server,
-            format!("the pages of {} do not end: {what}", self.address),
+            format!("the pages of {} do not end: {what}; {}", self.address, self.so_far()),
             "the server's paging is broken; try another `paging` (index, cursor) or page_size for this system",
         )
+    }
+
+    /// What it means that the server does not know a cursor any more that it gave itself.
+    fn lost_cursor(&self, refused: Failure) -> Failure {
+        let has_all = self.largest_total > 0 && self.evidence.rows_received >= self.largest_total;
+        let told = if has_all {
+            self.endless("all rows came, and then a cursor of a further page that the server itself refuses")
+        } else {
+            Failure { cause: format!("{}; {}", refused.cause, self.so_far()), ..refused.clone() }
+        };
+        Failure { message: refused.message, status: refused.status, scim_type: refused.scim_type, ..told }
+    }
+
+    /// How far the walk came.
+    fn so_far(&self) -> String {
+        let came = format!(
+            "{} with {} came",
+            counted(self.evidence.pages_received, "page"),
+            counted(self.evidence.rows_received, "row")
+        );
+        match self.largest_total {
+            0 => format!("{came}, the server states no total"),
+            total => format!("{came}, the server's own total is {}", count(total)),
+        }
     }
 }
 

@@ -114,7 +114,7 @@ fn nowhere(failure: Failure, what: &str) -> Failure {
     Failure {
         class: Class::Configuration,
         cause: format!("{what} was answered with {status}: nothing can be created at this address"),
-        remedy: "correct the url, or see at the target whether this resource type may be created; then `muster retry`"
+        remedy: "see at the target whether this resource type may be created, then `muster retry`; or correct the url: the next run plans anew"
             .to_owned(),
         ..failure
     }
