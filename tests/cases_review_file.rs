@@ -172,7 +172,10 @@ fn a_file_in_another_encoding_or_of_another_kind_is_told_in_one_sentence() {
     let western = text.replace('→', "?").replacen("\napprove,", "\nJos\u{1},", 1).replace('\u{1}', "_");
     let western: Vec<u8> = western.bytes().map(|b| if b == b'_' { 0xE9 } else { b }).collect();
     refuse(&western, &["saved in another encoding, line ", "save it as CSV UTF-8"]);
-    refuse(b"<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n", &["no review file", "<!doctype html>"]);
+    refuse(
+        b"<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n",
+        &["it is a web page", "save the review file itself"],
+    );
     refuse(b"\x89PNG\r\n\x1a\n\0\0", &["nor a review file"]);
     // One cell that lost an arrow as well as a value is no matter of encodings alone.
     refuse(text.replacen("(absent) → true", "(absent) ? false", 1).as_bytes(), &["restore the cell"]);

@@ -250,11 +250,12 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
         (b"decision\nJos\xE9", "it was saved in another encoding, line 2 reads `Jos\u{fffd}`; save it as CSV UTF-8"),
         (b"\xFF\xFEa", "it begins as UTF-16 and ends in the middle of a character"),
         (b"<html><body>decision</body></html>", "it is a web page, not a CSV file; save the review file itself"),
-        (b"id,login\n1,a\n", "it is no review file: it has none of its columns"),
         (b"", "the file is empty"),
     ] {
         assert_eq!(read(bytes, &people()).unwrap_err(), [ReviewProblem::NoTable { what: what.into() }]);
     }
+    let other = read(b"id,login\n1,a\n", &people()).unwrap_err();
+    assert!(other[0].to_string().starts_with("it is no review file") && other[0].to_string().contains("`id,login`"));
 }
 
 #[test]

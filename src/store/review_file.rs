@@ -214,10 +214,6 @@ fn columns(header: &[String]) -> Result<[usize; 12], Vec<ReviewProblem>> {
             }
         }
     }
-    if positions.iter().all(|position| *position == usize::MAX) {
-        let what = "it is no review file: it has none of its columns".to_owned();
-        return Err(vec![ReviewProblem::NoTable { what }]);
-    }
     for (column, position) in COLUMNS.iter().copied().zip(&positions) {
         // A comment column that nobody used may be gone; the others are what was reviewed.
         if *position == usize::MAX && column != "comment" {
