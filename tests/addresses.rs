@@ -24,7 +24,8 @@ fn what_was_approved_for_one_target_is_never_sent_to_another() {
     company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]).ended(0);
     name(&company.world, &other);
     let said = company.world.muster(&["apply", "corp"]).ended(1);
-    said.says(&[company.vault.address(), other.address(), "put the address back", "muster run"]);
+    said.says(&[company.vault.address(), other.address(), "put the address back", "muster run"])
+        .never_says(&["next: muster apply"]);
     assert!(is_empty(&company.vault) && is_empty(&other));
     // A run plans anew, for a person to look at; what stood approved does not stand there.
     company.world.muster(&["run", "corp"]).ended(3);
@@ -93,4 +94,33 @@ fn what_was_in_flight_is_not_looked_up_at_another_address() {
     let said = company.world.muster(&["apply", "corp"]).ended(1);
     said.says(&["in flight to", company.vault.address(), other.address(), "muster settle"]);
     assert!(is_empty(&other));
+}
+
+#[test]
+fn a_rule_approves_nothing_at_an_address_where_no_person_ever_decided() {
+    let rule = "[review]\nrequire = \"blocked-or-held\"\n";
+    let company = Company::with(5, rule);
+    company.settle();
+    // A copy of the vault: nothing about it is suspect.
+    for end in ["", "-wal"] {
+        let copied = std::fs::copy(
+            company.world.path().join(format!("vault.db{end}")),
+            company.world.path().join(format!("other.db{end}")),
+        );
+        assert!(copied.is_ok() || !end.is_empty());
+    }
+    let other = company.world.server_on("other.db", &[]);
+    company.world.write("jobs/corp.toml", job_text(&other.url, rule));
+    company.hr(&people(6));
+    for _ in 0..3 {
+        company.world.muster(&["run", "corp"]).ended(3);
+        assert_eq!(other.all("Users").len(), 5, "a rule wrote to a system that nobody ever saw");
+    }
+    company.world.muster(&["approve", "corp", "--all", "--comment", "it is ours"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    // Now somebody did, and the rule goes on.
+    company.hr(&people(7));
+    company.world.muster(&["run", "corp"]).ended(0);
+    assert_eq!(other.all("Users").len(), 7);
+    assert_eq!(company.vault.all("Users").len(), 5);
 }

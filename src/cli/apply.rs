@@ -67,7 +67,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let applied = applied?;
     tell(context, &applied);
     let store = &session.conductor.store;
-    let steps = ending::steps(store, &job, context.now())?;
+    let mut steps = ending::steps(store, &job, context.now())?;
+    steps.refused = !applied.refused.is_empty();
     let mut endings = run::of_apply(&applied);
     endings.push(ending::of(&steps));
     let ending = Ending::worst(endings);

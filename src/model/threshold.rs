@@ -30,11 +30,6 @@ impl Limit {
         let percent = self.percent.filter(|_| judge_percent && size >= self.floor);
         self.count.map(Bound::Count).into_iter().chain(percent.map(Bound::Percent))
     }
-
-    /// Whether it limits anything.
-    pub fn is_off(self) -> bool {
-        self.count.is_none() && self.percent.is_none()
-    }
 }
 
 /// One part of a limit.

@@ -34,6 +34,9 @@ pub struct NextSteps {
     pub review: u64,
     /// Orders that are approved and may be sent.
     pub approved: u64,
+    /// Whether an apply refused some of these just now; what it said tells what to do.
+    #[serde(skip)]
+    pub refused: bool,
     /// Orders whose request may have left; the next run or apply looks them up.
     pub in_flight: u64,
     /// Blocked orders that no decision on them lifts, by reason.
@@ -89,8 +92,8 @@ impl NextSteps {
 
     /// Each kind of orders with the command that moves them, what is urgent first; ends with a line break.
     ///
-    /// `about` is what the commands are to name: the job, by its name or as somebody called it, or one run. `told` is the run whose errors were told just
-    /// before.
+    /// `about` is what the commands are to name: the job, by its name or as somebody called it, or one run. `told` is
+    /// the run whose errors were told just before.
     pub fn text(&self, about: &str, told: Option<&RunId>) -> String {
         let job = safe_text::line(if RunId::is_id(about) { &self.job } else { about });
         let name = safe_text::line(about);
@@ -126,7 +129,10 @@ impl NextSteps {
         }
         if self.approved > 0 {
             let what = format!("{} {} approved", counted(self.approved, "order"), is(self.approved));
-            step(what, format!("muster apply {name}"));
+            match self.refused {
+                true => step(what, "what the refusal above says".to_owned()),
+                false => step(what, format!("muster apply {name}")),
+            }
         } else if self.in_flight > 0 {
             let what =
                 format!("{} {} in flight, outcome unknown", counted(self.in_flight, "order"), is(self.in_flight));

@@ -98,8 +98,8 @@ impl Conductor {
         Ok((orders, plans))
     }
 
-    /// Verifies once more, before a wave, what its orders stand under and for which target; orders that nothing covers any more are left
-    /// out and stay approved, with one sentence for each cause.
+    /// Verifies once more, before a wave, what its orders stand under and for which target; orders that nothing covers
+    /// any more are left out and stay approved, with one sentence for each cause.
     pub(super) fn still_covered(
         &self,
         orders: Vec<Order>,

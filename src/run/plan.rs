@@ -70,8 +70,8 @@ impl Conductor {
         self.register(run, proof, draft, &snapshots, &targets)
     }
 
-    /// What a plan from these snapshots would come to, and every object that is not confirmed, as of what the targets offered
-    /// then. Asks no system and writes nothing.
+    /// What a plan from these snapshots would come to, and every object that is not confirmed, as of what the targets
+    /// offered then. Asks no system and writes nothing.
     pub(super) fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
         let targets = self.kept_targets(&proof.manifest.run)?;
         let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), true))?;

@@ -16,7 +16,8 @@ use crate::model::situation::Cause;
 use crate::store::seal::SealRequest;
 
 impl Conductor {
-    /// Seals the orders of a run that the job's rule may approve. A first run always waits for a person.
+    /// Seals the orders of a run that the job's rule may approve. A first run always waits for a person, and so do a
+    /// sync's first orders at a target, as long as nobody decided on any of them.
     pub(super) fn approve_by_rule(&mut self, run: &RunId) -> Result<(), RunError> {
         let free: Box<dyn Fn(Operation) -> bool> = match self.job.review.require.clone() {
             Require::Always => return Ok(()),
@@ -30,13 +31,18 @@ impl Conductor {
         }
         let plan = self.store.verify_plan(run)?;
         let waits: BTreeMap<_, _> = self.store.orders_of(run)?.into_iter().map(|r| (r.id, r.state)).collect();
-        let undecided = self.undecided_syncs(run)?;
+        let mut decided = BTreeSet::new();
+        for (system, identity) in &plan.targets {
+            let syncs = self.store.decided_syncs(&self.job.name, identity, run)?;
+            decided.extend(syncs.into_iter().map(|sync| (system.clone(), sync)));
+        }
         let mut decisions = BTreeMap::new();
         for order in self.store.read_orders(run)? {
             let order = order?;
-            let sync = self.job.syncs.get(order.sync).map(|sync| sync.id.as_str());
-            let first = plan.situations.iter().any(|s| Some(s.sync.as_str()) == sync && s.first_run)
-                || sync.is_some_and(|sync| undecided.contains(sync));
+            let sync = self.job.syncs.get(order.sync).map(|sync| sync.id.clone()).unwrap_or_default();
+            // What nobody ever decided on at this very target is a first load there, whatever is linked elsewhere.
+            let first = plan.situations.iter().any(|s| s.sync == sync && s.first_run)
+                || !decided.contains(&(order.resource.system.clone(), sync));
             let apart = order.cause == Cause::Both || order.changes.iter().any(|c| c.cause == Cause::Both);
             let pending = waits.get(&order.id) == Some(&OrderState::PendingReview);
             if pending && !first && !apart && free(order.operation) {
@@ -64,19 +70,5 @@ impl Conductor {
         )?;
         self.reporter.event(&Event::Note(format!("approved by the job's rule: {}", counted(count as u64, "order"))));
         Ok(())
-    }
-
-    /// Syncs whose earlier orders nobody ever decided on: their first load still waits for a person, also where a
-    /// later plan replaced its orders.
-    fn undecided_syncs(&self, run: &RunId) -> Result<BTreeSet<String>, RunError> {
-        let mut decided: BTreeMap<String, bool> = BTreeMap::new();
-        for earlier in self.store.runs(&self.job.name, 0)?.into_iter().filter(|r| r.id != *run) {
-            for order in self.store.orders_of(&earlier.id)? {
-                let waits =
-                    matches!(order.state, OrderState::PendingReview | OrderState::Blocked | OrderState::Superseded);
-                *decided.entry(order.sync_id).or_default() |= !waits;
-            }
-        }
-        Ok(decided.into_iter().filter_map(|(sync, decided)| (!decided).then_some(sync)).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! Sealed approvals read back: nothing is believed that the file, the database and the plan do not say together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -127,6 +127,22 @@ impl Store {
             )?;
             let approvers = statement.query_map([&run.0], |row| Ok((OrderId(row.get(0)?), row.get(1)?)))?;
             Ok(approvers.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The syncs of a job of which an order for a target was ever decided on, in another run than this one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn decided_syncs(&self, job: &str, target_identity: &str, but: &RunId) -> Result<BTreeSet<String>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT DISTINCT s.sync_id FROM orders o JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target
+                 WHERE s.job = ? AND t.identity = ? AND o.run <> ?
+                   AND o.state NOT IN ('pending-review', 'blocked', 'superseded')",
+            )?;
+            let syncs = statement.query_map([job, target_identity, &but.0], |row| row.get(0))?;
+            Ok(syncs.collect::<Result<_, _>>()?)
         })
     }
 

@@ -79,11 +79,6 @@ impl Layout {
         self.run_folder(job, run).join("report.json")
     }
 
-    /// report.html.
-    pub fn report_html(&self, job: &str, run: &RunId) -> PathBuf {
-        self.run_folder(job, run).join("report.html")
-    }
-
     /// errors.csv: the per-order error report.
     pub fn errors(&self, job: &str, run: &RunId) -> PathBuf {
         self.run_folder(job, run).join("errors.csv")

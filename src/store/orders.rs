@@ -221,17 +221,6 @@ impl Store {
         })
     }
 
-    /// Orders by what a person looks for (key, object or target name as planned), newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn orders_for_key(&self, job: &str, key: &str) -> Result<Vec<OrderRecord>, StoreError> {
-        self.read(|db| {
-            let sql = format!("{ORDER} WHERE s.job = ? AND o.key = ? ORDER BY o.n DESC");
-            select(db, &sql, &[&job, &key])
-        })
-    }
-
     /// How many orders of a job are in which state, of one run or of all.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::review_problem::{Problems, ReviewProblem};
 use super::review_table;
 use super::whole_file::WholeFile;
 use crate::model::approval::Decision;
+use crate::model::numbers::counted;
 use crate::model::order::{Order, OrderId};
 
 /// The columns, in the order in which they are written.
@@ -186,10 +187,7 @@ fn read_parts(bytes: &[u8], orders: &[Order], rows_a_file: usize) -> Result<Revi
             });
         }
     }
-    let cells = match reencoded.len() {
-        1 => "one cell".to_owned(),
-        cells => format!("{cells} cells"),
-    };
+    let cells = counted(reencoded.len() as u64, "cell");
     if let Some((row, column, (expected, found))) = reencoded.into_iter().next() {
         problems.add(ReviewProblem::Encoding { cells, row, column: COLUMNS[column], expected, found });
     }

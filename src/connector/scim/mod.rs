@@ -48,8 +48,6 @@ pub const NESTINGS: &str = "nestings";
 pub struct ScimSystem {
     name: String,
     config: ScimConfig,
-    /// Set where the address does not tell which system it is.
-    known_as: Option<String>,
     http: Arc<Http>,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
     discovery: OnceCell<Discovery>,
@@ -66,11 +64,6 @@ pub struct ScimSystem {
 }
 
 impl ScimSystem {
-    /// Says which system it is where the address does not: the built-in server's port changes with every start.
-    pub fn identify_as(&mut self, identity: String) {
-        self.known_as = Some(identity);
-    }
-
     /// Prepares a connection; nothing is sent yet.
     ///
     /// # Errors
@@ -93,7 +86,6 @@ impl ScimSystem {
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
-            known_as: None,
             http: Arc::new(Http::new(name, &settings, context)?),
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
@@ -187,7 +179,7 @@ impl Source for ScimSystem {
     }
 
     fn identity(&self) -> String {
-        self.known_as.clone().unwrap_or_else(|| format!("scim {}", self.http.base()))
+        format!("scim {}", self.http.base())
     }
 
     async fn capabilities(&self) -> Result<Capabilities, Failure> {
