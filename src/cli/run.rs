@@ -192,10 +192,10 @@ fn new_warnings(store: &Store, end: &RunEnd) -> Result<Vec<String>> {
     if record.plan_digest.is_none() {
         return Ok(Vec::new());
     }
-    let mut warnings = store.verify_plan(&end.run)?.warnings;
+    let mut warnings = store.registered_plan(&end.run)?.warnings;
     let earlier = store.runs(&record.job, 0)?.into_iter().find(|r| r.id != end.run && r.plan_digest.is_some());
     // A plan that was tampered with is refused where it matters, at apply; here it only repeats a warning.
-    if let Some(known) = earlier.and_then(|run| store.verify_plan(&run.id).ok()) {
+    if let Some(known) = earlier.and_then(|run| store.registered_plan(&run.id).ok()) {
         warnings.retain(|warning| !known.warnings.contains(warning));
     }
     Ok(warnings)

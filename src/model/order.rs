@@ -161,7 +161,12 @@ pub struct OrderId(pub String);
 impl OrderId {
     /// The id of the `raised`-th order with this fingerprint (counted from 1).
     pub fn new(fingerprint: &Fingerprint, raised: u64) -> Self {
-        Self(format!("o-{}-{raised}", fingerprint.0))
+        let mut id = String::with_capacity(fingerprint.0.len() + 8);
+        id.push_str("o-");
+        id.push_str(&fingerprint.0);
+        id.push('-');
+        id.push_str(&raised.to_string());
+        Self(id)
     }
 
     /// Whether a text has the shape of an order's id.
@@ -211,7 +216,8 @@ pub struct ObjectKey(pub String);
 impl ObjectKey {
     /// An object known by the source row that it is managed from.
     pub fn by_source(to: &ResourceName, from: &ResourceName, source_key: &str) -> Self {
-        Self(format!("{to}/{from}={source_key}"))
+        let parts = [&to.system, ".", &to.resource, "/", &from.system, ".", &from.resource, "=", source_key];
+        Self(parts.concat())
     }
 
     /// An object known by its target id alone.
@@ -221,8 +227,18 @@ impl ObjectKey {
 
     /// An association row, known by the objects at its ends, in the order of the end names.
     pub fn association(to: &ResourceName, ends: &[&ObjectKey]) -> Self {
-        let ends: Vec<&str> = ends.iter().map(|end| end.0.as_str()).collect();
-        Self(format!("{to}({})", ends.join(" ; ")))
+        const BETWEEN: &str = " ; ";
+        let bytes: usize = ends.iter().map(|end| end.0.len() + BETWEEN.len()).sum();
+        let mut text = String::with_capacity(to.system.len() + to.resource.len() + bytes + 3);
+        [&to.system, ".", &to.resource, "("].iter().for_each(|part| text.push_str(part));
+        for (i, end) in ends.iter().enumerate() {
+            if i > 0 {
+                text.push_str(BETWEEN);
+            }
+            text.push_str(&end.0);
+        }
+        text.push(')');
+        Self(text)
     }
 }
 
@@ -311,7 +327,9 @@ impl Order {
         changes: &[Change],
     ) -> Fingerprint {
         let attributes: Vec<_> = changes.iter().map(|c| (&c.attribute, &c.before, &c.after)).collect();
-        let content = serde_json::json!([resource, operation, object, attributes]);
-        Fingerprint(Digest::of(content.to_string().as_bytes()).as_str()[..16].to_owned())
+        let mut content = Vec::with_capacity(256);
+        // Writing to memory cannot fail, and nothing of this is what JSON cannot say.
+        let _ = serde_json::to_writer(&mut content, &(resource, operation, object, attributes));
+        Fingerprint(Digest::of(&content).as_str()[..16].to_owned())
     }
 }

@@ -1,5 +1,6 @@
 //! The plan: a header and a sorted stream of orders.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,44 @@ impl Plan {
 
 /// Sorts orders into the sequence in which they stand in a plan: by resource type, operation, object.
 pub fn sort_orders(orders: &mut [Order]) {
-    orders.sort_by(|a, b| {
+    sort_wide(orders, |a, b| {
         (a.sync, &a.resource, a.operation, &a.object, &a.id).cmp(&(b.sync, &b.resource, b.operation, &b.object, &b.id))
     });
+}
+
+/// Sorts what is many words long, as orders are: by their numbers first, so that each of them moves but once or twice.
+/// Equal ones keep their order.
+pub fn sort_wide<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
+    if items.is_sorted_by(|a, b| compare(a, b) != Ordering::Greater) {
+        return;
+    }
+    // Where what belongs into each place is found.
+    let mut places: Vec<usize> = (0..items.len()).collect();
+    places.sort_by(|a, b| compare(&items[*a], &items[*b]));
+    for place in 0..places.len() {
+        // Meanwhile it was moved to where that place's own went.
+        let mut found = places[place];
+        while found < place {
+            found = places[found];
+        }
+        places[place] = found;
+        items.swap(place, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn wide_things_are_sorted_as_others_are(keys in proptest::collection::vec(0_u8..40, 0..120)) {
+            // What is equal shows by its second half whether it kept its order.
+            let mut wide: Vec<(u8, usize)> = keys.into_iter().zip(0..).collect();
+            let mut plain = wide.clone();
+            sort_wide(&mut wide, |a, b| a.0.cmp(&b.0));
+            plain.sort_by_key(|(key, _)| *key);
+            proptest::prop_assert_eq!(wide, plain);
+        }
+    }
 }

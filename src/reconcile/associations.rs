@@ -1,11 +1,11 @@
 //! One association: rows of two ends, compared as pairs of object numbers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use crate::model::order::{End, EndRef, ObjectKey, Operation, Order, OrderId};
-use crate::model::plan::SyncSituations;
+use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::{Cause, Situation};
 
 use super::ends::EndTable;
@@ -77,7 +77,7 @@ pub(crate) fn plan(
     let (add, remove) = planner.differences(memory, source, held, &mut done)?;
     let mut proposals = planner.orders(Operation::Add, &add)?;
     proposals.extend(planner.orders(Operation::Remove, &remove)?);
-    proposals.sort_by(|a, b| a.object.cmp(&b.object));
+    sort_wide(&mut proposals, |a, b| a.object.cmp(&b.object));
     done.proposals = proposals;
     if input.target_absence {
         done.conclusive.push(Operation::Add);
@@ -181,34 +181,38 @@ impl Planner<'_> {
     }
 
     fn orders(&self, operation: Operation, pairs: &[Pair]) -> Result<Vec<Order>, ReconcileError> {
-        let mut labels: [HashMap<u32, String>; 2] = Default::default();
-        for (end, labels) in labels.iter_mut().enumerate() {
-            let numbers: BTreeSet<u32> = pairs.iter().map(|pair| if end == 0 { pair.0 } else { pair.1 }).collect();
-            let read: Result<Vec<(u32, String)>, ReconcileError> = numbers
-                .into_par_iter()
-                .map(|number| {
-                    let label = match self.ends[end].raised.get(&number) {
-                        Some(raised) if self.table(end).target_of(number).is_none() => raised.name.clone(),
-                        _ => self.table(end).label(number)?,
-                    };
-                    Ok((number, label))
-                })
-                .collect();
-            labels.extend(read?);
-        }
-        Ok(pairs.par_iter().filter_map(|pair| self.order(operation, *pair, &labels)).collect())
+        let names =
+            [self.labels(0, pairs.iter().map(|pair| pair.0))?, self.labels(1, pairs.iter().map(|pair| pair.1))?];
+        let reason = Reason::new(self, operation);
+        Ok(pairs.par_iter().filter_map(|pair| self.order(operation, *pair, &names, &reason)).collect())
+    }
+
+    /// What the objects with these numbers are called, each read once, sorted by number.
+    fn labels(&self, end: usize, numbers: impl Iterator<Item = u32>) -> Result<Labels, ReconcileError> {
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+            .into_par_iter()
+            .map(|number| {
+                let label = match self.ends[end].raised.get(&number) {
+                    Some(raised) if self.table(end).target_of(number).is_none() => raised.name.clone(),
+                    _ => self.table(end).label(number)?,
+                };
+                Ok((number, label))
+            })
+            .collect()
     }
 
     /// `None` where an end has neither an object nor an order.
-    fn order(&self, operation: Operation, pair: Pair, labels: &[HashMap<u32, String>; 2]) -> Option<Order> {
+    fn order(&self, operation: Operation, pair: Pair, labels: &[Labels; 2], reason: &Reason) -> Option<Order> {
         let sync = self.input.sync;
         let numbers = [pair.0, pair.1];
-        let mut ends = Vec::new();
+        let mut ends = Vec::with_capacity(2);
         let mut missing = Vec::new();
         let mut protected = None;
-        let mut keys = Vec::new();
         for (end, number) in numbers.into_iter().enumerate() {
-            let (table, label) = (self.table(end), labels[end].get(&number).cloned().unwrap_or_default());
+            let (table, label) = (self.table(end), label(&labels[end], number));
             let id = table.target_id(number);
             let object = match (id, self.ends[end].raised.get(&number)) {
                 (Some(id), _) => EndRef::Target(id.to_owned()),
@@ -224,11 +228,10 @@ impl Planner<'_> {
                 (None, None) => return None,
             };
             let key = table.key(number);
-            let names: Vec<&str> = [Some(key), id, Some(label.as_str())].into_iter().flatten().collect();
+            let names = [key, id.unwrap_or(key), label];
             protected = protected.or_else(|| guard::protected(self.wishes.protect, &self.names[end].to, &names));
-            keys.push(key.to_owned());
             let (name, resource) = (self.names[end].name.clone(), self.names[end].to.clone());
-            ends.push(End { name, resource, object, label });
+            ends.push(End { name, resource, object, label: label.to_owned() });
         }
         let object = self.object(pair);
         let missing =
@@ -236,17 +239,7 @@ impl Planner<'_> {
         let block = protected
             .or_else(|| guard::unsupported(self.input.capabilities, &sync.to, operation, &[]))
             .or_else(|| block(BlockReason::MissingReference, missing?));
-        let (a, b) = (&ends[0].label, &ends[1].label);
-        let reason = match operation {
-            Operation::Add => format!("`{a}` and `{b}` belong together in {} and not in {}", sync.from, sync.to),
-            _ if sync.members == Members::Authoritative => {
-                format!(
-                    "`{a}` and `{b}` belong together in {} and not in {}, which has the last word",
-                    sync.to, sync.from
-                )
-            }
-            _ => format!("muster tied `{a}` and `{b}` in {}, and {} no longer does", sync.to, sync.from),
-        };
+        let [a, b] = [0, 1].map(|end| label(&labels[end], numbers[end]));
         let fingerprint = Order::fingerprint_of(&sync.to, operation, &object, &[]);
         Some(Order {
             id: OrderId::new(&fingerprint, 0),
@@ -258,17 +251,44 @@ impl Planner<'_> {
             target_id: None,
             source_key: None,
             source_digest: None,
-            key: keys.join(" → "),
-            name: format!("{a} → {b}"),
+            key: [self.table(0).key(pair.0), " → ", self.table(1).key(pair.1)].concat(),
+            name: [a, " → ", b].concat(),
             changes: Vec::new(),
             ends,
             situation: if operation == Operation::Add { Situation::Missing } else { Situation::Orphan },
             cause: Cause::Source,
-            reason,
+            reason: [reason.before, "`", a, "` and `", b, "`", &reason.after].concat(),
             confidence: 100,
             takes_along: Vec::new(),
             thresholds: Vec::new(),
             block,
         })
+    }
+}
+
+/// What objects are called, sorted by their numbers.
+type Labels = Vec<(u32, String)>;
+
+fn label(labels: &Labels, number: u32) -> &str {
+    labels.binary_search_by_key(&number, |(number, _)| *number).map_or("", |place| &labels[place].1)
+}
+
+/// Why rows are to be added or removed: what stands before and after the labels, the same for all of them.
+struct Reason {
+    before: &'static str,
+    after: String,
+}
+
+impl Reason {
+    fn new(planner: &Planner<'_>, operation: Operation) -> Self {
+        let sync = planner.input.sync;
+        let (before, after) = match operation {
+            Operation::Add => ("", format!(" belong together in {} and not in {}", sync.from, sync.to)),
+            _ if sync.members == Members::Authoritative => {
+                ("", format!(" belong together in {} and not in {}, which has the last word", sync.to, sync.from))
+            }
+            _ => ("muster tied ", format!(" in {}, and {} no longer does", sync.to, sync.from)),
+        };
+        Self { before, after }
     }
 }

@@ -19,6 +19,9 @@ use super::scan::{Scanner, Wanted};
 
 /// Whether the job protects an object that goes by any of these names.
 pub(crate) fn protected(protect: &BTreeSet<String>, resource: &ResourceName, names: &[&str]) -> Option<Block> {
+    if protect.is_empty() {
+        return None;
+    }
     let name = names.iter().find(|name| protect.contains(&format!("{resource}/{name}")))?;
     block(
         BlockReason::Protected,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::model::link::How;
 use crate::model::order::{ObjectKey, Order};
-use crate::model::plan::SyncSituations;
+use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::Situation;
 
 use super::correlate::{self, Correlation, Sides};
@@ -165,7 +165,7 @@ fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) 
         drifted.extend(built.drift);
         plan.listed.extend(built.listed);
     }
-    plan.proposals.sort_by(|a, b| a.order.object.cmp(&b.order.object));
+    sort_wide(&mut plan.proposals, |a, b| a.order.object.cmp(&b.order.object));
     guard::unique(scanner, &plan.table, &mut plan.proposals)?;
     for proposal in &plan.proposals {
         *plan.situations.counts.entry(proposal.order.situation).or_default() += 1;

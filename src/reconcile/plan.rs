@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, Order, OrderState};
-use crate::model::plan::{SyncSituations, sort_orders};
+use crate::model::plan::{SyncSituations, sort_orders, sort_wide};
 use crate::model::resource::ResourceName;
 
 use super::associations::{self, EndOf};
@@ -21,7 +21,7 @@ use super::threshold::{self, Counted, Loads};
 /// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let hasher = KeyHasher::random();
-    let mut ledger = Ledger::new(input);
+    let mut ledger = Ledger::new(input, hasher);
     let mut loads = Loads::default();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
     let mut judged: Vec<Judged> = Vec::new();
@@ -36,6 +36,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let mut raised = HashMap::new();
         let proposals = std::mem::take(&mut plan.proposals);
         let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;
+        ledger.draft.orders.reserve(proposals.len());
         for (proposal, prior) in proposals.into_iter().zip(&priors) {
             let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
             let settled = ledger.settle(proposal.order, prior, sync.identity);
@@ -70,6 +71,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let mut plan = associations::plan(input.wishes, input.memory, sync, ends)?;
         scoped::mark_rows(sync, &mut plan.proposals)?;
         let priors = priors(input, sync.identity, plan.proposals.iter())?;
+        ledger.draft.orders.reserve(plan.proposals.len());
         for (order, prior) in plan.proposals.into_iter().zip(&priors) {
             ledger.settle(order, prior, sync.identity);
         }
@@ -230,7 +232,10 @@ fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
             _ => {}
         }
     }
-    ledger.draft.orders.sort_by(|a, b| a.object.cmp(&b.object));
+    if free.is_empty() {
+        return;
+    }
+    sort_wide(&mut ledger.draft.orders, |a, b| a.object.cmp(&b.object));
     for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Create) {
         let Some(seats) = free.get(&order.resource) else { continue };
         if order.block.as_ref().is_some_and(|b| b.reason.remedy() == crate::model::order::Remedy::CauseGone) {

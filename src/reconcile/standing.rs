@@ -8,6 +8,7 @@ use crate::model::order::{
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
+use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
 use super::reason::block;
 
@@ -28,7 +29,9 @@ pub(crate) struct Ledger<'a> {
     own: HashMap<&'a ObjectKey, Vec<&'a LiveOrder>>,
     foreign_objects: HashMap<(&'a str, &'a ObjectKey), &'a LiveOrder>,
     foreign_targets: HashMap<(&'a str, &'a str, &'a str), &'a LiveOrder>,
-    proposed: HashSet<ObjectKey>,
+    hasher: KeyHasher,
+    /// The hashes of the objects for which an order was wanted.
+    proposed: HashSet<KeyHash>,
     /// Live orders that are blocked or errored: what needs them cannot go.
     stuck: HashSet<&'a OrderId>,
     kept: BTreeSet<OrderId>,
@@ -48,9 +51,10 @@ pub(crate) struct Judged {
 }
 
 impl<'a> Ledger<'a> {
-    pub(crate) fn new(input: &'a PlanInput<'a>) -> Self {
+    pub(crate) fn new(input: &'a PlanInput<'a>, hasher: KeyHasher) -> Self {
         let mut ledger = Self {
             input,
+            hasher,
             own: HashMap::new(),
             foreign_objects: HashMap::new(),
             foreign_targets: HashMap::new(),
@@ -81,9 +85,10 @@ impl<'a> Ledger<'a> {
     /// Takes in an order that a sync would raise; `prior` is what became of orders with its content, `identity` its
     /// target's.
     pub(crate) fn settle(&mut self, order: Order, prior: &Prior, identity: &str) -> Raised {
-        let name = order.name.clone();
+        // Rows are nobody's end.
+        let name = if order.ends.is_empty() { order.name.clone() } else { String::new() };
         let id = OrderId::new(&order.fingerprint, prior.raised + 1);
-        if !self.proposed.insert(order.object.clone()) {
+        if !self.proposed.insert(self.hasher.hash(&order.object.0)) {
             self.draft.warnings.push(format!(
                 "{}: two syncs want something of `{}`, only the first is planned; narrow the scope of one of them",
                 order.resource, order.key

@@ -161,9 +161,8 @@ impl<'a> Loads<'a> {
 
     /// Every load that counts an order of a resource which these scoped thresholds count.
     pub fn counting(&mut self, resource: &ResourceName, scopes: &[String], mut count: impl FnMut(&mut Load<'a>)) {
-        let subjects = std::iter::once(None).chain(scopes.iter().cloned().map(Some));
-        for subject in subjects {
-            if let Some(load) = self.0.get_mut(&(resource.clone(), subject)) {
+        for ((of, scope), load) in &mut self.0 {
+            if of == resource && scope.as_ref().is_none_or(|scope| scopes.contains(scope)) {
                 count(load);
             }
         }

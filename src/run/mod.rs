@@ -14,6 +14,7 @@ mod journal;
 mod landing;
 mod lanes;
 mod links;
+mod links_ahead;
 mod live;
 mod offers;
 mod offload;

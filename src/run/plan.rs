@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use super::demand;
 use super::error::RunError;
+use super::links_ahead::LinksAhead;
 use super::live::Database;
 use super::offers::Offers;
 use super::offload::compute;
 use super::prove::Proof;
-use crate::job::{Job, SyncKind};
+use crate::job::{Job, Sync, SyncKind};
 use crate::model::capabilities::ResourceCapabilities;
+use crate::model::digest::Digest;
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
 use crate::model::order::{BlockReason, Order, OrderState};
@@ -24,8 +26,8 @@ use crate::reconcile::input::Wishes;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
 use crate::store::baselines::Baseline;
-use crate::store::orders::{NewOrder, RegisterPlan};
 use crate::store::plan_files;
+use crate::store::raise::{NewOrder, RegisterPlan};
 
 /// How to plan.
 #[derive(Clone, Debug, Default)]
@@ -64,9 +66,10 @@ impl Conductor {
         run: &RunId,
         proof: &Proof,
         options: &PlanOptions,
+        links: LinksAhead,
     ) -> Result<RunState, RunError> {
         let targets = self.ask_targets(proof).await?;
-        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, false))?;
+        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, links, false))?;
         self.register(run, proof, draft, &snapshots, &targets)
     }
 
@@ -74,7 +77,7 @@ impl Conductor {
     /// offered then. Asks no system and writes nothing.
     pub(super) fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
         let targets = self.kept_targets(&proof.manifest.run)?;
-        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), true))?;
+        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), LinksAhead::none(), true))?;
         Ok(draft.listed)
     }
 
@@ -89,12 +92,14 @@ impl Conductor {
         proof: &Proof,
         targets: &Offers,
         options: &PlanOptions,
+        links: LinksAhead,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
         let snapshots = open(proof)?;
+        let mut links = links.taken(&self.store)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
-            memories.push((sync, self.remember(sync, targets)?));
+            memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
         }
         let claimed = BTreeMap::new();
         let absent = |name: &ResourceName| snapshots.whole.contains(name);
@@ -159,12 +164,16 @@ impl Conductor {
         Ok(last.is_some_and(|run| run.job_digest != self.job.digest))
     }
 
-    fn remember(&self, sync: &crate::job::Sync, targets: &Offers) -> Result<Memories, RunError> {
+    /// What is remembered of a sync; its links, where they were not read ahead, are read now.
+    fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
             // A first load that waits for its review stays a first load.
             first_run: !self.store.has_links(&self.job.name, &sync.id)?,
-            links: self.store.links(&self.job.name, &sync.id)?,
+            links: match links {
+                Some(links) => links,
+                None => self.store.links(&self.job.name, &sync.id)?,
+            },
             identity,
             free: capabilities.free.get(&sync.to.resource).copied(),
             capabilities: capabilities.resources.get(&sync.to.resource).cloned().unwrap_or_default(),
@@ -199,14 +208,14 @@ impl Conductor {
         let digests = snapshots.tables.keys().filter_map(|name| {
             Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
         });
-        let files = plan_files::begin(&self.layout.run_folder(&self.job.name, run), &draft.orders)?;
-        let plan = Plan {
+        let folder = self.layout.run_folder(&self.job.name, run);
+        let plan = |orders_digest: &Digest| Plan {
             format_version: Plan::FORMAT,
             job: self.job.name.clone(),
             job_digest: self.job.digest.clone(),
             targets: targets.iter().map(|(system, (identity, _))| (system.clone(), identity.clone())).collect(),
             snapshots: digests.collect(),
-            orders_digest: files.orders_digest().clone(),
+            orders_digest: orders_digest.clone(),
             orders: draft.orders.len() as u64,
             counts: draft.counts(),
             situations: draft.situations.clone(),
@@ -214,23 +223,24 @@ impl Conductor {
             excesses: draft.excesses.clone(),
             warnings: draft.warnings.clone(),
         };
-        files.show(&plan)?;
         let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
         let mut holds = plan_holds(&draft);
         if !holds.is_empty() {
             // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
             holds.extend(proof.holds.iter().cloned());
         }
-        self.store.register_plan(
-            &RegisterPlan {
-                run,
-                plan_digest: &plan.digest(),
-                orders: &orders,
-                superseded: &draft.superseded,
-                holds: &holds,
-            },
-            now,
-        )?;
+        let register = RegisterPlan { run, orders: &orders, superseded: &draft.superseded, holds: &holds };
+        // The files are written while the database takes the orders; they show before it says that they are there.
+        std::thread::scope(|scope| {
+            let files = scope.spawn(|| plan_files::begin(&folder, &draft.orders));
+            let show = || {
+                let files = files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                let plan = plan(files.orders_digest());
+                files.show(&plan)?;
+                Ok(plan.digest())
+            };
+            self.store.register_plan(&register, show, now)
+        })?;
         for (order, block) in &draft.reblocked {
             let state = if block.is_some() { OrderState::Blocked } else { OrderState::PendingReview };
             let why = block.as_ref().map_or("what blocked it is gone", |b| b.detail.as_str());
@@ -244,7 +254,7 @@ impl Conductor {
         let blocked = draft.orders.iter().filter(|o| o.block.is_some()).count() as u64;
         self.reporter.event(&Event::Planned {
             run: run.clone(),
-            orders: plan.orders,
+            orders: draft.orders.len() as u64,
             kept: draft.kept.len() as u64,
             superseded: draft.superseded.len() as u64,
             blocked,
@@ -263,6 +273,8 @@ impl Conductor {
         if draft.excesses.is_empty() {
             self.replace_held(run, RunState::HeldPlan)?;
         }
+        // To give back the memory of many orders takes a while, which nobody needs to wait for.
+        std::thread::spawn(move || drop(draft));
         Ok(state)
     }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::database::{Store, instant, stamp};
+use super::database::{Store, instant, stamp, values_in_common};
 use super::error::{Fault, StoreError};
 use crate::model::digest::Digest;
 use crate::model::order::OrderId;
@@ -17,6 +17,9 @@ use crate::model::run::RunId;
 
 /// Orders of one entry at most; more are told in several entries.
 pub(super) const ORDERS_AN_ENTRY: usize = 500;
+
+/// Rows that one statement writes.
+const ROWS_AT_ONCE: usize = 100;
 
 /// Something to be logged.
 pub(super) struct Entry<'a> {
@@ -98,9 +101,11 @@ impl Chain {
             "INSERT INTO log (seq, at, kind, run, orders, who, error, detail, hash) VALUES (?,?,?,?,?,?,?,?,?)",
         )?
         .execute(params![self.seq, at, entry.kind, run, ids, entry.who, entry.error, detail, self.hash])?;
-        let mut by_order = tx.prepare_cached("INSERT OR IGNORE INTO log_orders VALUES (?, ?)")?;
-        for (n, _) in orders {
-            by_order.execute(params![n, self.seq])?;
+        for orders in orders.chunks(ROWS_AT_ONCE) {
+            let values = values_in_common(1, 1, orders.len());
+            let sql = format!("INSERT OR IGNORE INTO log_orders (seq, \"order\") VALUES {values}");
+            let numbers = std::iter::once(self.seq).chain(orders.iter().map(|(n, _)| *n));
+            tx.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(numbers))?;
         }
         Ok(())
     }

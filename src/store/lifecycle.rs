@@ -11,8 +11,8 @@ use super::error::StoreError;
 use super::journal::{Finding, Finished};
 use super::layout::Layout;
 use super::links::LinkChange;
-use super::orders::{NewOrder, RegisterPlan};
 use super::plan_files;
+use super::raise::{NewOrder, RegisterPlan};
 use super::runs::NewRun;
 use super::seal::{SealReport, SealRequest};
 use super::verified::ApprovedPlan;
@@ -151,8 +151,8 @@ impl House {
         files.show(&plan).unwrap();
         let orders: Vec<NewOrder<'_>> =
             orders.iter().map(|order| NewOrder { order, raised: 1, sync_id: SYNC, target_identity: TARGET }).collect();
-        let register = RegisterPlan { run: &run, plan_digest: &plan.digest(), orders: &orders, superseded, holds };
-        self.store.register_plan(&register, now()).map(|()| run)
+        let register = RegisterPlan { run: &run, orders: &orders, superseded, holds };
+        self.store.register_plan(&register, || Ok(plan.digest()), now()).map(|()| run)
     }
 
     fn seal(&mut self, run: &RunId, decisions: &[(&Order, Decision)], accepted: &[(&str, &str)]) -> SealReport {

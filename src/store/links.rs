@@ -27,6 +27,15 @@ pub enum LinkChange {
     RemovedRow(String),
 }
 
+/// The links of some syncs at one moment.
+#[derive(Debug)]
+pub struct LinksOfMoment {
+    /// By sync, each by source key.
+    pub links: BTreeMap<String, Links>,
+    /// The last entry of the log then.
+    entry: i64,
+}
+
 /// The key of an association row: its end ids in the order of the end names, as a JSON array.
 pub fn row_key(ends: &BTreeMap<String, String>) -> String {
     serde_json::Value::from_iter(ends.values().map(String::as_str)).to_string()
@@ -38,20 +47,35 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn links(&self, job: &str, sync_id: &str) -> Result<Links, StoreError> {
+        self.read(|db| links_of(db, job, sync_id))
+    }
+
+    /// All links of some syncs, as they are at one moment.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn links_of_moment(&self, job: &str, syncs: &[String]) -> Result<LinksOfMoment, StoreError> {
         self.read(|db| {
-            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Links::default()) };
-            let sets = attribute_sets(db)?;
-            let count =
-                db.query_row("SELECT count(*) FROM links WHERE sync = ?", [sync], |row| row.get::<_, i64>(0))?;
-            let mut statement = db.prepare_cached(
-                "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? ORDER BY source_key",
-            )?;
-            let mut rows = statement.query([sync])?;
-            let mut links = Links::with_capacity(count as usize);
-            while let Some(row) = rows.next()? {
-                read(row, &sets, &mut links)?;
+            let mut links = BTreeMap::new();
+            for sync in syncs {
+                links.insert(sync.clone(), links_of(db, job, sync)?);
             }
-            Ok(links)
+            Ok(LinksOfMoment { links, entry: last_entry(db)? })
+        })
+    }
+
+    /// Whether nothing was logged since that moment which may have changed a link: no more than what a run does before
+    /// it plans.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn links_stand(&self, read: &LinksOfMoment) -> Result<bool, StoreError> {
+        const HARMLESS: &str =
+            "('run-started', 'run-mode', 'run-state', 'export', 'export-failed', 'snapshots-moved', 'note')";
+        self.read(|db| {
+            let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM log WHERE seq > ? AND kind NOT IN {HARMLESS})");
+            let stands: bool = db.query_row(&sql, [read.entry], |row| row.get(0))?;
+            Ok(stands && read.entry <= last_entry(db)?)
         })
     }
 
@@ -260,6 +284,26 @@ fn link_taken(tx: &Connection, sync: i64, link: &Link, error: rusqlite::Error) -
         }
         _ => error.into(),
     }
+}
+
+fn links_of(db: &Connection, job: &str, sync_id: &str) -> Result<Links, Fault> {
+    let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Links::default()) };
+    let sets = attribute_sets(db)?;
+    let count = db.query_row("SELECT count(*) FROM links WHERE sync = ?", [sync], |row| row.get::<_, i64>(0))?;
+    let mut statement = db.prepare_cached(
+        "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? ORDER BY source_key",
+    )?;
+    let mut rows = statement.query([sync])?;
+    let mut links = Links::with_capacity(count as usize);
+    while let Some(row) = rows.next()? {
+        read(row, &sets, &mut links)?;
+    }
+    Ok(links)
+}
+
+/// The number of the log's last entry.
+fn last_entry(db: &Connection) -> Result<i64, Fault> {
+    Ok(db.query_row("SELECT seq FROM log_head", [], |row| row.get(0))?)
 }
 
 fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Option<i64>, Fault> {

@@ -1,10 +1,11 @@
 //! Memory: the state folder and the database in it.
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
-//! by subject in [`runs`], [`baselines`], [`bygone`], [`orders`], [`live_kinds`], [`seal`], [`approvals`], [`journal`] and
+//! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`live_kinds`], [`seal`], [`approvals`], [`journal`] and
 //! [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the same transaction.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
+mod alike;
 pub mod approvals;
 pub mod baselines;
 pub mod bygone;
@@ -20,6 +21,7 @@ pub mod live_kinds;
 mod needs;
 pub mod orders;
 pub mod plan_files;
+pub mod raise;
 pub mod retention;
 pub mod review_cell;
 pub mod review_file;
