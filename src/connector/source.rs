@@ -1,6 +1,7 @@
 //! Reading from a system.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +31,19 @@ pub struct ResourceRequest {
 
 /// Receives exported rows and puts them on disk while they arrive. Calls for several resources may be interleaved.
 pub trait ExportSink: Send {
+    /// Takes the last accepted snapshot of a resource for its rows, where `file` has its bytes, and opens the resource with
+    /// it: how many rows there are; none follows then, but its end. `None` where nothing is known that is the same.
+    fn unchanged(
+        &mut self,
+        resource: &str,
+        columns: &[String],
+        key: &[String],
+        file: &File,
+    ) -> Result<Option<u64>, ExportError> {
+        let _ = (resource, columns, key, file);
+        Ok(None)
+    }
+
     /// Opens a resource. `key` names the columns that identify a row; for associations all end columns.
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError>;
 

@@ -121,6 +121,11 @@ impl Table {
         &self.path
     }
 
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The names of the columns, as in the file.
     pub fn columns(&self) -> &[String] {
         &self.columns
