@@ -217,6 +217,11 @@ impl Links {
         &self.source_keys
     }
 
+    /// The target ids, in the order of the links.
+    pub fn target_ids(&self) -> &Texts {
+        &self.target_ids
+    }
+
     /// The link at a position below [`Links::len`].
     pub fn get(&self, position: u32) -> LinkView<'_> {
         let at = position as usize;

@@ -91,10 +91,8 @@ fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
             done.pairing[row] = Pairing::Skipped;
         }
     }
-    let pair = |position: u32| {
-        let link = links.get(position);
-        (link.source_key, link.target_id)
-    };
+    let (source_keys, target_ids) = (links.source_keys(), links.target_ids());
+    let pair = |position: u32| (source_keys.get(position as usize), target_ids.get(position as usize));
     let mut order: Vec<u32> = (0..links.len() as u32).collect();
     if !order.is_sorted_by_key(|i| pair(*i)) {
         order.par_sort_unstable_by_key(|i| pair(*i));

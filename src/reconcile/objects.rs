@@ -18,8 +18,8 @@ use super::guard;
 use super::index::{KeyHasher, KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
 use super::repeated::{skipped, told_keys};
-use super::rows::SourceRows;
-use super::scan::Scanner;
+use super::rows::{Rows, SourceRows};
+use super::scan::{IsLinked, Scanner};
 use super::sorting::{settled, sort_out};
 
 /// An order that a sync would raise, and the number of its object.
@@ -52,12 +52,11 @@ pub(crate) fn plan<'a>(
 ) -> Result<ObjectPlan<'a>, ReconcileError> {
     let mut warnings = Vec::new();
     let scanner = Scanner::bind(input, &mut warnings)?;
-    let target = scanner.target()?;
-    let (target_index, repeated) = KeyIndex::new(&target.keys, hasher);
+    let (target, source) = read(&scanner, hasher);
+    let (target, target_index, repeated) = target?;
     let target_skipped = skipped(&target.keys, &repeated);
     told_keys(input, false, &target_skipped, &repeated, &target, &mut warnings)?;
-    let source = read_source(&scanner, &target_index)?;
-    let (source_index, repeated) = KeyIndex::new(&source.rows.keys, hasher);
+    let (source, source_index, repeated) = source?;
     let source_skipped = skipped(&source.rows.keys, &repeated);
     told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
 
@@ -107,18 +106,35 @@ pub(crate) fn plan<'a>(
     Ok(plan)
 }
 
-/// Reads the source; rows whose link leads to an object of the target need no match rule.
-fn read_source(scanner: &Scanner<'_>, target_index: &KeyIndex) -> Result<SourceRows, ReconcileError> {
+/// Rows of a side with the index of their keys, and the rows that repeat a key.
+type Indexed<R> = Result<(R, KeyIndex, Vec<(u32, u32)>), ReconcileError>;
+
+/// Reads both sides, side by side where nothing of one is needed for the other.
+fn read(scanner: &Scanner<'_>, hasher: KeyHasher) -> (Indexed<Rows>, Indexed<SourceRows>) {
+    let read_target = || {
+        let target = scanner.target()?;
+        let (index, repeated) = KeyIndex::new(&target.keys, hasher);
+        Ok((target, index, repeated))
+    };
+    let read_source = |is_linked: Option<IsLinked<'_>>| {
+        let source = scanner.source(is_linked)?;
+        let (index, repeated) = KeyIndex::new(&source.rows.keys, hasher);
+        Ok((source, index, repeated))
+    };
     let links = scanner.input.links;
     // To compute a value takes longer than to look up a link, to read a column does not.
     if links.is_empty() || !scanner.matches_by_expression() {
-        return scanner.source(None);
+        return rayon::join(read_target, || read_source(None));
     }
-    // Of two links of one row the first is found: the other is a contradiction, which is told later.
-    let (by_source, _) = KeyIndex::new(links.source_keys(), target_index.hasher());
+    let target: Indexed<Rows> = read_target();
+    let Ok((_, target_index, _)) = &target else { return (target, read_source(None)) };
+    // Rows whose link leads to an object of the target need no match rule. Of two links of one row the first is found:
+    // the other is a contradiction, which is told later.
+    let (by_source, _) = KeyIndex::new(links.source_keys(), hasher);
     let is_linked =
         |key: &str| by_source.get(key).is_some_and(|link| target_index.get(links.get(link).target_id).is_some());
-    scanner.source(Some(&is_linked))
+    let source = read_source(Some(&is_linked));
+    (target, source)
 }
 
 fn listed(order: &Order) -> ListedObject {

@@ -10,7 +10,7 @@ use crate::disk::private::create_folder;
 use crate::model::event::{Event, Reporter};
 use crate::model::resource::ResourceName;
 use crate::snapshot::error::SnapshotError;
-use crate::snapshot::sharing::Untouched;
+use crate::snapshot::sharing::Shareable;
 use crate::snapshot::table::KEY_JOINT;
 use crate::snapshot::writer::{Writer, Written};
 use crate::store::baselines::Baseline;
@@ -128,7 +128,7 @@ impl ExportSink for Landing<'_> {
         if baseline.columns != columns || baseline.key != key {
             return Ok(None);
         }
-        let Some(same) = Untouched::find(accepted, &baseline.sha256, key) else { return Ok(None) };
+        let Some(same) = Shareable::find(accepted, &baseline.sha256, key) else { return Ok(None) };
         // What cannot be read here is told by the one who reads it for its rows.
         if !same.has_bytes_of(file).unwrap_or(false) {
             return Ok(None);

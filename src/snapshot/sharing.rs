@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::hashing::Hashing;
 use super::sidecar::{SHARE, Sidecar, Stamp, path_of};
 use crate::disk::atomic::sync_folder_of;
 use crate::model::digest::Digest;
@@ -18,21 +19,33 @@ const TOGETHER: usize = 128 << 10;
 /// Bytes by which a header with another stamp may be longer.
 const LONGER: u64 = 32;
 
-/// A snapshot file of which is certain, by its entry and the digests beside it, that nobody wrote to it.
+/// A snapshot file, and the digests beside it.
 #[derive(Debug)]
-pub struct Untouched {
+pub struct Shareable {
     file: PathBuf,
+    sha256: Digest,
     sidecar: Sidecar,
+    /// Whether its entry shows that nobody touched it.
+    is_untouched: bool,
 }
 
-impl Untouched {
-    /// The snapshot file with this SHA-256 and key; `None` where it is not certain that it still has it.
+impl Shareable {
+    /// The snapshot file with this SHA-256 and key; `None` where no digests that fit are beside it, or where its entry
+    /// shows that it was written to. An entry whose names alone changed shows neither that nor the contrary.
     pub fn find(file: &Path, sha256: &Digest, key: &[String]) -> Option<Self> {
-        let sidecar = Sidecar::open(file, sha256, key).ok().filter(|sidecar| sidecar.is_untouched(file))?;
-        Some(Self { file: file.to_owned(), sidecar })
+        let sidecar = Sidecar::open(file, sha256, key).ok()?;
+        let stamp = Stamp::of(file).ok().filter(|stamp| stamp.has_content_of(sidecar.header.stamp))?;
+        let is_untouched = stamp == sidecar.header.stamp;
+        Some(Self { file: file.to_owned(), sha256: sha256.clone(), sidecar, is_untouched })
     }
 
-    /// Whether another file has the same bytes.
+    /// The same where it is certain that nobody touched the file.
+    pub fn untouched(file: &Path, sha256: &Digest, key: &[String]) -> Option<Self> {
+        Self::find(file, sha256, key).filter(|found| found.is_untouched)
+    }
+
+    /// Whether another file has the bytes that this one has to have. Where its entry does not show that it still has
+    /// them, their SHA-256 is computed.
     ///
     /// # Errors
     /// Where one of them cannot be read.
@@ -43,6 +56,7 @@ impl Untouched {
             return Ok(false);
         }
         let (mut mine, mut theirs) = (vec![0; TOGETHER], vec![0; TOGETHER]);
+        let mut hashing = (!self.is_untouched).then(Hashing::default);
         let mut at = 0;
         while at < length {
             let some = (length - at).min(TOGETHER as u64) as usize;
@@ -51,10 +65,13 @@ impl Untouched {
             if mine[..some] != theirs[..some] {
                 return Ok(false);
             }
+            if let Some(hashing) = &mut hashing {
+                hashing.update(&mine[..some]);
+            }
             at += some as u64;
         }
         // It may have grown meanwhile.
-        Ok(other.metadata()?.len() == length)
+        Ok(other.metadata()?.len() == length && hashing.is_none_or(|hashing| hashing.finish() == self.sha256))
     }
 
     /// Gives the file and its digests a second name, which survives a power cut: how many bytes it has. `None`, and nothing
@@ -125,7 +142,7 @@ mod tests {
         let sha256 = Digest::of(text.as_bytes());
         let table = Table::open(&file, &key).unwrap();
         digest_keeping(&table, &DiffOptions::default(), Some(&sha256), &()).unwrap();
-        let find = |file: &Path| Untouched::find(file, &sha256, &key);
+        let find = |file: &Path| Shareable::untouched(file, &sha256, &key);
 
         for (bytes, same) in [(text, true), (&text[1..], false), ("id,name\n1,Ada\n2,Gracf\n", false)] {
             std::fs::write(&other, bytes).unwrap();
@@ -137,17 +154,25 @@ mod tests {
         assert_eq!(find(&file).unwrap().share(&second), None, "a name that is taken");
         assert!(find(&file).is_some(), "nothing happened to the first name");
 
-        std::fs::hard_link(&file, &second).unwrap();
-        assert!(find(&file).is_none(), "an entry that changed is not believed");
         std::fs::remove_file(&second).unwrap();
+        assert!(find(&file).is_none(), "an entry that changed is not believed");
+        let found = Shareable::find(&file, &sha256, &key).unwrap();
+        for (bytes, same) in [(text, true), ("id,name\n1,Ada\n2,Gracf\n", false)] {
+            std::fs::write(&other, bytes).unwrap();
+            assert_eq!(found.has_bytes_of(&File::open(&other).unwrap()).unwrap(), same, "{bytes}");
+        }
+        let damaged = Digest::of(b"another text");
+        let found = Shareable { sha256: damaged, ..found };
+        std::fs::write(&other, text).unwrap();
+        assert!(!found.has_bytes_of(&File::open(&other).unwrap()).unwrap(), "it has to be what it was");
         std::fs::remove_file(path_of(&file)).unwrap();
         digest_keeping(&table, &DiffOptions::default(), Some(&sha256), &()).unwrap();
         let before = find(&file).unwrap();
         std::fs::hard_link(&file, &second).unwrap();
         assert!(before.settle().unwrap() && find(&file).is_some());
         let before = find(&file).unwrap();
-        std::fs::write(&second, text).unwrap();
-        assert!(!before.settle().unwrap(), "written to, though the bytes are the same");
+        std::fs::write(&second, [text, "3,Mary\n"].concat()).unwrap();
+        assert!(!before.settle().unwrap(), "written to");
         assert!(find(&file).is_none());
     }
 }

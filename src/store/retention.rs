@@ -9,7 +9,7 @@ use super::database::Store;
 use super::error::StoreError;
 use crate::model::run::{RunId, RunState};
 use crate::model::settings::RetentionSettings;
-use crate::snapshot::sharing::Untouched;
+use crate::snapshot::sharing::Shareable;
 
 /// What decides how long a run's folders are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +80,9 @@ impl Store {
         let folders = exports.chain(found.runs.iter().map(|run| self.layout.run_folder(job, run)));
         // A snapshot may share its file with one that goes.
         let kept = accepted.values().filter_map(|baseline| {
-            Untouched::find(&self.layout.root.join(&baseline.path), &baseline.sha256, &baseline.key)
+            Shareable::untouched(&self.layout.root.join(&baseline.path), &baseline.sha256, &baseline.key)
         });
-        let kept: Vec<Untouched> = kept.collect();
+        let kept: Vec<Shareable> = kept.collect();
         let mut removed = Vec::new();
         for folder in folders.collect::<Vec<_>>() {
             match std::fs::remove_dir_all(&folder) {
