@@ -40,7 +40,7 @@ struct Open {
 /// Where a resource's rows come from.
 enum Rows {
     /// They are written as they arrive.
-    Arriving(Writer),
+    Arriving(Box<Writer>),
     /// They are those of the last accepted snapshot.
     Unchanged { columns: Vec<String>, key: Vec<String>, written: Written },
 }
@@ -145,7 +145,7 @@ impl ExportSink for Landing<'_> {
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError> {
         let path = self.path(resource)?;
         let writer = Writer::create(&path, columns, key).map_err(disk)?;
-        self.opened(resource, path, Rows::Arriving(writer));
+        self.opened(resource, path, Rows::Arriving(Box::new(writer)));
         Ok(())
     }
 

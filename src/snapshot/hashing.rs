@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn whoever_hashes_it_is_the_same() {
-        let bytes: Vec<u8> = (0..3 * LITTLE).map(|i| (i * i >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * LITTLE).map(|i| ((i * i) >> 7) as u8).collect();
         for (length, piece) in [(0, 1), (1_000, 7), (LITTLE as usize, 100_000), (bytes.len(), 300_001)] {
             let mut hashing = Hashing::default();
             bytes[..length].chunks(piece).for_each(|piece| hashing.update(piece));
