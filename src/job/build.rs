@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    ApplyFile, ChecksFile, DriftWord, ExportFile, JobFile, MembersWord, NestedWord, OnFile, OperationWord, RemovalWord,
-    ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
+    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, JobFile, MembersWord, NestedWord, NoDisableWord, OnFile,
+    OperationWord, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile,
+    SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
 use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
@@ -18,8 +19,8 @@ use crate::model::settings::{
     ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
 use crate::reconcile::policy::{
-    Actions, AssociationSync, DriftAction, EndSync, Members, Nested, ObjectSync, OrphanAction, OutOfScopeAction,
-    UnmanagedAction,
+    Actions, AssociationSync, DriftAction, EndSync, Members, Nested, NoDisableAction, ObjectSync, OrphanAction,
+    OutOfScopeAction, RenamePolicy, UnmanagedAction,
 };
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
@@ -78,7 +79,12 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
     if one.ends.is_empty() {
         let rules = rules(&one)?;
         let on = actions(&one.on);
-        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, thresholds, scoped }));
+        let rename = match one.rename {
+            Some(RenameFile::Off(_)) => RenamePolicy::Off,
+            Some(RenameFile::Alike(AlikeFile { similarity: Some(least) })) => RenamePolicy::Alike(least),
+            Some(RenameFile::Alike(AlikeFile { similarity: None })) | None => RenamePolicy::default(),
+        };
+        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped }));
     }
     let mut ends = Vec::new();
     for (name, [from, to]) in one.ends {
@@ -137,6 +143,10 @@ fn actions(on: &OnFile) -> Actions {
             DriftWord::Correct => DriftAction::Correct,
             DriftWord::Report => DriftAction::Report,
             DriftWord::Leave => DriftAction::Leave,
+        }),
+        no_disable: on.no_disable.map_or(default.no_disable, |word| match word {
+            NoDisableWord::Block => NoDisableAction::Block,
+            NoDisableWord::Wait => NoDisableAction::Wait,
         }),
     }
 }

@@ -158,12 +158,16 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
             wrong.extend(sync.nested.map(|_| "nested".to_owned()));
         } else {
             let on = &sync.on;
-            let has_on =
-                on.orphan.is_some() || on.out_of_scope.is_some() || on.unmanaged.is_some() || on.drift.is_some();
+            let has_on = on.orphan.is_some()
+                || on.out_of_scope.is_some()
+                || on.unmanaged.is_some()
+                || on.drift.is_some()
+                || on.no_disable.is_some();
             let present = [
                 ("scope", !sync.scope.is_empty()),
                 ("match", !sync.matching.is_empty()),
                 ("on", has_on),
+                ("rename", sync.rename.is_some()),
                 ("required", !sync.required.is_empty()),
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),

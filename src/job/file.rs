@@ -67,6 +67,8 @@ pub(super) struct SyncFile {
     /// What is done about situations that call for a decision.
     #[serde(default)]
     pub(super) on: OnFile,
+    /// How an object is recognised whose source row goes by another key. Default { similarity = 0.8 }.
+    pub(super) rename: Option<RenameFile>,
     /// Target attributes without which an object is not sent.
     #[serde(default)]
     pub(super) required: Vec<String>,
@@ -128,6 +130,33 @@ pub(super) struct OnFile {
     pub(super) unmanaged: Option<UnmanagedWord>,
     /// A value that somebody changed at the target. Default correct.
     pub(super) drift: Option<DriftWord>,
+    /// An object that is to be deleted after `apply.delete_after`, and that the target cannot disable before. Default
+    /// block: nothing happens, and the plan says so; wait: it waits as it is.
+    pub(super) no_disable: Option<NoDisableWord>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NoDisableWord {
+    Block,
+    Wait,
+}
+
+/// "off", or how alike two rows have to be.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RenameFile {
+    Off(OffWord),
+    Alike(AlikeFile),
+}
+
+/// What is alike enough to be taken for one, once a person confirms it.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlikeFile {
+    /// The share of mapped attributes that are equal, 0.5 to 1. Default 0.8.
+    #[schemars(range(min = 0.5, max = 1.0), extend("examples" = [0.9]))]
+    pub(super) similarity: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

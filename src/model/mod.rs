@@ -10,6 +10,7 @@ pub mod explanation;
 pub mod failure;
 pub mod failure_cause;
 pub mod fingerprint;
+pub mod grace;
 pub mod link;
 pub mod numbers;
 pub mod object;

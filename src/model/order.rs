@@ -270,6 +270,9 @@ pub struct Order {
     /// The source row's key, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_key: Option<String>,
+    /// The key that the source row had before, where the object is recognised under a new one: the order moves its link.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub renamed_from: Option<String>,
     /// Digest of all cells of the source row that it was planned from, for the agreed state after the apply.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_digest: Option<u64>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::approval::Refusal;
@@ -34,6 +35,9 @@ pub struct Plan {
     pub orders: u64,
     /// New orders by resource type and operation.
     pub counts: BTreeMap<ResourceName, BTreeMap<Operation, u64>>,
+    /// How many of these orders are renames, by resource type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renames: BTreeMap<ResourceName, u64>,
     /// Objects by situation, for each sync in the job file's order.
     pub situations: Vec<SyncSituations>,
     /// Managed objects, or rows of the association, before: by what thresholds are about, `vault.users`,
@@ -55,6 +59,19 @@ pub struct SyncSituations {
     pub first_run: bool,
     /// Objects by situation.
     pub counts: BTreeMap<Situation, u64>,
+    /// Objects that are to be deleted after a grace, and wait for its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<InGrace>,
+}
+
+/// Objects that wait for the end of their grace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InGrace {
+    /// How many.
+    pub objects: u64,
+    /// When the first of those that were known before becomes due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<DateTime<Utc>>,
 }
 
 impl Plan {

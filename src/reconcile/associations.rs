@@ -68,7 +68,11 @@ pub(crate) fn plan(
     };
     let planner = Planner { wishes, input, ends, names: [first, second] };
     let mut done = AssociationPlan {
-        situations: SyncSituations { sync: input.sync.id.clone(), first_run: input.first_run, counts: BTreeMap::new() },
+        situations: SyncSituations {
+            sync: input.sync.id.clone(),
+            first_run: input.first_run,
+            ..SyncSituations::default()
+        },
         ..AssociationPlan::default()
     };
     let source = planner.source_pairs(&mut done)?;
@@ -175,8 +179,41 @@ impl Planner<'_> {
         for some in rows.chunks(ASKED_AT_ONCE) {
             let objects: Vec<ObjectKey> = some.iter().map(|pair| self.object(*pair)).collect();
             let added = memory.added(&self.input.sync.id, &objects)?;
-            ours.extend(some.iter().zip(added).filter(|(_, added)| *added).map(|(pair, _)| *pair));
+            let (mut known, mut strange) = (Vec::new(), Vec::new());
+            for (pair, added) in some.iter().zip(added) {
+                if added { known.push(*pair) } else { strange.push(*pair) }
+            }
+            known.extend(self.added_before(memory, &strange)?);
+            known.sort_unstable();
+            ours.append(&mut known);
         }
+        Ok(ours)
+    }
+
+    /// Those of the rows that muster added when an end of theirs went by another key.
+    fn added_before(&self, memory: &dyn Memory, pairs: &[Pair]) -> Result<Vec<Pair>, ReconcileError> {
+        let former = [0, 1].map(|end| self.table(end).input.links.former().collect::<HashMap<&str, &[String]>>());
+        if former.iter().all(HashMap::is_empty) {
+            return Ok(Vec::new());
+        }
+        let names = |end: usize, number: u32| {
+            let (table, key) = (self.table(end), self.table(end).key(number));
+            let sync = table.input.sync;
+            let former = former[end].get(key).copied().unwrap_or_default();
+            let keys = std::iter::once(key).chain(former.iter().map(String::as_str));
+            keys.map(|key| ObjectKey::by_source(&sync.to, &sync.from, key)).collect::<Vec<_>>()
+        };
+        let (mut rows, mut of) = (Vec::new(), Vec::new());
+        for pair in pairs {
+            let (first, second) = (names(0, pair.0), names(1, pair.1));
+            for (a, b) in first.iter().flat_map(|a| second.iter().map(move |b| (a, b))).skip(1) {
+                rows.push(ObjectKey::association(&self.input.sync.to, &[a, b]));
+                of.push(*pair);
+            }
+        }
+        let added = memory.added(&self.input.sync.id, &rows)?;
+        let mut ours: Vec<Pair> = of.into_iter().zip(added).filter(|(_, added)| *added).map(|(pair, _)| pair).collect();
+        ours.dedup();
         Ok(ours)
     }
 
@@ -257,6 +294,7 @@ impl Planner<'_> {
             object,
             target_id: None,
             source_key: None,
+            renamed_from: None,
             source_digest: None,
             key: keys.join(" → "),
             name: format!("{a} → {b}"),

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
@@ -64,6 +66,8 @@ pub struct Wishes<'a> {
     pub protect: &'a BTreeSet<String>,
     /// The job's grace between disable and delete.
     pub delete_after: Option<Duration>,
+    /// The moment, for what becomes due.
+    pub now: DateTime<Utc>,
     /// Whether [`super::PlanDraft::listed`] is wanted: one entry for each object that is not confirmed.
     pub list: bool,
 }

@@ -12,6 +12,8 @@ mod associations;
 pub mod backtest;
 pub mod canonical;
 mod cause;
+#[cfg(test)]
+mod cause_tests;
 mod compare;
 mod correlate;
 mod decide;
@@ -19,7 +21,10 @@ pub mod draft;
 mod ends;
 mod error;
 pub mod explanation;
+#[cfg(test)]
+mod grace_tests;
 mod guard;
+mod in_grace;
 mod index;
 pub mod input;
 mod nesting;
@@ -32,6 +37,9 @@ pub mod policy;
 mod property_tests;
 mod reason;
 mod removal;
+mod rename;
+#[cfg(test)]
+mod rename_tests;
 mod repeated;
 #[cfg(test)]
 mod rerun_tests;

@@ -15,8 +15,10 @@ use super::draft::{LinkBook, ListedObject};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::guard;
+use super::in_grace;
 use super::index::{KeyHasher, KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
+use super::rename::{self, Apart};
 use super::repeated::{skipped, told_keys};
 use super::rows::SourceRows;
 use super::scan::Scanner;
@@ -48,6 +50,7 @@ pub(crate) fn plan<'a>(
     wishes: Wishes<'_>,
     input: &'a ObjectInput<'a>,
     claims: &Claims,
+    apart: &Apart,
     hasher: KeyHasher,
 ) -> Result<ObjectPlan<'a>, ReconcileError> {
     let mut warnings = Vec::new();
@@ -61,7 +64,7 @@ pub(crate) fn plan<'a>(
     let source_skipped = skipped(&source.rows.keys, &repeated);
     told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
 
-    let done = correlate::correlate(&Sides {
+    let sides = Sides {
         scanner: &scanner,
         source: &source,
         target: &target,
@@ -69,7 +72,9 @@ pub(crate) fn plan<'a>(
         target_index: &target_index,
         source_skipped: &source_skipped,
         target_skipped: &target_skipped,
-    })?;
+    };
+    let mut done = correlate::correlate(&sides)?;
+    rename::recognise(&sides, apart, &mut done)?;
     let rows = target.len();
     let states = vec![EndState::Unmanaged; source.len()];
     let table = EndTable {
@@ -98,7 +103,7 @@ pub(crate) fn plan<'a>(
     let work = sort_out(&scanner, &done, &mut plan);
     let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims };
     let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();
-    collect(&scanner, built?, &mut plan)?;
+    collect(wishes, &scanner, built?, &mut plan)?;
     unmanaged(wishes, claims, &done, &target_skipped, &mut plan)?;
     if wishes.list {
         plan.listed.extend(plan.proposals.iter().map(|proposal| listed(&proposal.order)));
@@ -129,6 +134,7 @@ fn listed(order: &Order) -> ListedObject {
         name: order.name.clone(),
         target_id: order.target_id.clone(),
         note: order.block.as_ref().map_or(&order.reason, |block| &block.detail).clone(),
+        due: None,
     }
 }
 
@@ -138,8 +144,14 @@ pub(crate) fn counted(number: usize, noun: &str) -> String {
 }
 
 /// Takes what was built into the plan, in the order of object keys.
-fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) -> Result<(), ReconcileError> {
+fn collect(
+    wishes: Wishes<'_>,
+    scanner: &Scanner<'_>,
+    built: Vec<Built>,
+    plan: &mut ObjectPlan<'_>,
+) -> Result<(), ReconcileError> {
     let mut drifted = Vec::new();
+    let mut graces = Vec::new();
     for built in built {
         match built.order {
             Some(order) => {
@@ -163,8 +175,10 @@ fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) 
             plan.table.states[built.number as usize] = EndState::Undecided;
         }
         drifted.extend(built.drift);
+        graces.extend(built.grace);
         plan.listed.extend(built.listed);
     }
+    in_grace::take(wishes, &scanner.input.sync.id, graces, plan);
     plan.proposals.sort_by(|a, b| a.order.object.cmp(&b.order.object));
     guard::unique(scanner, &plan.table, &mut plan.proposals)?;
     for proposal in &plan.proposals {
@@ -213,6 +227,7 @@ fn unmanaged(
                     name: super::ends::name_in(input, &cells).unwrap_or_default(),
                     target_id: Some(target.key.to_string()),
                     note: String::new(),
+                    due: None,
                 })
             })
             .collect();

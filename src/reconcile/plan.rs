@@ -11,9 +11,10 @@ use super::draft::PlanDraft;
 use super::ends::EndState;
 use super::error::ReconcileError;
 use super::index::KeyHasher;
-use super::input::{AssociationInput, ObjectInput, PlanInput, Prior, SyncInput};
+use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, SyncInput};
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
+use super::rename::Apart;
 use super::scoped;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
@@ -31,11 +32,9 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut plans: Vec<(ObjectPlan<'_>, HashMap<u32, Raised>)> = Vec::new();
     for sync in &objects {
         let claims = claims(sync, &objects, &plans);
-        let mut plan = objects::plan(input.wishes, sync, &claims, hasher)?;
-        scoped::mark(&mut plan)?;
+        let (mut plan, priors) = plan_objects(input, sync, &claims, hasher)?;
         let mut raised = HashMap::new();
         let proposals = std::mem::take(&mut plan.proposals);
-        let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;
         for (proposal, prior) in proposals.into_iter().zip(&priors) {
             let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
             let settled = ledger.settle(proposal.order, prior, sync.identity);
@@ -116,6 +115,33 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
     sort_orders(&mut draft.orders);
     Ok(draft)
+}
+
+/// Plans one sync of objects. Where a person refused to take two keys for one object, they are two.
+fn plan_objects<'a>(
+    input: &PlanInput<'_>,
+    sync: &'a ObjectInput<'a>,
+    claims: &Claims,
+    hasher: KeyHasher,
+) -> Result<(ObjectPlan<'a>, Vec<Prior>), ReconcileError> {
+    let under_way = |live: &&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
+    let busy = input.live.iter().filter(under_way).map(|live| live.object.clone());
+    let mut apart = Apart { busy: busy.collect(), ..Apart::default() };
+    loop {
+        let mut plan = objects::plan(input.wishes, sync, claims, &apart, hasher)?;
+        scoped::mark(&mut plan)?;
+        let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
+        let known = apart.refused.len();
+        for (proposal, prior) in plan.proposals.iter().zip(&priors) {
+            let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
+            if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
+                apart.refused.insert((was.clone(), proposal.order.key.clone()));
+            }
+        }
+        if apart.refused.len() == known {
+            return Ok((plan, priors));
+        }
+    }
 }
 
 /// What became of earlier orders with the content of these.
@@ -250,11 +276,11 @@ fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: Loads<'
     let new = ledger.draft.orders.iter();
     let new = new.map(|order| (&order.resource, order.operation, order.key.as_str(), order.thresholds.as_slice()));
     for (resource, operation, key, scopes) in live.chain(new) {
-        loads.counting(resource, scopes, |load| load.orders.entry(operation).or_default().add(key));
+        loads.counting(resource, scopes, |load| load.add(operation, scopes, key));
     }
     for orders in &input.past.applied {
         loads.counting(&orders.resource, &orders.thresholds, |load| {
-            load.before.entry(orders.operation).or_default().push(orders.bygone.clone());
+            load.add_before(orders.operation, &orders.thresholds, orders.bygone.clone());
         });
     }
     let mut excesses = threshold::provisioning(&loads, &input.past.settled);

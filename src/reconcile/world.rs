@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
-use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds};
+use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds, RenamePolicy};
 use super::{PlanDraft, ReconcileError, assemble};
 use crate::model::capabilities::{AttributeType, ResourceCapabilities};
+use crate::model::grace::Grace;
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
@@ -26,6 +28,8 @@ pub(crate) struct Side {
     pub(crate) source: String,
     pub(crate) target: String,
     pub(crate) links: Vec<Link>,
+    pub(crate) graces: BTreeMap<String, Grace>,
+    pub(crate) former: BTreeMap<String, Vec<String>>,
     pub(crate) claimed: BTreeMap<String, String>,
     pub(crate) capabilities: ResourceCapabilities,
     pub(crate) first_run: bool,
@@ -42,6 +46,32 @@ pub(crate) struct Ties {
     pub(crate) absence: (bool, bool),
 }
 
+impl Side {
+    /// The links as the database gives them.
+    fn remembered(&self) -> Links {
+        let mut links = Links::default();
+        for link in &self.links {
+            let one: Links = std::iter::once(link.clone()).collect();
+            let view = one.get(0);
+            match view.agreed {
+                None => links.push(view.source_key, view.target_id, view.how, None),
+                Some(agreed) => {
+                    let digests = &mut agreed.digests.iter().copied();
+                    links.push(
+                        view.source_key,
+                        view.target_id,
+                        view.how,
+                        Some((agreed.source_digest, agreed.names, digests)),
+                    );
+                }
+            }
+            self.graces.get(&link.source_key).into_iter().for_each(|grace| links.set_grace(*grace));
+            self.former.get(&link.source_key).into_iter().for_each(|keys| links.set_former(keys.clone()));
+        }
+        links
+    }
+}
+
 /// Everything that a plan is made from.
 pub(crate) struct World {
     folder: TempDir,
@@ -56,6 +86,7 @@ pub(crate) struct World {
     pub(crate) block_all: bool,
     pub(crate) ask_again: bool,
     pub(crate) delete_after: Option<Duration>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 impl Memory for World {
@@ -86,12 +117,15 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
                 unique: Vec::new(),
             },
             on: Actions::default(),
+            rename: RenamePolicy::default(),
             thresholds: OrderThresholds::OFF,
             scoped: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
         links: Vec::new(),
+        graces: BTreeMap::new(),
+        former: BTreeMap::new(),
         claimed: BTreeMap::new(),
         capabilities: ResourceCapabilities {
             operations: Operation::ALL.to_vec(),
@@ -129,6 +163,7 @@ impl World {
             block_all: false,
             ask_again: false,
             delete_after: None,
+            now: DateTime::UNIX_EPOCH,
         };
         world.users(&[], &[]);
         world
@@ -194,7 +229,7 @@ impl World {
             .into_iter()
             .map(|side| {
                 let (from, to) = (side.sync.from.to_string(), side.sync.to.to_string());
-                let links = side.links.iter().cloned().collect();
+                let links = side.remembered();
                 (side, self.table(&from, &side.source, &["id"]), self.table(&to, &side.target, &["id"]), links)
             })
             .collect();
@@ -241,7 +276,7 @@ impl World {
             accepted: &self.accepted,
             past: &self.past,
             block_all: self.block_all,
-            wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, list: true },
+            wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, now: self.now, list: true },
         })
         .unwrap()
     }
@@ -299,6 +334,10 @@ pub(crate) fn agree(side: &mut Side, draft: &PlanDraft) {
         for link in book.links() {
             side.links.retain(|known| known.source_key != link.source_key);
             side.links.push(link);
+        }
+        for (key, grace) in &book.graces {
+            side.graces.remove(key);
+            side.graces.extend(grace.map(|grace| (key.clone(), grace)));
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::explanation::explanation_text;
-use super::figures::{count, counted, examples};
+use chrono::{DateTime, Utc};
+
+use super::figures::{count, counted, examples, time};
 use super::safe_text;
 use super::table::{Column, Format, Listing};
 use crate::model::order::{BlockReason, Operation, Remedy};
@@ -45,6 +47,10 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
     } else {
         let _ = writeln!(text, "  {}", counted(plan.orders, "new order"));
         text.push_str(&indented(&by_operation(&plan.counts).render(Format::Table, width.saturating_sub(4)), 4));
+        for (resource, number) in &plan.renames {
+            let are = if *number == 1 { "is" } else { "are" };
+            let _ = writeln!(text, "    of these {are} {} in {resource}", counted(*number, "rename"));
+        }
     }
     for (number, what) in
         [(view.kept, "of earlier runs still wanted, where they were"), (view.superseded, "of earlier runs superseded")]
@@ -59,6 +65,9 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             "  first load of {}: every order waits for a person; thresholds in numbers hold it, those in percent not yet",
             safe_text::line(&sync.sync)
         );
+    }
+    for (sync, grace) in plan.situations.iter().filter_map(|sync| Some((&sync.sync, sync.grace.as_ref()?))) {
+        let _ = writeln!(text, "  {}: {}", safe_text::line(sync), in_grace(grace.objects, grace.due));
     }
     if !plan.excesses.is_empty() {
         text.push_str("\nheld, because a threshold is exceeded:\n");
@@ -101,6 +110,13 @@ pub(super) fn by_operation(counts: &BTreeMap<ResourceName, BTreeMap<Operation, u
         listing.push(row);
     }
     listing
+}
+
+/// Objects that wait for the end of their grace, and when the first delete becomes due.
+pub(super) fn in_grace(objects: u64, due: Option<DateTime<Utc>>) -> String {
+    let verb = if objects == 1 { "waits for its" } else { "wait for their" };
+    let due = due.map(|due| format!("; the first becomes due {}", time(due))).unwrap_or_default();
+    format!("{} {verb} delete{due}", counted(objects, "object"))
 }
 
 /// What gets a blocked order going, in half a sentence.
@@ -171,6 +187,7 @@ mod tests {
                 (users, BTreeMap::from([(Operation::Create, 1200), (Operation::Disable, 4)])),
                 (groups, BTreeMap::from([(Operation::Create, 8)])),
             ]),
+            renames: BTreeMap::new(),
             situations: vec![SyncSituations {
                 sync: "idp.groups → vault.groups".to_owned(),
                 first_run: true,

@@ -21,6 +21,7 @@ use crate::model::run::{RunId, RunState};
 use crate::reconcile::draft::{ListedObject, PlanDraft};
 use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
 use crate::reconcile::input::Wishes;
+use crate::reconcile::threshold::Counted;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
 use crate::store::baselines::Baseline;
@@ -141,7 +142,12 @@ impl Conductor {
             accepted: &accepted,
             past: &past,
             block_all: options.block,
-            wishes: Wishes { protect: &self.job.apply.protect, delete_after: self.job.apply.delete_after, list },
+            wishes: Wishes {
+                protect: &self.job.apply.protect,
+                delete_after: self.job.apply.delete_after,
+                now: (self.clock)(),
+                list,
+            },
         })?;
         if !list {
             let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
@@ -209,6 +215,7 @@ impl Conductor {
             orders_digest: files.orders_digest().clone(),
             orders: draft.orders.len() as u64,
             counts: draft.counts(),
+            renames: draft.renames(),
             situations: draft.situations.clone(),
             sizes: draft.sizes.clone(),
             excesses: draft.excesses.clone(),
@@ -277,6 +284,9 @@ impl Conductor {
             if !dropped.is_empty() {
                 self.store.drop_links(&self.job.name, &book.sync_id, &dropped, "", now)?;
             }
+            if !book.graces.is_empty() {
+                self.store.set_graces(&self.job.name, &book.sync_id, &book.graces, now)?;
+            }
             let mut links = book.links();
             loop {
                 let some: Vec<Link> = links.by_ref().take(LINKS_AT_ONCE).collect();
@@ -337,7 +347,16 @@ fn open(proof: &Proof) -> Result<Snapshots, RunError> {
 /// What holds a plan: the thresholds that its own orders exceed. One that is exceeded only through orders of an earlier
 /// held run adds nothing to accept.
 fn plan_holds(draft: &PlanDraft) -> Vec<Hold> {
-    let concerned = |order: &Order| order.block.as_ref().is_some_and(|b| b.reason == BlockReason::Threshold);
+    // What waits for a person's word anyway is counted all the same, and lifted by that word alone.
+    let counts = |order: &Order| {
+        let mut by = draft.excesses.iter().filter_map(|excess| Counted::by(&excess.name, &order.resource));
+        by.any(|by| by.counts(order.operation, &order.thresholds))
+    };
+    let concerned = |order: &Order| match order.block.as_ref().map(|block| block.reason) {
+        Some(BlockReason::Threshold) => true,
+        Some(BlockReason::LowConfidence) => counts(order),
+        _ => false,
+    };
     if !draft.orders.iter().any(concerned) {
         return Vec::new();
     }

@@ -283,8 +283,8 @@ fn insert_orders(
 ) -> Result<(), Fault> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO orders (id, fingerprint, raised, run, sync, seq, resource, target, object, key, operation, state,
-           block_reason, block_detail, link_source, link_target, updated, thresholds)
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+           block_reason, block_detail, link_source, link_target, updated, thresholds, link_from)
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
     let mut needs = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
     let updated = stamp(at);
@@ -324,7 +324,8 @@ fn insert_orders(
             link_source,
             link_target,
             updated,
-            order.thresholds.join(" ")
+            order.thresholds.join(" "),
+            order.renamed_from.as_ref().filter(|_| link)
         ]);
         if let Err(error) = inserted {
             return Err(taken(tx, new, error));

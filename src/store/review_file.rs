@@ -47,10 +47,17 @@ pub fn row(order: &Order) -> [String; 12] {
         Some(value) => value.to_cell().replace('\r', "\\r").replace('\n', "\\n"),
         None => "(absent)".to_owned(),
     };
-    let changes: Vec<String> = order
-        .changes
-        .iter()
-        .map(|change| format!("{}: {} → {}", change.attribute, value(&change.before), value(&change.after)))
+    let renamed = order.renamed_from.iter().map(|was| {
+        let plain = |key: &str| key.replace('\r', "\\r").replace('\n', "\\n");
+        format!("renamed: {} → {}", plain(was), plain(&order.key))
+    });
+    let changes: Vec<String> = renamed
+        .chain(
+            order
+                .changes
+                .iter()
+                .map(|change| format!("{}: {} → {}", change.attribute, value(&change.before), value(&change.after))),
+        )
         .collect();
     let reason = match &order.block {
         Some(block) => format!("blocked, {}: {}", block.reason, block.detail),
@@ -275,6 +282,7 @@ mod tests {
             object,
             target_id: Some(number.to_string()),
             source_key: None,
+            renamed_from: None,
             source_digest: None,
             key: number.to_string(),
             name: String::new(),

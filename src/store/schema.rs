@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS];
+pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES];
 
 /// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
 const FIRST: &str = "
@@ -108,6 +108,17 @@ CREATE TABLE movements (
   inserted INTEGER NOT NULL, updated INTEGER NOT NULL, deleted INTEGER NOT NULL, accepted TEXT,
   PRIMARY KEY (job, resource, at)
 ) WITHOUT ROWID;
+";
+
+/// How far the grace before a delete has come, in seconds (of time where it is an instant); the keys that a linked row had
+/// before, as JSON; and the key from which an order moves a link.
+const GRACE_AND_RENAMES: &str = "
+ALTER TABLE links ADD COLUMN grace_since INTEGER;
+ALTER TABLE links ADD COLUMN grace_counted INTEGER;
+ALTER TABLE links ADD COLUMN grace_seen INTEGER;
+ALTER TABLE links ADD COLUMN grace_latest INTEGER;
+ALTER TABLE links ADD COLUMN former TEXT;
+ALTER TABLE orders ADD COLUMN link_from TEXT;
 ";
 
 #[cfg(test)]
