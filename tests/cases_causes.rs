@@ -128,7 +128,7 @@ fn case_i8_causes_last_over_rejections_errors_and_runs_and_what_moved_on_both_si
     let text = company.job_text("[review]\nrequire = \"always\"\n");
     let rule = "\"name.familyName\" = \"family\"";
     assert!(text.contains(rule));
-    company.world.write("jobs/corp.toml", text.replacen(rule, "\"name.familyName\" = \"family.upperAscii()\"", 1));
-    company.world.muster(&["run", "corp"]);
+    company.world.write("jobs/corp.toml", text.replacen(rule, "\"name.familyName\" = \"family + ' (HR)'\"", 1));
+    company.world.muster(&["run", "corp"]).ended(3);
     assert_eq!(cause(&company, "E0004"), "rule");
 }

@@ -104,7 +104,11 @@ async fn what_is_in_grace_is_shown_with_when_it_becomes_due() {
     let one = &listed.as_array().unwrap()[..];
     assert_eq!((one.len(), &one[0]["key"], &one[0]["situation"]), (1, &json!("E0006"), &json!("orphan")), "{listed:#}");
     assert!(one[0]["delete_due"].as_str().unwrap().starts_with(&due), "{listed:#}");
-    muster(&house, &["list", "corp", "--orphans"]).ended(0).says(&["disabled since", "its delete becomes due", &due]);
+    muster(&house, &["list", "corp", "--orphans", "--format", "csv"]).ended(0).says(&[
+        "disabled since",
+        "its delete becomes due",
+        &due,
+    ]);
     muster(&house, &["review", "corp"]).ended(0).says(&["no new orders", &text]);
     // A few seconds later nothing of it is another: the plan names the instant on record.
     muster(&house, &["run", "corp"]).ended(0);
@@ -173,13 +177,12 @@ async fn a_clock_that_leaps_makes_nothing_due() {
     plan(&house).await;
     carry_out(&house).await;
     // 400 days without a run, or a clock that was 400 days behind: nobody can tell.
-    let said = muster(&house, &["run", "corp"]).ended(0);
-    drop(said);
+    muster(&house, &["run", "corp"]).ended(0);
     muster(&house, &["review", "corp"]).says(&["no new orders", "or the clock leapt", "half of the grace of 30 days"]);
     // And one that goes back begins it anew.
     at(&house, -10 * 24);
-    assert_eq!(plan(&house).await, []);
-    muster(&house, &["review", "corp"]).says(&["the clock went back by 10 days", "begins anew"]);
+    let run = house.run(Stage::Plan).await.unwrap().run.0;
+    muster(&house, &["review", &run]).says(&["no new orders", "the clock went back by 10 days", "begins anew"]);
     muster(&house, &["run", "corp"]).ended(0);
     assert_eq!(active(&house, "user0006@corp.example").await, Some(json!(false)));
 }
@@ -209,7 +212,11 @@ fn case_d7_what_cannot_be_disabled_first_is_deleted_only_where_the_job_says_so()
 
     groups(&company, "on = { orphan = \"delete\", no_disable = \"wait\" }", GRACE);
     company.world.muster(&["run", "corp"]);
-    company.world.muster(&["list", "corp", "--grace"]).ended(0).says(&["T2", "not to be disabled", "becomes due"]);
+    company.world.muster(&["list", "corp", "--grace", "--format", "csv"]).ended(0).says(&[
+        "T2",
+        "not to be disabled",
+        "becomes due",
+    ]);
     company.world.muster(&["review", "corp"]).never_says(&["delete vault.groups"]);
 
     // Without a grace it goes at once, and its rows with it: they are no orders.

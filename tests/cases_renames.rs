@@ -46,7 +46,7 @@ fn a_person_under_a_new_number_is_one_update_that_a_person_confirms() {
         "of these is 1 rename in vault.users",
         "update vault.users  E0001 → H9000 (user0001@corp.example)  rename  [blocked]",
         "externalId: \"E0001\" → \"H9000\"",
-        "recognised by 3 of 3 equal attributes (100 %): emails, name.familyName, userName",
+        "recognised as 3 of 3 compared attributes are equal (100 %): emails, name.familyName, userName",
         "blocked, low-confidence",
         "reject if they are two",
     ]);
@@ -155,7 +155,7 @@ fn the_job_says_how_alike_two_have_to_be() {
     company
         .world
         .muster(&["review", "corp"])
-        .says(&["2 of 3 equal attributes (66 %): emails, userName", "confidence 66 %"]);
+        .says(&["2 of 3 compared attributes are equal (66 %): emails, userName", "confidence 66 %"]);
     job(&company, "rename = \"off\"", "");
     company.world.muster(&["plan", "corp"]);
     let orders = company.world.orders("corp", &company.world.newest_run("corp"));

@@ -110,7 +110,7 @@ fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>, g
         Column::new("name"),
         Column::spare("target_id"),
         Column::new("note"),
-        Column::spare("delete_due"),
+        Column::whole("delete_due"),
     ]);
     let shown = |object: &&ListedObject| {
         wanted.is_none_or(|wanted| object.situation == wanted) && (!grace || object.due.is_some())

@@ -108,7 +108,7 @@ pub fn in_words(duration: Duration) -> String {
 pub fn about(delta: TimeDelta) -> String {
     let seconds = delta.num_seconds().unsigned_abs();
     let unit = if seconds >= 2 * 86_400 { 86_400 } else { 3_600 };
-    in_words(Duration::from_secs((seconds / unit).max(1) * unit))
+    in_words(Duration::from_secs(((seconds + unit / 2) / unit).max(1) * unit))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Evidence {
             Self::Alike { equal, of } => {
                 let names: Vec<&str> = equal.iter().map(name).collect();
                 format!(
-                    "recognised by {} of {of} equal attributes ({} %): {}",
+                    "recognised as {} of {of} compared attributes are equal ({} %): {}",
                     equal.len(),
                     equal.len() * 100 / of,
                     super::reason::some(&names)

@@ -53,7 +53,7 @@ fn a_row_under_another_key_is_one_update_for_a_person_to_confirm() {
         (order.renamed_from.as_deref(), order.target_id.as_deref(), order.confidence),
         (Some("1"), Some("t1"), 99)
     );
-    let by = "recognised by 4 of 4 equal attributes (100 %): dept, first, last, userName";
+    let by = "recognised as 4 of 4 compared attributes are equal (100 %): dept, first, last, userName";
     assert!(
         order.reason.starts_with("renamed: row `1` of idp.users goes by `A1` now, ") && order.reason.contains(by),
         "{}",

@@ -249,7 +249,6 @@ fn a_kill_between_begin_and_finish_shows_and_is_settled_once() {
     let plan = house.approved_plan(&run);
     let ids = orders.each_ref().map(|order| order.id.clone());
     house.store.begin(&plan, &ids[..2], now()).unwrap();
-
     let mut house = house.reopen();
     let open: Vec<OrderId> = house.store.in_flight(JOB).unwrap().into_iter().map(|order| order.id).collect();
     assert_eq!(open, ids[..2]);
@@ -282,7 +281,6 @@ fn an_object_has_one_live_order_across_jobs_and_a_failed_plan_leaves_nothing() {
         house.plan(std::slice::from_ref(&first), &[(first.id.clone(), "again".into())], &[]),
         Err(StoreError::OrderExists { .. })
     ));
-
     let replaced = [(first.id.clone(), "replaced".to_owned())];
     house.plan(std::slice::from_ref(&second), &replaced, &[]).unwrap();
     assert_eq!(house.state(&first), OrderState::Superseded);
@@ -394,7 +392,6 @@ fn rows_that_need_an_order_follow_its_fate() {
     let report = house.seal(&run, &[(&jane, Approve), (&joe, Reject), (&of_jane, Approve), (&of_joe, Approve)], &[]);
     assert_eq!(report.blocked.len(), 1);
     assert!(report.blocked[0].0 == of_joe.id && report.blocked[0].1.contains("rejected"), "{:?}", report.blocked);
-
     house.begin(&run, &jane);
     let blocked = house.finish(&jane, OrderState::Errored).unwrap();
     assert_eq!(blocked.len(), 1);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -15,7 +15,8 @@ use crate::model::grace::Grace;
 use crate::model::link::{Agreed, How, Link, LinkView, Links};
 use crate::model::order::ObjectKey;
 
-const COLUMNS: &str = "source_key, target_id, how, attributes, agreed, grace_since, grace_counted, grace_seen,
+pub(super) const COLUMNS: &str =
+    "source_key, target_id, how, attributes, agreed, grace_since, grace_counted, grace_seen,
   grace_latest, former";
 
 /// A change to what is remembered, made together with an outcome.
@@ -148,43 +149,6 @@ impl Store {
         self.write(|tx, log| {
             let changes: Vec<LinkChange> = source_keys.iter().cloned().map(LinkChange::Drop).collect();
             change_links(tx, log, job, sync_id, &changes, who, at)
-        })
-    }
-
-    /// Writes down how far graces have come, by source key; `None` forgets one.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn set_graces(
-        &mut self,
-        job: &str,
-        sync_id: &str,
-        graces: &[(String, Option<Grace>)],
-        at: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        self.write(|tx, log| {
-            let changes: Vec<LinkChange> =
-                graces.iter().cloned().map(|(key, grace)| LinkChange::Grace(key, grace)).collect();
-            change_links(tx, log, job, sync_id, &changes, "", at)
-        })
-    }
-
-    /// How far the graces of a sync's objects have come, by source key.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn graces(&self, job: &str, sync_id: &str) -> Result<Vec<(String, Grace)>, StoreError> {
-        self.read(|db| {
-            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Vec::new()) };
-            let sql =
-                format!("SELECT {COLUMNS} FROM links WHERE sync = ? AND grace_since IS NOT NULL ORDER BY source_key");
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query([sync])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.extend(grace(row)?.map(|grace| Ok::<_, Fault>((row.get(0)?, grace))).transpose()?);
-            }
-            Ok(found)
         })
     }
 
@@ -350,7 +314,7 @@ fn link_taken(tx: &Connection, sync: i64, link: &Link, error: rusqlite::Error) -
     }
 }
 
-fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Option<i64>, Fault> {
+pub(super) fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Option<i64>, Fault> {
     let mut statement = db.prepare_cached("SELECT n FROM syncs WHERE job = ? AND sync_id = ?")?;
     Ok(statement.query_row([job, sync_id], |row| row.get(0)).optional()?)
 }
@@ -395,26 +359,13 @@ fn read(row: &rusqlite::Row<'_>, sets: &HashMap<i64, Arc<[String]>>, links: &mut
         }
         _ => links.push(source_key, target_id, how, None),
     }
-    if let Some(grace) = grace(row)? {
+    if let Some(grace) = super::graces::grace(row)? {
         links.set_grace(grace);
     }
     if row.get_ref(9)? != ValueRef::Null {
         links.set_former(json(row, 9)?);
     }
     Ok(())
-}
-
-/// How far the grace of a link's object has come, where it has one.
-fn grace(row: &rusqlite::Row<'_>) -> Result<Option<Grace>, Fault> {
-    let instant = |column: usize| {
-        let seconds = row.get::<_, Option<i64>>(column)?.unwrap_or_default();
-        DateTime::from_timestamp(seconds, 0).ok_or_else(|| Fault::Row(format!("{seconds} is no instant")))
-    };
-    if row.get_ref(5)? == ValueRef::Null {
-        return Ok(None);
-    }
-    let counted = TimeDelta::seconds(row.get::<_, i64>(6)?.clamp(0, i64::MAX / 1_000));
-    Ok(Some(Grace { since: instant(5)?, counted, seen: instant(7)?, latest: instant(8)? }))
 }
 
 /// The digest of the source row, then those of the attributes.
@@ -426,6 +377,8 @@ fn blob(agreed: &Agreed) -> Vec<u8> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::store::layout::Layout;
 

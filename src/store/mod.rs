@@ -11,6 +11,7 @@ pub mod bygone;
 pub mod chain;
 pub mod database;
 pub mod error;
+mod graces;
 pub mod journal;
 pub mod layout;
 #[cfg(test)]
