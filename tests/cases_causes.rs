@@ -4,6 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::World;
 use support::company::{Company, people};
 
 /// The company's job with these lines in its sync of users, and these at its end.
@@ -131,4 +132,65 @@ fn case_i8_causes_last_over_rejections_errors_and_runs_and_what_moved_on_both_si
     company.world.write("jobs/corp.toml", text.replacen(rule, "\"name.familyName\" = \"family + ' (HR)'\"", 1));
     company.world.muster(&["run", "corp"]).ended(3);
     assert_eq!(cause(&company, "E0004"), "rule");
+}
+
+#[test]
+fn what_was_handed_over_is_not_taken_for_done() {
+    let world = World::new();
+    let hr = |mails: &[&str]| {
+        let row = |(number, mail): (usize, &&str)| format!("{number},login{number},{mail}\n");
+        let rows: String = mails.iter().enumerate().map(row).collect();
+        world.write("hr/people.csv", format!("number,login,mail\n{rows}"));
+    };
+    let vault = |people: usize| {
+        let row = |number: usize| format!("u{number},{number},login{number},m{number}@x,true\n");
+        let rows: String = (0..people).map(row).collect();
+        world.write("vault/users.csv", format!("id,externalId,userName,mail,active\n{rows}"));
+    };
+    world.write(
+        "jobs/desk.toml",
+        r#"name = "desk"
+[systems.hr]
+kind = "csv"
+path = "../hr"
+keys = { people = ["number"] }
+[systems.vault]
+kind = "csv"
+path = "../vault"
+orders = "../orders"
+[[sync]]
+from = "hr.people"
+to = "vault.users"
+match = [{ source = "number", target = "externalId" }]
+on = { orphan = "delete" }
+attributes = { externalId = "number", userName = "login", mail = "mail" }
+"#,
+    );
+    let carry_out = || {
+        world.muster(&["run", "desk"]).ended(3);
+        world.muster(&["approve", "desk", "--all", "--comment", "to the desk"]).ended(0);
+        world.muster(&["apply", "desk"]).ended(0);
+    };
+    let planned = || world.orders("desk", &world.newest_run("desk"));
+    hr(&["m0@x", "m1@x", "m2@x"]);
+    vault(3);
+    world.muster(&["run", "desk"]).ended(0);
+    hr(&["m0@x", "m1@x", "new@x"]);
+    carry_out();
+    world.muster(&["run", "desk"]).ended(0);
+    assert!(planned().is_empty(), "the desk has it");
+    // The target stands as it did: only the source has moved, once more.
+    hr(&["m0@x", "m1@x", "newer@x"]);
+    world.muster(&["run", "desk"]).ended(3);
+    assert_eq!((planned().len(), &planned()[0]["cause"]), (1, &json!("source")));
+
+    hr(&["m0@x", "m1@x"]);
+    carry_out();
+    let managed = || world.muster(&["list", "desk", "--managed", "--format", "csv"]).ended(0).out;
+    assert!(managed().contains("u2"), "it is there, and whose it is stays known");
+    world.muster(&["run", "desk"]).ended(0);
+    assert!(planned().is_empty() && managed().contains("u2"));
+    vault(2);
+    world.muster(&["run", "desk"]).ended(0);
+    assert!(!managed().contains("u2"));
 }

@@ -106,8 +106,10 @@ pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation
         search.by_id(position)?;
     }
     search.by_likeness(least);
-    for (source, renamed) in search.found {
-        done.orphans.retain(|(target, _)| *target != renamed.target);
+    let found = search.found;
+    let targets: HashSet<u32> = found.iter().map(|(_, renamed)| renamed.target).collect();
+    done.orphans.retain(|(target, _)| !targets.contains(target));
+    for (source, renamed) in found {
         done.pairing[source as usize] = Pairing::Renamed { rename: done.renames.len() as u32 };
         done.renames.push(renamed);
     }
