@@ -184,11 +184,14 @@ impl Decider<'_> {
         };
         let low = (confidence < 100).then(|| Block {
             reason: BlockReason::LowConfidence,
-            detail: renamed.zip(was).map(|(evidence, was)| reason::likely_rename(sync, (was, key), evidence, self.scanner)).unwrap_or_else(|| format!(
-                "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
-                name_in(input, &held).unwrap_or_default(),
-                matcher.map_or("", |m| &m.text),
-            )),
+            detail: match renamed.zip(was) {
+                Some((evidence, was)) => reason::likely_rename(sync, (was, key), evidence, self.scanner),
+                None => format!(
+                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
+                    name_in(input, &held).unwrap_or_default(),
+                    matcher.map_or("", |m| &m.text),
+                ),
+            },
         });
         let foreign = claimed.and_then(|who| {
             block(
