@@ -121,4 +121,8 @@ pub trait Source: Send + Sync {
 
     /// Which of some association rows exist; each row is end column → target id. One answer a row, in order.
     async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure>;
+
+    /// The ids at the other end of all rows of an association that have `id` at `end`; none where there is no such
+    /// object.
+    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure>;
 }

@@ -156,6 +156,7 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
         if !is_association {
             wrong.extend(sync.members.map(|_| "members".to_owned()));
             wrong.extend(sync.nested.map(|_| "nested".to_owned()));
+            wrong.extend(sync.keep_one.iter().map(|_| "keep_one".to_owned()));
         } else {
             let on = &sync.on;
             let has_on =
@@ -168,6 +169,7 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
+                ("fixed", !sync.fixed.is_empty()),
             ];
             wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key.to_owned()));
         }

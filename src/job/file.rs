@@ -88,6 +88,11 @@ pub(super) struct SyncFile {
     /// Makes this an association: end column = [source resource, target resource].
     #[serde(default)]
     pub(super) ends: BTreeMap<String, [String; 2]>,
+    /// Attributes that the target does not let change for some of its objects.
+    #[serde(default)]
+    pub(super) fixed: Vec<FixedFile>,
+    /// Association rows that are never all taken away.
+    pub(super) keep_one: Option<KeepOneFile>,
     /// Which association rows may be removed.
     pub(super) members: Option<MembersWord>,
     /// What a group in a group means.
@@ -114,6 +119,29 @@ pub(super) struct MatchFile {
     /// How sure a match is, in percent; below 100 a person confirms it. Default 100.
     #[schemars(range(min = 1, max = 100))]
     pub(super) confidence: Option<u8>,
+}
+
+/// What the target does not let change for some of its objects: orders that would are blocked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FixedFile {
+    /// A condition on the target's rows: `userType == 'Federated'`.
+    #[schemars(required)]
+    pub(super) target: Option<String>,
+    /// The attributes; left out = all.
+    #[serde(default)]
+    pub(super) attributes: Vec<String>,
+}
+
+/// Association rows that are never all taken away.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeepOneFile {
+    /// The end whose objects keep one row each, with an account in use at the other end.
+    #[schemars(required)]
+    pub(super) end: Option<String>,
+    /// A condition on the target's rows; only those that it admits count: `right == 'Owner'`.
+    pub(super) scope: Option<String>,
 }
 
 /// What is done about situations.

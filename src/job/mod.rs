@@ -3,6 +3,7 @@
 mod approvers;
 mod build;
 mod build_thresholds;
+mod check_guards;
 mod check_limits;
 mod check_names;
 mod check_review;

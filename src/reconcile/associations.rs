@@ -12,6 +12,7 @@ use super::ends::EndTable;
 use super::error::ReconcileError;
 use super::guard;
 use super::input::{AssociationInput, Memory, Wishes};
+use super::lockout;
 use super::objects::{ObjectPlan, counted};
 use super::pair_join::{self, Joined};
 use super::policy::{EndSync, Members};
@@ -206,6 +207,7 @@ impl Planner<'_> {
         let mut ends = Vec::new();
         let mut missing = Vec::new();
         let mut protected = None;
+        let tables = [self.table(0), self.table(1)];
         let mut keys = Vec::new();
         for (end, number) in numbers.into_iter().enumerate() {
             let (table, label) = (self.table(end), labels[end].get(&number).cloned().unwrap_or_default());
@@ -225,7 +227,15 @@ impl Planner<'_> {
             };
             let key = table.key(number);
             let names: Vec<&str> = [Some(key), id, Some(label.as_str())].into_iter().flatten().collect();
-            protected = protected.or_else(|| guard::protected(self.wishes.protect, &self.names[end].to, &names));
+            let to = &self.names[end].to;
+            // Members of a protected group are counted when all orders are known.
+            if !lockout::counts_members(tables, end) {
+                protected = protected.or_else(|| guard::protected(self.wishes.protect, to, &names));
+            }
+            if operation == Operation::Remove {
+                let account = table.input.account.filter(|_| table.input.capabilities.enabled.is_some());
+                protected = protected.or_else(|| guard::own(account, to, operation, &names[1..], &[]));
+            }
             keys.push(key.to_owned());
             let (name, resource) = (self.names[end].name.clone(), self.names[end].to.clone());
             ends.push(End { name, resource, object, label });

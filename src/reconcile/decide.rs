@@ -3,6 +3,7 @@
 use crate::model::order::{Block, BlockReason, Change, Fingerprint, ObjectKey, Operation, Order, OrderId};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
+use crate::rules::scope::BoundScope;
 use crate::snapshot::row::{Cells, OwnedRow};
 
 use super::compare::{self, Comparison};
@@ -13,7 +14,7 @@ use super::error::ReconcileError;
 use super::guard;
 use super::input::Wishes;
 use super::objects::Claims;
-use super::policy::DriftAction;
+use super::policy::{DriftAction, Fixed};
 use super::reason::{self, block, some};
 use super::scan::Scanner;
 
@@ -62,6 +63,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) table: &'a EndTable<'a>,
     pub(crate) done: &'a Correlation,
     pub(crate) claims: &'a Claims,
+    /// What the target does not let change for some of its objects.
+    pub(crate) fixed: Vec<(BoundScope, &'a Fixed)>,
 }
 
 /// The parts of an order that differ from case to case.
@@ -182,13 +185,16 @@ impl Decider<'_> {
         let cause = comparison.changes.iter().map(|c| c.cause).max().unwrap_or(Cause::Initial);
         let held_name = name_in(input, &held).unwrap_or_default();
         let is_foreign = foreign.is_some();
+        let operation = self.operation(&comparison.changes);
+        let own = self.own(operation, &[id, &held_name], &comparison.changes);
+        let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes);
         let built = self.order(Case {
             number: row,
             key,
             source_key: Some(key),
             target_id: Some(id),
-            operation: self.operation(&comparison.changes),
-            block: self.never(&[key, id, &name, &held_name]).or(foreign).or(incomplete).or(low),
+            operation,
+            block: self.never(&[key, id, &name, &held_name]).or(own).or(foreign).or(incomplete).or(fixed).or(low),
             name,
             reason: reason::update(&comparison.changes, &how),
             changes: comparison.changes,
@@ -241,6 +247,12 @@ impl Decider<'_> {
 
     pub(crate) fn never(&self, names: &[&str]) -> Option<Block> {
         guard::protected(self.wishes.protect, &self.scanner.input.sync.to, names)
+    }
+
+    /// Whether it would lock out the account that muster itself uses.
+    pub(crate) fn own(&self, operation: Operation, names: &[&str], changes: &[Change]) -> Option<Block> {
+        let input = self.scanner.input;
+        guard::own(input.account, &input.sync.to, operation, names, changes)
     }
 
     fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::capabilities::ResourceCapabilities;
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
 use crate::model::resource::ResourceName;
@@ -101,6 +101,10 @@ pub struct ObjectInput<'a> {
     pub first_run: bool,
     /// Free seats at the target, where it tells.
     pub free: Option<u64>,
+    /// All seats at the target, free and taken, where the job tells.
+    pub seats: Option<u64>,
+    /// The account that muster itself uses at the target, where it is known.
+    pub account: Option<&'a OwnAccount>,
 }
 
 /// A sync of an association with its snapshots and memory.

@@ -3,8 +3,8 @@
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
-//! ordered, `scoped` marks which
-//! orders a part's limits count, `threshold` judges the whole.
+//! ordered, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
+//! `threshold` judges the whole.
 
 #[cfg(test)]
 mod association_tests;
@@ -22,6 +22,7 @@ pub mod explanation;
 mod guard;
 mod index;
 pub mod input;
+mod lockout;
 mod nesting;
 mod objects;
 mod pair_join;
@@ -35,15 +36,18 @@ mod removal;
 mod repeated;
 #[cfg(test)]
 mod rerun_tests;
+mod rivals;
 mod rows;
 mod scan;
 mod scoped;
+mod seats;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;
 mod standing;
 pub mod suggestion;
 pub mod threshold;
+mod unique;
 #[cfg(test)]
 mod world;
 

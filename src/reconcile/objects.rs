@@ -8,19 +8,21 @@ use crate::model::link::How;
 use crate::model::order::{ObjectKey, Order};
 use crate::model::plan::SyncSituations;
 use crate::model::situation::Situation;
+use crate::rules::scope::BoundScope;
 
 use super::correlate::{self, Correlation, Sides};
 use super::decide::{Built, Decider};
 use super::draft::{LinkBook, ListedObject};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
-use super::guard;
 use super::index::{KeyHasher, KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
+use super::policy::Fixed;
 use super::repeated::{skipped, told_keys};
 use super::rows::SourceRows;
 use super::scan::Scanner;
 use super::sorting::{settled, sort_out};
+use super::unique;
 
 /// An order that a sync would raise, and the number of its object.
 pub(crate) struct Proposal {
@@ -96,7 +98,8 @@ pub(crate) fn plan<'a>(
         undecided: HashSet::new(),
     };
     let work = sort_out(&scanner, &done, &mut plan);
-    let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims };
+    let fixed = bound_fixed(input)?;
+    let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims, fixed };
     let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();
     collect(&scanner, built?, &mut plan)?;
     unmanaged(wishes, claims, &done, &target_skipped, &mut plan)?;
@@ -105,6 +108,19 @@ pub(crate) fn plan<'a>(
     }
     plan.listed.sort();
     Ok(plan)
+}
+
+/// What the target does not let change, with conditions that know their columns.
+fn bound_fixed<'a>(input: &ObjectInput<'a>) -> Result<Vec<(BoundScope, &'a Fixed)>, ReconcileError> {
+    let bind = |fixed: &'a Fixed| {
+        let bound = fixed.target.bind(input.target.columns()).map_err(|problems| ReconcileError::Rule {
+            sync: input.sync.id.clone(),
+            resource: input.sync.to.clone(),
+            cause: format!("fixed: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        })?;
+        Ok((bound, fixed))
+    };
+    input.sync.fixed.iter().map(bind).collect()
 }
 
 /// Reads the source; rows whose link leads to an object of the target need no match rule.
@@ -166,7 +182,7 @@ fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) 
         plan.listed.extend(built.listed);
     }
     plan.proposals.sort_by(|a, b| a.order.object.cmp(&b.order.object));
-    guard::unique(scanner, &plan.table, &mut plan.proposals)?;
+    unique::unique(scanner, &plan.table, &mut plan.proposals)?;
     for proposal in &plan.proposals {
         *plan.situations.counts.entry(proposal.order.situation).or_default() += 1;
     }

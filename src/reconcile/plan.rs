@@ -12,9 +12,12 @@ use super::ends::EndState;
 use super::error::ReconcileError;
 use super::index::KeyHasher;
 use super::input::{AssociationInput, ObjectInput, PlanInput, Prior, SyncInput};
+use super::lockout;
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
+use super::rivals;
 use super::scoped;
+use super::seats;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
 
@@ -28,12 +31,16 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut told: Vec<Told> = Vec::new();
 
     let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
-    let mut plans: Vec<(ObjectPlan<'_>, HashMap<u32, Raised>)> = Vec::new();
+    let mut plans: Vec<Planned<'_>> = Vec::new();
     for sync in &objects {
         let claims = claims(sync, &objects, &plans);
         let mut plan = objects::plan(input.wishes, sync, &claims, hasher)?;
         scoped::mark(&mut plan)?;
-        let mut raised = HashMap::new();
+        plans.push((plan, HashMap::new()));
+    }
+    rivals::unique(&mut plans);
+    for (plan, raised) in &mut plans {
+        let sync = plan.table.input;
         let proposals = std::mem::take(&mut plan.proposals);
         let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;
         for (proposal, prior) in proposals.into_iter().zip(&priors) {
@@ -49,7 +56,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         load.thresholds.push(&sync.sync.thresholds);
         for scoped in &sync.sync.scoped {
             let load = loads.of_scope(&sync.sync.to, scoped);
-            load.size = scoped::size(&plan, scoped)?;
+            load.size = scoped::size(plan, scoped)?;
             load.first_run = sync.first_run;
         }
         judged.push(Judged { prefix: objects_prefix(&sync.sync.to, &sync.sync.from), operations: None });
@@ -61,7 +68,6 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         });
         ledger.draft.links.push(std::mem::take(&mut plan.book));
         ledger.draft.listed.append(&mut plan.listed);
-        plans.push((plan, raised));
     }
 
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
@@ -93,14 +99,14 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         undecided.extend(plan.undecided);
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
     }
-    drop(plans);
-
     for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Delete) {
         let id = order.target_id.clone().unwrap_or_default();
         order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
     }
     ledger.finish(&judged, &undecided);
-    capacity(&objects, &mut ledger);
+    lockout::guard(input, &plans, &mut ledger)?;
+    drop(plans);
+    seats::capacity(&objects, &mut ledger)?;
     thresholds(input, &mut ledger, loads);
 
     let mut draft = std::mem::take(&mut ledger.draft);
@@ -128,6 +134,9 @@ fn priors<'o>(
     input.memory.standing(identity, &fingerprints)
 }
 
+/// A sync of objects as it was planned, and what became of the orders that create some of them, by number.
+pub(crate) type Planned<'a> = (ObjectPlan<'a>, HashMap<u32, Raised>);
+
 /// What a sync has to say, brought back into the job's order at the end.
 struct Told {
     index: usize,
@@ -142,7 +151,7 @@ fn objects_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s ObjectInput<'a>> {
     }
 }
 
-fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInput<'a>> {
+pub(crate) fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInput<'a>> {
     match sync {
         SyncInput::Association(association) => Some(association),
         SyncInput::Objects(_) => None,
@@ -150,11 +159,7 @@ fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInpu
 }
 
 /// Target ids that other jobs, or other syncs of this one, manage: by their links, or found by those planned before.
-fn claims(
-    sync: &ObjectInput<'_>,
-    all: &[&ObjectInput<'_>],
-    planned: &[(ObjectPlan<'_>, HashMap<u32, Raised>)],
-) -> Claims {
+fn claims(sync: &ObjectInput<'_>, all: &[&ObjectInput<'_>], planned: &[Planned<'_>]) -> Claims {
     let mut claims: Claims = sync.claimed.iter().map(|(id, who)| (id.clone(), who.clone())).collect();
     let rivals = |other: &&&ObjectInput<'_>| other.sync.to == sync.sync.to && other.sync.id != sync.sync.id;
     for other in all.iter().filter(rivals) {
@@ -171,9 +176,9 @@ fn claims(
 }
 
 /// The plans of both ends of an association.
-fn ends_of<'p>(
+pub(crate) fn ends_of<'p>(
     input: &AssociationInput<'_>,
-    plans: &'p [(ObjectPlan<'p>, HashMap<u32, Raised>)],
+    plans: &'p [Planned<'p>],
 ) -> Result<[EndOf<'p>; 2], ReconcileError> {
     let find = |end: &EndSync| {
         let found = plans.iter().find(|(plan, _)| {
@@ -189,57 +194,6 @@ fn ends_of<'p>(
     match input.sync.ends.as_slice() {
         [first, second] => Ok([find(first)?, find(second)?]),
         other => Err(ReconcileError::Ends { sync: input.sync.id.clone(), found: other.len() }),
-    }
-}
-
-/// Creates beyond the free seats are blocked; those that wait since earlier runs come first.
-fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
-    let mut free: BTreeMap<&ResourceName, u64> = BTreeMap::new();
-    for sync in objects {
-        if let Some(seats) = sync.free {
-            let least = free.entry(&sync.sync.to).or_insert(seats);
-            *least = seats.min(*least);
-        }
-    }
-    let mut waiting: BTreeMap<ResourceName, u64> = BTreeMap::new();
-    let mut seat = |resource: &ResourceName| {
-        let waiting = waiting.entry(resource.clone()).or_default();
-        *waiting += 1;
-        *waiting
-    };
-    let full = |resource: &ResourceName, place: u64, seats: u64| Block {
-        reason: BlockReason::Capacity,
-        detail: format!(
-            "{resource} has {seats} free seats, and this is create number {place} of those that wait; free or buy seats, or reject other creates, and run again"
-        ),
-    };
-    let already: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
-    for live in ledger.remaining().into_iter().filter(|live| live.operation == Operation::Create) {
-        let blocked = live.state == OrderState::Blocked && live.block == Some(BlockReason::Capacity);
-        let seats = free.get(&live.resource).copied();
-        let place = seat(&live.resource);
-        if already.contains(&live.id) {
-            continue;
-        }
-        match seats {
-            Some(seats) if place > seats && live.state == OrderState::PendingReview => {
-                ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, seats))));
-            }
-            Some(seats) if place > seats => {}
-            _ if blocked => ledger.draft.reblocked.push((live.id.clone(), None)),
-            _ => {}
-        }
-    }
-    ledger.draft.orders.sort_by(|a, b| a.object.cmp(&b.object));
-    for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Create) {
-        let Some(seats) = free.get(&order.resource) else { continue };
-        if order.block.as_ref().is_some_and(|b| b.reason.remedy() == crate::model::order::Remedy::CauseGone) {
-            continue;
-        }
-        let place = seat(&order.resource);
-        if place > *seats {
-            order.block = Some(full(&order.resource, place, *seats));
-        }
     }
 }
 

@@ -149,6 +149,28 @@ pub struct ObjectSync {
     pub thresholds: OrderThresholds,
     /// The same for parts of them.
     pub scoped: Vec<ScopedThresholds>,
+    /// What the target does not let change for some of its objects.
+    pub fixed: Vec<Fixed>,
+}
+
+/// Attributes that the target does not let change for some of its objects: those of federated users.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// A condition on the target's rows.
+    pub target: Scope,
+    /// Its text, for people.
+    pub text: String,
+    /// The attributes; none = all.
+    pub attributes: Vec<String>,
+}
+
+/// Rows of an association that are never all taken away.
+#[derive(Clone, Debug)]
+pub struct KeepOne {
+    /// The end whose objects keep one row in use each.
+    pub end: String,
+    /// A condition on the target's rows, and its text: only rows that it admits count.
+    pub scope: Option<(Scope, String)>,
 }
 
 /// Which association rows at the target a sync may remove.
@@ -205,4 +227,6 @@ pub struct AssociationSync {
     pub thresholds: OrderThresholds,
     /// The same for parts of them.
     pub scoped: Vec<ScopedThresholds>,
+    /// Rows that are never all taken away.
+    pub keep_one: Option<KeepOne>,
 }

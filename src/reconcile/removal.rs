@@ -94,6 +94,7 @@ impl Decider<'_> {
                 format!("`{id}` of {} is managed by {who} as well; `unlink {key}` here if it moved there", sync.to),
             )
         });
+        let own = self.own(operation, &[id, &name], &[]);
         Ok(self.order(Case {
             number,
             key,
@@ -105,7 +106,7 @@ impl Decider<'_> {
             cause,
             reason: format!("`{id}` is managed, and {why}; the job's on.{setting} is `{says}`{note}"),
             confidence: 100,
-            block: self.never(&[key, id, &name]).or(foreign).or(unsupported),
+            block: self.never(&[key, id, &name]).or(own).or(foreign).or(unsupported),
             name,
         }))
     }

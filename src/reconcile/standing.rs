@@ -22,6 +22,15 @@ pub(crate) struct Raised {
     pub(crate) refused: Option<String>,
 }
 
+/// An order of a finished plan.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// A new one, by its position.
+    New(usize),
+    /// One of an earlier run.
+    Live(&'a LiveOrder),
+}
+
 /// Sorts wanted orders into new, kept, withheld; what is left over of the live ones is superseded.
 pub(crate) struct Ledger<'a> {
     input: &'a PlanInput<'a>,
@@ -32,6 +41,8 @@ pub(crate) struct Ledger<'a> {
     /// Live orders that are blocked or errored: what needs them cannot go.
     stuck: HashSet<&'a OrderId>,
     kept: BTreeSet<OrderId>,
+    /// Kept orders that cannot go now, for a cause of their own.
+    stopped: HashSet<OrderId>,
     /// The scoped thresholds that count kept orders as they are now.
     scopes: HashMap<OrderId, Vec<String>>,
     superseded: BTreeMap<OrderId, String>,
@@ -57,6 +68,7 @@ impl<'a> Ledger<'a> {
             proposed: HashSet::new(),
             stuck: HashSet::new(),
             kept: BTreeSet::new(),
+            stopped: HashSet::new(),
             scopes: HashMap::new(),
             superseded: BTreeMap::new(),
             draft: PlanDraft::default(),
@@ -115,6 +127,9 @@ impl<'a> Ledger<'a> {
             self.kept.insert(same.id.clone());
             self.scopes.insert(same.id.clone(), order.thresholds.clone());
             self.reblock(same, order.block.as_ref());
+            if order.block.as_ref().is_some_and(|b| b.reason.remedy() == Remedy::CauseGone) {
+                self.stopped.insert(same.id.clone());
+            }
             for other in live.iter().filter(|other| other.id != same.id) {
                 self.superseded.insert(other.id.clone(), format!("{} asks for the same object", same.id));
             }
@@ -224,6 +239,44 @@ impl<'a> Ledger<'a> {
             // A person has approved it knowing its confidence; a cause that came later still stops it.
             (OrderState::Approved, _, Some(now)) if now.reason.remedy() == Remedy::CauseGone => {
                 self.draft.reblocked.push((live.id.clone(), Some(now.clone())));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a kept order cannot go now, for a cause of its own.
+    pub(crate) fn is_stopped(&self, order: &OrderId) -> bool {
+        self.stopped.contains(order)
+    }
+
+    /// Blocks an order for a cause that only all orders together show. One whose own cause stops it already, or that an
+    /// apply has in its hands, stays as it is.
+    pub(crate) fn stop(&mut self, which: Which<'_>, block: Block) {
+        let live = match which {
+            Which::New(number) => {
+                let order = &mut self.draft.orders[number];
+                if order.block.as_ref().is_none_or(|b| b.reason.remedy() != Remedy::CauseGone) {
+                    order.block = Some(block);
+                }
+                return;
+            }
+            Which::Live(live) => live,
+        };
+        let was_lifted = self.draft.reblocked.iter().any(|(id, block)| *id == live.id && block.is_none());
+        let is_set = self.draft.reblocked.iter().any(|(id, block)| *id == live.id && block.is_some());
+        match live.state {
+            _ if is_set => {}
+            OrderState::Blocked if live.block == Some(block.reason) => {
+                self.draft.reblocked.retain(|(id, _)| *id != live.id);
+            }
+            OrderState::Blocked => {
+                if !was_lifted {
+                    self.draft.reblocked.push((live.id.clone(), None));
+                }
+                self.draft.reblocked.push((live.id.clone(), Some(block)));
+            }
+            OrderState::PendingReview | OrderState::Approved => {
+                self.draft.reblocked.push((live.id.clone(), Some(block)));
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds};
 use super::{PlanDraft, ReconcileError, assemble};
-use crate::model::capabilities::{AttributeType, ResourceCapabilities};
+use crate::model::capabilities::{AttributeType, OwnAccount, ResourceCapabilities};
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
@@ -30,6 +30,8 @@ pub(crate) struct Side {
     pub(crate) capabilities: ResourceCapabilities,
     pub(crate) first_run: bool,
     pub(crate) free: Option<u64>,
+    pub(crate) seats: Option<u64>,
+    pub(crate) account: Option<OwnAccount>,
     pub(crate) absence: (bool, bool),
 }
 
@@ -88,6 +90,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
             on: Actions::default(),
             thresholds: OrderThresholds::OFF,
             scoped: Vec::new(),
+            fixed: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
@@ -100,6 +103,8 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
         },
         first_run: false,
         free: None,
+        seats: None,
+        account: None,
         absence: (true, true),
     }
 }
@@ -173,6 +178,7 @@ impl World {
                 nested: Nested::Flatten,
                 thresholds: OrderThresholds::OFF,
                 scoped: Vec::new(),
+                keep_one: None,
             },
             source: format!("group,user\n{}", lines(source)),
             target: format!("group,user\n{}", lines(target)),
@@ -218,6 +224,8 @@ impl World {
                     identity: "https://vault",
                     first_run: side.first_run,
                     free: side.free,
+                    seats: side.seats,
+                    account: side.account.as_ref(),
                 })
             })
             .collect();

@@ -129,6 +129,7 @@ impl Conductor {
     pub(super) async fn sender(&self, system: &str, budget: &Arc<Budget>) -> Result<Sender, Failure> {
         let target: Arc<dyn Target> = self.target(system).await?;
         let capabilities = target.capabilities().await?;
+        let guards = self.guards(system, &*target, &capabilities).await?;
         let identifying = demand::identifying(&self.job);
         Ok(Sender {
             target,
@@ -138,6 +139,7 @@ impl Conductor {
                 .filter(|(name, _)| name.system == system)
                 .map(|(name, attributes)| (name.resource, attributes))
                 .collect(),
+            guards,
             budget: budget.clone(),
             reporter: self.reporter.clone(),
             clock: self.clock.clone(),

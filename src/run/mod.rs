@@ -15,6 +15,7 @@ mod landing;
 mod lanes;
 mod links;
 mod live;
+mod lockout;
 mod offers;
 mod offload;
 mod past;

@@ -10,7 +10,7 @@ use super::offers::Offers;
 use super::offload::compute;
 use super::prove::Proof;
 use crate::job::{Job, SyncKind};
-use crate::model::capabilities::ResourceCapabilities;
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
 use crate::model::order::{BlockReason, Order, OrderState};
@@ -45,6 +45,8 @@ struct Memories {
     identity: String,
     capabilities: ResourceCapabilities,
     free: Option<u64>,
+    seats: Option<u64>,
+    account: Option<OwnAccount>,
     first_run: bool,
 }
 
@@ -115,6 +117,8 @@ impl Conductor {
                     identity: &memory.identity,
                     first_run: memory.first_run,
                     free: memory.free,
+                    seats: memory.seats,
+                    account: memory.account.as_ref(),
                 }),
                 SyncKind::Association(association) => SyncInput::Association(AssociationInput {
                     sync: association,
@@ -167,6 +171,8 @@ impl Conductor {
             links: self.store.links(&self.job.name, &sync.id)?,
             identity,
             free: capabilities.free.get(&sync.to.resource).copied(),
+            seats: capabilities.seats.get(&sync.to.resource).copied(),
+            account: capabilities.account.clone(),
             capabilities: capabilities.resources.get(&sync.to.resource).cloned().unwrap_or_default(),
         })
     }

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::Conductor;
 use super::error::RunError;
 use super::lanes::Parcel;
-use super::send::{Ended, Sender, stopping};
+use super::send::{Ended, Sender, kept, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -115,6 +115,18 @@ impl Sender {
                 results[i] = Some(self.row_applied(row, Effected::AlreadySo, Some("was already so"), tries + 1));
             } else {
                 open.push(i);
+            }
+        }
+        if !wanted && !open.is_empty() {
+            match self.rows_that_stay(&resource, rows, &open, &mut tries).await {
+                Ok(staying) => {
+                    open.retain(|at| !staying.contains_key(at));
+                    for (at, why) in staying {
+                        let failure = kept(self.target.system(), &rows[at].order, &why);
+                        results[at] = Some(self.row_failed(&rows[at], failure, tries + 1));
+                    }
+                }
+                Err(failure) => return rows.iter().map(|row| self.row_failed(row, failure.clone(), tries)).collect(),
             }
         }
         let mut waiting = if open.is_empty() { Vec::new() } else { vec![open] };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::lockout::Guards;
 use super::precondition::{Standing, look, wanted, without_effect};
 use crate::connector::backoff::Budget;
 use crate::connector::target::{Applied, ObjectChange, Target};
@@ -39,6 +40,8 @@ pub(super) struct Sender {
     pub(super) capabilities: Capabilities,
     /// By resource, the attributes by which an object to be created would be found.
     pub(super) identifying: BTreeMap<String, BTreeSet<String>>,
+    /// Who must not be locked out.
+    pub(super) guards: Guards,
     /// Time left for waiting between retries, for the whole apply.
     pub(super) budget: Arc<Budget>,
     /// Who listens.
@@ -68,6 +71,13 @@ impl Sender {
                 Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
                 Err(failure) => return Ended::Untried(failure),
             };
+        // Kept until the change is through.
+        let _turn = match self.locks_out(order, object.as_deref(), &mut tries).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(why)) => return self.kept(order, why, tries),
+            Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
+            Err(failure) => return Ended::Untried(failure),
+        };
         let mut attempt = 0u32;
         loop {
             attempt += 1;
@@ -268,6 +278,12 @@ impl Sender {
         self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
     }
 
+    /// Not sent, so that nobody is locked out.
+    fn kept(&self, order: &Order, why: String, tries: u32) -> Ended {
+        let failure = kept(self.target.system(), order, &why);
+        self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
+    }
+
     fn errored(&self, order: &Order, failure: Failure, tries: u32) -> Ended {
         // An object that vanished between the look and the change is as stale as one that was gone before.
         let state = if failure.class == Class::Stale { OrderState::Stale } else { OrderState::Errored };
@@ -339,6 +355,17 @@ impl Sender {
         tokio::time::sleep(wait).await;
         true
     }
+}
+
+/// An order that would lock somebody out by now, though it would not have when it was planned.
+pub(super) fn kept(system: &str, order: &Order, why: &str) -> Failure {
+    Failure::new(
+        Class::Stale,
+        Recourse::GiveUp,
+        system,
+        format!("{} of {} was not sent: {why}", order.operation, order.key),
+        "look at who is left; the next run plans it anew, and blocks it (`protected`) as long as that is so",
+    )
 }
 
 /// A failure that concerns the whole system, whatever it meant for its order.

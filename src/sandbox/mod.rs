@@ -61,6 +61,10 @@ pub struct SandboxOptions {
     pub max_results: usize,
     /// How long a cursor may be used.
     pub cursor_timeout: Duration,
+    /// How many users may be active; none means any number.
+    pub seats: Option<u64>,
+    /// The login of the account that whoever asks is, at `/Me`; none means that the server does not offer it.
+    pub me: Option<String>,
 }
 
 impl SandboxOptions {
@@ -76,6 +80,8 @@ impl SandboxOptions {
             seed: Seed::default(),
             max_results: 200,
             cursor_timeout: Duration::from_secs(3600),
+            seats: None,
+            me: None,
         }
     }
 }

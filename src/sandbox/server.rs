@@ -95,6 +95,8 @@ pub(super) async fn start(options: SandboxOptions) -> Result<RunningSandbox, San
             clock: options.clock,
             max_results: options.max_results.max(1),
             cursor_timeout: options.cursor_timeout,
+            seats: options.seats,
+            me: options.me,
         },
         engine: Engine::new(options.faults),
         token: options.token.map(|token| Sha256::digest(token).into()),

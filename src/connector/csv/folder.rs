@@ -181,6 +181,7 @@ impl CsvSystem {
             attributes: columns.iter().map(|column| (column.clone(), AttributeType::Text)).collect(),
             immutable: Vec::new(),
             required: Vec::new(),
+            read_only: Vec::new(),
             key: opened.key.clone(),
             ends: opened.ends.iter().map(|(end, resource)| (end.clone(), vec![resource.clone()])).collect(),
             enabled,

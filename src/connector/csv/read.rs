@@ -1,6 +1,6 @@
 //! Rows of a file: all of them, one, some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CsvSystem;
 use super::folder::Opened;
@@ -225,6 +225,27 @@ impl CsvSystem {
             }
         })?;
         Ok(answers)
+    }
+
+    /// The ids at the other end of the rows that have `id` at `end`, sorted.
+    pub(super) fn member_ids(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+        let opened = self.open(resource)?;
+        let Some(column) = opened.table.column(end) else {
+            return Err(self.without(resource, &[end], opened.table.columns(), &[]));
+        };
+        let ends = self.config.ends.get(resource);
+        let others = opened.table.key_columns().iter().copied().filter(|other| *other != column);
+        let named = ends.into_iter().flatten().filter_map(|(name, _)| opened.table.column(name));
+        let other = named.chain(others).find(|other| *other != column);
+        let mut found = BTreeSet::new();
+        self.pass(&opened, |row| {
+            if let Some(other) = other
+                && row.cell(column) == id
+            {
+                found.insert(row.cell(other).to_owned());
+            }
+        })?;
+        Ok(found.into_iter().collect())
     }
 
     fn pass(&self, opened: &Opened, each: impl FnMut(&crate::snapshot::row::Row<'_>)) -> Result<(), Failure> {
