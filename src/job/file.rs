@@ -324,7 +324,8 @@ pub(super) struct ApplyFile {
     pub(super) retry_budget: Option<String>,
     /// Wait between disable and delete, where deletes are allowed: `30d`.
     pub(super) delete_after: Option<String>,
-    /// Objects never to be touched: `vault.users/svc-muster`.
+    /// Objects never to be touched: `vault.users/svc-muster`. Members of a protected group come and go, but the last one
+    /// in use stays.
     #[serde(default)]
     pub(super) protect: Vec<String>,
 }

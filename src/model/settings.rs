@@ -33,7 +33,7 @@ pub struct ApplySettings {
     pub retry_budget: Duration,
     /// Wait between disable and delete, where deletes are allowed.
     pub delete_after: Option<Duration>,
-    /// Objects never to be touched: `vault.users/svc-muster`.
+    /// Objects never to be touched: `vault.users/svc-muster`; groups keep a member in use.
     pub protect: BTreeSet<String>,
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn protected(protect: &BTreeSet<String>, resource: &ResourceName, nam
     block(
         BlockReason::Protected,
         format!(
-            "`{resource}/{name}` is protected by the job ([apply] protect); it is never touched while it stands there"
+            "`{resource}/{name}` is protected by the job ([apply] protect); it is never touched while it stands there: do it by hand, or take it out of the list, and run again"
         ),
     )
 }

@@ -294,7 +294,7 @@ impl Rule<'_> {
             Some((_, scope)) => format!("{} in use with `{scope}`", self.sync.sync.ends[1 - self.kept].name),
         };
         Ok(format!(
-            "`{}/{}` would be left without a {what} ({}): {} would go; put another one into it first, or reject the order of whoever is to stay, and run again",
+            "`{}/{}` would be left without a {what} ({}): {} would go; add another one first, or reject the order of whoever is to stay, and run again",
             kept.input.sync.to,
             label(kept, object)?,
             self.setting,
