@@ -37,14 +37,23 @@ pub(crate) fn guard(
     plans: &[Planned<'_>],
     ledger: &mut Ledger<'_>,
 ) -> Result<(), ReconcileError> {
-    let mut blocks: Vec<(usize, Block)> = Vec::new();
-    let (leaving, going) = Leaving::of(ledger);
-    if leaving.objects.is_empty() && leaving.rows.is_empty() {
-        return Ok(());
-    }
+    let mut guarded = Vec::new();
     for sync in input.syncs.iter().filter_map(association_of) {
         let ends = ends_of(sync, plans)?.map(|end| &end.plan.table);
-        for rule in rules(input, sync, ends)? {
+        guarded.push((sync, ends, rules(input, sync, ends)?));
+    }
+    let has_rules = guarded.iter().any(|(_, _, rules)| !rules.is_empty());
+    let (leaving, going) = Leaving::of(ledger, |operation| match operation {
+        Operation::Disable | Operation::Remove => has_rules,
+        Operation::Delete => true,
+        _ => false,
+    });
+    if going.is_empty() {
+        return Ok(());
+    }
+    let mut blocks: Vec<(usize, Block)> = Vec::new();
+    for (sync, ends, rules) in guarded {
+        for rule in rules {
             blocks.extend(rule.judge(&leaving)?);
         }
         blocks.extend(own_rights(sync, ends, &leaving)?);
@@ -56,17 +65,17 @@ pub(crate) fn guard(
 }
 
 impl<'l> Leaving<'l> {
-    /// Also gives the orders that the numbers stand for.
-    fn of<'a>(ledger: &'l Ledger<'a>) -> (Self, Vec<Which<'a>>) {
+    /// Of the operations that matter. Also gives the orders that the numbers stand for.
+    fn of<'a>(ledger: &'l Ledger<'a>, matters: impl Fn(Operation) -> bool) -> (Self, Vec<Which<'a>>) {
         let (mut leaving, mut going) = (Self::default(), Vec::new());
         let goes = |block: &Option<Block>| block.as_ref().is_none_or(|b| b.reason.remedy() != Remedy::CauseGone);
         let new = ledger.draft.orders.iter().enumerate().filter(|(_, order)| goes(&order.block));
-        for (number, order) in new.filter(|(_, order)| takes_away(order.operation)) {
+        for (number, order) in new.filter(|(_, order)| matters(order.operation)) {
             let ends = order.ends.iter().map(|end| &end.object);
             leaving.take(going.len(), &order.resource, order.operation, order.target_id.as_deref(), ends);
             going.push(Which::New(number));
         }
-        for live in ledger.remaining().into_iter().filter(|live| takes_away(live.operation)) {
+        for live in ledger.remaining().into_iter().filter(|live| matters(live.operation)) {
             // What this guard blocked in an earlier run is judged anew.
             let is_stopped = live.state == OrderState::Blocked
                 && live.block.is_some_and(|b| b.remedy() == Remedy::CauseGone && b != BlockReason::Protected);
@@ -108,10 +117,6 @@ impl<'l> Leaving<'l> {
     fn ids(&self, resource: &ResourceName) -> HashSet<&'l str> {
         self.objects.keys().filter(|(of, _)| *of == resource).map(|(_, id)| *id).collect()
     }
-}
-
-fn takes_away(operation: Operation) -> bool {
-    matches!(operation, Operation::Disable | Operation::Delete | Operation::Remove)
 }
 
 fn target(end: &EndRef) -> Option<&str> {
