@@ -75,6 +75,10 @@ pub(super) async fn carry(
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     let report = outcome_report::write(context, &session.conductor.store, &id, status)?;
+    let mut failed = Vec::new();
+    for run in end.applied.iter().flat_map(|applied| &applied.runs).filter(|run| **run != id) {
+        failed.push(outcome_report::write(context, &session.conductor.store, run, status)?);
+    }
     let store = &session.conductor.store;
     let telling = Telling {
         context,
@@ -84,6 +88,10 @@ pub(super) async fn carry(
         repeats: context.tells || mode == Mode::Complete,
     };
     telling.tell(&report.exports, &steps)?;
+    if end.applied.as_ref().is_some_and(super::apply::is_news) {
+        failed.push(report);
+        failed.iter().for_each(|report| super::apply::tell_errors(context, &*session.conductor.reporter, report));
+    }
     telling.tell_next(steps, (stage, status))?;
     Ok(status)
 }

@@ -45,6 +45,9 @@ pub(super) struct SandboxArgs {
     /// Fill an empty database with so many groups
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed_groups: u32,
+    /// Write down each request and how it was answered, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
     /// Most rows in one answer
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(super) max_results: usize,
@@ -92,6 +95,7 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     };
     options.admin = args.admin;
     options.seed = Seed { users: args.seed_users, groups: args.seed_groups };
+    options.log = args.log;
     options.max_results = args.max_results;
 
     let sandbox = match Sandbox::start(options).await {

@@ -311,6 +311,10 @@ pub(super) struct StopFile {
     /// Failures altogether. Default 50.
     #[schemars(range(min = 1))]
     pub(super) errors: Option<u64>,
+    /// Failures at one target one after another, with no order in effect between them. Default 10: some systems lock out
+    /// a client after 20.
+    #[schemars(range(min = 1))]
+    pub(super) in_a_row: Option<u64>,
 }
 
 /// How long things are kept.

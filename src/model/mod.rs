@@ -1,5 +1,6 @@
 //! The nouns of muster. No I/O, no clock, no async; imports nothing of ours.
 
+pub mod apply_end;
 pub mod approval;
 pub mod approvers;
 pub mod capabilities;

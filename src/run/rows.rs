@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use super::Conductor;
 use super::error::RunError;
 use super::lanes::Parcel;
+use super::outage::Try;
 use super::send::{Ended, Sender, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
@@ -126,6 +127,7 @@ impl Sender {
             for (at, answer) in group.iter().copied().zip(answers) {
                 match answer {
                     Ok(applied) => {
+                        self.outage.went_well(Try::Write);
                         let note = applied.note.as_deref();
                         results[at] = Some(self.row_applied(&rows[at], applied.effected, note, tries));
                     }
@@ -143,7 +145,7 @@ impl Sender {
             }
             let Some(failure) = cause else { continue };
             let retry = failure.recourse == Recourse::Retry;
-            let waited = retry && self.wait(&first.order, &failure, tries).await;
+            let waited = retry && self.wait(&first.order, &failure, tries, Try::Write).await;
             if !unknown.is_empty() {
                 let left = self.look_at_rows(&resource, wanted, rows, unknown, &failure, &mut tries, &mut results);
                 let left = left.await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
+use super::outage::{Outage, Try};
 use super::precondition::{Standing, look, wanted, without_effect};
 use crate::connector::backoff::Budget;
 use crate::connector::target::{Applied, ObjectChange, Target};
@@ -41,6 +43,8 @@ pub(super) struct Sender {
     pub(super) identifying: BTreeMap<String, BTreeSet<String>>,
     /// Time left for waiting between retries, for the whole apply.
     pub(super) budget: Arc<Budget>,
+    /// What its failures say about when to try again.
+    pub(super) outage: Outage,
     /// Who listens.
     pub(super) reporter: Arc<dyn Reporter>,
     /// The time.
@@ -73,12 +77,16 @@ impl Sender {
             attempt += 1;
             let change = self.change(order, object.as_deref());
             match self.target.apply(&change).await {
-                Ok(applied) => return self.read_back(order, applied, &types, tries + attempt).await,
+                Ok(applied) => {
+                    self.outage.went_well(Try::Write);
+                    return self.read_back(order, applied, &types, tries + attempt).await;
+                }
                 Err(failure) if failure.effect == Effect::Unknown => {
                     if identifying.is_empty() && order.operation == Operation::Create {
                         return self.uncertain(order, failure, tries + attempt);
                     }
-                    let again = failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt).await;
+                    let again =
+                        failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt, Try::Write).await;
                     let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types));
                     match seen.await {
                         Ok(Standing::InEffect(id)) => return self.found(order, id, tries + attempt),
@@ -92,7 +100,7 @@ impl Sender {
                     }
                 }
                 Err(failure) if failure.recourse == Recourse::Retry => {
-                    if !self.wait(order, &failure, attempt).await {
+                    if !self.wait(order, &failure, attempt, Try::Write).await {
                         return Ended::Untried(failure);
                     }
                 }
@@ -149,6 +157,7 @@ impl Sender {
     /// In effect, though the answer to our request did not say so.
     fn found(&self, order: &Order, id: Option<String>, tries: u32) -> Ended {
         let id = id.or_else(|| order.target_id.clone());
+        self.outage.went_well(Try::Write);
         let note = "its answer was lost; found in effect".to_owned();
         self.ended(order, OrderState::Applied, Some(Effected::Recovered), id, Some(note), None, tries)
     }
@@ -311,33 +320,40 @@ impl Sender {
             match read().await {
                 Err(failure) if failure.recourse == Recourse::Retry => {
                     *tries += 1;
-                    if !self.wait(order, &failure, attempt).await {
+                    if !self.wait(order, &failure, attempt, Try::Read).await {
                         return Err(failure);
                     }
                 }
-                other => return other,
+                other => {
+                    if other.is_ok() {
+                        self.outage.went_well(Try::Read);
+                    }
+                    return other;
+                }
             }
         }
     }
 
     /// Waits before the next try; false where the budget does not allow it.
-    pub(super) async fn wait(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
+    pub(super) async fn wait(&self, order: &Order, failure: &Failure, attempt: u32, what: Try) -> bool {
         // What the server asks for is the least; an eager `Retry-After: 0` does not make a busy loop.
-        let wait = match failure.retry_after {
+        let own = match failure.retry_after {
             Some(asked) => asked.max(backoff(1, order)),
             None => backoff(attempt, order),
         };
-        if !self.budget.spend(wait) {
-            return false;
-        }
+        // Who is asked to slow down is not failing.
+        let wait = match failure.class {
+            Class::Throttled => Some(own),
+            _ => self.outage.failed(what, Instant::now(), own),
+        };
+        let Some(wait) = wait.filter(|wait| self.budget.spend(*wait)) else { return false };
         self.reporter.event(&Event::Retrying {
             order: Some(order.id.clone()),
             failure: failure.clone(),
             attempt: attempt + 1,
             wait,
         });
-        tokio::time::sleep(wait).await;
-        true
+        self.outage.wait(wait, failure.retry_after.map_or(Duration::ZERO, |_| own)).await
     }
 }
 

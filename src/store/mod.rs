@@ -1,10 +1,11 @@
 //! Memory: the state folder and the database in it.
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
-//! by subject in [`runs`], [`baselines`], [`bygone`], [`orders`], [`live_kinds`], [`seal`], [`approvals`], [`journal`] and
-//! [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the same transaction.
+//! by subject in [`runs`], [`baselines`], [`bygone`], [`orders`], [`live_kinds`], [`seal`], [`approvals`], [`journal`],
+//! [`apply_ends`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the same transaction.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
+pub mod apply_ends;
 pub mod approvals;
 pub mod baselines;
 pub mod bygone;
