@@ -40,6 +40,8 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         takes_along: vec![name.into(), value.into()],
         thresholds: Vec::new(),
         block: None,
+        undoes: None,
+        irreversible: None,
     }
 }
 

@@ -28,6 +28,7 @@ mod outcome_report;
 mod plan;
 mod registry;
 mod report;
+mod revert;
 mod review;
 mod run;
 mod sandbox;
@@ -96,6 +97,8 @@ enum Command {
     Apply(apply::Args),
     /// Return errored orders to approved, to be tried again
     Retry(apply::RetryArgs),
+    /// Plan the inverse of what a run applied, for the same review
+    Revert(revert::Args),
     /// Say which source row an object of the target belongs to
     Link(link::LinkArgs),
     /// Forget which source row an object of the target belongs to
@@ -190,6 +193,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Reject(args) => approve::reject(&context()?, args),
         Command::Apply(args) => apply::run(&context()?, args).await,
         Command::Retry(args) => apply::retry(&context()?, args),
+        Command::Revert(args) => revert::run(&context()?, args).await,
         Command::Link(args) => link::link(&context()?, args),
         Command::Unlink(args) => link::unlink(&context()?, args),
         Command::Settle(args) => settle::run(&context()?, args),

@@ -28,6 +28,9 @@ pub struct ResourceCapabilities {
     pub attributes: BTreeMap<String, AttributeType>,
     /// Attributes that cannot be changed once set.
     pub immutable: Vec<String>,
+    /// Attributes that the system takes and never shows, where it tells.
+    #[serde(default)]
+    pub hidden: Vec<String>,
     /// Attributes without which no object is taken, where the system tells.
     #[serde(default)]
     pub required: Vec<String>,

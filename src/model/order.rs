@@ -29,6 +29,21 @@ pub enum Operation {
     Remove,
 }
 
+impl Operation {
+    /// What undoes it exactly; `None` for making an object and for removing one: what was made can be removed, but what
+    /// was removed is gone.
+    pub fn opposite(self) -> Option<Self> {
+        match self {
+            Self::Update => Some(Self::Update),
+            Self::Disable => Some(Self::Enable),
+            Self::Enable => Some(Self::Disable),
+            Self::Add => Some(Self::Remove),
+            Self::Remove => Some(Self::Add),
+            Self::Create | Self::Delete => None,
+        }
+    }
+}
+
 words!(Operation {
     Create => "create", Update => "update", Disable => "disable", Enable => "enable", Delete => "delete",
     Add => "add", Remove => "remove",
@@ -300,6 +315,12 @@ pub struct Order {
     /// Set where the order was planned as blocked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub block: Option<Block>,
+    /// The applied order that this one undoes, where it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub undoes: Option<OrderId>,
+    /// Why it cannot be undone once it is applied, in half a sentence; `None` where it can.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub irreversible: Option<String>,
 }
 
 impl Order {
@@ -313,5 +334,15 @@ impl Order {
         let attributes: Vec<_> = changes.iter().map(|c| (&c.attribute, &c.before, &c.after)).collect();
         let content = serde_json::json!([resource, operation, object, attributes]);
         Fingerprint(Digest::of(content.to_string().as_bytes()).as_str()[..16].to_owned())
+    }
+
+    /// The content of the order that would undo this one exactly; `None` where there is none.
+    pub fn counter(&self) -> Option<Fingerprint> {
+        let swapped: Vec<Change> = self
+            .changes
+            .iter()
+            .map(|c| Change { before: c.after.clone(), after: c.before.clone(), ..c.clone() })
+            .collect();
+        Some(Self::fingerprint_of(&self.resource, self.operation.opposite()?, &self.object, &swapped))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::Refusal;
 use super::digest::Digest;
-use super::order::{Operation, Order};
+use super::order::{Operation, Order, OrderId};
 use super::resource::ResourceName;
 use super::run::RunId;
 use super::situation::Situation;
@@ -44,6 +44,65 @@ pub struct Plan {
     pub excesses: Vec<Excess>,
     /// What a person should know, in sentences.
     pub warnings: Vec<String>,
+    /// Orders that cannot be undone once they are applied; each says why.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub irreversible: u64,
+    /// What is wanted and not raised, because it was rejected or reverted before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Withheld>,
+    /// Of a plan that undoes a run: which, and what of it is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<Reverted>,
+}
+
+/// Something that is wanted and not raised.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Withheld {
+    /// The order that was rejected, or that undid it.
+    pub order: OrderId,
+    /// What is wanted, in words.
+    pub about: String,
+    /// Why it is not raised, in half a sentence.
+    pub why: String,
+}
+
+/// The run that a plan undoes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverted {
+    /// The run.
+    pub run: RunId,
+    /// Applied orders of it that no order undoes, in the sequence of its plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftOrder>,
+}
+
+/// An applied order that is not undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOrder {
+    /// The order.
+    pub order: OrderId,
+    /// What it did.
+    pub operation: Operation,
+    /// To what.
+    pub resource: ResourceName,
+    /// What a person looks for.
+    pub key: String,
+    /// Why, in half a sentence.
+    pub why: String,
+    /// Whether nothing is left to be done: all is as it was before the order.
+    pub is_undone: bool,
+}
+
+impl LeftOrder {
+    /// One that is left for a reason.
+    pub fn of(order: &Order, why: String, is_undone: bool) -> Self {
+        let (operation, resource) = (order.operation, order.resource.clone());
+        Self { order: order.id.clone(), operation, resource, key: order.key.clone(), why, is_undone }
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How many objects are in which situation, for one sync.

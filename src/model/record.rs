@@ -143,6 +143,17 @@ pub struct OrderRecord {
     pub updated: DateTime<Utc>,
 }
 
+/// An applied order that undid another: what the other did is not raised again by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reversal {
+    /// The order that undid it.
+    pub order: OrderId,
+    /// The run that it was planned by.
+    pub run: RunId,
+    /// Who approved it.
+    pub who: String,
+}
+
 /// How far a snapshot was from the baseline of its time. Rows that muster itself changed are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Movement {

@@ -269,6 +269,8 @@ impl Planner<'_> {
             takes_along: Vec::new(),
             thresholds: Vec::new(),
             block,
+            undoes: None,
+            irreversible: None,
         })
     }
 }

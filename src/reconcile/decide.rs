@@ -318,6 +318,8 @@ impl Decider<'_> {
             takes_along: Vec::new(),
             thresholds: Vec::new(),
             block,
+            undoes: None,
+            irreversible: None,
         };
         Built { order: Some(order), ..Built::nothing(case.number, case.situation) }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::link::{Agreed, How, Link};
 use crate::model::order::{Block, Operation, Order, OrderId};
-use crate::model::plan::SyncSituations;
+use crate::model::plan::{SyncSituations, Withheld};
 use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 use crate::model::threshold::Excess;
@@ -20,8 +20,8 @@ pub struct PlanDraft {
     /// Kept orders whose block changed: a cause appeared or is gone. `None` lifts the block; where one cause follows
     /// another, the block is lifted first and set by a second entry.
     pub reblocked: Vec<(OrderId, Option<Block>)>,
-    /// Wanted again, but a reviewer refused the same content: the rejected order, and what it was about.
-    pub withheld: Vec<(OrderId, String)>,
+    /// Wanted again, but a reviewer refused the same content, or had it undone.
+    pub withheld: Vec<Withheld>,
     /// Handed over to people and not done yet: the order, and what it was about.
     pub handed_over: Vec<(OrderId, String)>,
     /// Live orders that were replaced or are no longer wanted, with the reason.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
@@ -154,6 +155,8 @@ pub struct LiveOrder {
     pub ends: Vec<EndRef>,
     /// The scoped thresholds that count it, as it was planned.
     pub thresholds: Vec<String>,
+    /// Whether it undoes an applied order: a person asked for it, so that no plan drops it for being unwanted.
+    pub undoes: bool,
     /// The other job that it belongs to; `None` for this job.
     pub of_other_job: Option<String>,
 }
@@ -165,6 +168,8 @@ pub struct Prior {
     pub raised: u64,
     /// The newest of them, its state, and whether it was handed over to people (work-order files).
     pub newest: Option<(OrderId, OrderState, bool)>,
+    /// The applied order that undid them, where one did and nobody asked again since.
+    pub reversal: Option<Reversal>,
 }
 
 /// Remembers what earlier runs ordered. Asked about many at once, as one question costs much more than its answer.

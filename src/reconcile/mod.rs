@@ -4,7 +4,8 @@
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
 //! ordered, `scoped` marks which
-//! orders a part's limits count, `threshold` judges the whole.
+//! orders a part's limits count, `threshold` judges the whole. `revert` makes a plan that undoes what was applied; `undo`
+//! says what can be undone at all.
 
 #[cfg(test)]
 mod association_tests;
@@ -35,6 +36,7 @@ mod removal;
 mod repeated;
 #[cfg(test)]
 mod rerun_tests;
+pub mod revert;
 mod rows;
 mod scan;
 mod scoped;
@@ -44,6 +46,7 @@ mod sorting;
 mod standing;
 pub mod suggestion;
 pub mod threshold;
+pub mod undo;
 #[cfg(test)]
 mod world;
 

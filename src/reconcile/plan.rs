@@ -17,6 +17,7 @@ use super::policy::EndSync;
 use super::scoped;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
+use super::undo;
 
 /// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
@@ -114,6 +115,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     draft.warnings.splice(0..0, warnings);
     draft.listed.sort();
     draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
+    undo::mark(&mut draft.orders, input);
     sort_orders(&mut draft.orders);
     Ok(draft)
 }
@@ -244,7 +246,7 @@ fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
 }
 
 /// Judges all live orders together, old and new, and what was applied lately.
-fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: Loads<'_>) {
+pub(super) fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: Loads<'_>) {
     let remaining = ledger.remaining();
     let live = remaining.iter().map(|live| (&live.resource, live.operation, live.key.as_str(), ledger.scopes(live)));
     let new = ledger.draft.orders.iter();

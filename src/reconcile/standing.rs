@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::model::order::{
     Block, BlockReason, Change, EndRef, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
 };
+use crate::model::plan::Withheld;
+use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
@@ -120,10 +122,19 @@ impl<'a> Ledger<'a> {
             }
             return Raised { id: same.id.clone(), name, refused: refused(same, order.block.as_ref()) };
         }
+        if let Some(Reversal { order: undoing, run, who }) = prior.reversal.as_ref().filter(|_| !self.input.ask_again) {
+            self.no_longer(&live, &format!("what is wanted now was reverted before ({undoing})"));
+            self.withhold(undoing, &order, format!("reverted by run {run}, which {who} approved"));
+            return Raised {
+                id: undoing.clone(),
+                name,
+                refused: Some(format!("run {run} reverted what would make it")),
+            };
+        }
         match &prior.newest {
             Some((rejected, OrderState::Rejected, _)) if !self.input.ask_again => {
                 self.no_longer(&live, &format!("what is wanted now was rejected before ({rejected})"));
-                self.draft.withheld.push((rejected.clone(), about(&order)));
+                self.withhold(rejected, &order, "rejected before".to_owned());
                 let refused = Some(format!("order {rejected}, which would make it, was rejected"));
                 return Raised { id: rejected.clone(), name, refused };
             }
@@ -178,10 +189,19 @@ impl<'a> Ledger<'a> {
         live.ends.iter().any(|end| matches!(end, EndRef::Order(id) if self.superseded.contains_key(id)))
     }
 
+    /// What a plan does not want any more; what a person wants undone stays.
     fn no_longer(&mut self, live: &[&LiveOrder], why: &str) {
         for order in live {
-            self.superseded.insert(order.id.clone(), why.to_owned());
+            if order.undoes {
+                self.kept.insert(order.id.clone());
+            } else {
+                self.superseded.insert(order.id.clone(), why.to_owned());
+            }
         }
+    }
+
+    fn withhold(&mut self, before: &OrderId, order: &Order, why: String) {
+        self.draft.withheld.push(Withheld { order: before.clone(), about: about(order), why });
     }
 
     /// Another job, which knows the object by another source row, has a live order for it.
@@ -255,7 +275,10 @@ impl<'a> Ledger<'a> {
             if !concerned {
                 continue;
             }
-            if undecided.contains(&live.object) || matches!(live.state, OrderState::InFlight | OrderState::Uncertain) {
+            if live.undoes
+                || undecided.contains(&live.object)
+                || matches!(live.state, OrderState::InFlight | OrderState::Uncertain)
+            {
                 self.kept.insert(live.id.clone());
             } else {
                 self.superseded.insert(live.id.clone(), "no longer wanted".into());

@@ -285,6 +285,7 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
         changes: Some(order.changes.clone()),
         ends: order.ends.iter().map(|end| end.object.clone()).collect(),
         thresholds: order.thresholds.clone(),
+        undoes: order.undoes.is_some(),
         of_other_job: None,
     }
 }

@@ -53,6 +53,9 @@ pub fn review_text(row: &ReviewRow) -> String {
     if !order.takes_along.is_empty() {
         let _ = writeln!(text, "    takes along: {}", safe_text::line(&order.takes_along.join("; ")));
     }
+    if let Some(why) = &order.irreversible {
+        let _ = writeln!(text, "    cannot be undone: {}", safe_text::line(why));
+    }
     text
 }
 
@@ -74,6 +77,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
         Column::roomy("detail"),
         Column::roomy("confidence"),
         Column::roomy("takes_along"),
+        Column::roomy("irreversible"),
     ]);
     for row in rows {
         let order = row.order;
@@ -93,6 +97,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
             row.block.map(|block| block.detail.as_str()).into(),
             u64::from(order.confidence).into(),
             order.takes_along.clone().into(),
+            order.irreversible.as_deref().into(),
         ]);
     }
     listing
@@ -186,6 +191,8 @@ pub(super) mod tests {
             takes_along: vec!["3 keys".to_owned()],
             thresholds: Vec::new(),
             block: None,
+            undoes: None,
+            irreversible: None,
         }
     }
 

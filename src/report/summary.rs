@@ -8,9 +8,12 @@ use super::figures::{count, counted, examples};
 use super::safe_text;
 use super::table::{Column, Format, Listing};
 use crate::model::order::{BlockReason, Operation, Remedy};
-use crate::model::plan::Plan;
+use crate::model::plan::{LeftOrder, Plan};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
+
+/// Lines of a list that are shown.
+const LISTED: usize = 30;
 
 /// A plan and what the database knows about its orders.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,8 @@ pub struct PlanView<'a> {
 /// reason, warnings. What to type next is [`plan_next`].
 pub fn plan_summary(view: &PlanView, width: usize) -> String {
     let plan = view.plan;
-    let mut text = format!("run {} of job {}\n", view.run, safe_text::line(&plan.job));
+    let undoes = plan.reverts.as_ref().map(|reverted| format!(", undoes run {}", reverted.run)).unwrap_or_default();
+    let mut text = format!("run {} of job {}{undoes}\n", view.run, safe_text::line(&plan.job));
     if plan.orders == 0 {
         text.push_str("  no new orders\n");
     } else {
@@ -79,6 +83,30 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             let _ = writeln!(text, "  {}  {reason}: {}", count(*number), way_out(*reason));
         }
     }
+    if plan.irreversible > 0 {
+        let verb = if plan.irreversible == 1 { "order" } else { "orders" };
+        let _ = writeln!(
+            text,
+            "\ncannot be undone once applied: {} {verb}, marked below; list: muster review {} --where \"irreversible != ''\"",
+            count(plan.irreversible),
+            view.run
+        );
+    }
+    if !plan.withheld.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nwanted and not raised again (muster plan {} --ask-again raises it):",
+            safe_text::line(&plan.job)
+        );
+        listed(&mut text, plan.withheld.iter().map(|w| format!("{}: {} ({})", w.about, w.why, w.order)));
+    }
+    if let Some(reverted) = &plan.reverts {
+        let left: Vec<&LeftOrder> = reverted.left.iter().filter(|left| !left.is_undone).collect();
+        if !left.is_empty() {
+            text.push_str("\nleft as it is at the target:\n");
+            listed(&mut text, left.into_iter().map(left_text));
+        }
+    }
     if !plan.warnings.is_empty() {
         text.push_str("\nto know:\n");
         for warning in &plan.warnings {
@@ -86,6 +114,23 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
         }
     }
     text
+}
+
+/// An applied order that is not undone, with the reason; safe for a terminal.
+pub fn left_text(left: &LeftOrder) -> String {
+    let text = format!("{} {} `{}` ({}): {}", left.operation, left.resource, left.key, left.order, left.why);
+    safe_text::line(&text).into_owned()
+}
+
+/// Lines of a list, of a long one the first.
+fn listed(text: &mut String, lines: impl ExactSizeIterator<Item = String>) {
+    let more = lines.len().saturating_sub(LISTED);
+    for line in lines.take(LISTED) {
+        let _ = writeln!(text, "  {}", safe_text::line(&line));
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  and {} more, in the run's plan.json", count(more as u64));
+    }
 }
 
 /// Orders counted: a row a resource type, a column an operation that occurs.
@@ -187,6 +232,9 @@ mod tests {
                 explanation: None,
             }],
             warnings: vec!["lookup table `hr.people` is empty".to_owned()],
+            irreversible: 0,
+            withheld: Vec::new(),
+            reverts: None,
         }
     }
 

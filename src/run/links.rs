@@ -30,6 +30,8 @@ impl Conductor {
             (Operation::Delete, OrderState::Applied) => {
                 source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
             }
+            // What was undone is not what source and target agree on.
+            (_, OrderState::Applied) if order.undoes.is_some() => Vec::new(),
             (_, OrderState::Applied) => match (source, &outcome.target_id) {
                 (Some(source), Some(target)) => vec![LinkChange::Put(Link {
                     source_key: source.clone(),

@@ -22,6 +22,7 @@ mod plan;
 mod precondition;
 mod prove;
 mod recover;
+mod revert;
 mod rows;
 mod rule_approval;
 mod send;
@@ -49,6 +50,7 @@ pub use apply::{Applied, ApplyRequest};
 pub use error::RunError;
 pub use inventory::{Inventory, Pair};
 pub use plan::PlanOptions;
+pub use revert::{RevertEnd, RevertOptions};
 pub use send::Clock;
 pub use stage::{RunEnd, RunOptions, Stage};
 

@@ -11,10 +11,11 @@ use super::offload::compute;
 use super::prove::Proof;
 use crate::job::{Job, SyncKind};
 use crate::model::capabilities::ResourceCapabilities;
+use crate::model::digest::Digest;
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
 use crate::model::order::{BlockReason, Order, OrderState};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Reverted};
 use crate::model::record::{Hold, HoldKind};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
@@ -46,6 +47,16 @@ struct Memories {
     capabilities: ResourceCapabilities,
     free: Option<u64>,
     first_run: bool,
+}
+
+/// What a plan is made from and about, besides its orders.
+pub(super) struct Basis {
+    /// SHA-256 of each snapshot.
+    pub(super) snapshots: BTreeMap<ResourceName, Digest>,
+    /// The run that it undoes, where it does.
+    pub(super) reverts: Option<Reverted>,
+    /// What holds its run besides, where anything of the plan is held.
+    pub(super) holds: Vec<Hold>,
 }
 
 /// The tables of a run's usable snapshots.
@@ -172,7 +183,7 @@ impl Conductor {
     }
 
     /// Provisioning thresholds that a person accepted for runs whose orders still live, with the accepted figure.
-    fn accepted_thresholds(&self) -> Result<BTreeMap<String, u64>, RunError> {
+    pub(super) fn accepted_thresholds(&self) -> Result<BTreeMap<String, u64>, RunError> {
         let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
         for run in self.store.live_runs(&self.job.name)? {
             let open = self.store.unaccepted_holds(&run)?;
@@ -195,17 +206,43 @@ impl Conductor {
         snapshots: &Snapshots,
         targets: &Offers,
     ) -> Result<RunState, RunError> {
-        let now = (self.clock)();
         let digests = snapshots.tables.keys().filter_map(|name| {
             Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
         });
+        let basis = Basis { snapshots: digests.collect(), reverts: None, holds: proof.holds.clone() };
+        let holds = self.write_plan(run, &draft, basis, targets)?;
+        self.learn(&draft)?;
+        self.promote(run, proof)?;
+        let state = if !holds.is_empty() {
+            RunState::HeldPlan
+        } else if !proof.holds.is_empty() {
+            self.store.hold(run, RunState::HeldSnapshot, &proof.holds, (self.clock)())?;
+            RunState::HeldSnapshot
+        } else {
+            RunState::Planned
+        };
+        if draft.excesses.is_empty() {
+            self.replace_held(run, RunState::HeldPlan)?;
+        }
+        Ok(state)
+    }
+
+    /// Writes a plan's files and registers its orders; what holds it.
+    pub(super) fn write_plan(
+        &mut self,
+        run: &RunId,
+        draft: &PlanDraft,
+        basis: Basis,
+        targets: &Offers,
+    ) -> Result<Vec<Hold>, RunError> {
+        let now = (self.clock)();
         let files = plan_files::begin(&self.layout.run_folder(&self.job.name, run), &draft.orders)?;
         let plan = Plan {
             format_version: Plan::FORMAT,
             job: self.job.name.clone(),
             job_digest: self.job.digest.clone(),
             targets: targets.iter().map(|(system, (identity, _))| (system.clone(), identity.clone())).collect(),
-            snapshots: digests.collect(),
+            snapshots: basis.snapshots,
             orders_digest: files.orders_digest().clone(),
             orders: draft.orders.len() as u64,
             counts: draft.counts(),
@@ -213,13 +250,16 @@ impl Conductor {
             sizes: draft.sizes.clone(),
             excesses: draft.excesses.clone(),
             warnings: draft.warnings.clone(),
+            irreversible: draft.orders.iter().filter(|order| order.irreversible.is_some()).count() as u64,
+            withheld: draft.withheld.clone(),
+            reverts: basis.reverts,
         };
         files.show(&plan)?;
         let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
-        let mut holds = plan_holds(&draft);
+        let mut holds = plan_holds(draft);
         if !holds.is_empty() {
             // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
-            holds.extend(proof.holds.iter().cloned());
+            holds.extend(basis.holds);
         }
         self.store.register_plan(
             &RegisterPlan {
@@ -236,8 +276,6 @@ impl Conductor {
             let why = block.as_ref().map_or("what blocked it is gone", |b| b.detail.as_str());
             self.store.set_order_state(order, state, block.as_ref(), why, now)?;
         }
-        self.learn(&draft)?;
-        self.promote(run, proof)?;
         for warning in &draft.warnings {
             self.reporter.event(&Event::Warning(warning.clone()));
         }
@@ -252,18 +290,7 @@ impl Conductor {
         for excess in &draft.excesses {
             self.reporter.event(&Event::Exceeded(excess.clone()));
         }
-        let state = if !holds.is_empty() {
-            RunState::HeldPlan
-        } else if !proof.holds.is_empty() {
-            self.store.hold(run, RunState::HeldSnapshot, &proof.holds, now)?;
-            RunState::HeldSnapshot
-        } else {
-            RunState::Planned
-        };
-        if draft.excesses.is_empty() {
-            self.replace_held(run, RunState::HeldPlan)?;
-        }
-        Ok(state)
+        Ok(holds)
     }
 
     /// Remembers what the plan found confirmed, and forgets links whose object is gone.

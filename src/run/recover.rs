@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Conductor;
 use super::error::RunError;
 use super::precondition::{Standing, look};
-use super::send::Sender;
+use super::send::{Sender, planned_anew};
 use crate::connector::backoff::Budget;
 use crate::connector::source::Source;
 use crate::model::event::Event;
@@ -213,6 +213,6 @@ fn stale(system: &str, order: &Order, what: String) -> Failure {
         Recourse::GiveUp,
         system,
         format!("{} of {} was in flight when muster ended: {what}", order.operation, order.key),
-        "nothing to do: the next run plans it anew from what is there now",
+        planned_anew(order),
     )
 }

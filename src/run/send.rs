@@ -263,7 +263,7 @@ impl Sender {
             Recourse::GiveUp,
             self.target.system(),
             format!("{} of {} was not sent: {what}", order.operation, order.key),
-            "nothing to do: the next run plans it anew from what is there now",
+            planned_anew(order),
         );
         self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
     }
@@ -338,6 +338,14 @@ impl Sender {
         });
         tokio::time::sleep(wait).await;
         true
+    }
+}
+
+/// What follows where an object changed since its order was planned.
+pub(super) fn planned_anew(order: &Order) -> &'static str {
+    match order.undoes {
+        None => "nothing to do: the next run plans it anew from what is there now",
+        Some(_) => "it undoes an applied order and is not planned anew by itself: look at the object, and revert again",
     }
 }
 

@@ -111,7 +111,7 @@ impl Conductor {
         })
     }
 
-    fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
+    pub(super) fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
         let run = NewRun {
             id: options.run.clone(),
             job: self.job.name.clone(),

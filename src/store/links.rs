@@ -101,6 +101,19 @@ impl Store {
         })
     }
 
+    /// How many objects a sync has linked, or how many rows it added.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn managed_count(&self, job: &str, sync_id: &str) -> Result<u64, StoreError> {
+        self.read(|db| {
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(0) };
+            let sql = "SELECT (SELECT count(*) FROM links WHERE sync = ?1)
+                       + (SELECT count(*) FROM managed_rows WHERE sync = ?1)";
+            Ok(db.query_row(sql, [sync], |row| row.get::<_, i64>(0))? as u64)
+        })
+    }
+
     /// Remembers links, or their new agreed states, in one transaction; `who` is a person, or empty.
     ///
     /// # Errors

@@ -9,10 +9,11 @@ use super::chain::{Chain, Entry};
 use super::database::{Store, instant, maybe_instant, stamp, word};
 use super::error::{Fault, StoreError};
 use super::needs::inherit_needs;
+use super::reverts::{Reversals, insert_reverts};
 use super::transition::may_become;
 use crate::model::digest::Digest;
 use crate::model::order::{Block, BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
-use crate::model::record::{Hold, OrderRecord};
+use crate::model::record::{Hold, OrderRecord, Reversal, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 
@@ -59,6 +60,8 @@ pub struct Standing {
     /// The newest order with this fingerprint of the job that asked, its state, and whether it was handed over to
     /// people; `None` where only other jobs raised it.
     pub newest: Option<(OrderId, OrderState, bool)>,
+    /// The applied order that undid what this content does, where nobody asked for it again since.
+    pub reversal: Option<Reversal>,
 }
 
 /// An order's row number and id, as the log wants them.
@@ -73,8 +76,8 @@ impl Store {
     pub fn register_plan(&mut self, plan: &RegisterPlan<'_>, at: DateTime<Utc>) -> Result<(), StoreError> {
         self.write(|tx, log| {
             let run = super::runs::known(tx, plan.run)?;
-            let superseded = supersede(tx, log, Some(plan.run), plan.superseded, at)?;
-            insert_orders(tx, log, &run.job, plan, at)?;
+            let superseded = supersede(tx, log, Some(&run), plan.superseded, at)?;
+            insert_orders(tx, log, &run, plan, at)?;
             superseded.into_iter().try_for_each(|n| inherit_needs(tx, n))?;
             tx.execute("UPDATE runs SET plan_digest = ? WHERE id = ?", params![plan.plan_digest.as_str(), plan.run.0])?;
             if plan.holds.is_empty() {
@@ -85,7 +88,7 @@ impl Store {
             let detail = serde_json::json!({
                 "plan": plan.plan_digest, "orders": plan.orders.len(), "superseded": plan.superseded.len(),
             });
-            log.append(tx, &Entry::new(at, "plan", Some(plan.run), detail))
+            log.append(tx, &Entry::new(at, "plan", Some(plan.run), detail).by(&run.starter))
         })
     }
 
@@ -173,10 +176,12 @@ impl Store {
                  WHERE o.fingerprint = ? AND s.job = ? AND t.identity = ? ORDER BY o.raised DESC LIMIT 1",
             )?;
             let mut found = Vec::with_capacity(fingerprints.len());
+            let reversals = Reversals::of(db, job, target_identity)?;
             for fingerprint in fingerprints {
+                let reversal = reversals.find(db, fingerprint)?;
                 let raised = highest.query_row([&fingerprint.0], |row| row.get::<_, i64>(0)).optional()?;
                 let Some(raised) = raised else {
-                    found.push(Standing::default());
+                    found.push(Standing { reversal, ..Standing::default() });
                     continue;
                 };
                 let newest = newest
@@ -185,7 +190,7 @@ impl Store {
                     })
                     .optional()?;
                 let newest = newest.map(|(id, state, handed)| Ok::<_, Fault>((OrderId(id), state?, handed)));
-                found.push(Standing { raised: raised as u64, newest: newest.transpose()? });
+                found.push(Standing { raised: raised as u64, newest: newest.transpose()?, reversal });
             }
             Ok(found)
         })
@@ -277,14 +282,14 @@ impl Store {
 fn insert_orders(
     tx: &Connection,
     log: &mut Chain,
-    job: &str,
+    run: &RunRecord,
     plan: &RegisterPlan<'_>,
     at: DateTime<Utc>,
 ) -> Result<(), Fault> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO orders (id, fingerprint, raised, run, sync, seq, resource, target, object, key, operation, state,
-           block_reason, block_detail, link_source, link_target, updated, thresholds)
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+           block_reason, block_detail, link_source, link_target, updated, thresholds, name)
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
     let mut needs = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
     let updated = stamp(at);
@@ -294,7 +299,7 @@ fn insert_orders(
         let order = new.order;
         let sync = match syncs.get(new.sync_id) {
             Some(n) => *n,
-            None => *syncs.entry(new.sync_id).or_insert(sync_number(tx, job, new.sync_id)?),
+            None => *syncs.entry(new.sync_id).or_insert(sync_number(tx, &run.job, new.sync_id)?),
         };
         let target = match targets.get(new.target_identity) {
             Some(n) => *n,
@@ -324,13 +329,15 @@ fn insert_orders(
             link_source,
             link_target,
             updated,
-            order.thresholds.join(" ")
+            order.thresholds.join(" "),
+            order.name
         ]);
         if let Err(error) = inserted {
             return Err(taken(tx, new, error));
         }
         numbered.push((tx.last_insert_rowid(), order.id.clone()));
     }
+    insert_reverts(tx, plan.orders.iter().zip(&numbered).map(|(new, (n, _))| (*n, new.order)))?;
     // A row's ends may stand later in the plan than the row, so needs come when all orders are there.
     for (new, (n, _)) in plan.orders.iter().zip(&numbered) {
         for end in &new.order.ends {
@@ -339,7 +346,8 @@ fn insert_orders(
             }
         }
     }
-    log.append_orders(tx, &Entry::new(at, "orders-raised", Some(plan.run), serde_json::Value::Null), &numbered)
+    let entry = Entry::new(at, "orders-raised", Some(plan.run), serde_json::Value::Null);
+    log.append_orders(tx, &entry.by(&run.starter), &numbered)
 }
 
 /// Why an order could not be inserted, where it is the one-live-order rule or a repeated id.
@@ -363,7 +371,7 @@ fn taken(tx: &Connection, new: &NewOrder<'_>, error: rusqlite::Error) -> Fault {
 fn supersede(
     tx: &Connection,
     log: &mut Chain,
-    run: Option<&RunId>,
+    by: Option<&RunRecord>,
     orders: &[(OrderId, String)],
     at: DateTime<Utc>,
 ) -> Result<Vec<i64>, Fault> {
@@ -372,8 +380,9 @@ fn supersede(
         let (n, record) = require(tx, order)?;
         step(tx, n, &record, OrderState::Superseded, None, at)?;
         let detail = serde_json::json!({ "from": record.state, "why": why });
-        let entry = Entry::new(at, "order-superseded", run.or(Some(&record.run)), detail);
-        log.append_orders(tx, &entry, &[(n, order.clone())])?;
+        let run = by.map_or(&record.run, |by| &by.id);
+        let entry = Entry::new(at, "order-superseded", Some(run), detail);
+        log.append_orders(tx, &entry.by(by.map_or("", |by| &by.starter)), &[(n, order.clone())])?;
         numbers.push(n);
     }
     Ok(numbers)

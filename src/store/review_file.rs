@@ -52,10 +52,14 @@ pub fn row(order: &Order) -> [String; 12] {
         .iter()
         .map(|change| format!("{}: {} → {}", change.attribute, value(&change.before), value(&change.after)))
         .collect();
-    let reason = match &order.block {
+    let mut reason = match &order.block {
         Some(block) => format!("blocked, {}: {}", block.reason, block.detail),
         None => order.reason.clone(),
     };
+    if let Some(why) = &order.irreversible {
+        reason.push_str("; cannot be undone: ");
+        reason.push_str(why);
+    }
     let cells = [
         String::new(),
         order.id.0.clone(),
@@ -287,6 +291,8 @@ mod tests {
             takes_along: Vec::new(),
             thresholds: Vec::new(),
             block: None,
+            undoes: None,
+            irreversible: None,
         }
     }
 

@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS];
+pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, REVERTS];
 
 /// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
 const FIRST: &str = "
@@ -108,6 +108,19 @@ CREATE TABLE movements (
   inserted INTEGER NOT NULL, updated INTEGER NOT NULL, deleted INTEGER NOT NULL, accepted TEXT,
   PRIMARY KEY (job, resource, at)
 ) WITHOUT ROWID;
+";
+
+/// Orders that undo applied ones: the content that would undo them in turn, and whether, once applied, they keep what
+/// they undid from being raised again. One that undoes such an order does not. And what an order's object is called, by
+/// which people look for it in the log.
+const REVERTS: &str = "
+CREATE TABLE reverts (
+  \"order\" INTEGER PRIMARY KEY REFERENCES orders (n), undone INTEGER NOT NULL REFERENCES orders (n),
+  counter TEXT NOT NULL, withholds INTEGER NOT NULL
+);
+CREATE INDEX reverts_of ON reverts (undone);
+CREATE INDEX reverts_by_counter ON reverts (counter);
+ALTER TABLE orders ADD COLUMN name TEXT NOT NULL DEFAULT '';
 ";
 
 #[cfg(test)]

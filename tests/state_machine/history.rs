@@ -9,7 +9,7 @@ use muster::model::order::{Fingerprint, Operation, Order, OrderId, OrderState};
 use muster::model::record::OrderRecord;
 use muster::model::run::RunId;
 use muster::run::Stage;
-use muster::store::chain::LogQuery;
+use muster::store::chain_query::LogQuery;
 use serde_json::json;
 
 use crate::house::{Content, House, User};

@@ -180,6 +180,7 @@ impl CsvSystem {
             operations,
             attributes: columns.iter().map(|column| (column.clone(), AttributeType::Text)).collect(),
             immutable: Vec::new(),
+            hidden: Vec::new(),
             required: Vec::new(),
             key: opened.key.clone(),
             ends: opened.ends.iter().map(|(end, resource)| (end.clone(), vec![resource.clone()])).collect(),

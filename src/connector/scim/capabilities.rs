@@ -8,7 +8,7 @@ use super::{MEMBERSHIPS, NESTINGS};
 use crate::model::capabilities::{AttributeType, Capabilities, ResourceCapabilities};
 use crate::model::order::Operation;
 use crate::scim::column::Column;
-use crate::scim::schema::{Definition, Kind, Mutability};
+use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned};
 use crate::scim::urn;
 
 pub(super) fn of(discovery: &Discovery) -> Capabilities {
@@ -43,12 +43,20 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .filter(|column| matches!(column.mutability, Mutability::Immutable | Mutability::ReadOnly))
             .map(|column| column.name.clone())
             .collect(),
+        hidden: hidden(definition),
         required: required(definition),
         attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
         key: vec!["id".to_owned()],
         ends: BTreeMap::new(),
         enabled,
     }
+}
+
+/// Attributes that are taken and never returned, such as a password (RFC 7643, section 7).
+fn hidden(definition: &Definition) -> Vec<String> {
+    let attributes = definition.core.attributes.iter();
+    let is_hidden = |a: &&Attribute| a.returned == Returned::Never || a.mutability == Mutability::WriteOnly;
+    attributes.filter(is_hidden).map(|attribute| attribute.name.clone()).collect()
 }
 
 /// Attributes of the core schema that every resource needs: as the server's own schema says, and `userName` and
