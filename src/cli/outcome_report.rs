@@ -131,6 +131,9 @@ pub(super) fn exports(folder: &Path) -> Vec<Export> {
                 at: manifest.ended,
                 mode: resource.mode,
                 missed: resource.evidence.missed,
+                pages: resource.evidence.pages_received,
+                total: resource.evidence.total_end,
+                read_again: resource.evidence.first_look.as_ref().map(|first| first.why.clone()),
                 verdict: resource.completeness.clone(),
             });
         }

@@ -30,7 +30,8 @@ pub struct ResourceRequest {
 
 /// Receives exported rows and puts them on disk while they arrive. Calls for several resources may be interleaved.
 pub trait ExportSink: Send {
-    /// Opens a resource. `key` names the columns that identify a row; for associations all end columns.
+    /// Opens a resource. `key` names the columns that identify a row; for associations all end columns. One that is
+    /// open already begins anew: what came of it is thrown away.
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError>;
 
     /// One row; cells in the order of `begin`'s columns, canonical as `Value::to_cell` writes them, empty = absent.

@@ -67,6 +67,15 @@ pub struct Export {
     pub mode: Mode,
     /// What the increments had missed, told by a complete export; `None` where there was nothing to compare.
     pub missed: Option<Missed>,
+    /// Pages that were received.
+    #[serde(default)]
+    pub pages: u64,
+    /// The server's own total at the end, where it says one.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// Why the list was read twice; `None` where one look was enough.
+    #[serde(default)]
+    pub read_again: Option<String>,
     /// What it proves.
     #[serde(flatten)]
     pub verdict: Completeness,
@@ -138,6 +147,9 @@ mod tests {
             at: started,
             mode: Mode::Complete,
             missed: None,
+            pages: 1,
+            total: None,
+            read_again: None,
             verdict: Completeness::Partial { cause: "page 3 is missing".to_owned() },
         });
         let text = report.to_json();

@@ -26,12 +26,17 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
     let _ = writeln!(text, ", exit status {}", report.exit_status);
     for export in &report.exports {
         let missed = export.missed.map(|missed| format!("; the increments had missed {missed}"));
+        let pages = counted(export.pages, "page");
+        let total = export.total.map(|total| format!(" in {pages}, the server's own total is {}", count(total)));
+        let again = export.read_again.as_ref().map(|why| format!("; read twice, for the first time {why}"));
         let _ = writeln!(
             text,
-            "  exported {}: {}, {}{}",
+            "  exported {}: {}{}, {}{}{}",
             safe_text::line(&export.resource.to_string()),
             counted(export.rows, "row"),
+            total.unwrap_or_default(),
             export.verdict.word(),
+            again.unwrap_or_default(),
             missed.unwrap_or_default()
         );
     }

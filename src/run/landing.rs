@@ -83,6 +83,8 @@ fn disk(error: SnapshotError) -> ExportError {
 impl ExportSink for Landing {
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError> {
         create_folder(&self.folder).map_err(|error| ExportError::Disk(error.to_string()))?;
+        // One that begins anew leaves nothing in the new one's place.
+        self.open.remove(resource);
         let path = self.folder.join(format!("{}{}.csv", crate::store::layout::escaped(resource), self.suffix));
         let writer = Writer::create(&path, columns, key).map_err(disk)?;
         self.open.insert(resource.to_owned(), Open { writer, path, gone: HashSet::new(), replaced: None });

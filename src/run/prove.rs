@@ -182,6 +182,7 @@ impl Conductor {
                     resource: name.clone(),
                     rows: exported.rows,
                     missed,
+                    read_again: exported.evidence.first_look.as_ref().map(|first| first.why.clone()),
                     verdict: exported.completeness.clone(),
                 });
                 manifest.systems.entry(system.clone()).or_default().insert(resource, exported);

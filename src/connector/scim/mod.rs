@@ -13,6 +13,7 @@ mod members;
 mod pager;
 mod probe;
 mod rows;
+mod second_look;
 mod spellings;
 mod walk;
 mod write;
