@@ -3,11 +3,15 @@
 //!
 //! An input is a filter, a path and a PATCH request, one a line.
 
+use std::sync::LazyLock;
+
 use muster::scim::path::Path;
 use muster::scim::schema::Definition;
 use muster::scim::validate::conform;
 use muster::scim::{filter, patch};
 use serde_json::{Value, json};
+
+static USERS: LazyLock<Definition> = LazyLock::new(Definition::user);
 
 fn user() -> Value {
     json!({
@@ -25,11 +29,11 @@ pub fn check(input: &[u8]) {
     let mut lines = text.splitn(3, '\n');
     let mut line = || lines.next().unwrap_or_default();
     let (filter, path, request) = (line(), line(), line());
-    let (definition, user) = (Definition::user(), user());
-    filtered(filter, &definition, &user);
+    let user = user();
+    filtered(filter, &USERS, &user);
     quoted(filter);
     placed(path, &user);
-    applied(request, &definition, &user);
+    applied(request, &USERS, &user);
 }
 
 fn filtered(text: &str, definition: &Definition, user: &Value) {
@@ -45,8 +49,8 @@ fn filtered(text: &str, definition: &Definition, user: &Value) {
 fn quoted(value: &str) {
     let read = filter::parse(&filter::eq("userName", value)).expect("a value can be asked for");
     let of = |name: &str| json!({"userName": name});
-    assert!(filter::matches(&read, &of(value), &Definition::user()));
-    assert!(!filter::matches(&read, &of(&format!("{value}x")), &Definition::user()));
+    assert!(filter::matches(&read, &of(value), &USERS));
+    assert!(!filter::matches(&read, &of(&format!("{value}x")), &USERS));
     let member = patch::request(vec![patch::remove_member(value)]);
     assert_eq!(patch::parse(&member).map(|operations| operations.len()), Ok(1), "{member}");
 }
