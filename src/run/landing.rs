@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::disk::private::create_folder;
 use crate::model::event::{Event, Reporter};
+use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::resource::ResourceName;
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::table::KEY_JOINT;
@@ -76,6 +77,14 @@ impl Landing {
     }
 }
 
+/// A row by its key, for people.
+fn name_of(writer: &Writer, cells: &[&str]) -> String {
+    let key = writer.columns().iter().zip(cells).filter(|(column, _)| writer.key().contains(column));
+    key.map(|(column, cell)| format!("{column} `{}`", cell.chars().take(80).collect::<String>()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 fn disk(error: SnapshotError) -> ExportError {
     ExportError::Disk(error.to_string())
 }
@@ -92,7 +101,19 @@ impl ExportSink for Landing {
     }
 
     fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError> {
-        self.write(resource, |writer| writer.row(cells))
+        let mut refused = None;
+        self.write(resource, |writer| match writer.row(cells) {
+            Err(SnapshotError::Row { cause, .. }) => {
+                refused = Some((name_of(writer, cells), cause));
+                Ok(())
+            }
+            other => other,
+        })?;
+        // What no file can hold is a value of the system, and no fault of this machine's disk.
+        let Some((row, cause)) = refused else { return Ok(()) };
+        let cause = format!("{resource} {row} {cause}: no snapshot can hold it");
+        let remedy = "correct the value there, then run again";
+        Err(ExportError::System(Failure::new(Class::Data, Recourse::Stop, &self.system, cause, remedy)))
     }
 
     fn written_rows(&mut self, resource: &str, records: &str, rows: u64) -> Result<(), ExportError> {
