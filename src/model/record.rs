@@ -148,9 +148,9 @@ pub struct OrderRecord {
 pub struct Movement {
     /// What it is a snapshot of.
     pub resource: ResourceName,
-    /// The run that exported it.
+    /// The run that exported it; the held one before it, where it came under what a person accepted of that.
     pub run: RunId,
-    /// When that began.
+    /// When its export began.
     pub at: DateTime<Utc>,
     /// Rows of the baseline.
     pub rows: u64,
