@@ -321,9 +321,18 @@ mod tests {
             assert_eq!(Path::parse(text).unwrap().to_string(), text);
         }
         assert!(Path::parse(ENTERPRISE).unwrap().is_extension());
-        for text in
-            ["", "1a", "a.b.c", "emails[", "emails[]", r#"emails[type eq "work"]value"#, r#"a.b[c eq 1]"#, "a b"]
-        {
+        for text in [
+            "",
+            "1a",
+            "a.b.c",
+            "emails[",
+            "emails[]",
+            r#"emails[type eq "work"]value"#,
+            r#"a.b[c eq 1]"#,
+            "a b",
+            "a:",
+            "a (b):c",
+        ] {
             assert!(Path::parse(text).is_err(), "{text}");
         }
     }
