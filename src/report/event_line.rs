@@ -54,7 +54,7 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
         Event::ExportProgress { .. } => return None,
         Event::Exported { resource, rows, missed, read_again, verdict } => {
             let told = missed.map(|missed| format!(", of which the increments had missed {missed}"));
-            let again = read_again.as_ref().map(|why| format!(", read twice, for the first time {why}"));
+            let again = read_again.as_ref().map(|why| format!(", read twice (at first {why})"));
             let text = format!(
                 "exported {resource}: {}{}{}",
                 counted(*rows, "row"),

@@ -28,7 +28,7 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
         let missed = export.missed.map(|missed| format!("; the increments had missed {missed}"));
         let pages = counted(export.pages, "page");
         let total = export.total.map(|total| format!(" in {pages}, the server's own total is {}", count(total)));
-        let again = export.read_again.as_ref().map(|why| format!("; read twice, for the first time {why}"));
+        let again = export.read_again.as_ref().map(|why| format!("; read twice (at first {why})"));
         let _ = writeln!(
             text,
             "  exported {}: {}{}, {}{}{}",
