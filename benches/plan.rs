@@ -14,7 +14,7 @@ mod measure;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -86,8 +86,11 @@ fn plan(folder: &Path, state: &str, args: &[&str]) -> Outcome<Sample> {
         fs::copy(home.join(&file), kept.join(&file))?;
     }
     let sample = muster(folder, state, args, 3)?;
-    for run in runs(&home)?.difference(&before) {
-        fs::remove_dir_all(run)?;
+    for (number, run) in runs(&home)?.difference(&before).enumerate() {
+        empty(run)?;
+        // Others are there from earlier rounds.
+        let away = (0..).map(|round| folder.join(format!("away-{number}-{round}"))).find(|away| !away.exists());
+        fs::rename(run, away.ok_or("no name is free")?)?;
     }
     for file in databases(&home)? {
         fs::remove_file(home.join(file))?;
@@ -96,6 +99,20 @@ fn plan(folder: &Path, state: &str, args: &[&str]) -> Outcome<Sample> {
         fs::rename(kept.join(&file), home.join(&file))?;
     }
     Ok(sample)
+}
+
+/// Removes the files of a run but those that it shares with a baseline: a name less is a touch too.
+fn empty(folder: &Path) -> Outcome<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = fs::symlink_metadata(&path)?;
+        if found.is_dir() {
+            empty(&path)?;
+        } else if found.nlink() == 1 {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folders of all runs.

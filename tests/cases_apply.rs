@@ -66,58 +66,6 @@ fn all_there_once(company: &Company, people: usize) {
 }
 
 #[test]
-fn case_p6_one_cause_for_150_orders_is_one_errored_order_and_one_line() {
-    let (company, run) = approved(150, "");
-    let full = json!({ "status": { "code": 403, "body": "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"403\",\"detail\":\"provisioning user may not create accounts\"}" } });
-    fault(&company, "POST", "/Users", json!("every"), full);
-    let said = company.world.muster(&["apply", "corp"]).ended(5);
-    let said = said.says(&["1 errored", "errors.csv", "muster retry", "create vault.users stopped: ", "298 not tried"]);
-    assert_eq!(said.err.matches("may not create accounts").count(), 1, "{}", said.err);
-    assert!(company.vault.all("Users").is_empty());
-    let told = report(&company, &run);
-    assert_eq!(told["errors"], "1 cause, 150 orders, 1 tried", "{told:#}");
-    assert_eq!(told["orders_by_state"]["errored"], 1);
-    assert_eq!(told["error_groups"][0]["cause"]["class"], "permission");
-    assert_eq!(told["error_groups"][0]["example"], "provisioning user may not create accounts");
-    company.world.muster(&["report", &run]).ended(0).says(&[
-        "150 orders, 1 tried",
-        "298 orders were not tried and stay approved",
-        "muster retry",
-    ]);
-
-    // While the cause lasts, one try costs one order.
-    company.world.muster(&["retry", &run, "--group", "7"]).ended(2).says(&["--group 7", "1 cause"]);
-    company.world.muster(&["retry", &run, "--group", "1", "--first"]).ended(0).says(&["1 order approved again"]);
-    company.world.muster(&["apply", "corp", "--first", "1"]).ended(5);
-    assert_eq!(states(&company, &run)["errored"], 1);
-
-    // The cause is mended: one first, then the rest.
-    no_faults(&company);
-    company.world.muster(&["retry", &run, "--group", "1", "--first"]).ended(0);
-    company.world.muster(&["apply", "corp", "--first", "1"]).ended(0);
-    assert_eq!(company.vault.all("Users").len(), 1);
-    company.world.muster(&["apply", "corp"]).ended(0);
-    all_there_once(&company, 150);
-}
-
-#[test]
-fn case_p6_the_same_cause_in_the_data_of_many_stops_after_a_few() {
-    let (company, run) = approved(40, "[apply]\nwaves = [1, 40]\nconcurrency = 1\nstop_after = { same_cause = 3 }\n");
-    let refused = json!({ "status": { "code": 400, "body": "{\"scimType\":\"invalidValue\",\"detail\":\"value of 'emails' is not allowed\"}" } });
-    fault(&company, "POST", "/Users", json!("every"), refused);
-    company.world.muster(&["apply", "corp"]).ended(5);
-    let told = report(&company, &run);
-    assert_eq!(
-        (&told["orders_by_state"]["errored"], &told["errors"]),
-        (&json!(3), &json!("1 cause, 40 orders, 3 tried"))
-    );
-    no_faults(&company);
-    company.world.muster(&["retry", "corp"]).ended(0);
-    company.world.muster(&["apply", "corp"]).ended(0);
-    all_there_once(&company, 40);
-}
-
-#[test]
 fn case_p14_what_changed_at_the_target_after_the_review_is_stale_and_the_rest_goes_on() {
     let company = Company::of(12);
     company.settle();

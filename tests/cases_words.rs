@@ -21,7 +21,7 @@ fn the_next_command_moves_things_forward_from_the_first_run_to_the_last() {
     assert!(said.out.rfind(&approve) > said.out.rfind("[pending-review]"), "the next command is told last");
     company.world.muster(&["approve", &run, "--all", "--comment", "first load"]).ended(0);
     let apply = format!("next: muster apply {run}");
-    company.world.muster(&["review", "corp"]).says(&[&apply]).never_says(&["muster review"]);
+    company.world.muster(&["review", "corp"]).says(&[&apply]).never_says(&["next: muster review"]);
     company.world.muster(&["apply", "corp"]).ended(0);
     company.world.muster(&["review", &run]).says(&["nothing waits for review"]);
 }

@@ -6,9 +6,10 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
 
 use serde_json::json;
-use support::company::Company;
+use support::company::{Company, people};
 use support::files_below;
 
 /// What nobody should be called.
@@ -141,4 +142,92 @@ fn case_d1_hostile_messages_of_a_server_are_told_harmlessly() {
     harmless("apply", &format!("{}{}", said.out, said.err));
     assert!(!said.err.contains("\nINFO all is well"), "a forged line: {}", said.err);
     harmless_everywhere(&company);
+}
+
+#[test]
+fn case_x1_a_value_that_no_snapshot_can_hold_is_the_system_s_and_is_named() {
+    let company = Company::of(3);
+    let user = |name: &str| json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name});
+    let (status, made) = company.vault.send("POST", "/Users", Some(user("nul\0name")));
+    assert_eq!(status, 201, "{made}");
+    let said = company.world.muster(&["run", "corp"]).ended(1);
+    let id = made["id"].as_str().unwrap();
+    said.says(&[
+        "the export of vault failed",
+        &format!("users id `{id}` has a NUL byte in column `userName`"),
+        "[data]",
+    ])
+    .never_says(&["this machine"]);
+    let (status, _) = company.vault.send("DELETE", &format!("/Users/{id}"), None);
+    assert_eq!(status, 204);
+    company.world.muster(&["run", "corp"]).ended(3);
+    // The same in a file names its row.
+    let users = company.world.read("hr/users.csv");
+    company.world.write("hr/users.csv", users.replacen("E0002", "E0\x002", 1));
+    company.world.muster(&["run", "corp"]).ended(1).says(&["users.csv", "row 3", "NUL byte", "[data]"]);
+}
+
+#[test]
+fn case_x4_a_value_of_a_megabyte_is_shortened_for_people_and_whole_for_the_target() {
+    let company = Company::of(2);
+    let mut all = people(2);
+    all[0].family = format!("=<b>{}\u{202e}", "x".repeat(1_000_000));
+    company.hr(&all);
+    let world = &company.world;
+    for args in [&["--verbose", "run", "corp"][..], &["review", "corp"], &["review", "corp", "--format", "csv"]] {
+        let said = world.muster(args);
+        assert!([0, 3].contains(&said.status), "{:?}", said.status);
+        let longest = said.err.lines().chain(said.out.lines()).map(str::len).max().unwrap_or(0);
+        assert!(longest < 70_000, "{args:?} prints a line of {longest} bytes");
+    }
+    world.muster(&["approve", "corp", "--all", "--comment", "seen"]).ended(0);
+    world.muster(&["apply", "corp"]).ended(0);
+    let user = company.vault.user(&all[0].login).unwrap();
+    assert_eq!(user["name"]["familyName"].as_str().map(str::len), Some(all[0].family.len()));
+    world.muster(&["run", "corp"]).ended(0);
+    let run = world.newest_run("corp");
+    let log = fs::read_to_string(world.run_file("corp", &run, "run.log")).unwrap();
+    assert!(log.lines().all(|line| line.len() < 10_000), "a line of the log is as long as a value");
+}
+
+/// A port that somebody else listens on, and what would have been sent there.
+fn elsewhere() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    (listener.local_addr().unwrap().to_string(), listener)
+}
+
+#[test]
+fn case_d1_no_answer_leads_the_credential_to_another_origin() {
+    let company = Company::of(3);
+    let (address, listener) = elsewhere();
+    let (_, port) = company.vault.address().split_once(':').unwrap();
+    // Another port, another name of the same host, another scheme.
+    let origins = [format!("http://{address}"), format!("http://localhost:{port}"), format!("https://{address}")];
+    let redirect = |method: &str, code: u16, to: &str| {
+        let headers = json!({"location": format!("{to}/scim/v2/Users/7?startIndex=1")});
+        json!({"rules": [{"method": method, "prefix": "/Users",
+            "action": {"status": {"code": code, "body": "", "headers": headers}}}]})
+    };
+    for (origin, code) in origins.iter().flat_map(|to| [301, 302, 307, 308].map(|code| (to, code))) {
+        company.vault.faults(redirect("GET", code, origin));
+        company.world.muster(&["run", "corp"]).ended(1).says(&[&code.to_string(), "vault"]);
+    }
+    // A next page that is an address is asked for as a cursor, here.
+    let page = json!({"totalResults": 9, "Resources": [{"id": "7", "userName": "x"}],
+        "nextCursor": format!("http://{address}/Users?cursor=2"), "nextPage": format!("http://{address}/Users")});
+    company.vault.faults(json!({"rules": [{"method": "GET", "prefix": "/Users", "contains": "startIndex=1",
+        "action": {"status": {"code": 200, "body": page.to_string()}}}]}));
+    let said = company.world.muster(&["run", "corp"]);
+    assert_ne!(said.status, 0, "{said:?}");
+    // What was made is looked up here, wherever the answer says that it lies.
+    company.vault.faults(json!({"rules": []}));
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "go"]).ended(0);
+    company.vault.faults(redirect("POST", 201, &origins[0]));
+    company.world.muster(&["apply", "corp"]);
+    company.vault.faults(redirect("POST", 307, &origins[0]));
+    company.world.muster(&["retry", "corp"]);
+    company.world.muster(&["apply", "corp"]);
+    assert!(listener.accept().is_err(), "something was sent elsewhere");
 }

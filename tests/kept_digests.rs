@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use support::company::{Company, people};
 use support::files_below;
@@ -144,4 +145,62 @@ fn a_snapshot_like_its_baseline_is_judged_and_kept_like_any_other() {
     let said = judged(&company, 10);
     assert!(said.contains("10 of 60"), "{said}");
     assert_eq!(log(&company), "");
+}
+
+/// The file that a path names.
+fn inode(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().ino()
+}
+
+#[test]
+fn a_file_that_did_not_change_is_kept_once_and_judged_as_before() {
+    let company = Company::of(60);
+    company.settle();
+    let mut earlier = kept(&company);
+    for _ in 0..3 {
+        company.world.muster(&["run", "corp"]).ended(0);
+        let now = kept(&company);
+        assert_ne!(now, earlier);
+        for file in [&now, &now.with_extension("")] {
+            let name = file.file_name().unwrap();
+            assert_eq!(inode(file), inode(&earlier.with_file_name(name)), "{name:?} is one file in both runs");
+        }
+        assert_eq!(log(&company), "");
+        earlier = now;
+    }
+    let file = earlier.with_extension("");
+    // A name less, as when somebody removes an older run, shows in the file's entry: then its bytes are hashed again.
+    let oldest = files_below(&company.world.state().join("export/corp"))
+        .into_iter()
+        .find(|other| *other != file && other.ends_with("hr/users.csv") && inode(other) == inode(&file));
+    std::fs::remove_file(oldest.unwrap()).unwrap();
+    company.world.muster(&["run", "corp"]).ended(0);
+    let anew = kept(&company).with_extension("");
+    assert_eq!(inode(&anew), inode(&file));
+    // One that changed in a letter is another file.
+    let mut renamed = people(60);
+    renamed[0].family.push('x');
+    company.hr(&renamed);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let changed = kept(&company).with_extension("");
+    assert_ne!(inode(&changed), inode(&anew));
+    assert!(std::fs::read_to_string(&changed).unwrap().contains(&renamed[0].family));
+    assert!(!std::fs::read_to_string(&anew).unwrap().contains(&renamed[0].family));
+    let said = judged(&company, 10);
+    assert!(said.contains("10 of 60"), "{said}");
+}
+
+#[test]
+fn case_x4_a_damaged_baseline_is_not_taken_for_a_file_that_did_not_change() {
+    let company = Company::of(60);
+    company.settle();
+    company.world.muster(&["run", "corp"]).ended(0);
+    let file = kept(&company).with_extension("");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let times = std::fs::metadata(&file).unwrap().modified().unwrap();
+    std::fs::write(&file, text.replacen("E0007", "E0O07", 1)).unwrap();
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(times).unwrap();
+    company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/baseline", "SHA-256"]);
+    let new = kept(&company);
+    assert_eq!(std::fs::read_to_string(new.with_extension("")).unwrap(), text, "the new snapshot is what HR dropped");
 }

@@ -28,6 +28,7 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         object,
         target_id: Some(number.to_string()),
         source_key: Some(key.into()),
+        renamed_from: None,
         source_digest: None,
         key: key.into(),
         name: name.into(),
@@ -40,6 +41,8 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         takes_along: vec![name.into(), value.into()],
         thresholds: Vec::new(),
         block: None,
+        undoes: None,
+        irreversible: None,
     }
 }
 

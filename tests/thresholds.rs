@@ -70,6 +70,35 @@ fn case_p11_slices_of_a_removal_trip_the_window_though_each_is_within_the_run() 
     company.world.muster(&["run", "corp"]).ended(4).says(&["13 over 7d, 8 before this run, the limit is 12"]);
 }
 
+#[test]
+fn what_was_accepted_and_is_exported_anew_counts_once_in_the_window() {
+    let limits = "[snapshot.\"hr.users\"]\nthresholds = { deleted = [{ count = 1000, percent = 100 }, { count = 5, window = \"7d\" }] }\n[snapshot.\"hr.memberships\"]\nthresholds = { deleted = \"off\" }\n";
+    let company = Company::with(60, limits);
+    company.settle();
+    // A joiner is approved and waits to be applied while six others leave: too many, and a person says it is right.
+    let mut all = people(61);
+    company.hr(&all);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "the joiner"]).ended(0);
+    all.drain(..6);
+    company.hr(&all);
+    let name = "hr.users/deleted/count/7d";
+    company.world.muster(&["run", "corp"]).ended(4).says(&[name]);
+    company.world.muster(&["apply", "corp"]);
+    let held = company.world.newest_run("corp");
+    company.world.muster(&["approve", &held, "--accept", name, "--comment", "a branch closed"]).says(&["accepted"]);
+    // The vault moved on meanwhile, so both sides are exported anew; the acceptance holds at the same figure.
+    let said = company.world.muster(&["--verbose", "run", "corp"]);
+    said.says(&["what was accepted of run", "holds at the same figures"]).never_says(&[name]);
+    all.drain(..1);
+    company.hr(&all);
+    company.world.muster(&["run", "corp"]).never_says(&[name]);
+    // Those six are settled; five more within the week are not.
+    all.drain(..5);
+    company.hr(&all);
+    company.world.muster(&["run", "corp"]).ended(4).says(&[name, "6 over 7d, 1 before this run, the limit is 5"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_left_the_window_counts_no_more_and_a_first_load_never_does() {
     let limit = "[snapshot.\"hr.users\"]\nthresholds = { deleted = [{ percent = 100, count = 1000 }, { count = 5, window = \"7d\" }] }\n[snapshot.\"hr.memberships\"]\nthresholds = { deleted = \"off\" }\n";

@@ -1,6 +1,5 @@
-//! `muster apply RUN` and `muster retry RUN`.
+//! `muster apply RUN`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,14 +7,17 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
-use super::{ending, outcome_report, report, run, selection};
-use crate::model::order::{OrderId, OrderState};
-use crate::model::record::RunRecord;
+use super::{ending, outcome_report, run, selection};
+use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
+use crate::report::error_groups::{ErrorGroup, not_started};
 use crate::report::figures::{count, counted, examples};
+use crate::report::report_json::RunReport;
 use crate::report::safe_text;
 use crate::run::{Applied, ApplyRequest};
-use crate::store::database::Store;
+
+/// How many causes are shown.
+const TOLD: usize = 5;
 
 /// `muster apply`.
 #[derive(Debug, clap::Args)]
@@ -29,25 +31,6 @@ pub(super) struct Args {
     /// How long to wait while another command works on the job; 0s: not at all
     #[arg(long, default_value = "10m", value_name = "TIME", value_parser = session::patience)]
     wait: Duration,
-}
-
-/// `muster retry`.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Errored orders go back to approved while their approval lasts, else to review. They are sent as they were: what was corrected at the source or in the job is planned anew by `muster run`.\n\nExamples:\n  muster retry idp-to-vault\n  muster retry idp-to-vault --group 1 --first"
-)]
-pub(super) struct RetryArgs {
-    /// A run, or a job's name
-    run: String,
-    /// Only the orders of one cause, by its number in `muster report RUN`
-    #[arg(long, value_name = "NUMBER")]
-    group: Option<usize>,
-    /// Only the first errored order, to see whether the mend works
-    #[arg(long)]
-    first: bool,
-    /// Only these orders
-    #[arg(long, value_name = "ID")]
-    order: Vec<String>,
 }
 
 /// Sends what is approved.
@@ -74,8 +57,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let ending = Ending::worst(endings);
     for run in &applied.runs {
         let report = outcome_report::write(context, store, run, ending.status())?;
-        if applied.errored + applied.uncertain > 0 && !report.error_groups.is_empty() {
-            eprintln!("  the errors, order by order: {}", context.layout.errors(&job, run).display());
+        if is_news(&applied) {
+            tell_errors(context, &*session.conductor.reporter, &report);
         }
     }
     let nothing = applied == Applied::default();
@@ -88,6 +71,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     Ok(ending.status())
 }
 
+/// Whether orders failed, or the apply stopped before its end.
+pub(super) fn is_news(applied: &Applied) -> bool {
+    applied.errored + applied.uncertain > 0 || applied.stopped.is_some()
+}
+
 /// What an apply came to, and what it refused. Why it stopped was told when it did.
 pub(super) fn tell(context: &Context, applied: &Applied) {
     for refusal in &applied.refused {
@@ -96,8 +84,7 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
     for expired in &applied.expired {
         eprintln!("muster: not applied: {}", safe_text::line(expired));
     }
-    let is_news = applied.errored + applied.uncertain + applied.stale > 0 || applied.stopped.is_some();
-    if (context.tells && !applied.runs.is_empty()) || is_news {
+    if (context.tells && !applied.runs.is_empty()) || is_news(applied) || applied.stale > 0 {
         let mut parts = vec![format!("{} applied", count(applied.applied))];
         for (number, word) in [
             (applied.errored, "errored"),
@@ -119,74 +106,34 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
     }
 }
 
-/// The orders that failed for one cause, by the cause's number in the report of their run.
-fn group(store: &Store, run: &RunRecord, number: usize) -> Result<BTreeSet<OrderId>> {
-    let (report, rows) = outcome_report::build(store, run, Ending::Done.status())?;
-    let Some(group) = number.checked_sub(1).and_then(|at| report.error_groups.get(at)) else {
-        let groups = counted(report.error_groups.len() as u64, "cause");
-        let text = format!("--group {number}: run {} has {groups} of errors; see `muster report {}`", run.id, run.id);
-        return Err(UsageError(text).into());
-    };
-    Ok(rows.into_iter().filter(|row| row.cause() == group.cause).map(|row| row.order).collect())
-}
-
-/// Returns errored orders to approved.
-pub(super) fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
-    let mut store = selection::open_store(context)?;
-    let mut errored: Vec<OrderId> = Vec::new();
-    let runs = selection::runs(&store, &args.run)?;
-    for run in &runs {
-        let orders = store.orders_of(&run.id)?.into_iter().filter(|o| o.state == OrderState::Errored);
-        errored.extend(orders.map(|o| o.id));
+/// The errors of a run by cause, and the kinds of which nothing was tried: on the screen, and in the run's log.
+pub(super) fn tell_errors(context: &Context, reporter: &dyn Reporter, report: &RunReport) {
+    let not_started = not_started(&report.left);
+    if report.error_groups.is_empty() && not_started.is_empty() {
+        return;
     }
-    if let Some(number) = args.group {
-        let run = report::newest(&store, &args.run)?;
-        let of_group = group(&store, &run, number)?;
-        errored.retain(|id| of_group.contains(id));
+    let groups: Vec<String> = report.error_groups.iter().map(ErrorGroup::sentence).collect();
+    let errors = if groups.is_empty() { String::new() } else { format!("errors: {}", report.errors) };
+    let left = if not_started.is_empty() { String::new() } else { format!("not started: {not_started}") };
+    let whole = [errors.as_str()].into_iter().chain(groups.iter().map(String::as_str)).chain([left.as_str()]);
+    let whole: Vec<&str> = whole.filter(|part| !part.is_empty()).collect();
+    reporter.event(&Event::Note(format!("run {}: {}", report.run, whole.join("; "))));
+    if !errors.is_empty() {
+        eprintln!("  {errors}");
     }
-    if !args.order.is_empty() {
-        if let Some(unknown) = args.order.iter().find(|id| !errored.iter().any(|o| o.0 == **id)) {
-            return Err(UsageError(format!(
-                "order {unknown} is not errored in {}; `muster report {}` lists those that are",
-                args.run, args.run
-            ))
-            .into());
-        }
-        errored.retain(|id| args.order.contains(&id.0));
+    for group in groups.iter().take(TOLD) {
+        eprintln!("    {group}");
     }
-    if args.first {
-        errored.truncate(1);
+    if groups.len() > TOLD {
+        eprintln!("    and {}", counted((groups.len() - TOLD) as u64, "more cause"));
     }
-    if errored.is_empty() {
-        eprintln!("nothing is errored in {}", args.run);
-        return Ok(Ending::Done.status());
+    if !left.is_empty() {
+        eprintln!("  {left}");
     }
-    // Told before it is done once more in vain: the orders know nothing of what was corrected since.
-    let mut refused = 0;
-    for run in &runs {
-        refused += store
-            .outcomes(&run.id)?
-            .iter()
-            .filter(|outcome| outcome.failure.as_ref().is_some_and(|failure| failure.class.is_about_content()))
-            .filter(|outcome| errored.contains(&outcome.order))
-            .count();
+    if let Some(group) = report.error_groups.first() {
+        let which = if groups.len() > 1 { "the first cause" } else { "this cause" };
+        eprintln!("  one order of {which} again, {}: {}", group.when(), group.retry);
+        let errors = context.layout.errors(&report.job, &report.run);
+        eprintln!("  the errors, order by order: {}", errors.display());
     }
-    let approved = store.retry(&errored, &context.person(), context.now())?;
-    let waiting = errored.iter().filter(|id| !approved.contains(id)).count();
-    eprintln!("{} approved again", counted((errored.len() - waiting) as u64, "order"));
-    if let (1.., Some(run)) = (refused, runs.first()) {
-        eprintln!(
-            "sent as they were, though their content was refused: {}; what is corrected at the source or in the job, muster run {} plans anew",
-            count(refused as u64),
-            safe_text::line(&run.job)
-        );
-    }
-    if waiting > 0 {
-        let verb = if waiting == 1 { "waits" } else { "wait" };
-        eprintln!("{} {verb} for review again: the approval has expired", counted(waiting as u64, "order"));
-        eprintln!("next: muster review {}", args.run);
-        return Ok(Ending::Waits.status());
-    }
-    eprintln!("next: muster apply {}", args.run);
-    Ok(Ending::Done.status())
 }

@@ -10,6 +10,7 @@ use super::selection;
 use super::session::{self, Purpose, Session};
 use super::stdout::print;
 use crate::model::situation::Situation;
+use crate::reconcile::draft::ListedObject;
 use crate::report::figures::{ago, counted, time};
 use crate::report::safe_text;
 use crate::report::table::{Cell, Column, Format, Listing};
@@ -33,6 +34,9 @@ pub(super) struct Args {
     /// Managed objects whose source row is gone
     #[arg(long, group = "which")]
     orphans: bool,
+    /// Objects that are out of use and wait for their delete, with when it becomes due
+    #[arg(long, group = "which")]
+    grace: bool,
     /// Objects in this situation: changed, missing, orphan, out-of-scope, unmanaged, ambiguous, conflict, incomplete
     #[arg(long, group = "which", value_name = "SITUATION")]
     situation: Option<Situation>,
@@ -54,11 +58,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let listing = if args.managed || wanted == Some(Situation::Confirmed) {
         managed(&session, &inventory, wanted.is_some())
     } else {
-        others(&session, &inventory, wanted)?
+        others(&session, &inventory, wanted, args.grace)?
     };
     let as_of = as_of(context, &session, &inventory, &args.job);
     let objects = match listing.rows.len() as u64 {
-        0 if !args.managed && wanted.is_none() && !inventory.pairs.is_empty() => {
+        0 if !args.managed && !args.grace && wanted.is_none() && !inventory.pairs.is_empty() => {
             let managed = counted(inventory.pairs.len() as u64, "managed object");
             format!("every object is confirmed, {managed}: --managed lists them")
         }
@@ -93,7 +97,7 @@ fn as_of(context: &Context, session: &Session, inventory: &Inventory, typed: &st
 }
 
 /// Objects that are not confirmed. One whose order was applied since says so.
-fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>) -> Result<Listing> {
+fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>, grace: bool) -> Result<Listing> {
     let mut since: BTreeMap<(String, String), &'static str> = BTreeMap::new();
     for order in &inventory.applied {
         let order = session.conductor.store.order(order)?;
@@ -106,8 +110,12 @@ fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>) -
         Column::new("name"),
         Column::spare("target_id"),
         Column::new("note"),
+        Column::whole("delete_due"),
     ]);
-    for object in inventory.objects.iter().filter(|object| wanted.is_none_or(|wanted| object.situation == wanted)) {
+    let shown = |object: &&ListedObject| {
+        wanted.is_none_or(|wanted| object.situation == wanted) && (!grace || object.due.is_some())
+    };
+    for object in inventory.objects.iter().filter(shown) {
         let resource = session.conductor.job.syncs.get(object.sync).map(|sync| sync.to.to_string());
         let applied = since.get(&(resource.clone().unwrap_or_default(), object.key.clone()));
         let note = match applied {
@@ -121,6 +129,7 @@ fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>) -
             filled(&object.name),
             object.target_id.as_deref().into(),
             filled(&note),
+            object.due.map(time).into(),
         ]);
     }
     Ok(listing)

@@ -11,10 +11,11 @@ use super::stdout::print;
 use crate::job::timer::duration;
 use crate::model::order::Operation;
 use crate::model::record::LogEntry;
+use crate::model::run::RunId;
 use crate::report::figures::count;
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
-use crate::store::chain::LogQuery;
+use crate::store::chain_query::LogQuery;
 
 /// Orders that one line names.
 const NAMED: usize = 3;
@@ -22,20 +23,30 @@ const NAMED: usize = 3;
 /// `muster log`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  muster log idp-to-vault --since 24h\n  muster log idp-to-vault --key 4711\n  muster log --errors --since 2026-11-22T00:00:00Z\n  muster log --verify"
+    after_help = "Examples:\n  muster log idp-to-vault --since 24h\n  muster log idp-to-vault --key 4711 --operation disable\n  muster log --reviewer jane --since 7d\n  muster log --errors --since 2026-11-22T00:00:00Z\n  muster log --verify"
 )]
 pub(super) struct Args {
-    /// A job's name or file [default: every job]
-    job: Option<String>,
+    /// A job's name or file, or a run [default: every job]
+    #[arg(value_name = "JOB|RUN")]
+    about: Option<String>,
     /// From this long ago on (24h, 7d), or from this time on (RFC 3339)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// About this object: its key, or an order's id
+    /// About this object: its key or its name (a login), or an order's id
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// About orders for this system, or the system itself
+    #[arg(long, value_name = "SYSTEM")]
+    system: Option<String>,
     /// About orders of this operation: create, update, disable, enable, delete, add, remove
     #[arg(long, value_name = "OPERATION")]
     operation: Option<Operation>,
+    /// Caused by this person (who started, approved, rejected …) or rule; of an outcome, who approved its order
+    #[arg(long, value_name = "WHO")]
+    reviewer: Option<String>,
+    /// Of this run
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    run: Option<RunId>,
     /// Errors only
     #[arg(long)]
     errors: bool,
@@ -43,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
     /// Recompute the hashes of the whole log, which all jobs share, and say whether it is as it was written
-    #[arg(long, conflicts_with_all = ["since", "key", "operation", "errors"])]
+    #[arg(long, conflicts_with_all = ["since", "key", "system", "operation", "reviewer", "run", "errors"])]
     verify: bool,
     /// table, json or csv
     #[arg(long, value_name = "FORMAT", default_value_t)]
@@ -54,7 +65,15 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let since = args.since.as_deref().map(|text| since(text, context.now())).transpose()?;
     let store = selection::open_store(context)?;
-    let job = args.job.as_deref().map(|name| selection::job_name(&store, name)).transpose()?;
+    let (mut job, mut run) = (None, args.run);
+    match args.about {
+        Some(about) if RunId::is_id(&about) => run = Some(RunId(about)),
+        Some(name) => job = Some(selection::job_name(&store, &name)?),
+        None => {}
+    }
+    if let Some(run) = &run {
+        selection::runs(&store, &run.0)?;
+    }
     if args.verify {
         let entries = match store.verify_log()? {
             Ok(entries) => entries,
@@ -69,10 +88,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     let entries = store.log(&LogQuery {
         job,
-        run: None,
+        run,
         since,
         key: args.key,
+        system: args.system,
         operation: args.operation,
+        who: args.reviewer,
         errors: args.errors,
         limit: args.limit,
     })?;
@@ -89,6 +110,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         Format::Table => entries.iter().map(line).collect(),
     })?;
     Ok(Ending::Done.status())
+}
+
+/// A run's id.
+fn run_id(text: &str) -> Result<RunId, String> {
+    let wrong = || format!("`{text}` is no run; `muster status` lists them");
+    RunId::is_id(text).then(|| RunId(text.to_owned())).ok_or_else(wrong)
 }
 
 /// A duration before `now`, or a time.

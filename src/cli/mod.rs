@@ -28,6 +28,8 @@ mod outcome_report;
 mod plan;
 mod registry;
 mod report;
+mod retry;
+mod revert;
 mod review;
 mod run;
 mod sandbox;
@@ -95,7 +97,9 @@ enum Command {
     /// Send the approved orders of a run or a job
     Apply(apply::Args),
     /// Return errored orders to approved, to be tried again
-    Retry(apply::RetryArgs),
+    Retry(retry::Args),
+    /// Plan the inverse of what a run applied, for the same review
+    Revert(revert::Args),
     /// Say which source row an object of the target belongs to
     Link(link::LinkArgs),
     /// Forget which source row an object of the target belongs to
@@ -189,7 +193,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Approve(args) => approve::approve(&context()?, args),
         Command::Reject(args) => approve::reject(&context()?, args),
         Command::Apply(args) => apply::run(&context()?, args).await,
-        Command::Retry(args) => apply::retry(&context()?, args),
+        Command::Retry(args) => retry::run(&context()?, args),
+        Command::Revert(args) => revert::run(&context()?, args).await,
         Command::Link(args) => link::link(&context()?, args),
         Command::Unlink(args) => link::unlink(&context()?, args),
         Command::Settle(args) => settle::run(&context()?, args),

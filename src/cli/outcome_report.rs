@@ -14,7 +14,7 @@ use crate::model::outcome::Outcome;
 use crate::model::record::RunRecord;
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
-use crate::report::error_groups::{Untried, error_groups};
+use crate::report::error_groups::error_groups;
 use crate::report::errors_csv::{ErrorRow, errors_csv, errors_json};
 use crate::report::report_json::{Export, RunReport};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
@@ -32,7 +32,7 @@ pub(super) fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> 
     }
     context.layout.create_run(&record.job, run)?;
     let csv = context.layout.errors(&record.job, run);
-    atomic::write(&csv, errors_csv(&errors).as_bytes())?;
+    atomic::write(&csv, errors_csv(&errors, &report.error_groups).as_bytes())?;
     atomic::write(&csv.with_extension("json"), errors_json(&errors).as_bytes())?;
     atomic::write(&context.layout.report_json(&record.job, run), report.to_json().as_bytes())?;
     Ok(report)
@@ -49,13 +49,13 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
     let outcomes = store.outcomes(&run.id)?;
     report.ended = run.ended.into_iter().chain(outcomes.iter().map(|outcome| outcome.at)).max();
 
-    let mut untried = BTreeMap::<(Operation, ResourceName), u64>::new();
+    let mut approved = BTreeMap::<(Operation, ResourceName), u64>::new();
     for (state, operation, resource, count) in store.tally(&run.id)? {
         *report.orders_by_state.entry(state).or_default() += count;
         add(&mut report.orders_by_operation, operation, &resource, count);
         match state {
             OrderState::Applied => add(&mut report.applied_by_operation, operation, &resource, count),
-            OrderState::Approved => drop(untried.insert((operation, resource), count)),
+            OrderState::Approved => drop(approved.insert((operation, resource), count)),
             _ => {}
         }
     }
@@ -72,20 +72,27 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
         match state {
             // Returned by `retry`: not failed any more, and not yet tried again.
             OrderState::Approved => {
-                let count = untried.entry((order.operation, order.resource.clone())).or_default();
+                let count = approved.entry((order.operation, order.resource.clone())).or_default();
                 *count = count.saturating_sub(1);
             }
             OrderState::Applied | OrderState::PendingReview | OrderState::InFlight => {}
             _ => errors.push(ErrorRow::of(order, &run.id, failure, outcome.tries, outcome.at)),
         }
     }
-    untried.retain(|_, count| *count > 0);
-    if !errors.is_empty() {
-        report.untried = untried.values().sum();
+    let end = store.apply_end(&run.id)?;
+    // What was left is left still, as far as it is approved.
+    for mut kind in end.left {
+        let approved = approved.entry((kind.operation, kind.resource.clone())).or_default();
+        kind.orders = kind.orders.min(*approved);
+        *approved -= kind.orders;
+        if kind.orders > 0 {
+            report.left.push(kind);
+        }
     }
-    let untried: Vec<Untried> =
-        untried.into_iter().map(|((operation, resource), orders)| Untried { operation, resource, orders }).collect();
-    let mut report = report.with_errors(error_groups(&errors, &untried));
+    report.untried = report.left.iter().map(|kind| kind.orders).sum();
+    report.stopped = end.stopped.filter(|_| report.untried > 0);
+    let groups = error_groups(&run.id, &errors, &report.left);
+    let mut report = report.with_errors(groups);
     tell_holds(store, run, &mut report)?;
     Ok((report, errors))
 }
@@ -131,6 +138,9 @@ pub(super) fn exports(folder: &Path) -> Vec<Export> {
                 at: manifest.ended,
                 mode: resource.mode,
                 missed: resource.evidence.missed,
+                pages: resource.evidence.pages_received,
+                total: resource.evidence.total_end,
+                read_again: resource.evidence.first_look.as_ref().map(|first| first.why.clone()),
                 verdict: resource.completeness.clone(),
             });
         }

@@ -63,6 +63,7 @@ impl SandboxFactory {
         let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
         let mut options = SandboxOptions::new(database, self.clock.clone());
         options.token = Some(token.clone());
+        options.seats = config.seats.get("users").copied();
         if let Some(file) = &config.faults {
             options.faults = faults(&context.base.join(file)).map_err(|cause| {
                 let remedy = "correct the file, or leave `faults` out";
@@ -114,7 +115,13 @@ impl Factory for SandboxFactory {
         let running = self.server(name, &database, config, context).await?;
         // The reference is only a name for messages: what it stands for is in memory alone.
         let bearer = SecretRef::Credential("sandbox".to_owned());
-        let scim = ScimConfig { auth: Some(Auth::Bearer { bearer }), ..ScimConfig::at(&running.server.url) };
+        let scim = ScimConfig {
+            auth: Some(Auth::Bearer { bearer }),
+            account: config.account.clone(),
+            seats: config.seats.clone(),
+            refuses: config.refuses.clone(),
+            ..ScimConfig::at(&running.server.url)
+        };
         let context = ConnectContext { secrets: Arc::new(OneToken(running.clone())), ..context.clone() };
         let inner = ScimFactory.target(name, &SystemConfig::Scim(scim), &context).await?;
         // The port changes from run to run, the file does not; links and orders are bound to the identity.
@@ -171,6 +178,10 @@ impl Source for SandboxSystem {
 
     async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
         self.inner.holds(resource, rows).await
+    }
+
+    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+        self.inner.members(resource, end, id).await
     }
 }
 

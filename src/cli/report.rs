@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             run_text(&report, &next, about, context.width())
         }
         Format::Json => report.to_json(),
-        Format::Csv => errors_csv(&outcome_report::build(&store, &run, exit)?.1),
+        Format::Csv => errors_csv(&outcome_report::build(&store, &run, exit)?.1, &report.error_groups),
     };
     print(&text)?;
     if args.format == Format::Table {

@@ -75,6 +75,10 @@ pub(super) async fn carry(
     let status = ending.status();
     session.conductor.store.end_run(&id, status, context.now())?;
     let report = outcome_report::write(context, &session.conductor.store, &id, status)?;
+    let mut failed = Vec::new();
+    for run in end.applied.iter().flat_map(|applied| &applied.runs).filter(|run| **run != id) {
+        failed.push(outcome_report::write(context, &session.conductor.store, run, status)?);
+    }
     let store = &session.conductor.store;
     let telling = Telling {
         context,
@@ -84,6 +88,10 @@ pub(super) async fn carry(
         repeats: context.tells || mode == Mode::Complete,
     };
     telling.tell(&report.exports, &steps)?;
+    if end.applied.as_ref().is_some_and(super::apply::is_news) {
+        failed.push(report);
+        failed.iter().for_each(|report| super::apply::tell_errors(context, &*session.conductor.reporter, report));
+    }
     telling.tell_next(steps, (stage, status))?;
     Ok(status)
 }
@@ -192,10 +200,10 @@ fn new_warnings(store: &Store, end: &RunEnd) -> Result<Vec<String>> {
     if record.plan_digest.is_none() {
         return Ok(Vec::new());
     }
-    let mut warnings = store.verify_plan(&end.run)?.warnings;
+    let mut warnings = store.registered_plan(&end.run)?.warnings;
     let earlier = store.runs(&record.job, 0)?.into_iter().find(|r| r.id != end.run && r.plan_digest.is_some());
     // A plan that was tampered with is refused where it matters, at apply; here it only repeats a warning.
-    if let Some(known) = earlier.and_then(|run| store.verify_plan(&run.id).ok()) {
+    if let Some(known) = earlier.and_then(|run| store.registered_plan(&run.id).ok()) {
         warnings.retain(|warning| !known.warnings.contains(warning));
     }
     Ok(warnings)

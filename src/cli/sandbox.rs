@@ -45,6 +45,15 @@ pub(super) struct SandboxArgs {
     /// Fill an empty database with so many groups
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed_groups: u32,
+    /// How many users may be active: users=3; one more is refused, as where licences are sold
+    #[arg(long, value_name = "users=N", value_parser = seats)]
+    pub(super) seats: Option<u64>,
+    /// The login of the account that whoever asks is, told at /Me; without one, /Me is not offered
+    #[arg(long, value_name = "LOGIN")]
+    pub(super) me: Option<String>,
+    /// Write down each request and how it was answered, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
     /// Most rows in one answer
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(super) max_results: usize,
@@ -92,7 +101,10 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     };
     options.admin = args.admin;
     options.seed = Seed { users: args.seed_users, groups: args.seed_groups };
+    options.log = args.log;
     options.max_results = args.max_results;
+    options.seats = args.seats;
+    options.me.clone_from(&args.me);
 
     let sandbox = match Sandbox::start(options).await {
         Err(error @ SandboxError::NotLoopback(_)) => return Err(UsageError(format!("--listen: {error}")).into()),
@@ -106,6 +118,12 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     until_told().await?;
     sandbox.shutdown().await;
     Ok(0)
+}
+
+/// `users=3`; only users take seats here.
+fn seats(text: &str) -> Result<u64, String> {
+    let number = text.strip_prefix("users=").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| "write it like users=3; only users take seats here".to_owned())
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -74,7 +74,7 @@ pub(super) fn tell(context: &Context, run: &RunRecord, request: &SealRequest, re
     }
     tell_orders("refused", &report.refused);
     tell_orders("skipped", &report.skipped);
-    tell_orders("blocked now", &report.blocked);
+    tell_orders("blocked now, missing-reference", &report.blocked);
     if !report.unblocked.is_empty() {
         eprintln!("  {} may go on", counted(report.unblocked.len() as u64, "order"));
     }

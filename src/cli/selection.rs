@@ -159,7 +159,7 @@ pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>
 }
 
 /// The columns that `--where` may name.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "order",
     "operation",
     "resource",
@@ -172,13 +172,15 @@ const COLUMNS: [&str; 12] = [
     "block",
     "changes",
     "confidence",
+    "irreversible",
+    "renamed_from",
 ];
 
 /// `--where`, `--order`, `--first`: some orders of a run.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Filter {
     /// Only orders for which this CEL expression holds, over order, operation, resource, key, name, situation, cause,
-    /// reason, state, block, changes, confidence
+    /// reason, state, block, changes, confidence, irreversible (why it cannot be undone, else empty), renamed_from
     #[arg(long = "where", value_name = "EXPR")]
     pub condition: Option<String>,
     /// Only these orders
@@ -272,6 +274,8 @@ fn cells(planned: &PlannedOrder) -> Vec<String> {
         blocked.map_or(String::new(), |block| block.reason.word().to_owned()),
         order.changes.iter().map(change_text).collect::<Vec<_>>().join("; "),
         order.confidence.to_string(),
+        order.irreversible.clone().unwrap_or_default(),
+        order.renamed_from.clone().unwrap_or_default(),
     ]
 }
 

@@ -15,6 +15,7 @@ use super::{ending, outcome_report, seconds, selection, session};
 use crate::disk::lock;
 use crate::job::timer::duration;
 use crate::model::order::OrderState;
+use crate::model::plan::InGrace;
 use crate::model::record::{OrderRecord, RunRecord};
 use crate::model::run::RunState;
 use crate::report::figures::{ago, time};
@@ -170,9 +171,25 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         live,
         expired,
         seconded,
+        grace: in_grace(store, job)?,
         next: ending::steps(store, job, context.now())?,
     };
     Ok(Told { status, failed })
+}
+
+/// What the job keeps out of use until it is deleted. When that becomes due, only the job file says.
+fn in_grace(store: &Store, name: &str) -> Result<Option<InGrace>> {
+    let Ok(job) = session::job_of(store, name) else { return Ok(None) };
+    let Some(whole) = job.apply.delete_after else { return Ok(None) };
+    let mut waiting = InGrace::default();
+    for sync in &job.syncs {
+        for (_, grace) in store.graces(name, &sync.id)? {
+            let due = grace.due(whole);
+            waiting.objects += 1;
+            waiting.due = Some(waiting.due.map_or(due, |first| first.min(due)));
+        }
+    }
+    Ok((waiting.objects > 0).then_some(waiting))
 }
 
 fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {

@@ -10,10 +10,12 @@ use url::Url;
 use super::http::proxied;
 use super::secret::SecretRef;
 use crate::model::failure::Stage;
+use crate::model::order::Operation;
 
 /// `[systems.NAME]`, told apart by its `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a job names a handful of systems, and each is moved but once")]
 pub enum SystemConfig {
     /// A folder of CSV files; as a target, work-order files for people.
     Csv(CsvConfig),
@@ -153,6 +155,45 @@ pub struct ScimConfig {
     #[serde(default = "member_batch")]
     #[schemars(range(min = 1))]
     pub member_batch: usize,
+    /// The login or id of the account that muster itself uses there, so that no order locks it out. Left out = what the
+    /// server's /Me says, and the login of `auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Seats by resource, free and taken: `{ users = 500 }`. Creates beyond them are blocked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seats: BTreeMap<String, u64>,
+    /// By resource, operations that the provider refuses though SCIM has them: `{ privilegedData = ["create"] }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refuses: BTreeMap<String, Vec<Refused>>,
+}
+
+/// An operation, as job files spell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names are the operations' own")]
+pub enum Refused {
+    Create,
+    Update,
+    Disable,
+    Enable,
+    Delete,
+    Add,
+    Remove,
+}
+
+impl Refused {
+    /// The operation.
+    pub fn operation(self) -> Operation {
+        match self {
+            Self::Create => Operation::Create,
+            Self::Update => Operation::Update,
+            Self::Disable => Operation::Disable,
+            Self::Enable => Operation::Enable,
+            Self::Delete => Operation::Delete,
+            Self::Add => Operation::Add,
+            Self::Remove => Operation::Remove,
+        }
+    }
 }
 
 fn timeout_seconds() -> u64 {
@@ -194,6 +235,9 @@ impl ScimConfig {
             pages_in_flight: pages_in_flight(),
             max_answer_bytes: max_answer_bytes(),
             member_batch: member_batch(),
+            account: None,
+            seats: BTreeMap::new(),
+            refuses: BTreeMap::new(),
         }
     }
 
@@ -369,6 +413,15 @@ pub struct SandboxConfig {
     /// A file of faults to inject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<PathBuf>,
+    /// The login or id of the account that muster itself would use, so that no order locks it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Seats by resource: `{ users = 500 }`. Creates beyond them are blocked, and refused by the server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seats: BTreeMap<String, u64>,
+    /// By resource, operations that a real provider would refuse: `{ users = ["delete"] }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refuses: BTreeMap<String, Vec<Refused>>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Reading from a system.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,7 +31,21 @@ pub struct ResourceRequest {
 
 /// Receives exported rows and puts them on disk while they arrive. Calls for several resources may be interleaved.
 pub trait ExportSink: Send {
-    /// Opens a resource. `key` names the columns that identify a row; for associations all end columns.
+    /// Takes the last accepted snapshot of a resource for its rows, where `file` has its bytes, and opens the resource with
+    /// it: how many rows there are; none follows then, but its end. `None` where nothing is known that is the same.
+    fn unchanged(
+        &mut self,
+        resource: &str,
+        columns: &[String],
+        key: &[String],
+        file: &File,
+    ) -> Result<Option<u64>, ExportError> {
+        let _ = (resource, columns, key, file);
+        Ok(None)
+    }
+
+    /// Opens a resource. `key` names the columns that identify a row; for associations all end columns. One that is
+    /// open already begins anew: what came of it is thrown away.
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError>;
 
     /// One row; cells in the order of `begin`'s columns, canonical as `Value::to_cell` writes them, empty = absent.
@@ -121,4 +136,8 @@ pub trait Source: Send + Sync {
 
     /// Which of some association rows exist; each row is end column → target id. One answer a row, in order.
     async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure>;
+
+    /// The ids at the other end of all rows of an association that have `id` at `end`; none where there is no such
+    /// object.
+    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure>;
 }

@@ -58,9 +58,14 @@ impl AtomicFile {
         &self.path
     }
 
+    /// Puts what was written on the disk.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        self.file.sync_all().map_err(DiskError::of("sync", &self.partial))
+    }
+
     /// Syncs the file, gives it its name, and syncs the folder: after this it survives a power cut.
     pub fn commit(self) -> Result<(), DiskError> {
-        self.file.sync_all().map_err(DiskError::of("sync", &self.partial))?;
+        self.sync()?;
         let path = self.path.clone();
         self.show()?;
         sync_folder_of(&path)

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    ApplyFile, ChecksFile, DriftWord, ExportFile, JobFile, MembersWord, NestedWord, OnFile, OperationWord, RemovalWord,
-    ReportFile, RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
+    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, JobFile, KeepOneFile, MembersWord, NestedWord,
+    NoDisableWord, OnFile, OperationWord, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord, RetentionFile,
+    ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
 use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
@@ -18,8 +19,8 @@ use crate::model::settings::{
     ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
 use crate::reconcile::policy::{
-    Actions, AssociationSync, DriftAction, EndSync, Members, Nested, ObjectSync, OrphanAction, OutOfScopeAction,
-    UnmanagedAction,
+    Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, Nested, NoDisableAction, ObjectSync,
+    OrphanAction, OutOfScopeAction, RenamePolicy, UnmanagedAction,
 };
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
@@ -78,7 +79,13 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
     if one.ends.is_empty() {
         let rules = rules(&one)?;
         let on = actions(&one.on);
-        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, thresholds, scoped }));
+        let fixed = one.fixed.iter().map(fixed).collect::<Result<_, _>>()?;
+        let rename = match one.rename {
+            Some(RenameFile::Off(_)) => RenamePolicy::Off,
+            Some(RenameFile::Alike(AlikeFile { similarity: Some(least) })) => RenamePolicy::Alike(least),
+            Some(RenameFile::Alike(AlikeFile { similarity: None })) | None => RenamePolicy::default(),
+        };
+        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed }));
     }
     let mut ends = Vec::new();
     for (name, [from, to]) in one.ends {
@@ -95,11 +102,28 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
         Some(NestedWord::Refuse) => Nested::Refuse,
         None => Nested::default(),
     };
-    Ok(SyncKind::Association(AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped }))
+    let keep_one = one.keep_one.as_ref().map(keep_one).transpose()?;
+    let sync = AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped, keep_one };
+    Ok(SyncKind::Association(sync))
+}
+
+fn fixed(one: &FixedFile) -> Result<Fixed, String> {
+    let text = one.target.clone().unwrap_or_default();
+    let target = Scope::compile(std::slice::from_ref(&text)).map_err(sentence)?;
+    Ok(Fixed { target, text, attributes: one.attributes.clone() })
+}
+
+fn keep_one(one: &KeepOneFile) -> Result<KeepOne, String> {
+    let scope =
+        |text: &String| Ok::<_, String>((Scope::compile(std::slice::from_ref(text)).map_err(sentence)?, text.clone()));
+    Ok(KeepOne { end: one.end.clone().unwrap_or_default(), scope: one.scope.as_ref().map(scope).transpose()? })
+}
+
+fn sentence(problems: Vec<RuleProblem>) -> String {
+    problems.first().map_or_else(String::new, ToString::to_string)
 }
 
 fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
-    let sentence = |problems: Vec<RuleProblem>| problems.first().map_or_else(String::new, ToString::to_string);
     let mut matching = Vec::new();
     for rule in &one.matching {
         let source = rule.source.as_deref().unwrap_or_default();
@@ -137,6 +161,10 @@ fn actions(on: &OnFile) -> Actions {
             DriftWord::Correct => DriftAction::Correct,
             DriftWord::Report => DriftAction::Report,
             DriftWord::Leave => DriftAction::Leave,
+        }),
+        no_disable: on.no_disable.map_or(default.no_disable, |word| match word {
+            NoDisableWord::Block => NoDisableAction::Block,
+            NoDisableWord::Wait => NoDisableAction::Wait,
         }),
     }
 }
@@ -211,6 +239,7 @@ fn apply(one: ApplyFile) -> Result<ApplySettings, String> {
         waves: one.waves.map_or(default.waves, |waves| waves.into_iter().map(size).collect()),
         stop_same_cause: one.stop_after.same_cause.unwrap_or(default.stop_same_cause),
         stop_errors: one.stop_after.errors.unwrap_or(default.stop_errors),
+        stop_in_a_row: one.stop_after.in_a_row.unwrap_or(default.stop_in_a_row),
         retry_budget: or_default(one.retry_budget, default.retry_budget)?,
         delete_after: one.delete_after.as_deref().map(timer::duration).transpose()?,
         protect: one.protect.into_iter().collect(),

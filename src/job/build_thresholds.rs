@@ -52,9 +52,12 @@ enum Alone {
 fn orders(typed: &Named<'_>, default: OrderThresholds, alone: Alone) -> Result<OrderThresholds, String> {
     let disable = thresholds(of(typed, "disable"), &default.disable)?;
     let delete = thresholds(of(typed, "delete"), &default.delete)?;
+    let update = thresholds(of(typed, "update"), &default.update)?;
     Ok(OrderThresholds {
         create: thresholds(of(typed, "create"), &default.create)?,
-        update: thresholds(of(typed, "update"), &default.update)?,
+        // A rename is an update: counted by itself, and limited as updates are unless it has limits of its own.
+        rename: thresholds(of(typed, "rename"), &update)?,
+        update,
         add: thresholds(of(typed, "add"), &default.add)?,
         remove: thresholds(of(typed, "remove"), &default.remove)?,
         removal_sum: sums(&disable, &delete, alone),

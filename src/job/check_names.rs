@@ -156,18 +156,24 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
         if !is_association {
             wrong.extend(sync.members.map(|_| "members".to_owned()));
             wrong.extend(sync.nested.map(|_| "nested".to_owned()));
+            wrong.extend(sync.keep_one.iter().map(|_| "keep_one".to_owned()));
         } else {
             let on = &sync.on;
-            let has_on =
-                on.orphan.is_some() || on.out_of_scope.is_some() || on.unmanaged.is_some() || on.drift.is_some();
+            let has_on = on.orphan.is_some()
+                || on.out_of_scope.is_some()
+                || on.unmanaged.is_some()
+                || on.drift.is_some()
+                || on.no_disable.is_some();
             let present = [
                 ("scope", !sync.scope.is_empty()),
                 ("match", !sync.matching.is_empty()),
                 ("on", has_on),
+                ("rename", sync.rename.is_some()),
                 ("required", !sync.required.is_empty()),
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
+                ("fixed", !sync.fixed.is_empty()),
             ];
             wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key.to_owned()));
         }

@@ -67,6 +67,8 @@ pub(super) struct SyncFile {
     /// What is done about situations that call for a decision.
     #[serde(default)]
     pub(super) on: OnFile,
+    /// How an object is recognised whose source row goes by another key. Default { similarity = 0.8 }.
+    pub(super) rename: Option<RenameFile>,
     /// Target attributes without which an object is not sent.
     #[serde(default)]
     pub(super) required: Vec<String>,
@@ -88,6 +90,11 @@ pub(super) struct SyncFile {
     /// Makes this an association: end column = [source resource, target resource].
     #[serde(default)]
     pub(super) ends: BTreeMap<String, [String; 2]>,
+    /// Attributes that the target does not let change for some of its objects.
+    #[serde(default)]
+    pub(super) fixed: Vec<FixedFile>,
+    /// Association rows that are never all taken away.
+    pub(super) keep_one: Option<KeepOneFile>,
     /// Which association rows may be removed.
     pub(super) members: Option<MembersWord>,
     /// What a group in a group means.
@@ -116,6 +123,29 @@ pub(super) struct MatchFile {
     pub(super) confidence: Option<u8>,
 }
 
+/// What the target does not let change for some of its objects: orders that would are blocked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FixedFile {
+    /// A condition on the target's rows: `userType == 'Federated'`.
+    #[schemars(required)]
+    pub(super) target: Option<String>,
+    /// The attributes; left out = all.
+    #[serde(default)]
+    pub(super) attributes: Vec<String>,
+}
+
+/// Association rows that are never all taken away.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeepOneFile {
+    /// The end whose objects keep one row each, with an account in use at the other end.
+    #[schemars(required)]
+    pub(super) end: Option<String>,
+    /// A condition on the target's rows; only those that it admits count: `right == 'Owner'`.
+    pub(super) scope: Option<String>,
+}
+
 /// What is done about situations.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +158,33 @@ pub(super) struct OnFile {
     pub(super) unmanaged: Option<UnmanagedWord>,
     /// A value that somebody changed at the target. Default correct.
     pub(super) drift: Option<DriftWord>,
+    /// An object that is to be deleted after `apply.delete_after`, and that the target cannot disable before. Default
+    /// block: nothing happens, and the plan says so; wait: it waits as it is.
+    pub(super) no_disable: Option<NoDisableWord>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NoDisableWord {
+    Block,
+    Wait,
+}
+
+/// "off", or how alike two rows have to be.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RenameFile {
+    Off(OffWord),
+    Alike(AlikeFile),
+}
+
+/// What is alike enough to be taken for one, once a person confirms it.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlikeFile {
+    /// The share of mapped attributes that are equal, 0.5 to 1. Default 0.8.
+    #[schemars(range(min = 0.5, max = 1.0), extend("examples" = [0.9]))]
+    pub(super) similarity: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -296,7 +353,8 @@ pub(super) struct ApplyFile {
     pub(super) retry_budget: Option<String>,
     /// Wait between disable and delete, where deletes are allowed: `30d`.
     pub(super) delete_after: Option<String>,
-    /// Objects never to be touched: `vault.users/svc-muster`.
+    /// Objects never to be touched: `vault.users/svc-muster`. Members of a protected group come and go, but the last one
+    /// in use stays.
     #[serde(default)]
     pub(super) protect: Vec<String>,
 }
@@ -311,6 +369,10 @@ pub(super) struct StopFile {
     /// Failures altogether. Default 50.
     #[schemars(range(min = 1))]
     pub(super) errors: Option<u64>,
+    /// Failures at one target one after another, with no order in effect between them. Default 10: some systems lock out
+    /// a client after 20.
+    #[schemars(range(min = 1))]
+    pub(super) in_a_row: Option<u64>,
 }
 
 /// How long things are kept.

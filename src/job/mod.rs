@@ -3,6 +3,7 @@
 mod approvers;
 mod build;
 mod build_thresholds;
+mod check_guards;
 mod check_limits;
 mod check_names;
 mod check_review;
@@ -117,16 +118,26 @@ impl Job {
 /// # Errors
 /// Every mistake in it, or why it cannot be read.
 pub fn load(path: &Path) -> Result<Job, JobProblems> {
-    let whole = |message: String| {
-        let problem = Problem { line: 0, column: 0, path: String::new(), message, hint: None };
-        JobProblems::new(path.to_owned(), vec![problem])
-    };
-    let bytes = std::fs::read(path).map_err(|error| whole(format!("the job file cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        whole(format!("the job file is not UTF-8 text, from byte {good} on; save it as UTF-8"))
+    let bytes = std::fs::read(path).map_err(|error| whole(path, format!("the job file cannot be read: {error}")))?;
+    read(&bytes, path)
+}
+
+/// Reads the bytes of a job file. `path` is what messages call it, and where relative paths start.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read(bytes: &[u8], path: &Path) -> Result<Job, JobProblems> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = error.valid_up_to();
+        whole(path, format!("the job file is not UTF-8 text, from byte {good} on; save it as UTF-8"))
     })?;
-    parse(&text, path)
+    parse(text, path)
+}
+
+/// A mistake of the whole file.
+fn whole(path: &Path, message: String) -> JobProblems {
+    let problem = Problem { line: 0, column: 0, path: String::new(), message, hint: None };
+    JobProblems::new(path.to_owned(), vec![problem])
 }
 
 /// Reads the text of a job file. `path` is what messages call it, and where relative paths start.

@@ -138,7 +138,9 @@ impl<'a> Shape<'a> {
         };
         match problem {
             Some(problem) => {
-                self.problems.push(self.places.at(path, problem));
+                let example = schema.get("examples").and_then(|examples| examples.get(0));
+                let hint = example.map(|example| format!("write it like `{} = {example}`", last(path)));
+                self.problems.push(Problem { hint, ..self.places.at(path, problem) });
                 None
             }
             None => Some(Value::Number(number)),

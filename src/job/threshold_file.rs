@@ -11,6 +11,8 @@ pub(super) struct OrderThresholdsFile {
     pub(super) create: Option<LimitsFile>,
     /// Objects to change.
     pub(super) update: Option<LimitsFile>,
+    /// Objects whose source row goes by another key.
+    pub(super) rename: Option<LimitsFile>,
     /// Objects to take out of use.
     pub(super) disable: Option<LimitsFile>,
     /// Objects to remove.
@@ -38,6 +40,8 @@ pub(super) struct ScopedThresholdFile {
     pub(super) create: Option<LimitsFile>,
     /// Objects to change.
     pub(super) update: Option<LimitsFile>,
+    /// Objects whose source row goes by another key.
+    pub(super) rename: Option<LimitsFile>,
     /// Objects to take out of use.
     pub(super) disable: Option<LimitsFile>,
     /// Objects to remove.
@@ -127,10 +131,11 @@ fn present<'a, const N: usize>(all: [(&'static str, &'a Option<LimitsFile>); N])
 
 impl OrderThresholdsFile {
     pub(super) fn present(&self) -> Named<'_> {
-        let Self { create, update, disable, delete, add, remove } = self;
+        let Self { create, update, rename, disable, delete, add, remove } = self;
         present([
             ("create", create),
             ("update", update),
+            ("rename", rename),
             ("disable", disable),
             ("delete", delete),
             ("add", add),
@@ -141,10 +146,11 @@ impl OrderThresholdsFile {
 
 impl ScopedThresholdFile {
     pub(super) fn present(&self) -> Named<'_> {
-        let Self { create, update, disable, delete, add, remove, name: _, scope: _, target: _ } = self;
+        let Self { create, update, rename, disable, delete, add, remove, name: _, scope: _, target: _ } = self;
         present([
             ("create", create),
             ("update", update),
+            ("rename", rename),
             ("disable", disable),
             ("delete", delete),
             ("add", add),

@@ -17,6 +17,29 @@ pub struct Capabilities {
     pub reads_back: bool,
     /// Free seats by resource, where the system tells.
     pub free: BTreeMap<String, u64>,
+    /// All seats by resource, free and taken, where the job tells.
+    #[serde(default)]
+    pub seats: BTreeMap<String, u64>,
+    /// The account that muster itself uses there, as far as it is known.
+    #[serde(default)]
+    pub account: Option<OwnAccount>,
+}
+
+/// The account that muster itself uses at a system: a user of that system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnAccount {
+    /// What it goes by there: its id, its login.
+    pub names: Vec<String>,
+    /// How this is known, in words: `/Me of the server`.
+    pub known_by: String,
+}
+
+impl OwnAccount {
+    /// Whether an object that goes by any of these names is the account.
+    pub fn is(&self, names: &[&str]) -> bool {
+        let same = |own: &String| names.iter().any(|name| own.eq_ignore_ascii_case(name));
+        self.names.iter().any(same)
+    }
 }
 
 /// What one resource type or association offers.
@@ -28,6 +51,12 @@ pub struct ResourceCapabilities {
     pub attributes: BTreeMap<String, AttributeType>,
     /// Attributes that cannot be changed once set.
     pub immutable: Vec<String>,
+    /// Attributes that only the system itself writes.
+    #[serde(default)]
+    pub read_only: Vec<String>,
+    /// Attributes that the system takes and never shows, where it tells.
+    #[serde(default)]
+    pub hidden: Vec<String>,
     /// Attributes without which no object is taken, where the system tells.
     #[serde(default)]
     pub required: Vec<String>,

@@ -44,6 +44,8 @@ pub enum Event {
         rows: u64,
         /// Rows that the increments had missed, told by a complete export.
         missed: Option<Missed>,
+        /// Why it was read twice, where it was.
+        read_again: Option<String>,
         /// What it proves.
         verdict: Completeness,
     },

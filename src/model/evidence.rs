@@ -62,9 +62,42 @@ pub struct Evidence {
     /// Whether the last line that was read has no line break: its file may have been cut there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_open: bool,
+    /// Rows that had come on the page before too: the list moved under the walk.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shifted_rows: u64,
+    /// What the first look saw, where the list was read a second time; all else here is of the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_look: Option<FirstLook>,
     /// What the connector noticed and a person should know, in sentences (filter refused, read page by page …).
     pub notes: Vec<String>,
     /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.
+    pub anomalies: Vec<Suspicion>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What was seen of a list that was then read a second time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstLook {
+    /// Why one look was not enough: `the server's own total moved from 95 to 94`.
+    pub why: String,
+    /// Requests for pages sent.
+    pub pages_asked: u64,
+    /// Pages received.
+    pub pages_received: u64,
+    /// Rows received.
+    pub rows_received: u64,
+    /// The server's own total on the first page.
+    pub total_start: Option<u64>,
+    /// The server's own total at the end.
+    pub total_end: Option<u64>,
+    /// HTTP statuses and how often.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Rows that had come on the page before too.
+    pub shifted_rows: u64,
+    /// What the connector itself saw.
     pub anomalies: Vec<Suspicion>,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
 use super::failure::{Class, Failure};
 use super::order::Operation;
 use super::resource::ResourceName;
@@ -24,6 +25,12 @@ pub struct FailureCause {
 }
 
 impl FailureCause {
+    /// A short name that stays the same as long as the cause does: `permission-3f2a`.
+    pub fn name(&self) -> String {
+        let digest = Digest::of(&serde_json::to_vec(self).unwrap_or_default());
+        format!("{}-{}", self.class, &digest.as_str()[..4])
+    }
+
     /// The cause of a failed order: the server's message where it sent one, else what muster found.
     pub fn of(failure: &Failure, operation: Operation, resource: &ResourceName) -> Self {
         let message = failure.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(&failure.cause);

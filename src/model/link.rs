@@ -1,8 +1,9 @@
 //! Remembered pairs of source and target objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::grace::Grace;
 use super::texts::Texts;
 
 /// How a link came to be.
@@ -138,6 +139,8 @@ pub struct LinkView<'a> {
     pub how: How,
     /// What was last agreed; `None` = never yet.
     pub agreed: Option<AgreedView<'a>>,
+    /// Where its object is out of use and to be deleted after a grace: how far that has come.
+    pub grace: Option<Grace>,
 }
 
 /// All links of one sync, column by column: for a million of them some 200 bytes each, and a handful of allocations.
@@ -153,6 +156,9 @@ pub struct Links {
     /// Where the digests of each link end.
     ends: Vec<u64>,
     digests: Vec<u64>,
+    /// By position, what few links have.
+    graces: HashMap<u32, Grace>,
+    former: HashMap<u32, Vec<String>>,
 }
 
 /// An agreed state in parts: the digest of the source row, the sorted names, and a digest for each of them.
@@ -174,6 +180,8 @@ impl Links {
             sets: Vec::new(),
             ends: Vec::with_capacity(count),
             digests: Vec::new(),
+            graces: HashMap::new(),
+            former: HashMap::new(),
         }
     }
 
@@ -192,6 +200,21 @@ impl Links {
         self.source_digests.push(source_digest);
         self.set.push(set);
         self.ends.push(self.digests.len() as u64);
+    }
+
+    /// Says of the link that was added last how far its grace has come.
+    pub fn set_grace(&mut self, grace: Grace) {
+        self.graces.insert((self.len() - 1) as u32, grace);
+    }
+
+    /// Says of the link that was added last by which keys its row went before, the oldest first.
+    pub fn set_former(&mut self, keys: Vec<String>) {
+        self.former.insert((self.len() - 1) as u32, keys);
+    }
+
+    /// Rows that went by other keys before: their key now, and those.
+    pub fn former(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.former.iter().map(|(position, keys)| (self.source_keys.get(*position as usize), keys.as_slice()))
     }
 
     fn set_of(&mut self, names: &Arc<[String]>) -> u32 {
@@ -217,6 +240,11 @@ impl Links {
         &self.source_keys
     }
 
+    /// The target ids, in the order of the links.
+    pub fn target_ids(&self) -> &Texts {
+        &self.target_ids
+    }
+
     /// The link at a position below [`Links::len`].
     pub fn get(&self, position: u32) -> LinkView<'_> {
         let at = position as usize;
@@ -225,7 +253,13 @@ impl Links {
             let digests = &self.digests[begin as usize..self.ends[at] as usize];
             AgreedView { source_digest: self.source_digests[at], names, digests }
         });
-        LinkView { source_key: self.source_keys.get(at), target_id: self.target_ids.get(at), how: self.how[at], agreed }
+        LinkView {
+            source_key: self.source_keys.get(at),
+            target_id: self.target_ids.get(at),
+            how: self.how[at],
+            agreed,
+            grace: self.graces.get(&position).copied(),
+        }
     }
 
     /// Every link in its order.

@@ -1,5 +1,6 @@
 //! The nouns of muster. No I/O, no clock, no async; imports nothing of ours.
 
+pub mod apply_end;
 pub mod approval;
 pub mod approvers;
 pub mod capabilities;
@@ -10,6 +11,7 @@ pub mod explanation;
 pub mod failure;
 pub mod failure_cause;
 pub mod fingerprint;
+pub mod grace;
 pub mod link;
 pub mod numbers;
 pub mod object;

@@ -29,6 +29,21 @@ pub enum Operation {
     Remove,
 }
 
+impl Operation {
+    /// What undoes it exactly; `None` for making an object and for removing one: what was made can be removed, but what
+    /// was removed is gone.
+    pub fn opposite(self) -> Option<Self> {
+        match self {
+            Self::Update => Some(Self::Update),
+            Self::Disable => Some(Self::Enable),
+            Self::Enable => Some(Self::Disable),
+            Self::Add => Some(Self::Remove),
+            Self::Remove => Some(Self::Add),
+            Self::Create | Self::Delete => None,
+        }
+    }
+}
+
 words!(Operation {
     Create => "create", Update => "update", Disable => "disable", Enable => "enable", Delete => "delete",
     Add => "add", Remove => "remove",
@@ -161,7 +176,12 @@ pub struct OrderId(pub String);
 impl OrderId {
     /// The id of the `raised`-th order with this fingerprint (counted from 1).
     pub fn new(fingerprint: &Fingerprint, raised: u64) -> Self {
-        Self(format!("o-{}-{raised}", fingerprint.0))
+        let mut id = String::with_capacity(fingerprint.0.len() + 8);
+        id.push_str("o-");
+        id.push_str(&fingerprint.0);
+        id.push('-');
+        id.push_str(&raised.to_string());
+        Self(id)
     }
 
     /// Whether a text has the shape of an order's id.
@@ -211,7 +231,8 @@ pub struct ObjectKey(pub String);
 impl ObjectKey {
     /// An object known by the source row that it is managed from.
     pub fn by_source(to: &ResourceName, from: &ResourceName, source_key: &str) -> Self {
-        Self(format!("{to}/{from}={source_key}"))
+        let parts = [&to.system, ".", &to.resource, "/", &from.system, ".", &from.resource, "=", source_key];
+        Self(parts.concat())
     }
 
     /// An object known by its target id alone.
@@ -221,8 +242,18 @@ impl ObjectKey {
 
     /// An association row, known by the objects at its ends, in the order of the end names.
     pub fn association(to: &ResourceName, ends: &[&ObjectKey]) -> Self {
-        let ends: Vec<&str> = ends.iter().map(|end| end.0.as_str()).collect();
-        Self(format!("{to}({})", ends.join(" ; ")))
+        const BETWEEN: &str = " ; ";
+        let bytes: usize = ends.iter().map(|end| end.0.len() + BETWEEN.len()).sum();
+        let mut text = String::with_capacity(to.system.len() + to.resource.len() + bytes + 3);
+        [&to.system, ".", &to.resource, "("].iter().for_each(|part| text.push_str(part));
+        for (i, end) in ends.iter().enumerate() {
+            if i > 0 {
+                text.push_str(BETWEEN);
+            }
+            text.push_str(&end.0);
+        }
+        text.push(')');
+        Self(text)
     }
 }
 
@@ -270,6 +301,9 @@ pub struct Order {
     /// The source row's key, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_key: Option<String>,
+    /// The key that the source row had before, where the object is recognised under a new one: the order moves its link.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub renamed_from: Option<String>,
     /// Digest of all cells of the source row that it was planned from, for the agreed state after the apply.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_digest: Option<u64>,
@@ -300,6 +334,12 @@ pub struct Order {
     /// Set where the order was planned as blocked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub block: Option<Block>,
+    /// The applied order that this one undoes, where it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub undoes: Option<OrderId>,
+    /// Why it cannot be undone once it is applied, in half a sentence; `None` where it can.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub irreversible: Option<String>,
 }
 
 impl Order {
@@ -311,7 +351,19 @@ impl Order {
         changes: &[Change],
     ) -> Fingerprint {
         let attributes: Vec<_> = changes.iter().map(|c| (&c.attribute, &c.before, &c.after)).collect();
-        let content = serde_json::json!([resource, operation, object, attributes]);
-        Fingerprint(Digest::of(content.to_string().as_bytes()).as_str()[..16].to_owned())
+        let mut content = Vec::with_capacity(256);
+        // Writing to memory cannot fail, and nothing of this is what JSON cannot say.
+        let _ = serde_json::to_writer(&mut content, &(resource, operation, object, attributes));
+        Fingerprint(Digest::of(&content).as_str()[..16].to_owned())
+    }
+
+    /// The content of the order that would undo this one exactly; `None` where there is none.
+    pub fn counter(&self) -> Option<Fingerprint> {
+        let swapped: Vec<Change> = self
+            .changes
+            .iter()
+            .map(|c| Change { before: c.after.clone(), after: c.before.clone(), ..c.clone() })
+            .collect();
+        Some(Self::fingerprint_of(&self.resource, self.operation.opposite()?, &self.object, &swapped))
     }
 }

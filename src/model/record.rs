@@ -143,14 +143,25 @@ pub struct OrderRecord {
     pub updated: DateTime<Utc>,
 }
 
+/// An applied order that undid another: what the other did is not raised again by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reversal {
+    /// The order that undid it.
+    pub order: OrderId,
+    /// The run that it was planned by.
+    pub run: RunId,
+    /// Who approved it.
+    pub who: String,
+}
+
 /// How far a snapshot was from the baseline of its time. Rows that muster itself changed are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Movement {
     /// What it is a snapshot of.
     pub resource: ResourceName,
-    /// The run that exported it.
+    /// The run that exported it; the held one before it, where it came under what a person accepted of that.
     pub run: RunId,
-    /// When that began.
+    /// When its export began.
     pub at: DateTime<Utc>,
     /// Rows of the baseline.
     pub rows: u64,

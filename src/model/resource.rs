@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A resource type or an association of one system, written `system.resource`: `vault.users`, `idp.memberships`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ResourceName {
     /// The system's name in the job file.
     pub system: String,
@@ -46,8 +46,9 @@ impl TryFrom<String> for ResourceName {
     }
 }
 
-impl From<ResourceName> for String {
-    fn from(name: ResourceName) -> String {
-        name.to_string()
+/// As its text, put together where it is written: every order names several.
+impl Serialize for ResourceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

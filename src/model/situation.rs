@@ -40,6 +40,8 @@ pub enum Cause {
     Rule,
     /// Target and wanted value moved apart: always reviewed.
     Both,
+    /// A person asks that what was applied be undone.
+    Revert,
 }
 
 macro_rules! words {
@@ -69,4 +71,7 @@ words!(Situation {
     OutOfScope => "out-of-scope", Unmanaged => "unmanaged", Ambiguous => "ambiguous", Conflict => "conflict",
     Incomplete => "incomplete",
 });
-words!(Cause { Initial => "initial", Drift => "drift", Source => "source", Rule => "rule", Both => "both" });
+words!(Cause {
+    Initial => "initial", Drift => "drift", Source => "source", Rule => "rule", Both => "both",
+    Revert => "revert",
+});

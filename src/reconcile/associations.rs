@@ -1,17 +1,18 @@
 //! One association: rows of two ends, compared as pairs of object numbers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use crate::model::order::{End, EndRef, ObjectKey, Operation, Order, OrderId};
-use crate::model::plan::SyncSituations;
+use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::{Cause, Situation};
 
 use super::ends::EndTable;
 use super::error::ReconcileError;
 use super::guard;
 use super::input::{AssociationInput, Memory, Wishes};
+use super::lockout;
 use super::objects::{ObjectPlan, counted};
 use super::pair_join::{self, Joined};
 use super::policy::{EndSync, Members};
@@ -68,7 +69,11 @@ pub(crate) fn plan(
     };
     let planner = Planner { wishes, input, ends, names: [first, second] };
     let mut done = AssociationPlan {
-        situations: SyncSituations { sync: input.sync.id.clone(), first_run: input.first_run, counts: BTreeMap::new() },
+        situations: SyncSituations {
+            sync: input.sync.id.clone(),
+            first_run: input.first_run,
+            ..SyncSituations::default()
+        },
         ..AssociationPlan::default()
     };
     let source = planner.source_pairs(&mut done)?;
@@ -77,7 +82,7 @@ pub(crate) fn plan(
     let (add, remove) = planner.differences(memory, source, held, &mut done)?;
     let mut proposals = planner.orders(Operation::Add, &add)?;
     proposals.extend(planner.orders(Operation::Remove, &remove)?);
-    proposals.sort_by(|a, b| a.object.cmp(&b.object));
+    sort_wide(&mut proposals, |a, b| a.object.cmp(&b.object));
     done.proposals = proposals;
     if input.target_absence {
         done.conclusive.push(Operation::Add);
@@ -175,40 +180,78 @@ impl Planner<'_> {
         for some in rows.chunks(ASKED_AT_ONCE) {
             let objects: Vec<ObjectKey> = some.iter().map(|pair| self.object(*pair)).collect();
             let added = memory.added(&self.input.sync.id, &objects)?;
-            ours.extend(some.iter().zip(added).filter(|(_, added)| *added).map(|(pair, _)| *pair));
+            let (mut known, mut strange) = (Vec::new(), Vec::new());
+            for (pair, added) in some.iter().zip(added) {
+                if added { known.push(*pair) } else { strange.push(*pair) }
+            }
+            known.extend(self.added_before(memory, &strange)?);
+            known.sort_unstable();
+            ours.append(&mut known);
         }
         Ok(ours)
     }
 
-    fn orders(&self, operation: Operation, pairs: &[Pair]) -> Result<Vec<Order>, ReconcileError> {
-        let mut labels: [HashMap<u32, String>; 2] = Default::default();
-        for (end, labels) in labels.iter_mut().enumerate() {
-            let numbers: BTreeSet<u32> = pairs.iter().map(|pair| if end == 0 { pair.0 } else { pair.1 }).collect();
-            let read: Result<Vec<(u32, String)>, ReconcileError> = numbers
-                .into_par_iter()
-                .map(|number| {
-                    let label = match self.ends[end].raised.get(&number) {
-                        Some(raised) if self.table(end).target_of(number).is_none() => raised.name.clone(),
-                        _ => self.table(end).label(number)?,
-                    };
-                    Ok((number, label))
-                })
-                .collect();
-            labels.extend(read?);
+    /// Those of the rows that muster added when an end of theirs went by another key.
+    fn added_before(&self, memory: &dyn Memory, pairs: &[Pair]) -> Result<Vec<Pair>, ReconcileError> {
+        let former = [0, 1].map(|end| self.table(end).input.links.former().collect::<HashMap<&str, &[String]>>());
+        if former.iter().all(HashMap::is_empty) {
+            return Ok(Vec::new());
         }
-        Ok(pairs.par_iter().filter_map(|pair| self.order(operation, *pair, &labels)).collect())
+        let names = |end: usize, number: u32| {
+            let (table, key) = (self.table(end), self.table(end).key(number));
+            let sync = table.input.sync;
+            let former = former[end].get(key).copied().unwrap_or_default();
+            let keys = std::iter::once(key).chain(former.iter().map(String::as_str));
+            keys.map(|key| ObjectKey::by_source(&sync.to, &sync.from, key)).collect::<Vec<_>>()
+        };
+        let (mut rows, mut of) = (Vec::new(), Vec::new());
+        for pair in pairs {
+            let (first, second) = (names(0, pair.0), names(1, pair.1));
+            for (a, b) in first.iter().flat_map(|a| second.iter().map(move |b| (a, b))).skip(1) {
+                rows.push(ObjectKey::association(&self.input.sync.to, &[a, b]));
+                of.push(*pair);
+            }
+        }
+        let added = memory.added(&self.input.sync.id, &rows)?;
+        let mut ours: Vec<Pair> = of.into_iter().zip(added).filter(|(_, added)| *added).map(|(pair, _)| pair).collect();
+        ours.dedup();
+        Ok(ours)
+    }
+
+    fn orders(&self, operation: Operation, pairs: &[Pair]) -> Result<Vec<Order>, ReconcileError> {
+        let names =
+            [self.labels(0, pairs.iter().map(|pair| pair.0))?, self.labels(1, pairs.iter().map(|pair| pair.1))?];
+        let reason = Reason::new(self, operation);
+        Ok(pairs.par_iter().filter_map(|pair| self.order(operation, *pair, &names, &reason)).collect())
+    }
+
+    /// What the objects with these numbers are called, each read once, sorted by number.
+    fn labels(&self, end: usize, numbers: impl Iterator<Item = u32>) -> Result<Labels, ReconcileError> {
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+            .into_par_iter()
+            .map(|number| {
+                let label = match self.ends[end].raised.get(&number) {
+                    Some(raised) if self.table(end).target_of(number).is_none() => raised.name.clone(),
+                    _ => self.table(end).label(number)?,
+                };
+                Ok((number, label))
+            })
+            .collect()
     }
 
     /// `None` where an end has neither an object nor an order.
-    fn order(&self, operation: Operation, pair: Pair, labels: &[HashMap<u32, String>; 2]) -> Option<Order> {
+    fn order(&self, operation: Operation, pair: Pair, labels: &[Labels; 2], reason: &Reason) -> Option<Order> {
         let sync = self.input.sync;
         let numbers = [pair.0, pair.1];
-        let mut ends = Vec::new();
+        let mut ends = Vec::with_capacity(2);
         let mut missing = Vec::new();
         let mut protected = None;
-        let mut keys = Vec::new();
+        let tables = [self.table(0), self.table(1)];
         for (end, number) in numbers.into_iter().enumerate() {
-            let (table, label) = (self.table(end), labels[end].get(&number).cloned().unwrap_or_default());
+            let (table, label) = (self.table(end), label(&labels[end], number));
             let id = table.target_id(number);
             let object = match (id, self.ends[end].raised.get(&number)) {
                 (Some(id), _) => EndRef::Target(id.to_owned()),
@@ -224,11 +267,18 @@ impl Planner<'_> {
                 (None, None) => return None,
             };
             let key = table.key(number);
-            let names: Vec<&str> = [Some(key), id, Some(label.as_str())].into_iter().flatten().collect();
-            protected = protected.or_else(|| guard::protected(self.wishes.protect, &self.names[end].to, &names));
-            keys.push(key.to_owned());
+            let names = [key, id.unwrap_or(key), label];
+            let to = &self.names[end].to;
+            // Members of a protected group are counted when all orders are known.
+            if !lockout::counts_members(tables, end) {
+                protected = protected.or_else(|| guard::protected(self.wishes.protect, to, &names));
+            }
+            if operation == Operation::Remove {
+                let account = table.input.account.filter(|_| table.input.capabilities.enabled.is_some());
+                protected = protected.or_else(|| guard::own(account, to, operation, &names[1..], &[]));
+            }
             let (name, resource) = (self.names[end].name.clone(), self.names[end].to.clone());
-            ends.push(End { name, resource, object, label });
+            ends.push(End { name, resource, object, label: label.to_owned() });
         }
         let object = self.object(pair);
         let missing =
@@ -236,17 +286,7 @@ impl Planner<'_> {
         let block = protected
             .or_else(|| guard::unsupported(self.input.capabilities, &sync.to, operation, &[]))
             .or_else(|| block(BlockReason::MissingReference, missing?));
-        let (a, b) = (&ends[0].label, &ends[1].label);
-        let reason = match operation {
-            Operation::Add => format!("`{a}` and `{b}` belong together in {} and not in {}", sync.from, sync.to),
-            _ if sync.members == Members::Authoritative => {
-                format!(
-                    "`{a}` and `{b}` belong together in {} and not in {}, which has the last word",
-                    sync.to, sync.from
-                )
-            }
-            _ => format!("muster tied `{a}` and `{b}` in {}, and {} no longer does", sync.to, sync.from),
-        };
+        let [a, b] = [0, 1].map(|end| label(&labels[end], numbers[end]));
         let fingerprint = Order::fingerprint_of(&sync.to, operation, &object, &[]);
         Some(Order {
             id: OrderId::new(&fingerprint, 0),
@@ -257,18 +297,48 @@ impl Planner<'_> {
             object,
             target_id: None,
             source_key: None,
+            renamed_from: None,
             source_digest: None,
-            key: keys.join(" → "),
-            name: format!("{a} → {b}"),
+            key: [self.table(0).key(pair.0), " → ", self.table(1).key(pair.1)].concat(),
+            name: [a, " → ", b].concat(),
             changes: Vec::new(),
             ends,
             situation: if operation == Operation::Add { Situation::Missing } else { Situation::Orphan },
             cause: Cause::Source,
-            reason,
+            reason: [reason.before, "`", a, "` and `", b, "`", &reason.after].concat(),
             confidence: 100,
             takes_along: Vec::new(),
             thresholds: Vec::new(),
             block,
+            undoes: None,
+            irreversible: None,
         })
+    }
+}
+
+/// What objects are called, sorted by their numbers.
+type Labels = Vec<(u32, String)>;
+
+fn label(labels: &Labels, number: u32) -> &str {
+    labels.binary_search_by_key(&number, |(number, _)| *number).map_or("", |place| &labels[place].1)
+}
+
+/// Why rows are to be added or removed: what stands before and after the labels, the same for all of them.
+struct Reason {
+    before: &'static str,
+    after: String,
+}
+
+impl Reason {
+    fn new(planner: &Planner<'_>, operation: Operation) -> Self {
+        let sync = planner.input.sync;
+        let (before, after) = match operation {
+            Operation::Add => ("", format!(" belong together in {} and not in {}", sync.from, sync.to)),
+            _ if sync.members == Members::Authoritative => {
+                ("", format!(" belong together in {} and not in {}, which has the last word", sync.to, sync.from))
+            }
+            _ => ("muster tied ", format!(" in {}, and {} no longer does", sync.to, sync.from)),
+        };
+        Self { before, after }
     }
 }

@@ -261,11 +261,11 @@ fn loads<'t>(history: &History, run: &PastRun, tried: &Tried<'t>) -> Loads<'t> {
     for orders in history.orders.iter().filter(|orders| orders.run <= run.id) {
         let count = |load: &mut Load<'_>| {
             if was_live(orders, run) {
-                load.orders.entry(orders.operation).or_default().count += orders.count;
+                load.add_count(orders.operation, &orders.thresholds, orders.count);
             } else if orders.state == OrderState::Applied && !first_load(orders) {
                 let age = between(orders.since, run.started);
                 let bygone = Bygone { age, run: orders.run.clone(), count: orders.count };
-                load.before.entry(orders.operation).or_default().push(bygone);
+                load.add_before(orders.operation, &orders.thresholds, bygone);
             }
         };
         loads.counting(&orders.resource, &orders.thresholds, count);

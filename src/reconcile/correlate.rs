@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::canonical::{self, ABSENT};
 use super::error::ReconcileError;
 use super::index::{KeyIndex, NONE};
+use super::rename::Renamed;
 use super::rows::{Admission, Rows, SourceRows};
 use super::scan::Scanner;
 
@@ -19,6 +20,8 @@ pub(crate) enum Pairing {
     Linked { target: u32, link: u32 },
     /// By a match rule (its position).
     Matched { target: u32, rule: u8 },
+    /// With an object whose row had another key, by its position among the renames.
+    Renamed { rename: u32 },
     /// In a group of several candidates.
     Ambiguous { group: u32 },
     /// Cannot be judged: its key or that of its object is not unique, or its scope failed.
@@ -39,6 +42,8 @@ pub(crate) struct Correlation {
     /// By target row: whether something is linked to it, paired with it, or contends for it.
     pub(crate) taken: Vec<bool>,
     pub(crate) groups: Vec<Group>,
+    /// Objects that are recognised under a new key.
+    pub(crate) renames: Vec<Renamed>,
     /// Links whose object is not in the target's snapshot: source row, position of the link.
     pub(crate) dangling: Vec<(u32, u32)>,
     /// Links whose source row is gone: target row, position of the link.
@@ -67,6 +72,7 @@ pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError
         pairing: vec![Pairing::None; sides.source.len()],
         taken: sides.target_skipped.to_vec(),
         groups: Vec::new(),
+        renames: Vec::new(),
         dangling: Vec::new(),
         orphans: Vec::new(),
         dead: Vec::new(),
@@ -91,10 +97,8 @@ fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
             done.pairing[row] = Pairing::Skipped;
         }
     }
-    let pair = |position: u32| {
-        let link = links.get(position);
-        (link.source_key, link.target_id)
-    };
+    let (source_keys, target_ids) = (links.source_keys(), links.target_ids());
+    let pair = |position: u32| (source_keys.get(position as usize), target_ids.get(position as usize));
     let mut order: Vec<u32> = (0..links.len() as u32).collect();
     if !order.is_sorted_by_key(|i| pair(*i)) {
         order.par_sort_unstable_by_key(|i| pair(*i));

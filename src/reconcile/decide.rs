@@ -1,8 +1,10 @@
 //! One object that is not plainly confirmed: what is to be done about it, and why.
 
+use crate::model::grace::{Grace, Looked};
 use crate::model::order::{Block, BlockReason, Change, Fingerprint, ObjectKey, Operation, Order, OrderId};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
+use crate::rules::scope::BoundScope;
 use crate::snapshot::row::{Cells, OwnedRow};
 
 use super::compare::{self, Comparison};
@@ -13,9 +15,11 @@ use super::error::ReconcileError;
 use super::guard;
 use super::input::Wishes;
 use super::objects::Claims;
-use super::policy::DriftAction;
+use super::policy::{DriftAction, Fixed};
 use super::reason::{self, block, some};
+use super::rename::Evidence;
 use super::scan::Scanner;
+use super::threshold::RENAME;
 
 /// An object to be looked at. Sources and targets are row numbers, links are positions among the input's.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) enum Work {
     Create { source: u32, link: Option<u32> },
     /// Correlated, by a link or by a match rule (its position, and whether all digests are equal).
     Pair { source: u32, target: u32, link: Option<u32>, rule: Option<(u8, bool)> },
+    /// Recognised under a new key, by the position among the renames.
+    Renamed { source: u32, rename: u32 },
     /// One of several candidates.
     Ambiguous { source: u32, group: u32 },
     /// Managed, and its source row is gone.
@@ -46,12 +52,23 @@ pub(crate) struct Built {
     pub(crate) drift: Option<String>,
     /// For listings, where there is no order to list.
     pub(crate) listed: Option<ListedObject>,
+    /// How far its grace has come, where it has one or had.
+    pub(crate) grace: Option<GraceNote>,
+}
+
+/// How far a grace has come at this look.
+#[derive(Debug)]
+pub(crate) struct GraceNote {
+    pub(crate) key: String,
+    pub(crate) was: Option<Grace>,
+    /// `None`: it is to be forgotten.
+    pub(crate) now: Option<Looked>,
 }
 
 impl Built {
     /// No order.
     pub(crate) fn nothing(number: u32, situation: Situation) -> Self {
-        Self { number, situation, order: None, link: false, foreign: false, drift: None, listed: None }
+        Self { number, situation, order: None, link: false, foreign: false, drift: None, listed: None, grace: None }
     }
 }
 
@@ -62,6 +79,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) table: &'a EndTable<'a>,
     pub(crate) done: &'a Correlation,
     pub(crate) claims: &'a Claims,
+    /// What the target does not let change for some of its objects.
+    pub(crate) fixed: Vec<(BoundScope, &'a Fixed)>,
 }
 
 /// The parts of an order that differ from case to case.
@@ -78,6 +97,7 @@ pub(crate) struct Case<'c> {
     pub(crate) reason: String,
     pub(crate) confidence: u8,
     pub(crate) block: Option<Block>,
+    pub(crate) renamed_from: Option<String>,
 }
 
 impl Decider<'_> {
@@ -85,7 +105,11 @@ impl Decider<'_> {
     pub(crate) fn build(&self, work: &Work) -> Result<Built, ReconcileError> {
         match work {
             Work::Create { source, link } => self.create(*source, *link),
-            Work::Pair { source, target, link, rule } => self.pair(*source, *target, *link, *rule),
+            Work::Pair { source, target, link, rule } => self.pair(*source, *target, *link, *rule, None),
+            Work::Renamed { source, rename } => {
+                let renamed = &self.done.renames[*rename as usize];
+                self.pair(*source, renamed.target, Some(renamed.link), None, Some(&renamed.evidence))
+            }
             Work::Ambiguous { source, group } => self.ambiguous(*source, *group),
             Work::Orphan { number, target, link } => self.removal(*number, *target, *link, Situation::Orphan),
             Work::OutOfScope { source, target, link } => self.removal(*source, *target, *link, Situation::OutOfScope),
@@ -121,6 +145,7 @@ impl Decider<'_> {
             cause: Cause::Initial,
             reason: reason::create(sync, key, was),
             confidence: 100,
+            renamed_from: None,
         }))
     }
 
@@ -130,12 +155,14 @@ impl Decider<'_> {
         target: u32,
         link: Option<u32>,
         rule: Option<(u8, bool)>,
+        renamed: Option<&Evidence>,
     ) -> Result<Built, ReconcileError> {
         let (input, sync) = (self.scanner.input, self.scanner.input.sync);
         let (source, held) = (self.table.source.get(row), self.table.target.get(target));
         let (key, id) = (source.key, held.key);
         let matcher = rule.map(|(rule, _)| &self.scanner.matchers[rule as usize]);
         let confidence = matcher.map_or(100, |m| m.confidence);
+        let confidence = renamed.map_or(confidence, |evidence| evidence.confidence(self.scanner));
         let claimed = self.claims.get(id);
         if let (Some((_, true)), None, 100..) = (rule, claimed, confidence) {
             return Ok(Built { link: true, ..Built::nothing(row, Situation::Confirmed) });
@@ -148,22 +175,26 @@ impl Decider<'_> {
         let name = name.unwrap_or_else(|| key.to_owned());
         let drift = (!comparison.drifted.is_empty() && sync.on.drift == DriftAction::Report)
             .then(|| reason::drift(sync, key, &comparison.drifted));
-        let nothing = comparison.changes.is_empty() && incomplete.is_none() && confidence == 100;
+        let nothing = comparison.changes.is_empty() && incomplete.is_none() && confidence == 100 && renamed.is_none();
         if nothing && claimed.is_none() {
             let listed = self.listed(Situation::Changed, key, &name, Some(id), drift.as_deref().unwrap_or_default());
             return Ok(Built { drift, listed, ..Built::nothing(row, Situation::Changed) });
         }
+        let was = renamed.and(link).map(|link| input.links.get(link).source_key);
         let how = match matcher {
             None => String::new(),
             Some(m) => format!("matched with `{id}` by `{}` ({} %), not linked before", m.text, m.confidence),
         };
         let low = (confidence < 100).then(|| Block {
             reason: BlockReason::LowConfidence,
-            detail: format!(
-                "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
-                name_in(input, &held).unwrap_or_default(),
-                matcher.map_or("", |m| &m.text),
-            ),
+            detail: match renamed.zip(was) {
+                Some((evidence, was)) => reason::likely_rename(sync, (was, key), evidence, self.scanner),
+                None => format!(
+                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
+                    name_in(input, &held).unwrap_or_default(),
+                    matcher.map_or("", |m| &m.text),
+                ),
+            },
         });
         let foreign = claimed.and_then(|who| {
             block(
@@ -182,19 +213,26 @@ impl Decider<'_> {
         let cause = comparison.changes.iter().map(|c| c.cause).max().unwrap_or(Cause::Initial);
         let held_name = name_in(input, &held).unwrap_or_default();
         let is_foreign = foreign.is_some();
+        let operation = self.operation(&comparison.changes);
+        let own = self.own(operation, &[id, &held_name], &comparison.changes);
+        let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes);
         let built = self.order(Case {
             number: row,
             key,
             source_key: Some(key),
             target_id: Some(id),
-            operation: self.operation(&comparison.changes),
-            block: self.never(&[key, id, &name, &held_name]).or(foreign).or(incomplete).or(low),
+            operation,
+            block: self.never(&[key, id, &name, &held_name]).or(own).or(foreign).or(incomplete).or(fixed).or(low),
             name,
-            reason: reason::update(&comparison.changes, &how),
+            reason: match renamed.zip(was) {
+                Some((evidence, was)) => reason::renamed(sync, (was, key), evidence, self.scanner, &comparison.changes),
+                None => reason::update(&comparison.changes, &how),
+            },
             changes: comparison.changes,
             situation,
             cause,
             confidence,
+            renamed_from: was.map(str::to_owned),
         });
         Ok(Built { drift, foreign: is_foreign, ..built })
     }
@@ -236,11 +274,18 @@ impl Decider<'_> {
             confidence: 0,
             block: self.never(&[key, &name]).or_else(|| block(BlockReason::Ambiguous, detail)),
             name,
+            renamed_from: None,
         }))
     }
 
     pub(crate) fn never(&self, names: &[&str]) -> Option<Block> {
         guard::protected(self.wishes.protect, &self.scanner.input.sync.to, names)
+    }
+
+    /// Whether it would lock out the account that muster itself uses.
+    pub(crate) fn own(&self, operation: Operation, names: &[&str], changes: &[Change]) -> Option<Block> {
+        let input = self.scanner.input;
+        guard::own(input.account, &input.sync.to, operation, names, changes)
     }
 
     fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
@@ -284,6 +329,7 @@ impl Decider<'_> {
             name: name.to_owned(),
             target_id: target_id.map(str::to_owned),
             note: note.to_owned(),
+            due: None,
         })
     }
 
@@ -296,6 +342,7 @@ impl Decider<'_> {
             Some(block) if block.reason != BlockReason::LowConfidence => Some(block),
             weaker => unsupported().or(weaker),
         };
+        let thresholds = case.renamed_from.iter().map(|_| RENAME.to_owned()).collect();
         let fingerprint: Fingerprint = Order::fingerprint_of(&sync.to, case.operation, &object, &case.changes);
         let order = Order {
             id: OrderId::new(&fingerprint, 0),
@@ -306,6 +353,7 @@ impl Decider<'_> {
             object,
             target_id: case.target_id.map(str::to_owned),
             source_key: case.source_key.map(str::to_owned),
+            renamed_from: case.renamed_from,
             source_digest: self.table.source.raw(case.number),
             key: case.key.to_owned(),
             name: case.name,
@@ -316,8 +364,10 @@ impl Decider<'_> {
             reason: case.reason,
             confidence: case.confidence,
             takes_along: Vec::new(),
-            thresholds: Vec::new(),
+            thresholds,
             block,
+            undoes: None,
+            irreversible: None,
         };
         Built { order: Some(order), ..Built::nothing(case.number, case.situation) }
     }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
+use crate::model::grace::Grace;
 use crate::model::link::{Agreed, How, Link};
 use crate::model::order::{Block, Operation, Order, OrderId};
-use crate::model::plan::SyncSituations;
+use crate::model::plan::{SyncSituations, Withheld};
 use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 use crate::model::threshold::Excess;
@@ -20,8 +23,8 @@ pub struct PlanDraft {
     /// Kept orders whose block changed: a cause appeared or is gone. `None` lifts the block; where one cause follows
     /// another, the block is lifted first and set by a second entry.
     pub reblocked: Vec<(OrderId, Option<Block>)>,
-    /// Wanted again, but a reviewer refused the same content: the rejected order, and what it was about.
-    pub withheld: Vec<(OrderId, String)>,
+    /// Wanted again, but a reviewer refused the same content, or had it undone.
+    pub withheld: Vec<Withheld>,
     /// Handed over to people and not done yet: the order, and what it was about.
     pub handed_over: Vec<(OrderId, String)>,
     /// Live orders that were replaced or are no longer wanted, with the reason.
@@ -42,6 +45,15 @@ pub struct PlanDraft {
 }
 
 impl PlanDraft {
+    /// How many new orders are renames, by resource type.
+    pub fn renames(&self) -> BTreeMap<ResourceName, u64> {
+        let mut renames = BTreeMap::new();
+        for order in self.orders.iter().filter(|order| order.renamed_from.is_some()) {
+            *renames.entry(order.resource.clone()).or_default() += 1;
+        }
+        renames
+    }
+
     /// New orders by resource type and operation.
     pub fn counts(&self) -> BTreeMap<ResourceName, BTreeMap<Operation, u64>> {
         let mut counts: BTreeMap<ResourceName, BTreeMap<Operation, u64>> = BTreeMap::new();
@@ -63,6 +75,8 @@ pub struct LinkBook {
     pub recorded: Vec<Settled>,
     /// Linked objects that were found confirmed with values other than the agreed ones.
     pub agreed: Vec<Settled>,
+    /// Objects whose grace goes on or ended, by source key, as far as that has to be remembered.
+    pub graces: Vec<(String, Option<Grace>)>,
     /// Links whose object is gone from the target, or from both sides: source key, target id, why.
     pub dropped: Vec<(String, String, String)>,
 }
@@ -109,4 +123,6 @@ pub struct ListedObject {
     pub target_id: Option<String>,
     /// What there is to say about it; may be empty.
     pub note: String,
+    /// When its delete becomes due, where it is in grace.
+    pub due: Option<DateTime<Utc>>,
 }

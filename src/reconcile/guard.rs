@@ -1,31 +1,79 @@
-//! What must not, or cannot, be done: protected objects, what the target does not offer, values that are taken.
+//! What must not, or cannot, be done to an object: because the job protects it, because muster itself uses it, because
+//! the target does not offer it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
-use rayon::prelude::*;
-
-use crate::model::capabilities::ResourceCapabilities;
-use crate::model::order::{Block, BlockReason, Change, Operation, Order};
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
+use crate::model::order::{Block, BlockReason, Change, Operation};
 use crate::model::resource::ResourceName;
-use crate::model::situation::Situation;
+use crate::rules::scope::BoundScope;
+use crate::snapshot::row::Cells;
 
-use super::canonical::{self, NOTHING};
-use super::ends::{EndState, EndTable};
-use super::error::ReconcileError;
-use super::objects::Proposal;
+use super::policy::Fixed;
 use super::reason::{block, some};
-use super::rows::Admission;
-use super::scan::{Scanner, Wanted};
 
 /// Whether the job protects an object that goes by any of these names.
 pub(crate) fn protected(protect: &BTreeSet<String>, resource: &ResourceName, names: &[&str]) -> Option<Block> {
+    if protect.is_empty() {
+        return None;
+    }
     let name = names.iter().find(|name| protect.contains(&format!("{resource}/{name}")))?;
     block(
         BlockReason::Protected,
         format!(
-            "`{resource}/{name}` is protected by the job ([apply] protect); it is never touched while it stands there"
+            "`{resource}/{name}` is protected by the job ([apply] protect); it is never touched while it stands there: do it by hand, or take it out of the list, and run again"
         ),
     )
+}
+
+/// Whether an order would lock out the account that muster itself uses; `names` are what the object goes by at the
+/// target.
+pub(crate) fn own(
+    account: Option<&OwnAccount>,
+    resource: &ResourceName,
+    operation: Operation,
+    names: &[&str],
+    changes: &[Change],
+) -> Option<Block> {
+    let account = account.filter(|account| account.is(names))?;
+    let renames = |change: &Change| change.attribute == "userName" && change.before.is_some();
+    let locks_out = match operation {
+        Operation::Disable | Operation::Delete | Operation::Remove => true,
+        _ => changes.iter().any(renames),
+    };
+    let name = names.iter().rev().find(|name| !name.is_empty()).copied().unwrap_or_default();
+    block(
+        BlockReason::Protected,
+        format!(
+            "`{resource}/{name}` is the account that muster itself uses at {} (known by {}), and `{operation}` would lock it out; do it by hand, or give muster another account, and run again",
+            resource.system, account.known_by
+        ),
+    )
+    .filter(|_| locks_out)
+}
+
+/// Whether a target row is one whose attributes the target does not let change.
+pub(crate) fn fixed(
+    bound: &[(BoundScope, &Fixed)],
+    resource: &ResourceName,
+    held: &dyn Cells,
+    changes: &[Change],
+) -> Option<Block> {
+    bound.iter().find_map(|(scope, fixed)| {
+        let is_fixed = |change: &&Change| fixed.attributes.is_empty() || fixed.attributes.contains(&change.attribute);
+        let names: Vec<&str> = changes.iter().filter(is_fixed).map(|change| change.attribute.as_str()).collect();
+        if names.is_empty() || !scope.admits(held).unwrap_or(false) {
+            return None;
+        }
+        block(
+            BlockReason::Unsupported,
+            format!(
+                "{resource} does not let {} be changed where `{}`, as the job says (`fixed`); change it where the object comes from, or by hand, and run again",
+                some(&names),
+                fixed.text
+            ),
+        )
+    })
 }
 
 /// Whether the target can do an operation with these changes.
@@ -45,6 +93,17 @@ pub(crate) fn unsupported(
             ),
         );
     }
+    let written: Vec<&str> = changes
+        .iter()
+        .filter(|c| c.after.is_some() && capabilities.read_only.contains(&c.attribute))
+        .map(|c| c.attribute.as_str())
+        .collect();
+    if !written.is_empty() {
+        return block(
+            BlockReason::Unsupported,
+            format!("{resource} writes {} itself and takes no value for it; remove its rule", some(&written)),
+        );
+    }
     if operation == Operation::Create {
         return None;
     }
@@ -59,137 +118,5 @@ pub(crate) fn unsupported(
     block(
         BlockReason::Unsupported,
         format!("{resource} does not change {} once set; change it by hand, or remove its rule", some(&fixed)),
-    )
-}
-
-/// Blocks orders that would set a unique value which somebody else wants or holds.
-pub(crate) fn unique(
-    scanner: &Scanner<'_>,
-    table: &EndTable<'_>,
-    proposals: &mut [Proposal],
-) -> Result<(), ReconcileError> {
-    for attribute in &scanner.input.sync.rules.unique {
-        if let Some(position) = scanner.position(attribute) {
-            unique_attribute(scanner, table, proposals, position)?;
-        }
-    }
-    Ok(())
-}
-
-fn unique_attribute(
-    scanner: &Scanner<'_>,
-    table: &EndTable<'_>,
-    proposals: &mut [Proposal],
-    position: usize,
-) -> Result<(), ReconcileError> {
-    let attribute = &scanner.attributes[position];
-    let asked = |order: &Order| {
-        let change = order.changes.iter().find(|change| change.attribute == attribute.name)?;
-        let cell = change.after.as_ref()?.to_cell();
-        Some(canonical::canonical(&cell, attribute.kind).into_owned())
-    };
-    let concerned: Vec<(usize, String)> = proposals
-        .iter()
-        .enumerate()
-        .filter(|(_, p)| p.order.situation != Situation::Ambiguous)
-        .filter_map(|(i, p)| Some((i, asked(&p.order)?)))
-        .collect();
-    if concerned.is_empty() {
-        return Ok(());
-    }
-    let interest: HashSet<u64> = concerned.iter().map(|(_, text)| canonical::digest(text, attribute.kind)).collect();
-    let concerns = |values: &[u64]| values.get(position).is_some_and(|d| *d != NOTHING && interest.contains(d));
-    let claimants: Vec<u32> = (0..table.source.len() as u32)
-        .into_par_iter()
-        .filter(|row| table.source.get(*row).admission == Admission::In && concerns(table.source.get(*row).values))
-        .collect();
-    let holders: Vec<u32> =
-        (0..table.target.len() as u32).into_par_iter().filter(|row| concerns(table.target.get(*row).values)).collect();
-    let mut wanting: HashMap<String, Vec<u32>> = HashMap::new();
-    let read: Result<Vec<(u32, String)>, ReconcileError> = claimants
-        .into_par_iter()
-        .map(|row| {
-            let cells = scanner.input.source.fetch(table.source.rows.place(row))?;
-            let text = match scanner.wanted(&cells).into_iter().nth(position) {
-                Some(Wanted::Set(text)) => canonical::canonical(&text, attribute.kind).into_owned(),
-                _ => String::new(),
-            };
-            Ok((row, text))
-        })
-        .collect();
-    for (row, text) in read? {
-        wanting.entry(text).or_default().push(row);
-    }
-    let mut holding: HashMap<String, Vec<u32>> = HashMap::new();
-    for row in holders {
-        let cells = scanner.input.target.fetch(table.target.place(row))?;
-        let text = canonical::canonical(attribute.held(&cells), attribute.kind).into_owned();
-        holding.entry(text).or_default().push(row);
-    }
-    for (i, text) in concerned {
-        let proposal = &mut proposals[i];
-        let others: BTreeMap<&str, u32> = wanting
-            .get(&text)
-            .into_iter()
-            .flatten()
-            .filter(|row| **row != proposal.number)
-            .map(|row| (table.source.key(*row), *row))
-            .collect();
-        let own = proposal.order.target_id.as_deref();
-        let taken: BTreeSet<&str> = holding
-            .get(&text)
-            .into_iter()
-            .flatten()
-            .map(|row| table.target.key(*row))
-            .filter(|id| Some(*id) != own)
-            .collect();
-        if others.is_empty() && taken.is_empty() {
-            continue;
-        }
-        let stronger = proposal.order.block.as_ref().is_some_and(|b| b.reason != BlockReason::LowConfidence);
-        if stronger {
-            continue;
-        }
-        proposal.order.situation = Situation::Conflict;
-        proposal.order.block = block(
-            BlockReason::Conflict,
-            conflict(scanner, table, &attribute.name, &proposal.order.key, &text, &others, &taken),
-        );
-    }
-    Ok(())
-}
-
-fn conflict(
-    scanner: &Scanner<'_>,
-    table: &EndTable<'_>,
-    attribute: &str,
-    key: &str,
-    text: &str,
-    others: &BTreeMap<&str, u32>,
-    taken: &BTreeSet<&str>,
-) -> String {
-    let sync = scanner.input.sync;
-    let mut parts = Vec::new();
-    if !others.is_empty() {
-        let names: Vec<String> = others.keys().map(|other| format!("`{other}`")).collect();
-        parts.push(format!("row `{key}` and {} of {} both want it", some(&names), sync.from));
-    }
-    if !taken.is_empty() {
-        let names: Vec<String> = taken
-            .iter()
-            .map(|id| {
-                let managed = table.find_target(id).and_then(|row| table.number_of(row));
-                let held = managed.filter(|n| !matches!(table.states[*n as usize], EndState::Undecided));
-                match held {
-                    Some(number) => format!("`{id}` (managed from `{}`)", table.key(number)),
-                    None => format!("`{id}` (not managed)"),
-                }
-            })
-            .collect();
-        parts.push(format!("{} of {} holds it", some(&names), sync.to));
-    }
-    format!(
-        "{attribute} `{text}` must be unique: {}; change one of the values, or `link` the row to the object that it belongs to, and run again",
-        parts.join("; ")
     )
 }

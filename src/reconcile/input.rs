@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::capabilities::ResourceCapabilities;
+use chrono::{DateTime, Utc};
+
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
@@ -64,6 +67,8 @@ pub struct Wishes<'a> {
     pub protect: &'a BTreeSet<String>,
     /// The job's grace between disable and delete.
     pub delete_after: Option<Duration>,
+    /// The moment, for what becomes due.
+    pub now: DateTime<Utc>,
     /// Whether [`super::PlanDraft::listed`] is wanted: one entry for each object that is not confirmed.
     pub list: bool,
 }
@@ -101,6 +106,10 @@ pub struct ObjectInput<'a> {
     pub first_run: bool,
     /// Free seats at the target, where it tells.
     pub free: Option<u64>,
+    /// All seats at the target, free and taken, where the job tells.
+    pub seats: Option<u64>,
+    /// The account that muster itself uses at the target, where it is known.
+    pub account: Option<&'a OwnAccount>,
 }
 
 /// A sync of an association with its snapshots and memory.
@@ -154,6 +163,8 @@ pub struct LiveOrder {
     pub ends: Vec<EndRef>,
     /// The scoped thresholds that count it, as it was planned.
     pub thresholds: Vec<String>,
+    /// Whether it undoes an applied order: a person asked for it, so that no plan drops it for being unwanted.
+    pub undoes: bool,
     /// The other job that it belongs to; `None` for this job.
     pub of_other_job: Option<String>,
 }
@@ -165,6 +176,8 @@ pub struct Prior {
     pub raised: u64,
     /// The newest of them, its state, and whether it was handed over to people (work-order files).
     pub newest: Option<(OrderId, OrderState, bool)>,
+    /// The applied order that undid them, where one did and nobody asked again since.
+    pub reversal: Option<Reversal>,
 }
 
 /// Remembers what earlier runs ordered. Asked about many at once, as one question costs much more than its answer.

@@ -3,8 +3,9 @@
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
-//! ordered, `scoped` marks which
-//! orders a part's limits count, `threshold` judges the whole.
+//! ordered, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
+//! `threshold` judges the whole. `revert` makes a plan that undoes what was applied; `undo` says what can be undone at
+//! all.
 
 #[cfg(test)]
 mod association_tests;
@@ -12,6 +13,8 @@ mod associations;
 pub mod backtest;
 pub mod canonical;
 mod cause;
+#[cfg(test)]
+mod cause_tests;
 mod compare;
 mod correlate;
 mod decide;
@@ -19,9 +22,13 @@ pub mod draft;
 mod ends;
 mod error;
 pub mod explanation;
+#[cfg(test)]
+mod grace_tests;
 mod guard;
+mod in_grace;
 mod index;
 pub mod input;
+mod lockout;
 mod nesting;
 mod objects;
 mod pair_join;
@@ -32,18 +39,26 @@ pub mod policy;
 mod property_tests;
 mod reason;
 mod removal;
+mod rename;
+#[cfg(test)]
+mod rename_tests;
 mod repeated;
 #[cfg(test)]
 mod rerun_tests;
+pub mod revert;
+mod rivals;
 mod rows;
 mod scan;
 mod scoped;
+mod seats;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;
 mod standing;
 pub mod suggestion;
 pub mod threshold;
+pub mod undo;
+mod unique;
 #[cfg(test)]
 mod world;
 

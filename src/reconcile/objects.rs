@@ -6,21 +6,25 @@ use rayon::prelude::*;
 
 use crate::model::link::How;
 use crate::model::order::{ObjectKey, Order};
-use crate::model::plan::SyncSituations;
+use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::Situation;
+use crate::rules::scope::BoundScope;
 
 use super::correlate::{self, Correlation, Sides};
 use super::decide::{Built, Decider};
 use super::draft::{LinkBook, ListedObject};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
-use super::guard;
+use super::in_grace;
 use super::index::{KeyHasher, KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
+use super::policy::Fixed;
+use super::rename::{self, Apart};
 use super::repeated::{skipped, told_keys};
-use super::rows::SourceRows;
-use super::scan::Scanner;
+use super::rows::{Rows, SourceRows};
+use super::scan::{IsLinked, Scanner};
 use super::sorting::{settled, sort_out};
+use super::unique;
 
 /// An order that a sync would raise, and the number of its object.
 pub(crate) struct Proposal {
@@ -48,20 +52,20 @@ pub(crate) fn plan<'a>(
     wishes: Wishes<'_>,
     input: &'a ObjectInput<'a>,
     claims: &Claims,
+    apart: &Apart,
     hasher: KeyHasher,
 ) -> Result<ObjectPlan<'a>, ReconcileError> {
     let mut warnings = Vec::new();
     let scanner = Scanner::bind(input, &mut warnings)?;
-    let target = scanner.target()?;
-    let (target_index, repeated) = KeyIndex::new(&target.keys, hasher);
+    let (target, source) = read(&scanner, hasher);
+    let (target, target_index, repeated) = target?;
     let target_skipped = skipped(&target.keys, &repeated);
     told_keys(input, false, &target_skipped, &repeated, &target, &mut warnings)?;
-    let source = read_source(&scanner, &target_index)?;
-    let (source_index, repeated) = KeyIndex::new(&source.rows.keys, hasher);
+    let (source, source_index, repeated) = source?;
     let source_skipped = skipped(&source.rows.keys, &repeated);
     told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
 
-    let done = correlate::correlate(&Sides {
+    let sides = Sides {
         scanner: &scanner,
         source: &source,
         target: &target,
@@ -69,7 +73,9 @@ pub(crate) fn plan<'a>(
         target_index: &target_index,
         source_skipped: &source_skipped,
         target_skipped: &target_skipped,
-    })?;
+    };
+    let mut done = correlate::correlate(&sides)?;
+    rename::recognise(&sides, apart, &mut done)?;
     let rows = target.len();
     let states = vec![EndState::Unmanaged; source.len()];
     let table = EndTable {
@@ -96,9 +102,10 @@ pub(crate) fn plan<'a>(
         undecided: HashSet::new(),
     };
     let work = sort_out(&scanner, &done, &mut plan);
-    let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims };
+    let fixed = bound_fixed(input)?;
+    let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims, fixed };
     let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();
-    collect(&scanner, built?, &mut plan)?;
+    collect(wishes, &scanner, built?, &mut plan)?;
     unmanaged(wishes, claims, &done, &target_skipped, &mut plan)?;
     if wishes.list {
         plan.listed.extend(plan.proposals.iter().map(|proposal| listed(&proposal.order)));
@@ -107,18 +114,48 @@ pub(crate) fn plan<'a>(
     Ok(plan)
 }
 
-/// Reads the source; rows whose link leads to an object of the target need no match rule.
-fn read_source(scanner: &Scanner<'_>, target_index: &KeyIndex) -> Result<SourceRows, ReconcileError> {
+/// What the target does not let change, with conditions that know their columns.
+fn bound_fixed<'a>(input: &ObjectInput<'a>) -> Result<Vec<(BoundScope, &'a Fixed)>, ReconcileError> {
+    let bind = |fixed: &'a Fixed| {
+        let bound = fixed.target.bind(input.target.columns()).map_err(|problems| ReconcileError::Rule {
+            sync: input.sync.id.clone(),
+            resource: input.sync.to.clone(),
+            cause: format!("fixed: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        })?;
+        Ok((bound, fixed))
+    };
+    input.sync.fixed.iter().map(bind).collect()
+}
+
+/// Rows of a side with the index of their keys, and the rows that repeat a key.
+type Indexed<R> = Result<(R, KeyIndex, Vec<(u32, u32)>), ReconcileError>;
+
+/// Reads both sides, side by side where nothing of one is needed for the other.
+fn read(scanner: &Scanner<'_>, hasher: KeyHasher) -> (Indexed<Rows>, Indexed<SourceRows>) {
+    let read_target = || {
+        let target = scanner.target()?;
+        let (index, repeated) = KeyIndex::new(&target.keys, hasher);
+        Ok((target, index, repeated))
+    };
+    let read_source = |is_linked: Option<IsLinked<'_>>| {
+        let source = scanner.source(is_linked)?;
+        let (index, repeated) = KeyIndex::new(&source.rows.keys, hasher);
+        Ok((source, index, repeated))
+    };
     let links = scanner.input.links;
     // To compute a value takes longer than to look up a link, to read a column does not.
     if links.is_empty() || !scanner.matches_by_expression() {
-        return scanner.source(None);
+        return rayon::join(read_target, || read_source(None));
     }
-    // Of two links of one row the first is found: the other is a contradiction, which is told later.
-    let (by_source, _) = KeyIndex::new(links.source_keys(), target_index.hasher());
+    let target: Indexed<Rows> = read_target();
+    let Ok((_, target_index, _)) = &target else { return (target, read_source(None)) };
+    // Rows whose link leads to an object of the target need no match rule. Of two links of one row the first is found:
+    // the other is a contradiction, which is told later.
+    let (by_source, _) = KeyIndex::new(links.source_keys(), hasher);
     let is_linked =
         |key: &str| by_source.get(key).is_some_and(|link| target_index.get(links.get(link).target_id).is_some());
-    scanner.source(Some(&is_linked))
+    let source = read_source(Some(&is_linked));
+    (target, source)
 }
 
 fn listed(order: &Order) -> ListedObject {
@@ -129,6 +166,7 @@ fn listed(order: &Order) -> ListedObject {
         name: order.name.clone(),
         target_id: order.target_id.clone(),
         note: order.block.as_ref().map_or(&order.reason, |block| &block.detail).clone(),
+        due: None,
     }
 }
 
@@ -138,8 +176,14 @@ pub(crate) fn counted(number: usize, noun: &str) -> String {
 }
 
 /// Takes what was built into the plan, in the order of object keys.
-fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) -> Result<(), ReconcileError> {
+fn collect(
+    wishes: Wishes<'_>,
+    scanner: &Scanner<'_>,
+    built: Vec<Built>,
+    plan: &mut ObjectPlan<'_>,
+) -> Result<(), ReconcileError> {
     let mut drifted = Vec::new();
+    let mut graces = Vec::new();
     for built in built {
         match built.order {
             Some(order) => {
@@ -163,10 +207,12 @@ fn collect(scanner: &Scanner<'_>, built: Vec<Built>, plan: &mut ObjectPlan<'_>) 
             plan.table.states[built.number as usize] = EndState::Undecided;
         }
         drifted.extend(built.drift);
+        graces.extend(built.grace);
         plan.listed.extend(built.listed);
     }
-    plan.proposals.sort_by(|a, b| a.order.object.cmp(&b.order.object));
-    guard::unique(scanner, &plan.table, &mut plan.proposals)?;
+    in_grace::take(wishes, &scanner.input.sync.id, graces, plan);
+    sort_wide(&mut plan.proposals, |a, b| a.order.object.cmp(&b.order.object));
+    unique::unique(scanner, &plan.table, &mut plan.proposals)?;
     for proposal in &plan.proposals {
         *plan.situations.counts.entry(proposal.order.situation).or_default() += 1;
     }
@@ -213,6 +259,7 @@ fn unmanaged(
                     name: super::ends::name_in(input, &cells).unwrap_or_default(),
                     target_id: Some(target.key.to_string()),
                     note: String::new(),
+                    due: None,
                 })
             })
             .collect();

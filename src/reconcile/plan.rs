@@ -11,32 +11,42 @@ use super::draft::PlanDraft;
 use super::ends::EndState;
 use super::error::ReconcileError;
 use super::index::KeyHasher;
-use super::input::{AssociationInput, ObjectInput, PlanInput, Prior, SyncInput};
+use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, SyncInput};
+use super::lockout;
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
+use super::rename::Apart;
+use super::rivals;
 use super::scoped;
+use super::seats;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
+use super::undo;
 
 /// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let hasher = KeyHasher::random();
-    let mut ledger = Ledger::new(input);
+    let mut ledger = Ledger::new(input, hasher);
     let mut loads = Loads::default();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
     let mut judged: Vec<Judged> = Vec::new();
     let mut told: Vec<Told> = Vec::new();
 
     let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
-    let mut plans: Vec<(ObjectPlan<'_>, HashMap<u32, Raised>)> = Vec::new();
+    let mut plans: Vec<Planned<'_>> = Vec::new();
+    let mut known: Vec<Vec<Prior>> = Vec::new();
     for sync in &objects {
         let claims = claims(sync, &objects, &plans);
-        let mut plan = objects::plan(input.wishes, sync, &claims, hasher)?;
-        scoped::mark(&mut plan)?;
-        let mut raised = HashMap::new();
+        let (plan, priors) = plan_objects(input, sync, &claims, hasher)?;
+        plans.push((plan, HashMap::new()));
+        known.push(priors);
+    }
+    rivals::unique(&mut plans);
+    for ((plan, raised), priors) in plans.iter_mut().zip(&known) {
+        let sync = plan.table.input;
         let proposals = std::mem::take(&mut plan.proposals);
-        let priors = priors(input, sync.identity, proposals.iter().map(|proposal| &proposal.order))?;
-        for (proposal, prior) in proposals.into_iter().zip(&priors) {
+        ledger.draft.orders.reserve(proposals.len());
+        for (proposal, prior) in proposals.into_iter().zip(priors) {
             let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
             let settled = ledger.settle(proposal.order, prior, sync.identity);
             if creates {
@@ -49,7 +59,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         load.thresholds.push(&sync.sync.thresholds);
         for scoped in &sync.sync.scoped {
             let load = loads.of_scope(&sync.sync.to, scoped);
-            load.size = scoped::size(&plan, scoped)?;
+            load.size = scoped::size(plan, scoped)?;
             load.first_run = sync.first_run;
         }
         judged.push(Judged { prefix: objects_prefix(&sync.sync.to, &sync.sync.from), operations: None });
@@ -61,7 +71,6 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         });
         ledger.draft.links.push(std::mem::take(&mut plan.book));
         ledger.draft.listed.append(&mut plan.listed);
-        plans.push((plan, raised));
     }
 
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
@@ -70,6 +79,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let mut plan = associations::plan(input.wishes, input.memory, sync, ends)?;
         scoped::mark_rows(sync, &mut plan.proposals)?;
         let priors = priors(input, sync.identity, plan.proposals.iter())?;
+        ledger.draft.orders.reserve(plan.proposals.len());
         for (order, prior) in plan.proposals.into_iter().zip(&priors) {
             ledger.settle(order, prior, sync.identity);
         }
@@ -93,14 +103,14 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         undecided.extend(plan.undecided);
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
     }
-    drop(plans);
-
     for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Delete) {
         let id = order.target_id.clone().unwrap_or_default();
         order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
     }
     ledger.finish(&judged, &undecided);
-    capacity(&objects, &mut ledger);
+    lockout::guard(input, &plans, &mut ledger)?;
+    drop(plans);
+    seats::capacity(&objects, &mut ledger)?;
     thresholds(input, &mut ledger, loads);
 
     let mut draft = std::mem::take(&mut ledger.draft);
@@ -114,8 +124,36 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     draft.warnings.splice(0..0, warnings);
     draft.listed.sort();
     draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
+    undo::mark(&mut draft.orders, input);
     sort_orders(&mut draft.orders);
     Ok(draft)
+}
+
+/// Plans one sync of objects. Where a person refused to take two keys for one object, they are two.
+fn plan_objects<'a>(
+    input: &PlanInput<'_>,
+    sync: &'a ObjectInput<'a>,
+    claims: &Claims,
+    hasher: KeyHasher,
+) -> Result<(ObjectPlan<'a>, Vec<Prior>), ReconcileError> {
+    let under_way = |live: &&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
+    let busy = input.live.iter().filter(under_way).map(|live| live.object.clone());
+    let mut apart = Apart { busy: busy.collect(), ..Apart::default() };
+    loop {
+        let mut plan = objects::plan(input.wishes, sync, claims, &apart, hasher)?;
+        scoped::mark(&mut plan)?;
+        let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
+        let known = apart.refused.len();
+        for (proposal, prior) in plan.proposals.iter().zip(&priors) {
+            let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
+            if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
+                apart.refused.insert((was.clone(), proposal.order.key.clone()));
+            }
+        }
+        if apart.refused.len() == known {
+            return Ok((plan, priors));
+        }
+    }
 }
 
 /// What became of earlier orders with the content of these.
@@ -127,6 +165,9 @@ fn priors<'o>(
     let fingerprints: Vec<&Fingerprint> = orders.map(|order| &order.fingerprint).collect();
     input.memory.standing(identity, &fingerprints)
 }
+
+/// A sync of objects as it was planned, and what became of the orders that create some of them, by number.
+pub(crate) type Planned<'a> = (ObjectPlan<'a>, HashMap<u32, Raised>);
 
 /// What a sync has to say, brought back into the job's order at the end.
 struct Told {
@@ -142,7 +183,7 @@ fn objects_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s ObjectInput<'a>> {
     }
 }
 
-fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInput<'a>> {
+pub(crate) fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInput<'a>> {
     match sync {
         SyncInput::Association(association) => Some(association),
         SyncInput::Objects(_) => None,
@@ -150,11 +191,7 @@ fn association_of<'s, 'a>(sync: &'s SyncInput<'a>) -> Option<&'s AssociationInpu
 }
 
 /// Target ids that other jobs, or other syncs of this one, manage: by their links, or found by those planned before.
-fn claims(
-    sync: &ObjectInput<'_>,
-    all: &[&ObjectInput<'_>],
-    planned: &[(ObjectPlan<'_>, HashMap<u32, Raised>)],
-) -> Claims {
+fn claims(sync: &ObjectInput<'_>, all: &[&ObjectInput<'_>], planned: &[Planned<'_>]) -> Claims {
     let mut claims: Claims = sync.claimed.iter().map(|(id, who)| (id.clone(), who.clone())).collect();
     let rivals = |other: &&&ObjectInput<'_>| other.sync.to == sync.sync.to && other.sync.id != sync.sync.id;
     for other in all.iter().filter(rivals) {
@@ -171,9 +208,9 @@ fn claims(
 }
 
 /// The plans of both ends of an association.
-fn ends_of<'p>(
+pub(crate) fn ends_of<'p>(
     input: &AssociationInput<'_>,
-    plans: &'p [(ObjectPlan<'p>, HashMap<u32, Raised>)],
+    plans: &'p [Planned<'p>],
 ) -> Result<[EndOf<'p>; 2], ReconcileError> {
     let find = |end: &EndSync| {
         let found = plans.iter().find(|(plan, _)| {
@@ -192,69 +229,18 @@ fn ends_of<'p>(
     }
 }
 
-/// Creates beyond the free seats are blocked; those that wait since earlier runs come first.
-fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) {
-    let mut free: BTreeMap<&ResourceName, u64> = BTreeMap::new();
-    for sync in objects {
-        if let Some(seats) = sync.free {
-            let least = free.entry(&sync.sync.to).or_insert(seats);
-            *least = seats.min(*least);
-        }
-    }
-    let mut waiting: BTreeMap<ResourceName, u64> = BTreeMap::new();
-    let mut seat = |resource: &ResourceName| {
-        let waiting = waiting.entry(resource.clone()).or_default();
-        *waiting += 1;
-        *waiting
-    };
-    let full = |resource: &ResourceName, place: u64, seats: u64| Block {
-        reason: BlockReason::Capacity,
-        detail: format!(
-            "{resource} has {seats} free seats, and this is create number {place} of those that wait; free or buy seats, or reject other creates, and run again"
-        ),
-    };
-    let already: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
-    for live in ledger.remaining().into_iter().filter(|live| live.operation == Operation::Create) {
-        let blocked = live.state == OrderState::Blocked && live.block == Some(BlockReason::Capacity);
-        let seats = free.get(&live.resource).copied();
-        let place = seat(&live.resource);
-        if already.contains(&live.id) {
-            continue;
-        }
-        match seats {
-            Some(seats) if place > seats && live.state == OrderState::PendingReview => {
-                ledger.draft.reblocked.push((live.id.clone(), Some(full(&live.resource, place, seats))));
-            }
-            Some(seats) if place > seats => {}
-            _ if blocked => ledger.draft.reblocked.push((live.id.clone(), None)),
-            _ => {}
-        }
-    }
-    ledger.draft.orders.sort_by(|a, b| a.object.cmp(&b.object));
-    for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Create) {
-        let Some(seats) = free.get(&order.resource) else { continue };
-        if order.block.as_ref().is_some_and(|b| b.reason.remedy() == crate::model::order::Remedy::CauseGone) {
-            continue;
-        }
-        let place = seat(&order.resource);
-        if place > *seats {
-            order.block = Some(full(&order.resource, place, *seats));
-        }
-    }
-}
-
 /// Judges all live orders together, old and new, and what was applied lately.
-fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: Loads<'_>) {
+pub(super) fn thresholds(input: &PlanInput<'_>, ledger: &mut Ledger<'_>, mut loads: Loads<'_>) {
     let remaining = ledger.remaining();
     let live = remaining.iter().map(|live| (&live.resource, live.operation, live.key.as_str(), ledger.scopes(live)));
     let new = ledger.draft.orders.iter();
     let new = new.map(|order| (&order.resource, order.operation, order.key.as_str(), order.thresholds.as_slice()));
     for (resource, operation, key, scopes) in live.chain(new) {
-        loads.counting(resource, scopes, |load| load.orders.entry(operation).or_default().add(key));
+        loads.counting(resource, scopes, |load| load.add(operation, scopes, key));
     }
     for orders in &input.past.applied {
         loads.counting(&orders.resource, &orders.thresholds, |load| {
-            load.before.entry(orders.operation).or_default().push(orders.bygone.clone());
+            load.add_before(orders.operation, &orders.thresholds, orders.bygone.clone());
         });
     }
     let mut excesses = threshold::provisioning(&loads, &input.past.settled);

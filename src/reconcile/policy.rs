@@ -53,6 +53,32 @@ pub enum DriftAction {
     Leave,
 }
 
+/// What happens to an object that is to be deleted after a grace, where the target cannot take it out of use before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoDisableAction {
+    /// Nothing: its delete is planned as blocked, and says so.
+    #[default]
+    Block,
+    /// It waits as it is, from the run that first finds it unwanted, and is deleted then.
+    Wait,
+}
+
+/// How an object is recognised whose source row goes by another key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RenamePolicy {
+    /// It is not: the old one is unwanted, the new one missing.
+    Off,
+    /// By a match rule or an id that it keeps; or, for a person to confirm, where at least this share of its mapped
+    /// attributes is equal, 0 to 1.
+    Alike(f64),
+}
+
+impl Default for RenamePolicy {
+    fn default() -> Self {
+        Self::Alike(0.8)
+    }
+}
+
 /// What a sync does about situations that call for a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Actions {
@@ -64,6 +90,8 @@ pub struct Actions {
     pub unmanaged: UnmanagedAction,
     /// Changed at the target.
     pub drift: DriftAction,
+    /// To be deleted, and cannot be disabled.
+    pub no_disable: NoDisableAction,
 }
 
 /// Provisioning thresholds of one sync's target resource: how many orders of each operation may be live at once, or
@@ -72,8 +100,10 @@ pub struct Actions {
 pub struct OrderThresholds {
     /// Objects to make.
     pub create: Vec<Threshold>,
-    /// Objects to change; enabling counts here too.
+    /// Objects to change; enabling counts here too, renames do not.
     pub update: Vec<Threshold>,
+    /// Objects whose source row goes by another key.
+    pub rename: Vec<Threshold>,
     /// Objects to take out of use.
     pub disable: Vec<Threshold>,
     /// Objects to remove.
@@ -91,6 +121,7 @@ impl OrderThresholds {
     pub const OFF: OrderThresholds = OrderThresholds {
         create: Vec::new(),
         update: Vec::new(),
+        rename: Vec::new(),
         disable: Vec::new(),
         delete: Vec::new(),
         add: Vec::new(),
@@ -107,6 +138,7 @@ impl Default for OrderThresholds {
         Self {
             create: changing(),
             update: changing(),
+            rename: changing(),
             disable: removing(),
             delete: removing(),
             add: changing(),
@@ -145,10 +177,34 @@ pub struct ObjectSync {
     pub rules: ObjectRules,
     /// What is done about each situation.
     pub on: Actions,
+    /// How an object is recognised whose source row goes by another key.
+    pub rename: RenamePolicy,
     /// How many orders may be live at once, or applied over a time.
     pub thresholds: OrderThresholds,
     /// The same for parts of them.
     pub scoped: Vec<ScopedThresholds>,
+    /// What the target does not let change for some of its objects.
+    pub fixed: Vec<Fixed>,
+}
+
+/// Attributes that the target does not let change for some of its objects: those of federated users.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// A condition on the target's rows.
+    pub target: Scope,
+    /// Its text, for people.
+    pub text: String,
+    /// The attributes; none = all.
+    pub attributes: Vec<String>,
+}
+
+/// Rows of an association that are never all taken away.
+#[derive(Clone, Debug)]
+pub struct KeepOne {
+    /// The end whose objects keep one row in use each.
+    pub end: String,
+    /// A condition on the target's rows, and its text: only rows that it admits count.
+    pub scope: Option<(Scope, String)>,
 }
 
 /// Which association rows at the target a sync may remove.
@@ -205,4 +261,6 @@ pub struct AssociationSync {
     pub thresholds: OrderThresholds,
     /// The same for parts of them.
     pub scoped: Vec<ScopedThresholds>,
+    /// Rows that are never all taken away.
+    pub keep_one: Option<KeepOne>,
 }

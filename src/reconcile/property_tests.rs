@@ -140,6 +140,7 @@ impl Case {
             world.users.links.retain(|link| link.target_id != id);
             return;
         }
+        world.users.links.retain(|link| Some(&link.source_key) != order.renamed_from.as_ref());
         let cells = self.target.entry(id.clone()).or_default();
         for change in &order.changes {
             let column = ["userName", "title", "active"].iter().position(|name| *name == change.attribute).unwrap();

@@ -6,6 +6,7 @@ use crate::model::value::Value;
 use crate::snapshot::row::Cells;
 
 use super::policy::ObjectSync;
+use super::rename::Evidence;
 use super::scan::Scanner;
 
 /// As many names as fit into a sentence; the rest is counted.
@@ -53,6 +54,33 @@ pub(crate) fn update(changes: &[Change], how: &str) -> String {
         }
     }
     if how.is_empty() { parts.join("; ") } else { format!("{}; {how}", parts.join("; ")) }
+}
+
+/// Why an object is taken for one whose row had another key.
+pub(crate) fn renamed(
+    sync: &ObjectSync,
+    (was, key): (&str, &str),
+    evidence: &Evidence,
+    scanner: &Scanner<'_>,
+    changes: &[Change],
+) -> String {
+    let differs = if changes.is_empty() { "nothing else differs".to_owned() } else { update(changes, "") };
+    let by = evidence.words(scanner);
+    format!("renamed: row `{was}` of {} goes by `{key}` now, {by}; {differs}", sync.from)
+}
+
+/// What a person has to know to confirm it.
+pub(crate) fn likely_rename(
+    sync: &ObjectSync,
+    (was, key): (&str, &str),
+    evidence: &Evidence,
+    scanner: &Scanner<'_>,
+) -> String {
+    let by = evidence.words(scanner);
+    format!(
+        "`{was}` is gone from {} and `{key}` is new there; {by}. Approve if they are the same, which moves the link; reject if they are two, and the next run plans for each",
+        sync.from
+    )
 }
 
 pub(crate) fn drift(sync: &ObjectSync, key: &str, drifted: &[Change]) -> String {

@@ -1,14 +1,16 @@
 //! Managed objects that are no longer wanted: their source row is gone, or the scope leaves it out.
 
+use chrono::{DateTime, Utc};
+
 use super::canonical;
-use super::decide::{Built, Case, Decider};
+use super::decide::{Built, Case, Decider, GraceNote};
 use super::ends::name_in;
 use super::error::ReconcileError;
-use super::policy::{OrphanAction, OutOfScopeAction};
+use super::policy::{NoDisableAction, OrphanAction, OutOfScopeAction};
 use super::reason::block;
 use crate::model::capabilities::AttributeType;
-use crate::model::numbers::counted;
-use crate::model::order::{BlockReason, Change, Operation};
+use crate::model::grace::{Grace, in_words};
+use crate::model::order::{Block, BlockReason, Change, Operation};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
 use crate::snapshot::row::Cells;
@@ -49,32 +51,56 @@ impl Decider<'_> {
         };
         let nothing = |note: &str| Built {
             listed: self.listed(situation, key, &name, Some(id), note),
+            grace: ended(key, link.grace),
             ..Built::nothing(number, situation)
         };
         let Some(operation) = operation else { return Ok(nothing("left as it is, as the job asks")) };
         let says = operation.word();
-        let (operation, note) = match (operation, self.wishes.delete_after) {
-            (Operation::Delete, Some(grace)) => (
-                Operation::Disable,
-                format!("; disabled now, to be deleted {} later", counted(grace.as_secs() / 86_400, "day")),
-            ),
-            (operation, _) => (operation, String::new()),
-        };
-        let mut unsupported = None;
-        let mut changes = Vec::new();
-        if operation == Operation::Disable {
-            let flag = input.capabilities.enabled.as_deref();
-            match flag.and_then(|name| Some((name, input.target.column(name)?))) {
-                Some((attribute, column)) => {
-                    let before = canonical::value(held.cell(column), AttributeType::Boolean);
-                    if before.as_ref().and_then(Value::as_text) == Some("false") {
-                        return Ok(nothing("disabled already"));
-                    }
-                    let after = Value::text("false");
-                    changes.push(Change { attribute: attribute.to_owned(), before, after, cause: Cause::Source });
+        let flag = self.flag(&held);
+        let is_off = flag.as_ref().is_some_and(Flag::is_off);
+        let can_disable = flag.is_some() && input.capabilities.operations.contains(&Operation::Disable);
+        let mut step = Step { operation, note: String::new(), changes: Vec::new(), block: None };
+        let mut grace = None;
+        match (operation, self.wishes.delete_after) {
+            (Operation::Delete, None) => {}
+            (Operation::Delete, Some(whole)) if !is_off && can_disable => {
+                step.operation = Operation::Disable;
+                step.note =
+                    format!("; disabled now, its delete becomes due {} later, as an order of its own", in_words(whole));
+                grace = ended(key, link.grace);
+            }
+            (Operation::Delete, Some(whole)) if !is_off && sync.on.no_disable == NoDisableAction::Block => {
+                step.block = block(
+                    BlockReason::DeleteDisallowed,
+                    format!(
+                        "[apply] delete_after asks for a disable {} before each delete, and {} does not offer one for `{id}`; set on.no_disable = \"wait\" to let it wait as it is and be deleted then, on.{setting} = \"ignore\" to leave it, or do it by hand",
+                        in_words(whole),
+                        sync.to
+                    ),
+                );
+            }
+            (Operation::Delete, Some(whole)) => {
+                let looked = link.grace.unwrap_or(Grace::begun(self.wishes.now)).look(self.wishes.now, whole);
+                let note = GraceNote { key: key.to_owned(), was: link.grace, now: Some(looked) };
+                let state = if is_off { "disabled" } else { "unwanted, and not to be disabled," };
+                let since = time(looked.grace.since);
+                if !looked.is_over {
+                    let due = looked.grace.due(whole);
+                    let note_text = format!("{state} since {since}; its delete becomes due {}", time(due));
+                    let mut listed = self.listed(situation, key, &name, Some(id), &note_text);
+                    listed.iter_mut().for_each(|listed| listed.due = Some(due));
+                    return Ok(Built { listed, grace: Some(note), ..Built::nothing(number, situation) });
                 }
-                None => {
-                    unsupported = block(
+                step.note = format!("; {state} since {since}, its grace of {} is over", in_words(whole));
+                // What is in use again was not what the reviewer saw.
+                step.changes.extend(flag.filter(Flag::is_off).map(|flag| flag.change(None)));
+                grace = Some(note);
+            }
+            (_, _) if is_off => return Ok(nothing("disabled already")),
+            (_, _) => {
+                grace = ended(key, link.grace);
+                if flag.is_none() {
+                    step.block = block(
                         BlockReason::Unsupported,
                         format!(
                             "{} shows no attribute that says whether `{id}` is in use, so it cannot be disabled; set on.{setting} = \"delete\" or \"ignore\" in the job, or do it by hand",
@@ -83,6 +109,10 @@ impl Decider<'_> {
                     );
                 }
             }
+        }
+        let Step { operation, note, mut changes, block: blocked } = step;
+        if operation == Operation::Disable {
+            changes.extend(self.flag(&held).map(|flag| flag.change(Value::text("false"))));
         }
         let unchanged = situation == Situation::OutOfScope
             && link.agreed.is_some_and(|agreed| self.table.source.raw(number) == Some(agreed.source_digest));
@@ -94,7 +124,8 @@ impl Decider<'_> {
                 format!("`{id}` of {} is managed by {who} as well; `unlink {key}` here if it moved there", sync.to),
             )
         });
-        Ok(self.order(Case {
+        let own = self.own(operation, &[id, &name], &[]);
+        let built = self.order(Case {
             number,
             key,
             source_key: Some(key),
@@ -105,8 +136,52 @@ impl Decider<'_> {
             cause,
             reason: format!("`{id}` is managed, and {why}; the job's on.{setting} is `{says}`{note}"),
             confidence: 100,
-            block: self.never(&[key, id, &name]).or(foreign).or(unsupported),
+            block: self.never(&[key, id, &name]).or(own).or(foreign).or(blocked),
             name,
-        }))
+            renamed_from: None,
+        });
+        Ok(Built { grace, ..built })
     }
+
+    /// What the target says about whether an object is in use, where it does.
+    fn flag(&self, held: &dyn Cells) -> Option<Flag> {
+        let attribute = self.scanner.input.capabilities.enabled.as_deref()?;
+        let column = self.scanner.input.target.column(attribute)?;
+        let before = canonical::value(held.cell(column), AttributeType::Boolean);
+        Some(Flag { attribute: attribute.to_owned(), before })
+    }
+}
+
+/// What is to be done to an unwanted object, in parts.
+struct Step {
+    operation: Operation,
+    note: String,
+    changes: Vec<Change>,
+    block: Option<Block>,
+}
+
+/// The attribute that says whether an object is in use, with its value.
+struct Flag {
+    attribute: String,
+    before: Option<Value>,
+}
+
+impl Flag {
+    fn is_off(&self) -> bool {
+        self.before.as_ref().and_then(Value::as_text) == Some("false")
+    }
+
+    fn change(self, after: Option<Value>) -> Change {
+        Change { attribute: self.attribute, before: self.before, after, cause: Cause::Source }
+    }
+}
+
+/// The grace of an object, to be forgotten where there is one.
+pub(crate) fn ended(key: &str, was: Option<Grace>) -> Option<GraceNote> {
+    was.map(|was| GraceNote { key: key.to_owned(), was: Some(was), now: None })
+}
+
+/// An instant as it stands in sentences.
+pub(crate) fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }

@@ -78,7 +78,7 @@ fn rejected_is_rejected_until_asked_again_or_changed() {
     let id = first.orders[0].id.clone();
     world.raise(&first, OrderState::PendingReview).end(&id, OrderState::Rejected, false);
     let again = world.plan();
-    assert_eq!((shown(&again), again.withheld[0].0.clone()), (vec![], id.clone()));
+    assert_eq!((shown(&again), again.withheld[0].order.clone()), (vec![], id.clone()));
     world.ask_again = true;
     let asked = world.plan();
     assert_eq!(asked.orders[0].id.0, format!("o-{}-2", first.orders[0].fingerprint.0));
@@ -231,6 +231,6 @@ fn a_run_that_blocks_says_so_and_a_stronger_cause_stays() {
 fn prior_orders_are_counted_in_ids() {
     let mut world = changed();
     let first = world.plan();
-    world.priors.insert(first.orders[0].fingerprint.clone(), Prior { raised: 4, newest: None });
+    world.priors.insert(first.orders[0].fingerprint.clone(), Prior { raised: 4, ..Prior::default() });
     assert!(world.plan().orders[0].id.0.ends_with("-5"));
 }

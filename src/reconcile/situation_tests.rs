@@ -104,9 +104,11 @@ fn removal_follows_the_policy_of_its_situation() {
     world.delete_after = Some(Duration::from_secs(30 * 86_400));
     let draft = world.plan();
     assert_eq!(shown(&draft), ["disable 1"]);
-    assert!(draft.orders[0].reason.contains("30 days later"), "{}", draft.orders[0].reason);
+    assert!(draft.orders[0].reason.contains("its delete becomes due 30 days later"), "{}", draft.orders[0].reason);
     world.users.capabilities.enabled = None;
-    assert_eq!(shown(&world.plan()), ["disable 1 ! unsupported"]);
+    let draft = world.plan();
+    assert_eq!(shown(&draft), ["delete 1 ! delete-disallowed"]);
+    assert!(detail(&draft).contains("vault.users does not offer one for `t1`; set on.no_disable = \"wait\""));
 }
 
 #[test]

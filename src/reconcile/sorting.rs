@@ -38,6 +38,15 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                 work.push(Work::Ambiguous { source: row, group });
                 EndState::Undecided
             }
+            Pairing::Renamed { rename } => {
+                let renamed = &done.renames[rename as usize];
+                work.push(Work::Renamed { source: row, rename });
+                plan.table.numbers[renamed.target as usize] = row;
+                match renamed.evidence.confidence(scanner) {
+                    100.. => EndState::Paired(renamed.target),
+                    _ => EndState::Undecided,
+                }
+            }
             Pairing::Linked { target, link } => {
                 plan.table.numbers[target as usize] = row;
                 match admission {
@@ -52,6 +61,8 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                     }
                     Admission::In => {
                         let link_view = input.links.get(link);
+                        // It came back: whatever becomes of the order that says so, its grace is over.
+                        plan.book.graces.extend(link_view.grace.map(|_| (source.key.to_owned(), None)));
                         let held = plan.table.target.get(target);
                         let equal = !source.failed && equal(source.values, held.values);
                         if equal {

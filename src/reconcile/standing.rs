@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::model::order::{
     Block, BlockReason, Change, EndRef, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
 };
+use crate::model::plan::Withheld;
+use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
+use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
 use super::reason::block;
 
@@ -22,16 +25,29 @@ pub(crate) struct Raised {
     pub(crate) refused: Option<String>,
 }
 
+/// An order of a finished plan.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// A new one, by its position.
+    New(usize),
+    /// One of an earlier run.
+    Live(&'a LiveOrder),
+}
+
 /// Sorts wanted orders into new, kept, withheld; what is left over of the live ones is superseded.
 pub(crate) struct Ledger<'a> {
     input: &'a PlanInput<'a>,
     own: HashMap<&'a ObjectKey, Vec<&'a LiveOrder>>,
     foreign_objects: HashMap<(&'a str, &'a ObjectKey), &'a LiveOrder>,
     foreign_targets: HashMap<(&'a str, &'a str, &'a str), &'a LiveOrder>,
-    proposed: HashSet<ObjectKey>,
+    hasher: KeyHasher,
+    /// The hashes of the objects for which an order was wanted.
+    proposed: HashSet<KeyHash>,
     /// Live orders that are blocked or errored: what needs them cannot go.
     stuck: HashSet<&'a OrderId>,
     kept: BTreeSet<OrderId>,
+    /// Kept orders that cannot go now, for a cause of their own.
+    stopped: HashSet<OrderId>,
     /// The scoped thresholds that count kept orders as they are now.
     scopes: HashMap<OrderId, Vec<String>>,
     superseded: BTreeMap<OrderId, String>,
@@ -48,15 +64,17 @@ pub(crate) struct Judged {
 }
 
 impl<'a> Ledger<'a> {
-    pub(crate) fn new(input: &'a PlanInput<'a>) -> Self {
+    pub(crate) fn new(input: &'a PlanInput<'a>, hasher: KeyHasher) -> Self {
         let mut ledger = Self {
             input,
+            hasher,
             own: HashMap::new(),
             foreign_objects: HashMap::new(),
             foreign_targets: HashMap::new(),
             proposed: HashSet::new(),
             stuck: HashSet::new(),
             kept: BTreeSet::new(),
+            stopped: HashSet::new(),
             scopes: HashMap::new(),
             superseded: BTreeMap::new(),
             draft: PlanDraft::default(),
@@ -81,9 +99,10 @@ impl<'a> Ledger<'a> {
     /// Takes in an order that a sync would raise; `prior` is what became of orders with its content, `identity` its
     /// target's.
     pub(crate) fn settle(&mut self, order: Order, prior: &Prior, identity: &str) -> Raised {
-        let name = order.name.clone();
+        // Rows are nobody's end.
+        let name = if order.ends.is_empty() { order.name.clone() } else { String::new() };
         let id = OrderId::new(&order.fingerprint, prior.raised + 1);
-        if !self.proposed.insert(order.object.clone()) {
+        if !self.proposed.insert(self.hasher.hash(&order.object.0)) {
             self.draft.warnings.push(format!(
                 "{}: two syncs want something of `{}`, only the first is planned; narrow the scope of one of them",
                 order.resource, order.key
@@ -115,15 +134,27 @@ impl<'a> Ledger<'a> {
             self.kept.insert(same.id.clone());
             self.scopes.insert(same.id.clone(), order.thresholds.clone());
             self.reblock(same, order.block.as_ref());
+            if order.block.as_ref().is_some_and(|b| b.reason.remedy() == Remedy::CauseGone) {
+                self.stopped.insert(same.id.clone());
+            }
             for other in live.iter().filter(|other| other.id != same.id) {
                 self.superseded.insert(other.id.clone(), format!("{} asks for the same object", same.id));
             }
             return Raised { id: same.id.clone(), name, refused: refused(same, order.block.as_ref()) };
         }
+        if let Some(Reversal { order: undoing, run, who }) = prior.reversal.as_ref().filter(|_| !self.input.ask_again) {
+            self.no_longer(&live, &format!("what is wanted now was reverted before ({undoing})"));
+            self.withhold(undoing, &order, format!("reverted by run {run}, which {who} approved"));
+            return Raised {
+                id: undoing.clone(),
+                name,
+                refused: Some(format!("run {run} reverted what would make it")),
+            };
+        }
         match &prior.newest {
             Some((rejected, OrderState::Rejected, _)) if !self.input.ask_again => {
                 self.no_longer(&live, &format!("what is wanted now was rejected before ({rejected})"));
-                self.draft.withheld.push((rejected.clone(), about(&order)));
+                self.withhold(rejected, &order, "rejected before".to_owned());
                 let refused = Some(format!("order {rejected}, which would make it, was rejected"));
                 return Raised { id: rejected.clone(), name, refused };
             }
@@ -178,10 +209,19 @@ impl<'a> Ledger<'a> {
         live.ends.iter().any(|end| matches!(end, EndRef::Order(id) if self.superseded.contains_key(id)))
     }
 
+    /// What a plan does not want any more; what a person wants undone stays.
     fn no_longer(&mut self, live: &[&LiveOrder], why: &str) {
         for order in live {
-            self.superseded.insert(order.id.clone(), why.to_owned());
+            if order.undoes {
+                self.kept.insert(order.id.clone());
+            } else {
+                self.superseded.insert(order.id.clone(), why.to_owned());
+            }
         }
+    }
+
+    fn withhold(&mut self, before: &OrderId, order: &Order, why: String) {
+        self.draft.withheld.push(Withheld { order: before.clone(), about: about(order), why });
     }
 
     /// Another job, which knows the object by another source row, has a live order for it.
@@ -229,6 +269,44 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Whether a kept order cannot go now, for a cause of its own.
+    pub(crate) fn is_stopped(&self, order: &OrderId) -> bool {
+        self.stopped.contains(order)
+    }
+
+    /// Blocks an order for a cause that only all orders together show. One whose own cause stops it already, or that an
+    /// apply has in its hands, stays as it is.
+    pub(crate) fn stop(&mut self, which: Which<'_>, block: Block) {
+        let live = match which {
+            Which::New(number) => {
+                let order = &mut self.draft.orders[number];
+                if order.block.as_ref().is_none_or(|b| b.reason.remedy() != Remedy::CauseGone) {
+                    order.block = Some(block);
+                }
+                return;
+            }
+            Which::Live(live) => live,
+        };
+        let was_lifted = self.draft.reblocked.iter().any(|(id, block)| *id == live.id && block.is_none());
+        let is_set = self.draft.reblocked.iter().any(|(id, block)| *id == live.id && block.is_some());
+        match live.state {
+            _ if is_set => {}
+            OrderState::Blocked if live.block == Some(block.reason) => {
+                self.draft.reblocked.retain(|(id, _)| *id != live.id);
+            }
+            OrderState::Blocked => {
+                if !was_lifted {
+                    self.draft.reblocked.push((live.id.clone(), None));
+                }
+                self.draft.reblocked.push((live.id.clone(), Some(block)));
+            }
+            OrderState::PendingReview | OrderState::Approved => {
+                self.draft.reblocked.push((live.id.clone(), Some(block)));
+            }
+            _ => {}
+        }
+    }
+
     /// Live orders of this job that are neither replaced nor unwanted.
     pub(crate) fn remaining(&self) -> Vec<&'a LiveOrder> {
         let mut remaining: Vec<&LiveOrder> =
@@ -255,7 +333,10 @@ impl<'a> Ledger<'a> {
             if !concerned {
                 continue;
             }
-            if undecided.contains(&live.object) || matches!(live.state, OrderState::InFlight | OrderState::Uncertain) {
+            if live.undoes
+                || undecided.contains(&live.object)
+                || matches!(live.state, OrderState::InFlight | OrderState::Uncertain)
+            {
                 self.kept.insert(live.id.clone());
             } else {
                 self.superseded.insert(live.id.clone(), "no longer wanted".into());

@@ -135,6 +135,44 @@ pub struct Load<'a> {
     pub orders: BTreeMap<Operation, Moved>,
     /// Orders that were applied before.
     pub before: BTreeMap<Operation, Vec<Bygone>>,
+    /// Live orders that are renames, which are no plain updates.
+    pub renames: Moved,
+    /// Those that were applied before.
+    pub renames_before: Vec<Bygone>,
+}
+
+/// Marks an order as a rename, among the names of the scoped thresholds that count it.
+pub const RENAME: &str = "rename";
+
+/// Whether an order is counted as a rename: one that takes an account out of use is counted for that.
+fn is_rename(operation: Operation, marks: &[String]) -> bool {
+    matches!(operation, Operation::Update | Operation::Enable) && marks.iter().any(|mark| mark == RENAME)
+}
+
+impl Load<'_> {
+    /// Counts so many live orders alike.
+    pub fn add_count(&mut self, operation: Operation, marks: &[String], count: u64) {
+        match is_rename(operation, marks) {
+            true => self.renames.count += count,
+            false => self.orders.entry(operation).or_default().count += count,
+        }
+    }
+
+    /// Counts a live order; `marks` are the scoped thresholds that count it, and whether it is a rename.
+    pub fn add(&mut self, operation: Operation, marks: &[String], key: &str) {
+        match is_rename(operation, marks) {
+            true => self.renames.add(key),
+            false => self.orders.entry(operation).or_default().add(key),
+        }
+    }
+
+    /// The same of orders that were applied before.
+    pub fn add_before(&mut self, operation: Operation, marks: &[String], bygone: Bygone) {
+        match is_rename(operation, marks) {
+            true => self.renames_before.push(bygone),
+            false => self.before.entry(operation).or_default().push(bygone),
+        }
+    }
 }
 
 /// The loads of a plan.
@@ -161,9 +199,8 @@ impl<'a> Loads<'a> {
 
     /// Every load that counts an order of a resource which these scoped thresholds count.
     pub fn counting(&mut self, resource: &ResourceName, scopes: &[String], mut count: impl FnMut(&mut Load<'a>)) {
-        let subjects = std::iter::once(None).chain(scopes.iter().cloned().map(Some));
-        for subject in subjects {
-            if let Some(load) = self.0.get_mut(&(resource.clone(), subject)) {
+        for ((of, scope), load) in &mut self.0 {
+            if of == resource && scope.as_ref().is_none_or(|scope| scopes.contains(scope)) {
                 count(load);
             }
         }
@@ -188,11 +225,15 @@ pub fn of_orders<'a>(loads: &'a Loads<'a>) -> Vec<Figures<'a>> {
             }
             now.first.sort();
             now.first.truncate(FIRST);
-            let before = operations.iter().filter_map(|operation| load.before.get(operation)).flatten();
+            let mut before: Vec<&Bygone> =
+                operations.iter().filter_map(|operation| load.before.get(operation)).flatten().collect();
+            if word == RENAME {
+                (now, before) = (load.renames.clone(), load.renames_before.iter().collect());
+            }
             figures.push(Figures {
                 name: format!("{}/{word}", subject_name(subject)),
                 now,
-                before: before.collect(),
+                before,
                 size: load.size,
                 judge_percent: !load.first_run,
                 thresholds: load.thresholds.iter().flat_map(|thresholds| pick(thresholds)).collect(),
@@ -205,9 +246,10 @@ pub fn of_orders<'a>(loads: &'a Loads<'a>) -> Vec<Figures<'a>> {
 type Group = (&'static str, &'static [Operation], fn(&OrderThresholds) -> &[Threshold]);
 
 /// What is limited: the word in its name, the operations counted, the limits.
-pub const GROUPS: [Group; 7] = [
+pub const GROUPS: [Group; 8] = [
     ("create", &[Operation::Create], |limits| &limits.create),
     ("update", &[Operation::Update, Operation::Enable], |limits| &limits.update),
+    (RENAME, &[Operation::Update, Operation::Enable], |limits| &limits.rename),
     ("disable", &[Operation::Disable], |limits| &limits.disable),
     ("delete", &[Operation::Delete], |limits| &limits.delete),
     ("add", &[Operation::Add], |limits| &limits.add),
@@ -220,24 +262,27 @@ pub const GROUPS: [Group; 7] = [
 pub struct Counted<'a> {
     scope: Option<&'a str>,
     operations: &'static [Operation],
+    renames: bool,
 }
 
 impl<'a> Counted<'a> {
     /// What the threshold of a name counts of one resource; `None` where the name is none of its.
     pub fn by(name: &'a str, resource: &ResourceName) -> Option<Self> {
         let mut parts = name.strip_prefix(&resource.to_string())?.strip_prefix('/')?.split('/');
-        let operations =
-            |word: &str| GROUPS.iter().find(|(group, ..)| *group == word).map(|(_, operations, _)| *operations);
+        let group = |word: &str| GROUPS.iter().find(|(group, ..)| *group == word);
         let first = parts.next()?;
-        match operations(first) {
-            Some(operations) => Some(Self { scope: None, operations }),
-            None => Some(Self { scope: Some(first), operations: operations(parts.next()?)? }),
-        }
+        let (scope, (word, operations, _)) = match group(first) {
+            Some(group) => (None, group),
+            None => (Some(first), group(parts.next()?)?),
+        };
+        Some(Self { scope, operations, renames: *word == RENAME })
     }
 
     /// Whether it counts an order of the resource, which these scoped thresholds count.
     pub fn counts(self, operation: Operation, scopes: &[String]) -> bool {
-        self.operations.contains(&operation) && self.scope.is_none_or(|scope| scopes.iter().any(|known| known == scope))
+        self.operations.contains(&operation)
+            && self.renames == is_rename(operation, scopes)
+            && self.scope.is_none_or(|scope| scopes.iter().any(|known| known == scope))
     }
 }
 

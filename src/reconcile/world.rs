@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
-use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds};
+use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds, RenamePolicy};
 use super::{PlanDraft, ReconcileError, assemble};
-use crate::model::capabilities::{AttributeType, ResourceCapabilities};
+use crate::model::capabilities::{AttributeType, OwnAccount, ResourceCapabilities};
+use crate::model::grace::Grace;
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
@@ -26,10 +28,14 @@ pub(crate) struct Side {
     pub(crate) source: String,
     pub(crate) target: String,
     pub(crate) links: Vec<Link>,
+    pub(crate) graces: BTreeMap<String, Grace>,
+    pub(crate) former: BTreeMap<String, Vec<String>>,
     pub(crate) claimed: BTreeMap<String, String>,
     pub(crate) capabilities: ResourceCapabilities,
     pub(crate) first_run: bool,
     pub(crate) free: Option<u64>,
+    pub(crate) seats: Option<u64>,
+    pub(crate) account: Option<OwnAccount>,
     pub(crate) absence: (bool, bool),
 }
 
@@ -40,6 +46,32 @@ pub(crate) struct Ties {
     pub(crate) target: String,
     pub(crate) managed_rows: BTreeSet<String>,
     pub(crate) absence: (bool, bool),
+}
+
+impl Side {
+    /// The links as the database gives them.
+    fn remembered(&self) -> Links {
+        let mut links = Links::default();
+        for link in &self.links {
+            let one: Links = std::iter::once(link.clone()).collect();
+            let view = one.get(0);
+            match view.agreed {
+                None => links.push(view.source_key, view.target_id, view.how, None),
+                Some(agreed) => {
+                    let digests = &mut agreed.digests.iter().copied();
+                    links.push(
+                        view.source_key,
+                        view.target_id,
+                        view.how,
+                        Some((agreed.source_digest, agreed.names, digests)),
+                    );
+                }
+            }
+            self.graces.get(&link.source_key).into_iter().for_each(|grace| links.set_grace(*grace));
+            self.former.get(&link.source_key).into_iter().for_each(|keys| links.set_former(keys.clone()));
+        }
+        links
+    }
 }
 
 /// Everything that a plan is made from.
@@ -56,6 +88,7 @@ pub(crate) struct World {
     pub(crate) block_all: bool,
     pub(crate) ask_again: bool,
     pub(crate) delete_after: Option<Duration>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 impl Memory for World {
@@ -86,12 +119,16 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
                 unique: Vec::new(),
             },
             on: Actions::default(),
+            rename: RenamePolicy::default(),
             thresholds: OrderThresholds::OFF,
             scoped: Vec::new(),
+            fixed: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
         links: Vec::new(),
+        graces: BTreeMap::new(),
+        former: BTreeMap::new(),
         claimed: BTreeMap::new(),
         capabilities: ResourceCapabilities {
             operations: Operation::ALL.to_vec(),
@@ -100,6 +137,8 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
         },
         first_run: false,
         free: None,
+        seats: None,
+        account: None,
         absence: (true, true),
     }
 }
@@ -129,6 +168,7 @@ impl World {
             block_all: false,
             ask_again: false,
             delete_after: None,
+            now: DateTime::UNIX_EPOCH,
         };
         world.users(&[], &[]);
         world
@@ -173,6 +213,7 @@ impl World {
                 nested: Nested::Flatten,
                 thresholds: OrderThresholds::OFF,
                 scoped: Vec::new(),
+                keep_one: None,
             },
             source: format!("group,user\n{}", lines(source)),
             target: format!("group,user\n{}", lines(target)),
@@ -194,7 +235,7 @@ impl World {
             .into_iter()
             .map(|side| {
                 let (from, to) = (side.sync.from.to_string(), side.sync.to.to_string());
-                let links = side.links.iter().cloned().collect();
+                let links = side.remembered();
                 (side, self.table(&from, &side.source, &["id"]), self.table(&to, &side.target, &["id"]), links)
             })
             .collect();
@@ -218,6 +259,8 @@ impl World {
                     identity: "https://vault",
                     first_run: side.first_run,
                     free: side.free,
+                    seats: side.seats,
+                    account: side.account.as_ref(),
                 })
             })
             .collect();
@@ -241,7 +284,7 @@ impl World {
             accepted: &self.accepted,
             past: &self.past,
             block_all: self.block_all,
-            wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, list: true },
+            wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, now: self.now, list: true },
         })
         .unwrap()
     }
@@ -285,6 +328,7 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
         changes: Some(order.changes.clone()),
         ends: order.ends.iter().map(|end| end.object.clone()).collect(),
         thresholds: order.thresholds.clone(),
+        undoes: order.undoes.is_some(),
         of_other_job: None,
     }
 }
@@ -299,6 +343,10 @@ pub(crate) fn agree(side: &mut Side, draft: &PlanDraft) {
         for link in book.links() {
             side.links.retain(|known| known.source_key != link.source_key);
             side.links.push(link);
+        }
+        for (key, grace) in &book.graces {
+            side.graces.remove(key);
+            side.graces.extend(grace.map(|grace| (key.clone(), grace)));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! errors.csv and its JSON twin: one row a failed order.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::error_groups::ErrorGroup;
 use super::safe_text;
 use super::table::csv_text;
 use crate::model::failure::{Class, Failure};
@@ -42,12 +45,14 @@ pub struct ErrorRow {
     pub request_id: Option<String>,
     /// When it failed.
     pub at: DateTime<Utc>,
+    /// The name of its cause, which it shares with other orders: `permission-3f2a`.
+    pub group: String,
 }
 
 impl ErrorRow {
     /// The row of an order that failed.
     pub fn of(order: &Order, run: &RunId, failure: &Failure, tries: u32, at: DateTime<Utc>) -> Self {
-        Self {
+        let mut row = Self {
             order: order.id.clone(),
             run: run.clone(),
             operation: order.operation,
@@ -62,7 +67,10 @@ impl ErrorRow {
             tries,
             request_id: failure.request_id.clone(),
             at,
-        }
+            group: String::new(),
+        };
+        row.group = row.cause().name();
+        row
     }
 
     /// What it has in common with other failed orders.
@@ -79,7 +87,7 @@ impl ErrorRow {
 }
 
 /// The header of errors.csv.
-pub const COLUMNS: [&str; 14] = [
+pub const COLUMNS: [&str; 16] = [
     "order",
     "run",
     "operation",
@@ -94,11 +102,16 @@ pub const COLUMNS: [&str; 14] = [
     "tries",
     "request_id",
     "at",
+    "group",
+    "of_group",
 ];
 
-/// errors.csv: made for spreadsheets, so no cell is taken for a formula (see [`safe_text::spreadsheet_cell`]), and
+/// errors.csv: a row each failed order, with the group of one cause that it belongs to and how many of that group there
+/// are and were tried. Made for spreadsheets, so no cell is taken for a formula (see [`safe_text::spreadsheet_cell`]), and
 /// control characters stand as visible escapes. The JSON twin holds everything verbatim.
-pub fn errors_csv(rows: &[ErrorRow]) -> String {
+pub fn errors_csv(rows: &[ErrorRow], groups: &[ErrorGroup]) -> String {
+    let of_group: BTreeMap<&str, String> =
+        groups.iter().map(|group| (group.name.as_str(), group.orders_sentence())).collect();
     let header = COLUMNS.iter().map(|&name| name.to_owned()).collect();
     let records = rows.iter().map(|row| {
         let cells = [
@@ -116,6 +129,8 @@ pub fn errors_csv(rows: &[ErrorRow]) -> String {
             row.tries.to_string(),
             row.request_id.clone().unwrap_or_default(),
             row.at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            row.group.clone(),
+            of_group.get(row.group.as_str()).cloned().unwrap_or_default(),
         ];
         cells.iter().map(|cell| safe_text::spreadsheet_cell(cell).into_owned()).collect()
     });
@@ -151,6 +166,7 @@ pub(super) mod tests {
             tries: 1,
             request_id: None,
             at: "2026-11-22T15:04:05Z".parse().unwrap(),
+            group: String::new(),
         }
     }
 
@@ -159,7 +175,7 @@ pub(super) mod tests {
         let mut bad = row(1, "=HYPERLINK(\"http://x\",\"click\")\nsecond line");
         bad.key = "@sum".to_owned();
         bad.name = "\tindented".to_owned();
-        let text = errors_csv(std::slice::from_ref(&bad));
+        let text = errors_csv(std::slice::from_ref(&bad), &[]);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), COLUMNS);
         let record = reader.records().next().unwrap().unwrap();

@@ -52,9 +52,15 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
             ),
         ),
         Event::ExportProgress { .. } => return None,
-        Event::Exported { resource, rows, missed, verdict } => {
+        Event::Exported { resource, rows, missed, read_again, verdict } => {
             let told = missed.map(|missed| format!(", of which the increments had missed {missed}"));
-            let text = format!("exported {resource}: {}{}", counted(*rows, "row"), told.unwrap_or_default());
+            let again = read_again.as_ref().map(|why| format!(", read twice (at first {why})"));
+            let text = format!(
+                "exported {resource}: {}{}{}",
+                counted(*rows, "row"),
+                told.unwrap_or_default(),
+                again.unwrap_or_default()
+            );
             let (level, text) = verdict_line(text, verdict);
             // An increment that misses rows is news, whatever the verdict.
             (if missed.is_some_and(|missed| !missed.is_nothing()) { level.max(Level::Warning) } else { level }, text)

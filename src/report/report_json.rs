@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error_groups::{ErrorGroup, groups_sentence};
 use super::safe_text;
+use crate::model::apply_end::KindLeft;
 use crate::model::evidence::{Completeness, Missed, Mode};
 use crate::model::order::{Operation, OrderState};
 use crate::model::resource::ResourceName;
@@ -46,8 +47,14 @@ pub struct RunReport {
     pub errors: String,
     /// Failed orders by cause.
     pub error_groups: Vec<ErrorGroup>,
-    /// Orders that stay approved because the apply stopped before them.
+    /// Orders that stay approved because the last apply stopped before them.
     pub untried: u64,
+    /// Why the last apply stopped before its end, where it did and orders are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+    /// The kinds that these are of, in the sequence in which they would have been sent.
+    #[serde(default)]
+    pub left: Vec<KindLeft>,
     /// What a person should know, in sentences.
     pub warnings: Vec<String>,
 }
@@ -67,6 +74,15 @@ pub struct Export {
     pub mode: Mode,
     /// What the increments had missed, told by a complete export; `None` where there was nothing to compare.
     pub missed: Option<Missed>,
+    /// Pages that were received.
+    #[serde(default)]
+    pub pages: u64,
+    /// The server's own total at the end, where it says one.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// Why the list was read twice; `None` where one look was enough.
+    #[serde(default)]
+    pub read_again: Option<String>,
     /// What it proves.
     #[serde(flatten)]
     pub verdict: Completeness,
@@ -95,6 +111,8 @@ impl RunReport {
             errors: String::new(),
             error_groups: Vec::new(),
             untried: 0,
+            stopped: None,
+            left: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -125,8 +143,9 @@ mod tests {
     fn a_report_reads_back_and_holds_its_errors_by_cause() {
         let started = "2026-11-22T15:04:05Z".parse().unwrap();
         let run = RunId("20261122T150405Z-7f3a".to_owned());
-        let mut report = RunReport::new(run, "idp-to-vault", Mode::Complete, RunState::Planned, started)
-            .with_errors(error_groups(&[row(1, "taken \u{1b}[2J"), row(2, "taken \u{1b}[2J")], &[]));
+        let mut report = RunReport::new(run, "idp-to-vault", Mode::Complete, RunState::Planned, started).with_errors(
+            error_groups(&RunId("r".to_owned()), &[row(1, "taken \u{1b}[2J"), row(2, "taken \u{1b}[2J")], &[]),
+        );
         report.exit_status = 5;
         report.orders_by_state.insert(OrderState::Errored, 2);
         let users = ResourceName::new("vault", "users");
@@ -138,6 +157,9 @@ mod tests {
             at: started,
             mode: Mode::Complete,
             missed: None,
+            pages: 1,
+            total: None,
+            read_again: None,
             verdict: Completeness::Partial { cause: "page 3 is missing".to_owned() },
         });
         let text = report.to_json();

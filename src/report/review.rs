@@ -27,7 +27,9 @@ pub struct ReviewRow<'a> {
 /// One order for people, over several lines, ending with a line break.
 pub fn review_text(row: &ReviewRow) -> String {
     let order = row.order;
-    let mut text = format!("{}  {} {}  {}", order.id, order.operation, order.resource, safe_text::line(&order.key));
+    let was = order.renamed_from.as_ref().map(|was| format!("{} → ", safe_text::line(was))).unwrap_or_default();
+    let key = safe_text::line(&order.key);
+    let mut text = format!("{}  {} {}  {was}{key}", order.id, order.operation, order.resource);
     if !order.name.is_empty() && order.name != order.key {
         let _ = write!(text, " ({})", safe_text::line(&order.name));
     }
@@ -36,7 +38,8 @@ pub fn review_text(row: &ReviewRow) -> String {
         Some(by) => format!("{}, approved by {by}", row.state),
         None => row.state.to_string(),
     };
-    let _ = writeln!(text, "  [{state}]");
+    let rename = if order.renamed_from.is_some() { "  rename" } else { "" };
+    let _ = writeln!(text, "{rename}  [{state}]");
     for change in &order.changes {
         let _ = write!(text, "    {}", change_text(change));
         if change.cause != order.cause {
@@ -53,6 +56,9 @@ pub fn review_text(row: &ReviewRow) -> String {
     if !order.takes_along.is_empty() {
         let _ = writeln!(text, "    takes along: {}", safe_text::line(&order.takes_along.join("; ")));
     }
+    if let Some(why) = &order.irreversible {
+        let _ = writeln!(text, "    cannot be undone: {}", safe_text::line(why));
+    }
     text
 }
 
@@ -65,6 +71,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
         Column::new("resource"),
         Column::new("key"),
         Column::roomy("name"),
+        Column::roomy("renamed_from"),
         Column::roomy("block"),
         Column::roomy("approved_by"),
         Column::roomy("changes"),
@@ -74,6 +81,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
         Column::roomy("detail"),
         Column::roomy("confidence"),
         Column::roomy("takes_along"),
+        Column::roomy("irreversible"),
     ]);
     for row in rows {
         let order = row.order;
@@ -84,6 +92,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
             order.resource.to_string().into(),
             order.key.as_str().into(),
             order.name.as_str().into(),
+            order.renamed_from.as_deref().into(),
             row.block.map(|block| block.reason.word()).into(),
             row.approved_by.into(),
             order.changes.iter().map(change_text).collect::<Vec<_>>().into(),
@@ -93,6 +102,7 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
             row.block.map(|block| block.detail.as_str()).into(),
             u64::from(order.confidence).into(),
             order.takes_along.clone().into(),
+            order.irreversible.as_deref().into(),
         ]);
     }
     listing
@@ -174,6 +184,7 @@ pub(super) mod tests {
             object,
             target_id: Some("77".to_owned()),
             source_key: Some("jane".to_owned()),
+            renamed_from: None,
             source_digest: None,
             key: "jane@corp".to_owned(),
             name: "Jane".to_owned(),
@@ -186,6 +197,8 @@ pub(super) mod tests {
             takes_along: vec!["3 keys".to_owned()],
             thresholds: Vec::new(),
             block: None,
+            undoes: None,
+            irreversible: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::error_groups::groups_text;
+use super::error_groups::{groups_text, left_text};
 use super::explanation::explanation_text;
 use super::figures::{count, counted, time};
 use super::next_steps::NextSteps;
@@ -26,12 +26,17 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
     let _ = writeln!(text, ", exit status {}", report.exit_status);
     for export in &report.exports {
         let missed = export.missed.map(|missed| format!("; the increments had missed {missed}"));
+        let pages = counted(export.pages, "page");
+        let total = export.total.map(|total| format!(" in {pages}, the server's own total is {}", count(total)));
+        let again = export.read_again.as_ref().map(|why| format!("; read twice (at first {why})"));
         let _ = writeln!(
             text,
-            "  exported {}: {}, {}{}",
+            "  exported {}: {}{}, {}{}{}",
             safe_text::line(&export.resource.to_string()),
             counted(export.rows, "row"),
+            total.unwrap_or_default(),
             export.verdict.word(),
+            again.unwrap_or_default(),
             missed.unwrap_or_default()
         );
     }
@@ -58,6 +63,10 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
     if report.untried > 0 {
         let verb = if report.untried == 1 { "was not tried and stays" } else { "were not tried and stay" };
         let _ = writeln!(text, "\n{} {verb} approved", counted(report.untried, "order"));
+        if let Some(why) = &report.stopped {
+            let _ = writeln!(text, "  the apply stopped: {}", safe_text::line(why));
+        }
+        text.push_str(&left_text(&report.left, report.stopped.as_deref()));
     }
     if !report.warnings.is_empty() {
         text.push_str("\nto know\n");
@@ -86,20 +95,42 @@ fn part(text: &mut String, heading: &str, counts: &BTreeMap<ResourceName, BTreeM
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::error_groups::{Untried, error_groups};
+    use super::super::error_groups::error_groups;
     use super::super::errors_csv::tests::row;
     use super::*;
+    use crate::model::apply_end::KindLeft;
     use crate::model::evidence::Mode;
     use crate::model::order::OrderState;
 
     #[test]
     fn a_stopped_apply_says_its_one_cause_and_what_stays_approved() {
         let users = ResourceName::new("vault", "users");
-        let untried = [Untried { operation: Operation::Create, resource: users.clone(), orders: 149 }];
+        let failed = row(1, "no seat left");
+        let name = failed.cause().name();
+        let left = KindLeft {
+            kind: "create vault.users".to_owned(),
+            operation: Operation::Create,
+            resource: users.clone(),
+            orders: 149,
+            is_started: true,
+            why: String::new(),
+            cause: Some(failed.cause()),
+        };
+        let waiting = "what they tie is not at the target yet".to_owned();
+        let rows = KindLeft {
+            kind: "add vault.memberships".to_owned(),
+            is_started: false,
+            why: waiting,
+            cause: None,
+            ..left.clone()
+        };
+        let left = vec![left, rows];
         let run = RunId("20261122T150405Z-7f3a".to_owned());
         let started = "2026-11-22T15:04:05Z".parse().unwrap();
+        let run_id = run.clone();
         let mut report = RunReport::new(run, "people", Mode::Complete, RunState::Planned, started)
-            .with_errors(error_groups(&[row(1, "no seat left")], &untried));
+            .with_errors(error_groups(&run_id, &[failed], &left));
+        report.left = left;
         report.orders_by_operation.entry(users).or_default().insert(Operation::Create, 150);
         report.orders_by_state = BTreeMap::from([(OrderState::Approved, 149), (OrderState::Errored, 1)]);
         (report.untried, report.exit_status) = (149, 1);
@@ -107,7 +138,8 @@ mod tests {
         next.errored.insert(report.run.clone(), 1);
         assert_eq!(
             run_text(&report, &next, "people", 80),
-            "\
+            format!(
+                "\
 run 20261122T150405Z-7f3a of job people, complete
   planned, began 2026-11-22 15:04:05Z, exit status 1
 
@@ -120,18 +152,22 @@ orders by state
   errored         1
 
 errors: 1 cause, 150 orders, 1 tried
-  1. create vault.users: 150 orders, 1 tried [conflict, status 409, uniqueness]
+  {name}, create vault.users: 150 orders, 1 tried [conflict, status 409, uniqueness]
      no seat left
      objects: `u-1`
      next: rename one of the two
+     one order again, as it was: muster retry 20261122T150405Z-7f3a --group {name} --first
 
 149 orders were not tried and stay approved
+    149  create vault.users: stopped by {name}
+    149  add vault.memberships: not started: what they tie is not at the target yet
 
 1 order of run 20261122T150405Z-7f3a is errored
 next: see to the causes above, then muster retry 20261122T150405Z-7f3a
 149 orders are approved
 next: muster apply people
 "
+            )
         );
     }
 }

@@ -10,10 +10,11 @@ use super::figures::{ago, bytes, count, counted, time};
 use super::next_steps::NextSteps;
 use super::report_json::Export;
 use super::safe_text;
-use super::summary::indented;
+use super::summary::{in_grace, indented};
 use super::table::{Column, Format, Listing};
 use crate::model::evidence::Mode;
 use crate::model::order::OrderState;
+use crate::model::plan::InGrace;
 use crate::model::run::{RunId, RunState};
 
 /// Where a job stands.
@@ -41,6 +42,9 @@ pub struct JobStatus {
     pub expired: u64,
     /// Orders that some reviewers approved and not enough: `1 of 2` → how many.
     pub seconded: BTreeMap<String, u64>,
+    /// Objects that are out of use and wait for the end of their grace, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<InGrace>,
     /// What the live orders wait for.
     pub next: NextSteps,
 }
@@ -124,6 +128,9 @@ impl JobStatus {
             for (figure, number) in &self.seconded {
                 let _ = writeln!(text, "  {figure} reviewers approved {}", counted(*number, "order"));
             }
+        }
+        if let Some(grace) = &self.grace {
+            let _ = writeln!(text, "\nin grace\n  {}", in_grace(grace.objects, grace.due));
         }
         let _ = write!(text, "\n{}", self.next_text(about));
         text
@@ -239,6 +246,9 @@ mod tests {
                 at,
                 mode: Mode::Incremental,
                 missed: None,
+                pages: 1,
+                total: None,
+                read_again: None,
                 verdict: Completeness::Complete,
             }],
             exported_by: Some(RunId("20261122T150405Z-7f3a".to_owned())),
@@ -246,6 +256,7 @@ mod tests {
             live: BTreeMap::from([(OrderState::PendingReview, 12), (OrderState::Errored, 1)]),
             expired: 0,
             seconded: BTreeMap::new(),
+            grace: None,
             next: NextSteps { review: 12, ..NextSteps::of("idp-to-vault") },
         };
         let text = status.to_text("idp-to-vault", 80);

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::explanation::explanation_text;
-use super::figures::{count, counted, examples};
+use chrono::{DateTime, Utc};
+
+use super::figures::{count, counted, examples, time};
 use super::safe_text;
 use super::table::{Column, Format, Listing};
 use crate::model::order::{BlockReason, Operation, Remedy};
-use crate::model::plan::Plan;
+use crate::model::plan::{LeftOrder, Plan};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
+
+/// Lines of a list that are shown.
+const LISTED: usize = 30;
 
 /// A plan and what the database knows about its orders.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +44,17 @@ pub struct PlanView<'a> {
 /// reason, warnings. What to type next is [`plan_next`].
 pub fn plan_summary(view: &PlanView, width: usize) -> String {
     let plan = view.plan;
-    let mut text = format!("run {} of job {}\n", view.run, safe_text::line(&plan.job));
+    let undoes = plan.reverts.as_ref().map(|reverted| format!(", undoes run {}", reverted.run)).unwrap_or_default();
+    let mut text = format!("run {} of job {}{undoes}\n", view.run, safe_text::line(&plan.job));
     if plan.orders == 0 {
         text.push_str("  no new orders\n");
     } else {
         let _ = writeln!(text, "  {}", counted(plan.orders, "new order"));
         text.push_str(&indented(&by_operation(&plan.counts).render(Format::Table, width.saturating_sub(4)), 4));
+        for (resource, number) in &plan.renames {
+            let are = if *number == 1 { "is" } else { "are" };
+            let _ = writeln!(text, "    of these {are} {} in {resource}", counted(*number, "rename"));
+        }
     }
     for (number, what) in
         [(view.kept, "of earlier runs still wanted, where they were"), (view.superseded, "of earlier runs superseded")]
@@ -59,6 +69,9 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             "  first load of {}: every order waits for a person; thresholds in numbers hold it, those in percent not yet",
             safe_text::line(&sync.sync)
         );
+    }
+    for (sync, grace) in plan.situations.iter().filter_map(|sync| Some((&sync.sync, sync.grace.as_ref()?))) {
+        let _ = writeln!(text, "  {}: {}", safe_text::line(sync), in_grace(grace.objects, grace.due));
     }
     if !plan.excesses.is_empty() {
         text.push_str("\nheld, because a threshold is exceeded:\n");
@@ -79,6 +92,30 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             let _ = writeln!(text, "  {}  {reason}: {}", count(*number), way_out(*reason));
         }
     }
+    if plan.irreversible > 0 {
+        let verb = if plan.irreversible == 1 { "order" } else { "orders" };
+        let _ = writeln!(
+            text,
+            "\ncannot be undone once applied: {} {verb}, marked below; list: muster review {} --where \"irreversible != ''\"",
+            count(plan.irreversible),
+            view.run
+        );
+    }
+    if !plan.withheld.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nwanted and not raised again (muster plan {} --ask-again raises it):",
+            safe_text::line(&plan.job)
+        );
+        listed(&mut text, plan.withheld.iter().map(|w| format!("{}: {} ({})", w.about, w.why, w.order)));
+    }
+    if let Some(reverted) = &plan.reverts {
+        let left: Vec<&LeftOrder> = reverted.left.iter().filter(|left| !left.is_undone).collect();
+        if !left.is_empty() {
+            text.push_str("\nleft as it is at the target:\n");
+            listed(&mut text, left.into_iter().map(left_text));
+        }
+    }
     if !plan.warnings.is_empty() {
         text.push_str("\nto know:\n");
         for warning in &plan.warnings {
@@ -86,6 +123,23 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
         }
     }
     text
+}
+
+/// An applied order that is not undone, with the reason; safe for a terminal.
+pub fn left_text(left: &LeftOrder) -> String {
+    let text = format!("{} {} `{}` ({}): {}", left.operation, left.resource, left.key, left.order, left.why);
+    safe_text::line(&text).into_owned()
+}
+
+/// Lines of a list, of a long one the first.
+fn listed(text: &mut String, lines: impl ExactSizeIterator<Item = String>) {
+    let more = lines.len().saturating_sub(LISTED);
+    for line in lines.take(LISTED) {
+        let _ = writeln!(text, "  {}", safe_text::line(&line));
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  and {} more, in the run's plan.json", count(more as u64));
+    }
 }
 
 /// Orders counted: a row a resource type, a column an operation that occurs.
@@ -101,6 +155,13 @@ pub(super) fn by_operation(counts: &BTreeMap<ResourceName, BTreeMap<Operation, u
         listing.push(row);
     }
     listing
+}
+
+/// Objects that wait for the end of their grace, and when the first delete becomes due.
+pub(super) fn in_grace(objects: u64, due: Option<DateTime<Utc>>) -> String {
+    let verb = if objects == 1 { "waits for its" } else { "wait for their" };
+    let due = due.map(|due| format!("; the first becomes due {}", time(due))).unwrap_or_default();
+    format!("{} {verb} delete{due}", counted(objects, "object"))
 }
 
 /// What gets a blocked order going, in half a sentence.
@@ -171,6 +232,7 @@ mod tests {
                 (users, BTreeMap::from([(Operation::Create, 1200), (Operation::Disable, 4)])),
                 (groups, BTreeMap::from([(Operation::Create, 8)])),
             ]),
+            renames: BTreeMap::new(),
             situations: vec![SyncSituations {
                 sync: "idp.groups → vault.groups".to_owned(),
                 first_run: true,
@@ -187,6 +249,9 @@ mod tests {
                 explanation: None,
             }],
             warnings: vec!["lookup table `hr.people` is empty".to_owned()],
+            irreversible: 0,
+            withheld: Vec::new(),
+            reverts: None,
         }
     }
 

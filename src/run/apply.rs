@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Conductor;
 use super::approved::Plans;
@@ -9,16 +12,22 @@ use super::demand;
 use super::error::RunError;
 use super::journal::Journal;
 use super::lanes::{Parcel, Wave};
+use super::left::{Left, UnderWay};
+use super::outage::{Outage, Try};
 use super::rows::{ResolvedRow, parcels};
 use super::send::Sender;
 use super::tally::Tally;
-use super::wave::{Kind, kinds};
+use super::wave::{Kind, Next, Unsent, kinds, rests_on, with_rules};
 use crate::connector::backoff::Budget;
 use crate::connector::target::Target;
+use crate::model::apply_end::ApplyEnd;
 use crate::model::event::Event;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, Recourse};
 use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
+
+/// How long a target that cannot say yet what it can do is left alone at first.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// What is to be applied.
 #[derive(Clone, Debug, Default)]
@@ -83,52 +92,87 @@ impl Conductor {
         }
         let dependent: HashSet<OrderId> = orders.iter().filter(|o| depends(o)).map(|o| o.id.clone()).collect();
         let journal = Journal::open(&self.layout, self.clock.clone())?;
-        let mut kinds = kinds(orders);
+        let mut retried = HashSet::new();
+        for run in &result.runs {
+            retried.extend(self.store.retried(run)?);
+        }
+        let source_of = |sync| self.job.syncs.iter().find(|s| s.index == sync).map(|s| s.from.to_string());
+        let mut kinds = kinds(orders, &retried, source_of);
         if let Some(mut first) = request.first {
             for kind in &mut kinds {
-                kind.orders.truncate(first);
+                kind.truncate(first);
                 first -= kind.orders.len();
             }
+            kinds.retain(|kind| !kind.orders.is_empty());
         }
         let budget = Arc::new(Budget::new(self.job.apply.retry_budget));
         let mut senders: BTreeMap<String, Arc<Sender>> = BTreeMap::new();
-        let mut tally = Tally::new(&self.job.apply);
+        let mut under_way = UnderWay { tally: Tally::new(&self.job.apply), left: Left::default(), retried };
         for kind in kinds {
             let system = kind.resource.system.clone();
-            if let Some(why) = tally.stopped(&system) {
-                self.reporter.event(&Event::Note(format!("{} is left alone: {why}", kind.label())));
-                result.untried += kind.orders.len() as u64;
-                continue;
-            }
-            let sender = match senders.get(&system) {
-                Some(sender) => sender.clone(),
-                None => match self.sender(&system, &budget).await {
+            let sender = match (under_way.tally.stopped(&system), senders.get(&system)) {
+                (Some(why), _) => Err(why.to_owned()),
+                (None, Some(sender)) => Ok(sender.clone()),
+                (None, None) => match self.sender(&system, Some(&budget)).await {
                     Ok(sender) => {
                         let sender = Arc::new(sender);
                         senders.insert(system.clone(), sender.clone());
-                        sender
+                        Ok(sender)
                     }
                     Err(failure) => {
-                        tally.stop_system(&system, failure.to_string());
-                        result.untried += kind.orders.len() as u64;
-                        continue;
+                        under_way.tally.stop_system(&system, failure.to_string());
+                        Err(failure.to_string())
                     }
                 },
             };
-            self.apply_kind(kind, &mut plans, &sender, &journal, &mut tally, &mut result).await?;
+            match sender {
+                Ok(sender) => {
+                    self.apply_kind(kind, &mut plans, &sender, &journal, &mut under_way, &mut result).await?;
+                }
+                Err(why) => {
+                    self.reporter.event(&Event::Note(format!("{} is left alone: {why}", kind.label)));
+                    result.untried += kind.orders.len() as u64;
+                    under_way.left.add((&kind, &kind.label, false), &why, None, &ids(&kind.orders), &plans);
+                }
+            }
         }
+        // All outcomes are on the disk before it is told how it ended.
+        drop(journal);
         result.blocked = self.now_blocked(&dependent, &result.runs)?;
         result.untried = result.untried.saturating_sub(result.blocked);
-        result.stopped = tally.why();
+        result.stopped = under_way.tally.why();
         if let Some(why) = &result.stopped {
             self.reporter.event(&Event::Stopped { kind: None, why: why.clone(), untried: result.untried });
+        }
+        for run in &result.runs {
+            let left = under_way.left.of(run);
+            let end = ApplyEnd { stopped: result.stopped.clone(), left };
+            self.store.apply_ended(run, &end, (self.clock)())?;
         }
         Ok(result)
     }
 
-    pub(super) async fn sender(&self, system: &str, budget: &Arc<Budget>) -> Result<Sender, Failure> {
-        let target: Arc<dyn Target> = self.target(system).await?;
-        let capabilities = target.capabilities().await?;
+    /// What sends to a system. With a budget it repeats what failed, for all lanes together; without one the connector
+    /// does so, for each question by itself.
+    pub(super) async fn sender(&self, system: &str, budget: Option<&Arc<Budget>>) -> Result<Sender, Failure> {
+        let alone = if budget.is_some() { Duration::ZERO } else { self.job.apply.retry_budget };
+        let target: Arc<dyn Target> = self.target(system, alone).await?;
+        let outage = Outage::default();
+        let capabilities = loop {
+            match target.capabilities().await {
+                Ok(capabilities) => break capabilities,
+                Err(failure) => {
+                    let own = failure.retry_after.unwrap_or(FIRST_WAIT);
+                    let again = budget.filter(|_| failure.recourse == Recourse::Retry);
+                    let wait = again
+                        .and_then(|budget| outage.failed(Try::Read, Instant::now(), own).filter(|w| budget.spend(*w)));
+                    let Some(wait) = wait else { return Err(failure) };
+                    self.reporter.event(&Event::Retrying { order: None, failure, attempt: outage.tries() + 1, wait });
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        };
+        let guards = self.guards(system, &*target, &capabilities).await?;
         let identifying = demand::identifying(&self.job);
         Ok(Sender {
             target,
@@ -138,7 +182,9 @@ impl Conductor {
                 .filter(|(name, _)| name.system == system)
                 .map(|(name, attributes)| (name.resource, attributes))
                 .collect(),
-            budget: budget.clone(),
+            guards,
+            budget: budget.cloned().unwrap_or_else(|| Arc::new(Budget::new(Duration::ZERO))),
+            outage,
             reporter: self.reporter.clone(),
             clock: self.clock.clone(),
         })
@@ -146,32 +192,48 @@ impl Conductor {
 
     async fn apply_kind(
         &self,
-        kind: Kind,
+        mut kind: Kind,
         plans: &mut Plans,
         sender: &Arc<Sender>,
         journal: &Journal,
-        tally: &mut Tally,
+        under_way: &mut UnderWay,
         result: &mut Applied,
     ) -> Result<(), RunError> {
+        let system = kind.resource.system.clone();
         let (operation, resource) = (kind.operation, kind.resource.clone());
-        let label = kind.label();
+        if operation == Operation::Create
+            && let Some((why, cause)) = under_way.tally.full(&resource)
+        {
+            result.untried += kind.orders.len() as u64;
+            under_way.left.add((&kind, &kind.label, false), &why, Some(cause), &ids(&kind.orders), plans);
+            return Ok(());
+        }
         let is_row = matches!(operation, Operation::Add | Operation::Remove);
         let mut ends = BTreeMap::new();
-        let mut rest = if is_row { self.without_waiting(kind.orders, &mut ends, result)? } else { kind.orders };
-        let untried_before = result.untried;
-        let mut number = 0;
+        let mut orders = std::mem::take(&mut kind.orders);
+        if is_row {
+            let (ready, waiting) = self.without_waiting(orders, &mut ends, result)?;
+            let why = "what they tie is not at the target yet";
+            under_way.left.add((&kind, &kind.label, !ready.is_empty()), why, None, &ids(&waiting), plans);
+            orders = ready;
+        }
         let sizes = &self.job.apply.waves;
-        let mut step = 0;
-        tally.begin_kind();
-        while !rest.is_empty() && !tally.kind_stopped(&resource.system) {
-            number += 1;
-            let size = sizes.get(step).copied().unwrap_or(rest.len()).clamp(1, rest.len());
-            let after = rest.split_off(size);
-            let wave: Vec<Order> = std::mem::replace(&mut rest, after);
-            let wave = self.still_covered(wave, &*sender.target, plans, result)?;
+        let mut unsent = Unsent::new(orders, &under_way.retried, !sizes.is_empty());
+        let (mut number, mut step) = (0, 1);
+        let mut left_of_waves = Vec::new();
+        while !unsent.is_empty() && under_way.tally.stopped(&system).is_none() {
+            let is_proving = unsent.is_proving();
+            if is_proving {
+                step = 1;
+            }
+            let size = if is_proving { sizes.first() } else { sizes.get(step) };
+            let Next { orders, proving } = unsent.next(size.copied().unwrap_or(usize::MAX));
+            let label = with_rules(&kind.label, &proving);
+            let wave = self.still_covered(orders, &*sender.target, plans, result)?;
             if wave.is_empty() {
                 continue;
             }
+            number += 1;
             self.reporter.event(&Event::Wave { kind: label.clone(), number, orders: wave.len() });
             let before = result.applied;
             let parcels = if is_row {
@@ -184,17 +246,38 @@ impl Conductor {
             // What a crash finds begun and cannot look up is uncertain: then nothing is begun ahead of its request.
             let is_known = sender.can_look_up(operation, &resource.resource);
             let ahead = if is_known { self.job.apply.concurrency } else { 0 };
-            self.send_wave(parcels, &Wave { plans, sender, journal, ahead }, tally, result).await?;
-            // The canary has to live before more are let in: one that only its own data killed is followed by another.
-            if step > 0 || result.applied > before {
+            under_way.tally.begin_wave(is_proving);
+            let wave = Wave { plans, sender, journal, ahead };
+            let mut left = self.send_wave(parcels, &wave, &mut under_way.tally, result).await?;
+            if let Some((why, cause)) = under_way.tally.kind_stopped() {
+                // A canary stops what rests on its rules; a wave all of its kind.
+                let (label, given_up) = match is_proving {
+                    true => (label, unsent.give_up(&proving)),
+                    false => (kind.label.clone(), unsent.give_up_all()),
+                };
+                let beyond = kind.beyond.iter().filter(|order| !is_proving || rests_on(order, &proving));
+                let beyond: Vec<OrderId> = beyond.map(|order| order.id.clone()).collect();
+                result.untried += given_up.len() as u64;
+                left.extend(given_up.into_iter().map(|order| order.id));
+                let untried = left.len() as u64;
+                left.extend(beyond);
+                under_way.left.add((&kind, &label, true), &why, Some(cause), &left, plans);
+                self.reporter.event(&Event::Stopped { kind: Some(label), why, untried });
+                continue;
+            }
+            left_of_waves.append(&mut left);
+            if !is_proving {
                 step += 1;
+            } else if result.applied > before {
+                // The canary has to live before more are let in: one that only its own data killed is followed by another.
+                unsent.prove(proving);
             }
         }
+        let rest = unsent.give_up_all();
         result.untried += rest.len() as u64;
-        if let Some(why) = tally.kind_why() {
-            let untried = result.untried - untried_before;
-            self.reporter.event(&Event::Stopped { kind: Some(label), why: why.to_owned(), untried });
-        }
+        left_of_waves.extend(rest.into_iter().map(|order| order.id));
+        let why = under_way.tally.stopped(&system).unwrap_or_default().to_owned();
+        under_way.left.add((&kind, &kind.label, number > 0), &why, None, &left_of_waves, plans);
         Ok(())
     }
 
@@ -208,15 +291,16 @@ impl Conductor {
         Ok(blocked)
     }
 
-    /// Leaves out rows whose ends are not there yet; they stay approved. The ends of the others are put into `ends`:
-    /// whatever creates an end is of a kind that went before, so that looking once is enough.
+    /// Tells rows whose ends are there from those that wait; the latter stay approved. The ends of the former are put into
+    /// `ends`: whatever creates an end is of a kind that went before, so that looking once is enough.
     fn without_waiting(
         &self,
         orders: Vec<Order>,
         ends: &mut BTreeMap<OrderId, BTreeMap<String, String>>,
         result: &mut Applied,
-    ) -> Result<Vec<Order>, RunError> {
+    ) -> Result<(Vec<Order>, Vec<Order>), RunError> {
         let mut ready = Vec::with_capacity(orders.len());
+        let mut waiting = Vec::new();
         let mut known = BTreeMap::new();
         for order in orders {
             match self.resolve(&order, &mut known)? {
@@ -227,11 +311,16 @@ impl Conductor {
                 Err(why) => {
                     self.reporter.event(&Event::Note(format!("{} waits: {why}", order.id)));
                     result.untried += 1;
+                    waiting.push(order);
                 }
             }
         }
-        Ok(ready)
+        Ok((ready, waiting))
     }
+}
+
+fn ids(orders: &[Order]) -> Vec<OrderId> {
+    orders.iter().map(|order| order.id.clone()).collect()
 }
 
 /// Whether an order needs what another one creates.

@@ -26,6 +26,11 @@ impl Plans {
     pub(super) fn of(&self, order: &OrderId) -> Option<&Arc<ApprovedPlan>> {
         self.orders.get(order).and_then(|(run, _)| self.runs.get(run))
     }
+
+    /// The run that raised an order.
+    pub(super) fn run_of(&self, order: &OrderId) -> Option<&RunId> {
+        self.orders.get(order).map(|(run, _)| run)
+    }
 }
 
 impl Conductor {

@@ -24,12 +24,14 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
                 want(&sync.from, &mut source.into_iter());
                 let target = rules.mapping.attributes().iter().cloned().chain(matching.map(|m| m.target.clone()));
                 let scoped = objects.scoped.iter().filter_map(|scoped| scoped.target.as_ref());
-                let target = target.chain(scoped.flat_map(|target| target.columns()));
+                let conditions = scoped.chain(objects.fixed.iter().map(|fixed| &fixed.target));
+                let target = target.chain(conditions.flat_map(|target| target.columns()));
                 want(&sync.to, &mut target.collect::<Vec<_>>().into_iter());
             }
             SyncKind::Association(association) => {
                 want(&sync.from, &mut std::iter::empty());
-                want(&sync.to, &mut std::iter::empty());
+                let kept = association.keep_one.iter().filter_map(|keep| keep.scope.as_ref());
+                want(&sync.to, &mut kept.flat_map(|(scope, _)| scope.columns()));
                 for end in &association.ends {
                     want(&end.from, &mut std::iter::empty());
                     want(&end.to, &mut std::iter::empty());

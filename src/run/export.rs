@@ -141,7 +141,7 @@ async fn complete(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<BTreeMap<String, ResourceManifest>, ExportFault> {
     let asked = requests(request, |_| None);
-    let landed = land(source, &asked, home, "", reporter).await?;
+    let landed = land(source, &asked, home, "", reporter, &request.baselines).await?;
     Ok(landed
         .into_iter()
         .map(|(name, landed)| {
@@ -221,7 +221,7 @@ async fn merged(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<BTreeMap<String, Merged>, ExportFault> {
     let asked = requests(request, |name| request.baselines.get(name).and_then(|(b, _)| b.cursor.clone()));
-    let landed = land(source, &asked, home, ".delta", reporter).await?;
+    let landed = land(source, &asked, home, ".delta", reporter, &BTreeMap::new()).await?;
     let mut resources = BTreeMap::new();
     for (name, landed) in landed {
         let Some((baseline, path)) = request.baselines.get(&name) else { continue };
@@ -300,8 +300,9 @@ async fn land(
     home: &Path,
     suffix: &'static str,
     reporter: &Arc<dyn Reporter>,
+    accepted: &BTreeMap<String, (Baseline, PathBuf)>,
 ) -> Result<BTreeMap<String, Landed>, ExportFault> {
-    let mut landing = Landing::new(home.to_owned(), suffix, source.system(), reporter.clone());
+    let mut landing = Landing::new(home.to_owned(), suffix, source.system(), reporter.clone(), accepted);
     source.export(asked, &mut landing).await?;
     let landed = landing.landed();
     let missing: Vec<&str> =

@@ -113,14 +113,16 @@ pub(super) struct Wave<'a> {
 }
 
 impl Conductor {
-    /// Sends parcels until all are through, or something says that it is enough. What was not sent stays approved.
+    /// Sends parcels until all are through, or something says that it is enough. What was not sent stays approved; it
+    /// is returned.
     pub(super) async fn send_wave(
         &self,
         parcels: Vec<Parcel>,
         wave: &Wave<'_>,
         tally: &mut Tally,
         result: &mut Applied,
-    ) -> Result<(), RunError> {
+    ) -> Result<Vec<OrderId>, RunError> {
+        let mut left = Vec::new();
         let width = self.job.apply.concurrency.max(1);
         let stop = Stop::default();
         let mut waiting = parcels.into_iter();
@@ -135,15 +137,18 @@ impl Conductor {
             if stop.raised() {
                 ended.extend(begun.drain(..).flat_map(Parcel::left));
             }
-            while lanes.len() < width
+            // Those that fail one after another are counted before there are too many of them.
+            let lanes_now = width.min(tally.room(wave.sender.target.system()));
+            while lanes.len() < lanes_now
                 && let Some(parcel) = begun.pop_front()
             {
                 lanes.spawn(parcel.send(wave.sender.clone(), stop.clone()));
             }
             // Without a free lane there is time to gather.
-            let hungry = lanes.is_empty() || (lanes.len() < width && waiting.len() > 0) || stop.raised();
+            let hungry = lanes.is_empty() || (lanes.len() < lanes_now && waiting.len() > 0) || stop.raised();
             if commit.is_none() && (hungry || ended.len() * 2 >= width || Instant::now() >= due) {
-                let room = if stop.raised() { 0 } else { width + wave.ahead - lanes.len() - begun.len() };
+                let room =
+                    if stop.raised() { 0 } else { (width + wave.ahead).saturating_sub(lanes.len() + begun.len()) };
                 let next: Vec<Parcel> = waiting.by_ref().take(room).collect();
                 match self.commit(wave, std::mem::take(&mut ended), next, result) {
                     Ok(begun) => commit = begun,
@@ -174,7 +179,7 @@ impl Conductor {
                 }
                 turned = async { commit.as_mut().map(|commit| &mut commit.done)?.await.ok() }, if commit.is_some() => {
                     let Some(done) = commit.take() else { continue };
-                    match self.committed(done, turned, &mut begun, result) {
+                    match self.committed(done, turned, &mut begun, &mut left, result) {
                         Ok(()) => {}
                         // No record, no action: nothing more is begun; what is under way ends by itself.
                         Err(error) => {
@@ -187,8 +192,11 @@ impl Conductor {
                 else => break,
             }
         }
-        result.untried += waiting.map(|parcel| parcel.orders().len() as u64).sum::<u64>();
-        broken.map_or(Ok(()), Err)
+        for order in waiting.flat_map(Parcel::into_orders) {
+            left.push(order.id);
+            result.untried += 1;
+        }
+        broken.map_or(Ok(left), Err)
     }
 
     /// Hands outcomes and intents to the journal; `None` where there is nothing to be committed.
@@ -239,11 +247,15 @@ impl Conductor {
         commit: Commit,
         turned: Option<Turned>,
         begun: &mut VecDeque<Parcel>,
+        left: &mut Vec<OrderId>,
         result: &mut Applied,
     ) -> Result<(), RunError> {
         let gone = || RunError::Here("the journal has ended; nothing more is sent".to_owned());
         let turned = turned.ok_or_else(gone)?;
         for (order, sent) in commit.ended.into_iter().filter(|(order, _)| !turned.unrecorded.contains(&order.id)) {
+            if matches!(sent, Sent::Ended(Ended::Untried(_)) | Sent::Left) {
+                left.push(order.id.clone());
+            }
             self.count(&order, sent, result);
         }
         let refused: BTreeMap<OrderId, Refused> =
@@ -313,13 +325,9 @@ fn judge(order: &Order, sent: &Sent, tally: &mut Tally, stop: &Stop) {
             stop.raise(failure);
             tally.stop_system(&order.resource.system, failure.to_string());
         }
-        Sent::Ended(Ended::Outcome(outcome, _)) => {
-            if let Some(failure) = &outcome.failure {
-                tally.failed(order, outcome.state, failure);
-            }
-        }
+        Sent::Ended(Ended::Outcome(outcome, _)) => tally.ended(order, outcome),
     }
-    if tally.kind_stopped(&order.resource.system) {
+    if tally.wave_stopped(&order.resource.system) {
         stop.raise_quietly();
     }
 }

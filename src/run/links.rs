@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use super::Conductor;
 use super::error::RunError;
 use super::send::Sender;
+use crate::job::SyncKind;
+use crate::model::grace::Grace;
 use crate::model::link::{Agreed, How, Link};
 use crate::model::order::{Operation, Order, OrderState};
 use crate::model::outcome::{Effected, Outcome};
+use crate::model::situation::Situation;
 use crate::model::value::Attributes;
 use crate::reconcile::canonical;
+use crate::reconcile::policy::{OrphanAction, OutOfScopeAction};
 use crate::store::links::LinkChange;
 
 impl Conductor {
@@ -23,6 +27,12 @@ impl Conductor {
     ) -> Result<Vec<LinkChange>, RunError> {
         let source = order.source_key.as_ref();
         Ok(match (order.operation, outcome.state) {
+            // Nobody has done it yet: what is done shows in a later snapshot.
+            (Operation::Update | Operation::Disable | Operation::Enable | Operation::Delete, OrderState::Applied)
+                if outcome.effected == Some(Effected::HandedOver) =>
+            {
+                Vec::new()
+            }
             // A row that was there already was added by somebody else: it is not muster's to remove.
             (Operation::Add, OrderState::Applied) if outcome.effected == Some(Effected::AlreadySo) => Vec::new(),
             (Operation::Add, OrderState::Applied) => vec![LinkChange::AddedRow(order.object.0.clone())],
@@ -30,13 +40,28 @@ impl Conductor {
             (Operation::Delete, OrderState::Applied) => {
                 source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
             }
+            // What was undone is not what source and target agree on.
+            (_, OrderState::Applied) if order.undoes.is_some() => Vec::new(),
             (_, OrderState::Applied) => match (source, &outcome.target_id) {
-                (Some(source), Some(target)) => vec![LinkChange::Put(Link {
-                    source_key: source.clone(),
-                    target_id: target.clone(),
-                    how: if outcome.effected == Some(Effected::AlreadySo) { How::Adopted } else { How::Applied },
-                    agreed: self.agreed(order, held, sender)?,
-                })],
+                (Some(source), Some(target)) => {
+                    let is_found = order.renamed_from.is_none() && outcome.effected == Some(Effected::AlreadySo);
+                    let moved = order.renamed_from.as_ref().map(|from| LinkChange::Move {
+                        from: from.clone(),
+                        to: source.clone(),
+                        target: target.clone(),
+                        how: How::Applied,
+                    });
+                    let put = LinkChange::Put(Link {
+                        source_key: source.clone(),
+                        target_id: target.clone(),
+                        how: if is_found { How::Adopted } else { How::Applied },
+                        agreed: self.agreed(order, outcome, held, sender)?,
+                    });
+                    let grace = self
+                        .begins_grace(order)
+                        .then(|| LinkChange::Grace(source.clone(), Some(Grace::begun(outcome.at))));
+                    moved.into_iter().chain([put]).chain(grace).collect()
+                }
                 _ => Vec::new(),
             },
             // An order that is stale because its object was not found drops no link: a wrong answer would make a leaver's
@@ -45,22 +70,50 @@ impl Conductor {
         })
     }
 
-    /// The agreed state after an apply: what was agreed before, and what the changed attributes hold now.
-    fn agreed(&self, order: &Order, held: Option<&Attributes>, sender: &Sender) -> Result<Option<Agreed>, RunError> {
+    /// Whether an order takes an object out of use that is to be deleted after a grace.
+    fn begins_grace(&self, order: &Order) -> bool {
+        let Some(SyncKind::Objects(sync)) = self.job.syncs.get(order.sync).map(|sync| &sync.kind) else { return false };
+        let deletes = match order.situation {
+            Situation::Orphan => sync.on.orphan == OrphanAction::Delete,
+            Situation::OutOfScope => sync.on.out_of_scope == OutOfScopeAction::Delete,
+            _ => false,
+        };
+        deletes && order.operation == Operation::Disable && self.job.apply.delete_after.is_some()
+    }
+
+    /// The agreed state after an apply: what was agreed before, and what the changed attributes hold now. What nobody
+    /// read there is not agreed on.
+    fn agreed(
+        &self,
+        order: &Order,
+        outcome: &Outcome,
+        held: Option<&Attributes>,
+        sender: &Sender,
+    ) -> Result<Option<Agreed>, RunError> {
         let known = match (&order.source_key, self.job.syncs.get(order.sync)) {
             // What was agreed on an object that is made anew says nothing.
             _ if order.operation == Operation::Create && order.source_digest.is_some() => None,
-            (Some(source), Some(sync)) => self.store.link_of(&self.job.name, &sync.id, source)?,
+            (Some(source), Some(sync)) => {
+                let link = |key: &str| self.store.link_of(&self.job.name, &sync.id, key);
+                match (link(source)?, &order.renamed_from) {
+                    (None, Some(was)) => link(was)?,
+                    (known, _) => known,
+                }
+            }
             _ => None,
         };
         let known = known.and_then(|link| link.agreed);
-        let Some(source_digest) = order.source_digest.or_else(|| known.as_ref().map(Agreed::source_digest)) else {
-            return Ok(None);
+        let source_digest = match order.situation {
+            // The row is gone: whatever comes under its key later is the source's change.
+            Situation::Orphan => Some(0),
+            _ => order.source_digest.or_else(|| known.as_ref().map(Agreed::source_digest)),
         };
+        let Some(source_digest) = source_digest else { return Ok(None) };
+        let is_seen = held.is_some() || outcome.effected != Some(Effected::Sent);
         let mut attributes: BTreeMap<String, u64> =
             known.iter().flat_map(Agreed::attributes).map(|(name, hash)| (name.to_owned(), hash)).collect();
         let types = sender.capabilities.resources.get(&order.resource.resource);
-        for change in &order.changes {
+        for change in order.changes.iter().filter(|_| is_seen) {
             let kind = types.and_then(|t| t.attributes.get(&change.attribute)).copied().unwrap_or_default();
             let value = match held {
                 Some(held) => held.get(&change.attribute),

@@ -53,6 +53,7 @@ fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<
         changes: order.map(|o| o.changes.clone()),
         ends: order.into_iter().flat_map(|o| &o.ends).map(|end| end.object.clone()).collect(),
         thresholds: order.map(|o| o.thresholds.clone()).unwrap_or_default(),
+        undoes: order.is_some_and(|o| o.undoes.is_some()),
         of_other_job,
     }
 }
@@ -66,7 +67,8 @@ pub(super) struct Database<'a> {
 impl Memory for Database<'_> {
     fn standing(&self, identity: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
         let found = self.store.standing(self.job, identity, fingerprints).map_err(untold)?;
-        Ok(found.into_iter().map(|Standing { raised, newest }| Prior { raised, newest }).collect())
+        let prior = |Standing { raised, newest, reversal }| Prior { raised, newest, reversal };
+        Ok(found.into_iter().map(prior).collect())
     }
 
     fn added(&self, sync_id: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError> {

@@ -13,15 +13,20 @@ mod inventory;
 mod journal;
 mod landing;
 mod lanes;
+mod left;
 mod links;
+mod links_ahead;
 mod live;
+mod lockout;
 mod offers;
 mod offload;
+mod outage;
 mod past;
 mod plan;
 mod precondition;
 mod prove;
 mod recover;
+mod revert;
 mod rows;
 mod rule_approval;
 mod send;
@@ -32,6 +37,7 @@ mod wave;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connector::config::SystemConfig;
 use crate::connector::registry::{ConnectContext, Registry};
@@ -49,6 +55,7 @@ pub use apply::{Applied, ApplyRequest};
 pub use error::RunError;
 pub use inventory::{Inventory, Pair};
 pub use plan::PlanOptions;
+pub use revert::{RevertEnd, RevertOptions};
 pub use send::Clock;
 pub use stage::{RunEnd, RunOptions, Stage};
 
@@ -82,9 +89,11 @@ impl Conductor {
         self.registry.source(system, &config, &self.context(system)).await.map(Arc::from)
     }
 
-    async fn target(&self, system: &str) -> Result<Arc<dyn Target>, Failure> {
+    /// `retry_budget`: how long its questions may be repeated by the connector itself.
+    async fn target(&self, system: &str, retry_budget: Duration) -> Result<Arc<dyn Target>, Failure> {
         let config = self.config(system)?;
-        self.registry.target(system, &config, &self.context(system)).await.map(Arc::from)
+        let context = ConnectContext { retry_budget, ..self.context(system) };
+        self.registry.target(system, &config, &context).await.map(Arc::from)
     }
 
     /// What one system needs to know: all of it, and the columns that the job reads there.

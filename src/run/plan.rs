@@ -5,27 +5,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use super::demand;
 use super::error::RunError;
+use super::links_ahead::LinksAhead;
 use super::live::Database;
 use super::offers::Offers;
 use super::offload::compute;
 use super::prove::Proof;
-use crate::job::{Job, SyncKind};
-use crate::model::capabilities::ResourceCapabilities;
+use crate::job::{Job, Sync, SyncKind};
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
+use crate::model::digest::Digest;
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
 use crate::model::order::{BlockReason, Order, OrderState};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Reverted};
 use crate::model::record::{Hold, HoldKind};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::reconcile::draft::{ListedObject, PlanDraft};
 use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
 use crate::reconcile::input::Wishes;
+use crate::reconcile::threshold::Counted;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
 use crate::store::baselines::Baseline;
-use crate::store::orders::{NewOrder, RegisterPlan};
 use crate::store::plan_files;
+use crate::store::raise::{NewOrder, RegisterPlan};
 
 /// How to plan.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +48,19 @@ struct Memories {
     identity: String,
     capabilities: ResourceCapabilities,
     free: Option<u64>,
+    seats: Option<u64>,
+    account: Option<OwnAccount>,
     first_run: bool,
+}
+
+/// What a plan is made from and about, besides its orders.
+pub(super) struct Basis {
+    /// SHA-256 of each snapshot.
+    pub(super) snapshots: BTreeMap<ResourceName, Digest>,
+    /// The run that it undoes, where it does.
+    pub(super) reverts: Option<Reverted>,
+    /// What holds its run besides, where anything of the plan is held.
+    pub(super) holds: Vec<Hold>,
 }
 
 /// The tables of a run's usable snapshots.
@@ -64,9 +79,10 @@ impl Conductor {
         run: &RunId,
         proof: &Proof,
         options: &PlanOptions,
+        links: LinksAhead,
     ) -> Result<RunState, RunError> {
         let targets = self.ask_targets(proof).await?;
-        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, false))?;
+        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, links, false))?;
         self.register(run, proof, draft, &snapshots, &targets)
     }
 
@@ -74,7 +90,7 @@ impl Conductor {
     /// offered then. Asks no system and writes nothing.
     pub(super) fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
         let targets = self.kept_targets(&proof.manifest.run)?;
-        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), true))?;
+        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), LinksAhead::none(), true))?;
         Ok(draft.listed)
     }
 
@@ -89,12 +105,14 @@ impl Conductor {
         proof: &Proof,
         targets: &Offers,
         options: &PlanOptions,
+        links: LinksAhead,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
         let snapshots = open(proof)?;
+        let mut links = links.taken(&self.store)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
-            memories.push((sync, self.remember(sync, targets)?));
+            memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
         }
         let claimed = BTreeMap::new();
         let absent = |name: &ResourceName| snapshots.whole.contains(name);
@@ -115,6 +133,8 @@ impl Conductor {
                     identity: &memory.identity,
                     first_run: memory.first_run,
                     free: memory.free,
+                    seats: memory.seats,
+                    account: memory.account.as_ref(),
                 }),
                 SyncKind::Association(association) => SyncInput::Association(AssociationInput {
                     sync: association,
@@ -141,7 +161,12 @@ impl Conductor {
             accepted: &accepted,
             past: &past,
             block_all: options.block,
-            wishes: Wishes { protect: &self.job.apply.protect, delete_after: self.job.apply.delete_after, list },
+            wishes: Wishes {
+                protect: &self.job.apply.protect,
+                delete_after: self.job.apply.delete_after,
+                now: (self.clock)(),
+                list,
+            },
         })?;
         if !list {
             let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
@@ -159,20 +184,26 @@ impl Conductor {
         Ok(last.is_some_and(|run| run.job_digest != self.job.digest))
     }
 
-    fn remember(&self, sync: &crate::job::Sync, targets: &Offers) -> Result<Memories, RunError> {
+    /// What is remembered of a sync; its links, where they were not read ahead, are read now.
+    fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
             // A first load that waits for its review stays a first load.
             first_run: !self.store.has_links(&self.job.name, &sync.id)?,
-            links: self.store.links(&self.job.name, &sync.id)?,
+            links: match links {
+                Some(links) => links,
+                None => self.store.links(&self.job.name, &sync.id)?,
+            },
             identity,
             free: capabilities.free.get(&sync.to.resource).copied(),
+            seats: capabilities.seats.get(&sync.to.resource).copied(),
+            account: capabilities.account.clone(),
             capabilities: capabilities.resources.get(&sync.to.resource).cloned().unwrap_or_default(),
         })
     }
 
     /// Provisioning thresholds that a person accepted for runs whose orders still live, with the accepted figure.
-    fn accepted_thresholds(&self) -> Result<BTreeMap<String, u64>, RunError> {
+    pub(super) fn accepted_thresholds(&self) -> Result<BTreeMap<String, u64>, RunError> {
         let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
         for run in self.store.live_runs(&self.job.name)? {
             let open = self.store.unaccepted_holds(&run)?;
@@ -195,67 +226,17 @@ impl Conductor {
         snapshots: &Snapshots,
         targets: &Offers,
     ) -> Result<RunState, RunError> {
-        let now = (self.clock)();
         let digests = snapshots.tables.keys().filter_map(|name| {
             Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
         });
-        let files = plan_files::begin(&self.layout.run_folder(&self.job.name, run), &draft.orders)?;
-        let plan = Plan {
-            format_version: Plan::FORMAT,
-            job: self.job.name.clone(),
-            job_digest: self.job.digest.clone(),
-            targets: targets.iter().map(|(system, (identity, _))| (system.clone(), identity.clone())).collect(),
-            snapshots: digests.collect(),
-            orders_digest: files.orders_digest().clone(),
-            orders: draft.orders.len() as u64,
-            counts: draft.counts(),
-            situations: draft.situations.clone(),
-            sizes: draft.sizes.clone(),
-            excesses: draft.excesses.clone(),
-            warnings: draft.warnings.clone(),
-        };
-        files.show(&plan)?;
-        let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
-        let mut holds = plan_holds(&draft);
-        if !holds.is_empty() {
-            // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
-            holds.extend(proof.holds.iter().cloned());
-        }
-        self.store.register_plan(
-            &RegisterPlan {
-                run,
-                plan_digest: &plan.digest(),
-                orders: &orders,
-                superseded: &draft.superseded,
-                holds: &holds,
-            },
-            now,
-        )?;
-        for (order, block) in &draft.reblocked {
-            let state = if block.is_some() { OrderState::Blocked } else { OrderState::PendingReview };
-            let why = block.as_ref().map_or("what blocked it is gone", |b| b.detail.as_str());
-            self.store.set_order_state(order, state, block.as_ref(), why, now)?;
-        }
+        let basis = Basis { snapshots: digests.collect(), reverts: None, holds: proof.holds.clone() };
+        let holds = self.write_plan(run, &draft, basis, targets)?;
         self.learn(&draft)?;
         self.promote(run, proof)?;
-        for warning in &draft.warnings {
-            self.reporter.event(&Event::Warning(warning.clone()));
-        }
-        let blocked = draft.orders.iter().filter(|o| o.block.is_some()).count() as u64;
-        self.reporter.event(&Event::Planned {
-            run: run.clone(),
-            orders: plan.orders,
-            kept: draft.kept.len() as u64,
-            superseded: draft.superseded.len() as u64,
-            blocked,
-        });
-        for excess in &draft.excesses {
-            self.reporter.event(&Event::Exceeded(excess.clone()));
-        }
         let state = if !holds.is_empty() {
             RunState::HeldPlan
         } else if !proof.holds.is_empty() {
-            self.store.hold(run, RunState::HeldSnapshot, &proof.holds, now)?;
+            self.store.hold(run, RunState::HeldSnapshot, &proof.holds, (self.clock)())?;
             RunState::HeldSnapshot
         } else {
             RunState::Planned
@@ -263,7 +244,77 @@ impl Conductor {
         if draft.excesses.is_empty() {
             self.replace_held(run, RunState::HeldPlan)?;
         }
+        // To give back the memory of many orders takes a while, which nobody needs to wait for.
+        std::thread::spawn(move || drop(draft));
         Ok(state)
+    }
+
+    /// Writes a plan's files and registers its orders; what holds it.
+    pub(super) fn write_plan(
+        &mut self,
+        run: &RunId,
+        draft: &PlanDraft,
+        basis: Basis,
+        targets: &Offers,
+    ) -> Result<Vec<Hold>, RunError> {
+        let now = (self.clock)();
+        let folder = self.layout.run_folder(&self.job.name, run);
+        let plan = |orders_digest: &Digest| Plan {
+            format_version: Plan::FORMAT,
+            job: self.job.name.clone(),
+            job_digest: self.job.digest.clone(),
+            targets: targets.iter().map(|(system, (identity, _))| (system.clone(), identity.clone())).collect(),
+            snapshots: basis.snapshots.clone(),
+            orders_digest: orders_digest.clone(),
+            orders: draft.orders.len() as u64,
+            counts: draft.counts(),
+            renames: draft.renames(),
+            situations: draft.situations.clone(),
+            sizes: draft.sizes.clone(),
+            excesses: draft.excesses.clone(),
+            warnings: draft.warnings.clone(),
+            irreversible: draft.orders.iter().filter(|order| order.irreversible.is_some()).count() as u64,
+            withheld: draft.withheld.clone(),
+            reverts: basis.reverts.clone(),
+        };
+        let orders: Vec<NewOrder<'_>> = draft.orders.iter().map(|order| new_order(&self.job, order, targets)).collect();
+        let mut holds = plan_holds(draft);
+        if !holds.is_empty() {
+            // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
+            holds.extend(basis.holds.iter().cloned());
+        }
+        let register = RegisterPlan { run, orders: &orders, superseded: &draft.superseded, holds: &holds };
+        // The files are written while the database takes the orders; they show before it says that they are there.
+        std::thread::scope(|scope| {
+            let files = scope.spawn(|| plan_files::begin(&folder, &draft.orders));
+            let show = || {
+                let files = files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                let plan = plan(files.orders_digest());
+                files.show(&plan)?;
+                Ok(plan.digest())
+            };
+            self.store.register_plan(&register, show, now)
+        })?;
+        for (order, block) in &draft.reblocked {
+            let state = if block.is_some() { OrderState::Blocked } else { OrderState::PendingReview };
+            let why = block.as_ref().map_or("what blocked it is gone", |b| b.detail.as_str());
+            self.store.set_order_state(order, state, block.as_ref(), why, now)?;
+        }
+        for warning in &draft.warnings {
+            self.reporter.event(&Event::Warning(warning.clone()));
+        }
+        let blocked = draft.orders.iter().filter(|o| o.block.is_some()).count() as u64;
+        self.reporter.event(&Event::Planned {
+            run: run.clone(),
+            orders: draft.orders.len() as u64,
+            kept: draft.kept.len() as u64,
+            superseded: draft.superseded.len() as u64,
+            blocked,
+        });
+        for excess in &draft.excesses {
+            self.reporter.event(&Event::Exceeded(excess.clone()));
+        }
+        Ok(holds)
     }
 
     /// Remembers what the plan found confirmed, and forgets links whose object is gone.
@@ -276,6 +327,9 @@ impl Conductor {
             }
             if !dropped.is_empty() {
                 self.store.drop_links(&self.job.name, &book.sync_id, &dropped, "", now)?;
+            }
+            if !book.graces.is_empty() {
+                self.store.set_graces(&self.job.name, &book.sync_id, &book.graces, now)?;
             }
             let mut links = book.links();
             loop {
@@ -337,7 +391,16 @@ fn open(proof: &Proof) -> Result<Snapshots, RunError> {
 /// What holds a plan: the thresholds that its own orders exceed. One that is exceeded only through orders of an earlier
 /// held run adds nothing to accept.
 fn plan_holds(draft: &PlanDraft) -> Vec<Hold> {
-    let concerned = |order: &Order| order.block.as_ref().is_some_and(|b| b.reason == BlockReason::Threshold);
+    // What waits for a person's word anyway is counted all the same, and lifted by that word alone.
+    let counts = |order: &Order| {
+        let mut by = draft.excesses.iter().filter_map(|excess| Counted::by(&excess.name, &order.resource));
+        by.any(|by| by.counts(order.operation, &order.thresholds))
+    };
+    let concerned = |order: &Order| match order.block.as_ref().map(|block| block.reason) {
+        Some(BlockReason::Threshold) => true,
+        Some(BlockReason::LowConfidence) => counts(order),
+        _ => false,
+    };
     if !draft.orders.iter().any(concerned) {
         return Vec::new();
     }

@@ -6,7 +6,7 @@ use crate::connector::source::Source;
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::failure::Failure;
 use crate::model::object::Object;
-use crate::model::order::{Operation, Order};
+use crate::model::order::{Change, Operation, Order};
 use crate::model::value::{Attributes, Value};
 use crate::reconcile::canonical::canonical;
 
@@ -44,7 +44,7 @@ pub(super) async fn look(
     let found = target.get(resource, id).await?;
     Ok(match (order.operation, found) {
         (Operation::Delete, None) => Standing::InEffect(Some(id.clone())),
-        (Operation::Delete, Some(object)) => Standing::AsPlanned(Some(Box::new(object))),
+        (Operation::Delete, Some(object)) => deletable(order, object, types),
         (_, None) => Standing::Gone,
         (_, Some(object)) => compare(order, object, types),
     })
@@ -82,6 +82,19 @@ async fn look_for_twin(
         )));
     }
     Ok(Standing::AsPlanned(None))
+}
+
+/// What is to be deleted has to be as the reviewer saw it: out of use, where it had to be.
+fn deletable(order: &Order, object: Object, types: &ResourceCapabilities) -> Standing {
+    let now = |change: &Change| object.attributes.get(&change.attribute);
+    let moved = order.changes.iter().filter(|c| !same(types, &c.attribute, now(c), c.before.as_ref()));
+    let moved: Vec<String> = moved
+        .map(|c| {
+            let (before, now) = (shown(c.before.as_ref()), shown(now(c)));
+            format!("{} was {before} when planned and is {now} now", c.attribute)
+        })
+        .collect();
+    if moved.is_empty() { Standing::AsPlanned(Some(Box::new(object))) } else { Standing::Moved(moved.join("; ")) }
 }
 
 fn compare(order: &Order, object: Object, types: &ResourceCapabilities) -> Standing {

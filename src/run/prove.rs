@@ -169,7 +169,10 @@ impl Conductor {
                 let path = exported.path(&folder)?;
                 let mut moves = None;
                 let verdict = self.verdict(&name, &path, &mut exported, &accepted, &mut own, &mut moves)?;
-                moved.extend(moves.map(|moves| movement(&name, run, started, &moves)));
+                // What is here under another run's acceptance was settled with that run, and counts no second time.
+                moved.extend(moves.map(|(moves, is_accepted)| {
+                    movement(&name, overtaken.filter(|_| is_accepted).unwrap_or(run), started, &moves)
+                }));
                 match &verdict {
                     Verdict::Usable => {
                         usable.insert(name.clone());
@@ -182,6 +185,7 @@ impl Conductor {
                     resource: name.clone(),
                     rows: exported.rows,
                     missed,
+                    read_again: exported.evidence.first_look.as_ref().map(|first| first.why.clone()),
                     verdict: exported.completeness.clone(),
                 });
                 manifest.systems.entry(system.clone()).or_default().insert(resource, exported);
@@ -209,7 +213,7 @@ impl Conductor {
         exported: &mut ResourceManifest,
         accepted: &BTreeMap<String, String>,
         own: &mut BTreeMap<DateTime<Utc>, OwnChanges>,
-        moves: &mut Option<Movements>,
+        moves: &mut Option<(Movements, bool)>,
     ) -> Result<Verdict, RunError> {
         let snapshot = self.job.snapshot(name);
         let baseline = self.store.baseline(&self.job.name, name)?;
@@ -296,9 +300,10 @@ impl Conductor {
                     movements.before = self.moved_before(name, all)?;
                     let settled = self.store.last_accepted(&self.job.name)?;
                     let found = synchronization(name, &movements, &snapshot.thresholds, &settled);
-                    *moves = Some(movements);
-                    for mut excess in found.into_iter().filter(|e| accepted.get(&e.name) != Some(&e.figure.to_string()))
-                    {
+                    let (known, news): (Vec<_>, Vec<_>) =
+                        found.into_iter().partition(|e| accepted.get(&e.name) == Some(&e.figure.to_string()));
+                    *moves = Some((movements, !known.is_empty()));
+                    for mut excess in news {
                         let pages = previous.as_ref().map(|previous| previous.evidence.pages_received);
                         excess.explanation =
                             compute(|| explain((baseline, path), &table, &moved, &excess, pages, own))?;

@@ -1,14 +1,11 @@
 //! After a crash: what was in flight is looked up at the target before anything is sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
 use super::Conductor;
 use super::error::RunError;
 use super::precondition::{Standing, look};
-use super::send::Sender;
-use crate::connector::backoff::Budget;
+use super::send::{Sender, planned_anew};
 use crate::connector::source::Source;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -43,14 +40,13 @@ impl Conductor {
             return Ok(result);
         }
         self.reporter.event(&Event::Recovering { orders: open.len() as u64 });
-        let budget = Arc::new(Budget::new(Duration::ZERO));
         let mut senders: BTreeMap<String, Sender> = BTreeMap::new();
         let targets: BTreeMap<&OrderId, &str> =
             open.iter().map(|record| (&record.id, record.target_identity.as_str())).collect();
         for order in self.planned(&open)? {
             let system = &order.resource.system;
             if !senders.contains_key(system) {
-                senders.insert(system.clone(), self.sender(system, &budget).await?);
+                senders.insert(system.clone(), self.sender(system, None).await?);
             }
             let Some(sender) = senders.get(system) else { continue };
             let named = sender.target.identity();
@@ -213,6 +209,6 @@ fn stale(system: &str, order: &Order, what: String) -> Failure {
         Recourse::GiveUp,
         system,
         format!("{} of {} was in flight when muster ended: {what}", order.operation, order.key),
-        "nothing to do: the next run plans it anew from what is there now",
+        planned_anew(order),
     )
 }

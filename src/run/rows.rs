@@ -8,7 +8,8 @@ use tokio::sync::Mutex;
 use super::Conductor;
 use super::error::RunError;
 use super::lanes::Parcel;
-use super::send::{Ended, Sender, stopping};
+use super::outage::Try;
+use super::send::{Ended, Sender, kept, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -117,6 +118,18 @@ impl Sender {
                 open.push(i);
             }
         }
+        if !wanted && !open.is_empty() {
+            match self.rows_that_stay(&resource, rows, &open, &mut tries).await {
+                Ok(staying) => {
+                    open.retain(|at| !staying.contains_key(at));
+                    for (at, why) in staying {
+                        let failure = kept(self.target.system(), &rows[at].order, &why);
+                        results[at] = Some(self.row_failed(&rows[at], failure, tries + 1));
+                    }
+                }
+                Err(failure) => return rows.iter().map(|row| self.row_failed(row, failure.clone(), tries)).collect(),
+            }
+        }
         let mut waiting = if open.is_empty() { Vec::new() } else { vec![open] };
         while let Some(group) = waiting.pop() {
             tries += 1;
@@ -126,6 +139,7 @@ impl Sender {
             for (at, answer) in group.iter().copied().zip(answers) {
                 match answer {
                     Ok(applied) => {
+                        self.outage.went_well(Try::Write);
                         let note = applied.note.as_deref();
                         results[at] = Some(self.row_applied(&rows[at], applied.effected, note, tries));
                     }
@@ -143,7 +157,7 @@ impl Sender {
             }
             let Some(failure) = cause else { continue };
             let retry = failure.recourse == Recourse::Retry;
-            let waited = retry && self.wait(&first.order, &failure, tries).await;
+            let waited = retry && self.wait(&first.order, &failure, tries, Try::Write).await;
             if !unknown.is_empty() {
                 let left = self.look_at_rows(&resource, wanted, rows, unknown, &failure, &mut tries, &mut results);
                 let left = left.await;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
+use super::lockout::Guards;
+use super::outage::{Outage, Try};
 use super::precondition::{Standing, look, wanted, without_effect};
 use crate::connector::backoff::Budget;
 use crate::connector::target::{Applied, ObjectChange, Target};
@@ -39,8 +42,12 @@ pub(super) struct Sender {
     pub(super) capabilities: Capabilities,
     /// By resource, the attributes by which an object to be created would be found.
     pub(super) identifying: BTreeMap<String, BTreeSet<String>>,
+    /// Who must not be locked out.
+    pub(super) guards: Guards,
     /// Time left for waiting between retries, for the whole apply.
     pub(super) budget: Arc<Budget>,
+    /// What its failures say about when to try again.
+    pub(super) outage: Outage,
     /// Who listens.
     pub(super) reporter: Arc<dyn Reporter>,
     /// The time.
@@ -68,17 +75,28 @@ impl Sender {
                 Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
                 Err(failure) => return Ended::Untried(failure),
             };
+        // Kept until the change is through.
+        let _turn = match self.locks_out(order, object.as_deref(), &mut tries).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(why)) => return self.kept(order, why, tries),
+            Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
+            Err(failure) => return Ended::Untried(failure),
+        };
         let mut attempt = 0u32;
         loop {
             attempt += 1;
             let change = self.change(order, object.as_deref());
             match self.target.apply(&change).await {
-                Ok(applied) => return self.read_back(order, applied, &types, tries + attempt).await,
+                Ok(applied) => {
+                    self.outage.went_well(Try::Write);
+                    return self.read_back(order, applied, &types, tries + attempt).await;
+                }
                 Err(failure) if failure.effect == Effect::Unknown => {
                     if identifying.is_empty() && order.operation == Operation::Create {
                         return self.uncertain(order, failure, tries + attempt);
                     }
-                    let again = failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt).await;
+                    let again =
+                        failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt, Try::Write).await;
                     let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types));
                     match seen.await {
                         Ok(Standing::InEffect(id)) => return self.found(order, id, tries + attempt),
@@ -92,7 +110,7 @@ impl Sender {
                     }
                 }
                 Err(failure) if failure.recourse == Recourse::Retry => {
-                    if !self.wait(order, &failure, attempt).await {
+                    if !self.wait(order, &failure, attempt, Try::Write).await {
                         return Ended::Untried(failure);
                     }
                 }
@@ -149,6 +167,7 @@ impl Sender {
     /// In effect, though the answer to our request did not say so.
     fn found(&self, order: &Order, id: Option<String>, tries: u32) -> Ended {
         let id = id.or_else(|| order.target_id.clone());
+        self.outage.went_well(Try::Write);
         let note = "its answer was lost; found in effect".to_owned();
         self.ended(order, OrderState::Applied, Some(Effected::Recovered), id, Some(note), None, tries)
     }
@@ -263,8 +282,14 @@ impl Sender {
             Recourse::GiveUp,
             self.target.system(),
             format!("{} of {} was not sent: {what}", order.operation, order.key),
-            "nothing to do: the next run plans it anew from what is there now",
+            planned_anew(order),
         );
+        self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
+    }
+
+    /// Not sent, so that nobody is locked out.
+    fn kept(&self, order: &Order, why: String, tries: u32) -> Ended {
+        let failure = kept(self.target.system(), order, &why);
         self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
     }
 
@@ -311,33 +336,59 @@ impl Sender {
             match read().await {
                 Err(failure) if failure.recourse == Recourse::Retry => {
                     *tries += 1;
-                    if !self.wait(order, &failure, attempt).await {
+                    if !self.wait(order, &failure, attempt, Try::Read).await {
                         return Err(failure);
                     }
                 }
-                other => return other,
+                other => {
+                    if other.is_ok() {
+                        self.outage.went_well(Try::Read);
+                    }
+                    return other;
+                }
             }
         }
     }
 
     /// Waits before the next try; false where the budget does not allow it.
-    pub(super) async fn wait(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
+    pub(super) async fn wait(&self, order: &Order, failure: &Failure, attempt: u32, what: Try) -> bool {
         // What the server asks for is the least; an eager `Retry-After: 0` does not make a busy loop.
-        let wait = match failure.retry_after {
+        let own = match failure.retry_after {
             Some(asked) => asked.max(backoff(1, order)),
             None => backoff(attempt, order),
         };
-        if !self.budget.spend(wait) {
-            return false;
-        }
+        // Who is asked to slow down is not failing.
+        let wait = match failure.class {
+            Class::Throttled => Some(own),
+            _ => self.outage.failed(what, Instant::now(), own),
+        };
+        let Some(wait) = wait.filter(|wait| self.budget.spend(*wait)) else { return false };
         self.reporter.event(&Event::Retrying {
             order: Some(order.id.clone()),
             failure: failure.clone(),
             attempt: attempt + 1,
             wait,
         });
-        tokio::time::sleep(wait).await;
-        true
+        self.outage.wait(wait, failure.retry_after.map_or(Duration::ZERO, |_| own)).await
+    }
+}
+
+/// An order that would lock somebody out by now, though it would not have when it was planned.
+pub(super) fn kept(system: &str, order: &Order, why: &str) -> Failure {
+    Failure::new(
+        Class::Stale,
+        Recourse::GiveUp,
+        system,
+        format!("{} of {} was not sent: {why}", order.operation, order.key),
+        "look at who is left; the next run plans it anew, and blocks it (`protected`) as long as that is so",
+    )
+}
+
+/// What follows where an object changed since its order was planned.
+pub(super) fn planned_anew(order: &Order) -> &'static str {
+    match order.undoes {
+        None => "nothing to do: the next run plans it anew from what is there now",
+        Some(_) => "it undoes an applied order and is not planned anew by itself: look at the object, and revert again",
     }
 }
 

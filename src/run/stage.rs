@@ -3,6 +3,7 @@
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
+use super::links_ahead::LinksAhead;
 use super::plan::PlanOptions;
 use super::prove::Proof;
 use super::snapshots::Overtaken;
@@ -111,7 +112,7 @@ impl Conductor {
         })
     }
 
-    fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
+    pub(super) fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
         let run = NewRun {
             id: options.run.clone(),
             job: self.job.name.clone(),
@@ -137,6 +138,7 @@ impl Conductor {
         overtaken: Option<&(RunId, Overtaken)>,
     ) -> Result<RunEnd, RunError> {
         let run = &options.run;
+        let links = if options.stage > Stage::Export { self.read_links_ahead() } else { LinksAhead::none() };
         let proof = match from {
             Some(from) => {
                 self.require_same_systems(from).await?;
@@ -174,7 +176,7 @@ impl Conductor {
         } else if nothing {
             self.without_plan(run, &proof)?
         } else {
-            self.plan(run, &proof, &options.plan).await?
+            self.plan(run, &proof, &options.plan, links).await?
         };
         if end.state == RunState::HeldSnapshot {
             end.repeats = self.same_hold(run, &proof.holds)?;

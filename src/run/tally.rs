@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::failure_cause::FailureCause;
 use crate::model::numbers::counted;
-use crate::model::order::{Order, OrderState};
+use crate::model::order::{Operation, Order, OrderState};
+use crate::model::outcome::{Effected, Outcome};
+use crate::model::resource::ResourceName;
 use crate::model::settings::ApplySettings;
 
 /// Tells the sends of a wave that no further one may begin.
@@ -30,13 +32,23 @@ impl Stop {
     }
 }
 
+/// Why a kind stops, and for which cause.
+pub(super) type WhyStopped = (String, FailureCause);
+
 /// What went wrong so far.
 pub(super) struct Tally {
     same_cause: u64,
     errors: u64,
+    in_a_row: u64,
     seen: u64,
     causes: BTreeMap<FailureCause, u64>,
-    kind: Option<String>,
+    /// Whether the orders under way are to prove that their kind can succeed.
+    is_proving: bool,
+    kind: Option<WhyStopped>,
+    /// Resource types that have no room for further objects.
+    full: BTreeMap<ResourceName, WhyStopped>,
+    /// By system, orders that failed since the last one that took effect.
+    streaks: BTreeMap<String, u64>,
     systems: BTreeMap<String, String>,
     all: Option<String>,
 }
@@ -46,37 +58,74 @@ impl Tally {
         Self {
             same_cause: settings.stop_same_cause,
             errors: settings.stop_errors,
+            in_a_row: settings.stop_in_a_row.max(1),
             seen: 0,
             causes: BTreeMap::new(),
+            is_proving: false,
             kind: None,
+            full: BTreeMap::new(),
+            streaks: BTreeMap::new(),
             systems: BTreeMap::new(),
             all: None,
         }
     }
 
-    /// A new kind begins: what stopped the last one does not stop it.
-    pub(super) fn begin_kind(&mut self) {
-        self.kind = None;
+    /// A wave begins; `is_proving`: of canaries. What stopped the last one does not stop it.
+    pub(super) fn begin_wave(&mut self, is_proving: bool) {
+        (self.is_proving, self.kind) = (is_proving, None);
     }
 
-    /// An order ended with a failure.
-    pub(super) fn failed(&mut self, order: &Order, state: OrderState, failure: &Failure) {
-        // What changed since the plan is no fault of anything: it is planned anew.
-        if state == OrderState::Stale {
+    /// An order ended.
+    pub(super) fn ended(&mut self, order: &Order, outcome: &Outcome) {
+        if outcome.state == OrderState::Applied {
+            // What was so already says nothing about what the target takes now.
+            if outcome.effected != Some(Effected::AlreadySo) {
+                self.streaks.remove(&order.resource.system);
+            }
             return;
         }
+        // What changed since the plan is no fault of anything: it is planned anew.
+        let Some(failure) = outcome.failure.as_ref().filter(|_| outcome.state != OrderState::Stale) else { return };
+        self.failed(order, failure);
+    }
+
+    fn failed(&mut self, order: &Order, failure: &Failure) {
         self.seen += 1;
         let cause = FailureCause::of(failure, order.operation, &order.resource);
-        let count = self.causes.entry(cause).or_default();
+        let count = self.causes.entry(cause.clone()).or_default();
         *count += 1;
-        if *count >= self.same_cause {
-            self.kind = Some(format!("{} failed for one cause: {failure}", counted(*count, "order")));
-        } else if shared(failure.class) {
-            self.kind = Some(format!("this concerns all of its kind: {failure}"));
+        if failure.class == Class::Capacity && order.operation == Operation::Create {
+            let why = (format!("there is no room for further objects: {failure}"), cause);
+            self.full.insert(order.resource.clone(), why.clone());
+            self.kind = Some(why);
+        } else if *count >= self.same_cause {
+            self.kind = Some((format!("{} failed for one cause: {failure}", counted(*count, "order")), cause));
+        } else if self.is_proving && shared(failure.class) {
+            self.kind = Some((format!("this concerns all of its kind: {failure}"), cause));
+        }
+        let streak = self.streaks.entry(order.resource.system.clone()).or_default();
+        *streak += 1;
+        if *streak >= self.in_a_row {
+            let why = format!(
+                "{} in a row failed at {}, the limit of this job is {}: a system may lock out a client that only fails",
+                counted(*streak, "order"),
+                order.resource.system,
+                self.in_a_row
+            );
+            self.systems.entry(order.resource.system.clone()).or_insert(why);
         }
         if self.seen >= self.errors {
             self.all =
                 Some(format!("{} failed, the limit of this job is {}", counted(self.seen, "order"), self.errors));
+        }
+    }
+
+    /// How many orders may be under way at a system, so that no more fail in a row than may; without a failure as many
+    /// as the job says.
+    pub(super) fn room(&self, system: &str) -> usize {
+        match self.streaks.get(system) {
+            Some(streak) => usize::try_from(self.in_a_row.saturating_sub(*streak)).unwrap_or(usize::MAX).max(1),
+            None => usize::MAX,
         }
     }
 
@@ -90,14 +139,19 @@ impl Tally {
         self.all.as_deref().or_else(|| self.systems.get(system).map(String::as_str))
     }
 
-    /// Whether the kind under way has to stop.
-    pub(super) fn kind_stopped(&self, system: &str) -> bool {
+    /// Whether the wave under way has to stop.
+    pub(super) fn wave_stopped(&self, system: &str) -> bool {
         self.kind.is_some() || self.stopped(system).is_some()
     }
 
     /// Why the kind under way stopped, where only it did.
-    pub(super) fn kind_why(&self) -> Option<&str> {
-        self.kind.as_deref()
+    pub(super) fn kind_stopped(&self) -> Option<WhyStopped> {
+        self.kind.clone()
+    }
+
+    /// Why no further object is created of a resource type, where there is no room for any.
+    pub(super) fn full(&self, resource: &ResourceName) -> Option<WhyStopped> {
+        self.full.get(resource).cloned()
     }
 
     /// Why the apply stopped before its end, where it did.
@@ -107,7 +161,7 @@ impl Tally {
     }
 }
 
-/// Whether what one order failed for will make the others of its kind fail.
+/// Whether what one order failed for will make the others of its kind fail, as long as none of them succeeded.
 fn shared(class: Class) -> bool {
     matches!(class, Class::Permission | Class::Configuration | Class::Unsupported | Class::Capacity)
 }

@@ -212,6 +212,20 @@ impl Data<'_> {
         Ok(self.0.prepare_cached(&sql)?.query_row(params![id, kind.code()], Record::read).optional()?)
     }
 
+    /// One resource by the name that is unique among its kind.
+    pub(super) fn by_name(&self, kind: Kind, name: &str) -> Result<Option<Record>, ScimError> {
+        let sql = format!("SELECT {RECORD} FROM resource WHERE kind = ?1 AND name_key = ?2");
+        let found = params![kind.code(), name.to_lowercase()];
+        Ok(self.0.prepare_cached(&sql)?.query_row(found, Record::read).optional()?)
+    }
+
+    /// How many users are active; one that does not say is.
+    pub(super) fn active_users(&self) -> Result<u64, ScimError> {
+        let sql = "SELECT count(*) FROM resource WHERE kind = 0 AND coalesce(json_extract(body, '$.active'), 1) <> 0";
+        let count: i64 = self.0.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// One resource by its number in the file.
     pub(super) fn by_seq(&self, seq: i64) -> Result<Option<Record>, ScimError> {
         let sql = format!("SELECT {RECORD} FROM resource WHERE seq = ?1");

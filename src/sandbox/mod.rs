@@ -4,7 +4,7 @@
 //! keeps to RFC 7643, RFC 7644 and RFC 9865, but for what a person scripts: [`Faults`] make it slow, forgetful,
 //! dishonest or absent.
 //!
-//! - `server`: connections, credentials, faults; `line`: connections that can be cut
+//! - `server`: connections, credentials, faults; `line`: connections that can be cut; `request_log`: what was asked
 //! - `protocol`: which request means what; `discovery`: what the server says about itself
 //! - `query`, `listing`, `cursor`, `projection`: lists and what of a resource is shown
 //! - `database`, `resources`, `members`, `seed`: what is kept
@@ -20,6 +20,7 @@ mod members;
 mod projection;
 mod protocol;
 mod query;
+mod request_log;
 mod resources;
 mod seed;
 mod server;
@@ -57,10 +58,16 @@ pub struct SandboxOptions {
     pub clock: Clock,
     /// What to fill an empty database with.
     pub seed: Seed,
+    /// Where to write down each request and how it was answered.
+    pub log: Option<PathBuf>,
     /// Most rows in one answer.
     pub max_results: usize,
     /// How long a cursor may be used.
     pub cursor_timeout: Duration,
+    /// How many users may be active; none means any number.
+    pub seats: Option<u64>,
+    /// The login of the account that whoever asks is, at `/Me`; none means that the server does not offer it.
+    pub me: Option<String>,
 }
 
 impl SandboxOptions {
@@ -74,8 +81,11 @@ impl SandboxOptions {
             admin: false,
             clock,
             seed: Seed::default(),
+            log: None,
             max_results: 200,
             cursor_timeout: Duration::from_secs(3600),
+            seats: None,
+            me: None,
         }
     }
 }
@@ -100,6 +110,14 @@ pub enum SandboxError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// The log of requests cannot be made.
+    #[error("cannot make the log of requests {path}: {cause}; check its folder and permissions")]
+    Log {
+        /// The file.
+        path: PathBuf,
         /// The system's words.
         cause: std::io::Error,
     },

@@ -23,6 +23,10 @@ pub(super) struct Service {
     pub(super) clock: Clock,
     pub(super) max_results: usize,
     pub(super) cursor_timeout: Duration,
+    /// How many users may be active.
+    pub(super) seats: Option<u64>,
+    /// The login of whoever asks.
+    pub(super) me: Option<String>,
 }
 
 /// A request, its credential proved.
@@ -96,6 +100,8 @@ enum Target {
     Search(Vec<Kind>),
     /// One resource.
     Resource(Kind, String),
+    /// The user that asks (RFC 7644 §3.11).
+    Me,
 }
 
 impl Service {
@@ -126,6 +132,14 @@ impl Service {
                 }
                 self.shown(&record, 200, request)
             }
+            (Target::Me, "GET") if self.me.is_some() => {
+                let login = self.me.as_deref().unwrap_or_default();
+                let found = self.database.read(|data| data.by_name(Kind::User, login))?;
+                let found = found.ok_or_else(|| ScimError::new(404, "whoever asks is no user here"))?;
+                let answer = self.shown(&found, 200, request)?;
+                Ok(answer.header("location", self.location(&found)))
+            }
+            (Target::Me, _) => Err(ScimError::new(501, "this server does not offer it")),
             (Target::Resource(kind, id), "PUT") => {
                 let body = request.json()?;
                 let record = resources::replace(self, kind, &id, &body, request.condition())?;
@@ -146,7 +160,7 @@ impl Service {
             }
             (target, _) => {
                 let allowed = match target {
-                    Target::Discovery | Target::Root => "GET, HEAD",
+                    Target::Discovery | Target::Root | Target::Me => "GET, HEAD",
                     Target::Collection(_) => "GET, HEAD, POST",
                     Target::Search(_) => "POST",
                     Target::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE",
@@ -207,7 +221,8 @@ fn locate(path: &str) -> Result<Target, ScimError> {
         [] => Target::Root,
         [".search"] => Target::Search(Kind::ALL.to_vec()),
         ["ServiceProviderConfig" | "Schemas" | "ResourceTypes"] | ["Schemas" | "ResourceTypes", _] => Target::Discovery,
-        ["Bulk" | "Me"] => return Err(ScimError::new(501, "this server does not offer it")),
+        ["Me"] => Target::Me,
+        ["Bulk"] => return Err(ScimError::new(501, "this server does not offer it")),
         [endpoint, rest @ ..] => {
             let kind = Kind::ALL.into_iter().find(|kind| kind.endpoint().trim_start_matches('/') == *endpoint);
             match (kind.ok_or_else(nothing)?, rest) {

@@ -18,6 +18,7 @@ pub(super) fn create(service: &Service, kind: Kind, sent: &Value) -> Result<Reco
     let now = stamp((service.clock)());
     service.database.write(|data| {
         let record = data.insert(kind, id, body, &now)?;
+        seated(service, data, &record, false)?;
         members::replace(data, record.seq, &wanted)?;
         Ok(record)
     })
@@ -39,10 +40,12 @@ pub(super) fn replace(
     let (body, wanted) = incoming(kind, sent)?;
     service.database.write(|data| {
         let mut record = current(data, kind, id, condition)?;
+        let was_seated = has_seat(&record);
         let mut changed = members::replace(data, record.seq, &wanted)?;
         changed |= body != record.body;
         record.body = body;
         touch(service, data, &mut record, changed)?;
+        seated(service, data, &record, was_seated)?;
         Ok(record)
     })
 }
@@ -61,12 +64,14 @@ pub(super) fn patch(
         operations.into_iter().partition(|operation| kind == Kind::Group && is_about_members(operation));
     service.database.write(|data| {
         let mut record = current(data, kind, id, condition)?;
+        let was_seated = has_seat(&record);
         let mut changed = patch::apply(&mut record.body, others, kind.definition())?;
         for operation in of_members {
             changed |= members::patch(data, &record, operation)?;
         }
         drop_secrets(&mut record.body);
         touch(service, data, &mut record, changed)?;
+        seated(service, data, &record, was_seated)?;
         Ok(record)
     })
 }
@@ -145,6 +150,21 @@ fn current(data: &Data<'_>, kind: Kind, id: &str, condition: Option<&str>) -> Re
         return Err(ScimError::new(412, format!("the {} is at version {} now", kind.name(), record.etag())));
     }
     Ok(record)
+}
+
+/// Whether a resource takes a seat: an active user does.
+fn has_seat(record: &Record) -> bool {
+    record.kind == Kind::User && record.body.get("active").and_then(Value::as_bool).unwrap_or(true)
+}
+
+/// Refuses what would take a seat where none is free, in the words of servers that sell them.
+fn seated(service: &Service, data: &Data<'_>, record: &Record, was_seated: bool) -> Result<(), ScimError> {
+    match service.seats {
+        Some(seats) if !was_seated && has_seat(record) && data.active_users()? > seats => {
+            Err(ScimError::new(403, format!("No seat is free: all {seats} licences are in use")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn touch(service: &Service, data: &Data<'_>, record: &mut Record, changed: bool) -> Result<(), ScimError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request as HttpRequest, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures::stream;
@@ -20,6 +21,7 @@ use super::fault_engine::{self, Delivery, Engine, Instead};
 use super::faults::{Action, Faults};
 use super::line::{Line, LineListener};
 use super::protocol::{Answer, Request, Service};
+use super::request_log::RequestLog;
 use super::{BASE_PATH, SandboxError, SandboxOptions, seed};
 use crate::scim::MEDIA_TYPE;
 use crate::scim::error::{ScimError, ScimType};
@@ -44,6 +46,7 @@ struct App {
     engine: Engine,
     token: Option<[u8; 32]>,
     admin: bool,
+    log: Option<RequestLog>,
     closing: watch::Sender<bool>,
 }
 
@@ -83,6 +86,8 @@ pub(super) async fn start(options: SandboxOptions) -> Result<RunningSandbox, San
     let database = Database::open(&options.database)?;
     seed::fill(&database, options.seed, (options.clock)())
         .map_err(|cause| SandboxError::Open { path: options.database.clone(), cause: Box::new(cause) })?;
+    let log = options.log.map(|path| RequestLog::create(&path).map_err(|cause| SandboxError::Log { path, cause }));
+    let log = log.transpose()?;
     let failed = |cause| SandboxError::Listen { address: options.listen, cause };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
@@ -95,10 +100,13 @@ pub(super) async fn start(options: SandboxOptions) -> Result<RunningSandbox, San
             clock: options.clock,
             max_results: options.max_results.max(1),
             cursor_timeout: options.cursor_timeout,
+            seats: options.seats,
+            me: options.me,
         },
         engine: Engine::new(options.faults),
         token: options.token.map(|token| Sha256::digest(token).into()),
         admin: options.admin,
+        log,
         closing,
     });
     let router = Router::new().fallback(handle).with_state(Arc::clone(&app));
@@ -124,11 +132,32 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
         Ok(body) => body,
         Err(_) => return whole(Answer::error(&ScimError::new(413, "the body is larger than 16 MiB"))),
     };
+    if app.admin && whole_path == "/_faults" && app.unauthorized(&parts.headers).is_none() {
+        return whole(app.administer(&method, &body));
+    }
+    let asked = (method.clone(), whole_path.strip_prefix(BASE_PATH).unwrap_or(&whole_path).to_owned(), query.clone());
+    let answer = respond_to(&app, &line, &parts, (method, whole_path, query), body.clone()).await;
+    if let Some(log) = &app.log {
+        let is_cut = answer.extensions().get::<Unanswered>().is_some();
+        let status = (!is_cut).then(|| answer.status().as_u16());
+        log.note(&asked.0, &asked.1, &asked.2, &body, status);
+    }
+    answer
+}
+
+/// Marks what stands for no answer at all.
+#[derive(Clone)]
+struct Unanswered;
+
+async fn respond_to(
+    app: &Arc<App>,
+    line: &Line,
+    parts: &Parts,
+    (method, whole_path, query): (String, String, String),
+    body: Bytes,
+) -> Response {
     if let Some(refused) = app.unauthorized(&parts.headers) {
         return whole(refused);
-    }
-    if app.admin && whole_path == "/_faults" {
-        return whole(app.administer(&method, &body));
     }
     let Some(path) = whole_path.strip_prefix(BASE_PATH).filter(|path| path.is_empty() || path.starts_with('/')) else {
         return whole(Answer::error(&ScimError::new(404, format!("nothing is at this address; see {BASE_PATH}"))));
@@ -140,8 +169,8 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
     }
     match fault_engine::instead(&actions, &method) {
         Some(Instead::Answer(answer)) => return whole(answer),
-        Some(Instead::Endless) => return endless(&app),
-        Some(Instead::Cut) => return cut(&line),
+        Some(Instead::Endless) => return endless(app),
+        Some(Instead::Cut) => return cut(line),
         None => {}
     }
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -156,7 +185,7 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
         tweaks: fault_engine::tweaks(&actions),
     };
     let answered = {
-        let app = Arc::clone(&app);
+        let app = Arc::clone(app);
         let again = actions.contains(&Action::Twice);
         let answer = move || {
             if again {
@@ -179,8 +208,8 @@ async fn handle(State(app): State<Arc<App>>, ConnectInfo(line): ConnectInfo<Line
             bytes.truncate(bytes.len() / 2);
             respond(answer, Body::from(bytes))
         }
-        Delivery::Broken => broken(answer, line),
-        Delivery::Cut => cut(&line),
+        Delivery::Broken => broken(answer, line.clone()),
+        Delivery::Cut => cut(line),
     }
 }
 
@@ -262,7 +291,9 @@ fn broken(answer: Answer, line: Line) -> Response {
 
 fn cut(line: &Line) -> Response {
     line.cut();
-    Response::new(Body::empty())
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Unanswered);
+    response
 }
 
 /// The beginning of a list, then blanks until the client leaves or the server ends.

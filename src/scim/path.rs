@@ -278,9 +278,13 @@ fn parse_val_filter(text: &str) -> Result<ValFilter, String> {
     }
 }
 
-/// Parts a schema's URN from the attribute behind it.
+/// Parts a schema's URN from the attribute behind it. Nothing behind the last colon, or a text that is no URN (RFC
+/// 8141 has visible ASCII only) before it, parts nothing.
 fn split_urn(head: &str) -> (Option<&str>, &str) {
-    let Some(last) = head.rfind(':') else { return (None, head) };
+    let is_urn = |text: &str| text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '(' | ')' | '[' | ']'));
+    let Some(last) = head.rfind(':').filter(|last| last + 1 < head.len() && is_urn(head)) else {
+        return (None, head);
+    };
     let before = &head[..last];
     let version = before.rsplit(':').next().unwrap_or_default();
     let whole = version.contains('.') && version.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -317,9 +321,18 @@ mod tests {
             assert_eq!(Path::parse(text).unwrap().to_string(), text);
         }
         assert!(Path::parse(ENTERPRISE).unwrap().is_extension());
-        for text in
-            ["", "1a", "a.b.c", "emails[", "emails[]", r#"emails[type eq "work"]value"#, r#"a.b[c eq 1]"#, "a b"]
-        {
+        for text in [
+            "",
+            "1a",
+            "a.b.c",
+            "emails[",
+            "emails[]",
+            r#"emails[type eq "work"]value"#,
+            r#"a.b[c eq 1]"#,
+            "a b",
+            "a:",
+            "a (b):c",
+        ] {
             assert!(Path::parse(text).is_err(), "{text}");
         }
     }

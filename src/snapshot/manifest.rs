@@ -106,18 +106,22 @@ impl Manifest {
 
     /// Reads a manifest; refuses a format version that it does not know before anything else.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read(path).map_err(DiskError::of("read", path))?;
+        Self::parse(&std::fs::read(path).map_err(DiskError::of("read", path))?, path)
+    }
+
+    /// The same for bytes that were read; `path` is what messages call them.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, ManifestError> {
         let unreadable =
             |e: serde_json::Error| ManifestError::Unreadable { path: path.to_owned(), cause: e.to_string() };
         #[derive(Deserialize)]
         struct Version {
             format_version: u64,
         }
-        let version: Version = serde_json::from_slice(&text).map_err(unreadable)?;
+        let version: Version = serde_json::from_slice(text).map_err(unreadable)?;
         if version.format_version != u64::from(FORMAT_VERSION) {
             return Err(ManifestError::Version { path: path.to_owned(), found: version.format_version });
         }
-        serde_json::from_slice(&text).map_err(unreadable)
+        serde_json::from_slice(text).map_err(unreadable)
     }
 
     /// One resource of a system.

@@ -2,13 +2,15 @@
 //!
 //! `writer` makes a file; `table` reads it, in parallel (`chunks`, `stream`, `record`, `mask`) or by place; `problems`
 //! explains a file that cannot be read. `diff` says what differs between two tables, `completeness` whether one is
-//! whole, `merge` puts an incremental export into its baseline, and `manifest` binds all of it.
+//! whole, `merge` puts an incremental export into its baseline, and `manifest` binds all of it. `sidecar` keeps digests
+//! beside their file, and `sharing` gives a file that did not change a second name.
 
 mod chunks;
 pub mod completeness;
 pub mod diff;
 pub mod digest;
 pub mod error;
+mod hashing;
 pub mod manifest;
 pub mod markup;
 mod mask;
@@ -17,6 +19,7 @@ pub(crate) mod partition;
 mod problems;
 mod record;
 pub mod row;
+pub mod sharing;
 pub mod sidecar;
 mod spill;
 mod stream;

@@ -99,6 +99,21 @@ impl<'a> Row<'a> {
         (0..self.width()).map(|column| self.cell(column))
     }
 
+    /// Adds one to the count of each column whose cell is empty.
+    pub(super) fn count_empty(&self, counts: &mut [u64]) {
+        if !self.quoted.is_empty() {
+            for (count, cell) in counts.iter_mut().zip(self.cells()) {
+                *count += u64::from(cell.is_empty());
+            }
+            return;
+        }
+        let mut begin = self.record.0;
+        for (count, end) in counts.iter_mut().zip(self.separators.iter().copied().chain([self.record.1])) {
+            *count += u64::from(end == begin);
+            begin = end.wrapping_add(1);
+        }
+    }
+
     /// What stands between the quotes of each cell that was written with them and is not known to need them; doubled
     /// quotes as they are.
     #[inline]

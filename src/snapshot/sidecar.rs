@@ -35,9 +35,11 @@ const FORMAT_VERSION: u32 = 3;
 /// A header has no more bytes: thousands of columns with long names.
 const HEADER_LIMIT: u32 = 16 << 20;
 /// Bytes for each share: its end and its checksum.
-const SHARE: usize = 24;
+pub(super) const SHARE: usize = 24;
 /// Bytes of a SHA-256 in hexadecimal digits, which is how it is written.
 const SEAL: usize = 64;
+/// Blanks that follow a header at least, so that another stamp fits in the place of the first.
+const SPARE: usize = 64;
 
 /// Where the digests of a snapshot file are kept.
 pub fn path_of(file: &Path) -> PathBuf {
@@ -49,33 +51,33 @@ pub fn path_of(file: &Path) -> PathBuf {
 /// Kept digests that fit their file, as far as that can be said without reading either.
 #[derive(Debug)]
 pub struct Sidecar {
-    header: Header,
+    pub(super) header: Header,
     /// Where the ends and checksums of the shares begin.
-    shares: u64,
+    pub(super) shares: u64,
     digests: Digests<'static>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+pub(super) struct Header {
     sha256: Digest,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
     /// In the order in which they are digested.
     columns: Vec<String>,
     key: Vec<String>,
     normalise: BTreeMap<String, Vec<String>>,
     seed: u64,
-    bits: u32,
+    pub(super) bits: u32,
     rows: u64,
 }
 
 /// What changes in a file's entry whenever somebody writes to the file or puts another in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
-    bytes: u64,
+    pub(super) bytes: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
@@ -84,13 +86,26 @@ impl Header {
     /// The beginning of what is sealed.
     fn sealed(&self) -> std::io::Result<Vec<u8>> {
         let header = serde_json::to_vec(self)?;
-        let length = header.len() as u32;
-        Ok([MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &length.to_le_bytes(), &header].concat())
+        Ok(Self::padded(header.len() + SPARE, header))
+    }
+
+    /// The same in so many bytes; `None` where it has more.
+    pub(super) fn sealed_in(&self, bytes: u64) -> Option<Vec<u8>> {
+        let header = serde_json::to_vec(self).ok()?;
+        let length = (bytes as usize).checked_sub(MAGIC.len() + 8)?;
+        (header.len() <= length).then(|| Self::padded(length, header))
+    }
+
+    /// Blanks after a header mean nothing to JSON.
+    fn padded(length: usize, mut header: Vec<u8>) -> Vec<u8> {
+        header.resize(length, b' ');
+        let length = length as u32;
+        [MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &length.to_le_bytes(), &header].concat()
     }
 }
 
 impl Stamp {
-    fn of(path: &Path) -> std::io::Result<Self> {
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
         let entry = std::fs::metadata(path)?;
         Ok(Self {
             device: entry.dev(),
@@ -99,6 +114,11 @@ impl Stamp {
             modified: (entry.mtime(), entry.mtime_nsec()),
             changed: (entry.ctime(), entry.ctime_nsec()),
         })
+    }
+
+    /// Whether nothing happened to the file but to its names.
+    pub(super) fn has_content_of(self, other: Self) -> bool {
+        Self { changed: other.changed, ..self } == other
     }
 }
 
@@ -232,6 +252,10 @@ impl Sidecar {
 /// `SidecarError::None` where none are kept; `Useless` where they do not fit, somebody touched their file, or they cannot
 /// be written a second time.
 pub fn carry_over(from: &Path, to: &Path, sha256: &Digest, key: &[String]) -> Result<(), SidecarError> {
+    // What shares its file shares its digests.
+    if Sidecar::open(to, sha256, key).is_ok_and(|kept| kept.is_untouched(to) && kept.is_untouched(from)) {
+        return Ok(());
+    }
     let kept = Sidecar::open(from, sha256, key)?;
     let path = path_of(from);
     if !kept.is_untouched(from) {

@@ -21,6 +21,9 @@ pub const COLUMN_LIMIT: usize = 4_096;
 /// Bytes that are read of a row whose length is not known; most have fewer.
 const GUESS: usize = 512;
 
+/// Bytes that are read at once where rows near each other are wanted.
+const NEAR: usize = 64 << 10;
+
 /// Stands between the cells of a key of several columns.
 pub const KEY_JOINT: char = '\u{1f}';
 
@@ -121,6 +124,11 @@ impl Table {
         &self.path
     }
 
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The names of the columns, as in the file.
     pub fn columns(&self) -> &[String] {
         &self.columns
@@ -215,6 +223,43 @@ impl Table {
         if row.place() == place { Ok(row) } else { Err(SnapshotError::Changed(self.path.clone())) }
     }
 
+    /// Something of the row at a place, as [`Table::fetch`] gives it, without keeping the row. Rows that lie near the
+    /// one before cost no reading.
+    pub fn fetch_near<T>(
+        &self,
+        place: Place,
+        near: &mut Near,
+        each: impl FnOnce(&dyn Cells) -> T,
+    ) -> Result<T, SnapshotError> {
+        let changed = || SnapshotError::Changed(self.path.clone());
+        let (length, end) = (place.length as usize, place.offset.saturating_add(u64::from(place.length)));
+        if place.offset < self.start || end > self.length {
+            return Err(changed());
+        }
+        if place.offset < near.offset || end > near.offset + near.bytes.len() as u64 {
+            near.bytes.resize((self.length - place.offset).min(NEAR.max(length) as u64) as usize, 0);
+            near.offset = place.offset;
+            if let Err(stop) = read_exact_at(&self.file, &mut near.bytes, place.offset) {
+                near.bytes.clear();
+                return Err(self.body().explain(stop));
+            }
+        }
+        let bytes = &near.bytes[(place.offset - near.offset) as usize..][..length];
+        if bytes.last() != Some(&b'\n') {
+            return self.fetch(place).map(|row| each(&row));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| changed())?;
+        let (mut each, mut found) = (Some(each), None);
+        let at = self.body().extent(place.offset, place.offset + 1);
+        let progress = near.fields.rows(text, at, &mut |row| {
+            found = each.take().filter(|_| row.place() == place).map(|each| each(row));
+        });
+        match (progress, found) {
+            (Ok(_), Some(found)) => Ok(found),
+            _ => Err(changed()),
+        }
+    }
+
     /// Something of the row that begins at an offset, without keeping the row.
     pub(super) fn with_row<T>(
         &self,
@@ -298,6 +343,14 @@ impl Table {
 /// Buffers for rows fetched one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Fetch {
+    bytes: Vec<u8>,
+    fields: Fields,
+}
+
+/// What was read around the row that was fetched last.
+#[derive(Debug, Default)]
+pub struct Near {
+    offset: u64,
     bytes: Vec<u8>,
     fields: Fields,
 }

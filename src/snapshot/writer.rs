@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use super::error::SnapshotError;
+use super::hashing::Hashing;
 use super::record::RECORD_LIMIT;
 use super::table::COLUMN_LIMIT;
 use crate::disk::DiskError;
@@ -21,7 +20,7 @@ const BUFFER: usize = 256 << 10;
 pub struct Writer {
     file: AtomicFile,
     buffer: Vec<u8>,
-    hasher: Sha256,
+    hashing: Hashing,
     columns: Vec<String>,
     key: Vec<String>,
     rows: u64,
@@ -49,7 +48,7 @@ impl Writer {
         let mut writer = Self {
             file: AtomicFile::create(path)?,
             buffer: Vec::with_capacity(BUFFER + (8 << 10)),
-            hasher: Sha256::new(),
+            hashing: Hashing::default(),
             columns: columns.to_vec(),
             key: key.to_vec(),
             rows: 0,
@@ -108,7 +107,7 @@ impl Writer {
     /// Syncs the file and gives it its name.
     pub fn finish(mut self) -> Result<Written, SnapshotError> {
         self.flush()?;
-        let sha256 = Digest::from_bytes(&self.hasher.finalize());
+        let sha256 = self.hashing.finish();
         self.file.commit()?;
         Ok(Written { rows: self.rows, bytes: self.bytes, sha256 })
     }
@@ -150,7 +149,7 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        self.hasher.update(bytes);
+        self.hashing.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(self.file.write_all(bytes).map_err(DiskError::of("write", self.file.path()))?)
     }

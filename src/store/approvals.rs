@@ -231,7 +231,7 @@ impl Store {
                 }
             });
         }
-        let approval: Approval = read_json(&path, &bytes, Approval::FORMAT)?;
+        let approval = parse(&path, &bytes)?;
         if approval.run != *run {
             return Err(Refusal::OtherRun { run: run.clone(), number, other: approval.run }.into());
         }
@@ -326,12 +326,16 @@ impl Store {
     }
 }
 
+/// The approval that the bytes of a file hold, whatever it is worth. `path` is what messages call it.
+///
+/// # Errors
+/// [`StoreError::Content`] where it is none, [`Refusal::Format`] where another version wrote it.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Approval, StoreError> {
+    read_json(path, bytes, Approval::FORMAT)
+}
+
 /// Reads JSON whose `format_version` must be the one that is known; the version is read before the rest.
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(
-    path: &Path,
-    bytes: &[u8],
-    known: u32,
-) -> Result<T, StoreError> {
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8], known: u32) -> Result<T, StoreError> {
     let file = path.display().to_string();
     let broken = |e: serde_json::Error| StoreError::Content { path: path.to_owned(), what: format!("unreadable: {e}") };
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(broken)?;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::database::{Store, instant, stamp};
+use super::database::{Store, instant, stamp, values_in_common};
 use super::error::{Fault, StoreError};
 use crate::model::digest::Digest;
 use crate::model::order::OrderId;
@@ -17,6 +17,9 @@ use crate::model::run::RunId;
 
 /// Orders of one entry at most; more are told in several entries.
 pub(super) const ORDERS_AN_ENTRY: usize = 500;
+
+/// Rows that one statement writes.
+const ROWS_AT_ONCE: usize = 100;
 
 /// Something to be logged.
 pub(super) struct Entry<'a> {
@@ -47,8 +50,8 @@ impl<'a> Entry<'a> {
 
 /// The end of the chain, while a transaction appends to it.
 pub(super) struct Chain {
-    seq: i64,
-    hash: [u8; 32],
+    pub(super) seq: i64,
+    pub(super) hash: [u8; 32],
 }
 
 impl Chain {
@@ -98,9 +101,11 @@ impl Chain {
             "INSERT INTO log (seq, at, kind, run, orders, who, error, detail, hash) VALUES (?,?,?,?,?,?,?,?,?)",
         )?
         .execute(params![self.seq, at, entry.kind, run, ids, entry.who, entry.error, detail, self.hash])?;
-        let mut by_order = tx.prepare_cached("INSERT OR IGNORE INTO log_orders VALUES (?, ?)")?;
-        for (n, _) in orders {
-            by_order.execute(params![n, self.seq])?;
+        for orders in orders.chunks(ROWS_AT_ONCE) {
+            let values = values_in_common(1, 1, orders.len());
+            let sql = format!("INSERT OR IGNORE INTO log_orders (seq, \"order\") VALUES {values}");
+            let numbers = std::iter::once(self.seq).chain(orders.iter().map(|(n, _)| *n));
+            tx.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(numbers))?;
         }
         Ok(())
     }
@@ -113,7 +118,7 @@ impl Chain {
 }
 
 /// The hash of an entry: over the previous hash and its fields, each with its length in front.
-fn link(previous: &[u8; 32], fields: &[&str]) -> [u8; 32] {
+pub(super) fn link(previous: &[u8; 32], fields: &[&str]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(previous);
     for field in fields {
@@ -121,37 +126,6 @@ fn link(previous: &[u8; 32], fields: &[&str]) -> [u8; 32] {
         hasher.update(field.as_bytes());
     }
     hasher.finalize().into()
-}
-
-/// Where the chain is broken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the log is broken at entry {seq}: {what}; entries before it are as they were written, later ones prove nothing"
-)]
-pub struct ChainBreak {
-    /// The entry, from 1.
-    pub seq: u64,
-    /// What is wrong there.
-    pub what: String,
-}
-
-/// Which entries to show.
-#[derive(Clone, Debug, Default)]
-pub struct LogQuery {
-    /// Of this job's runs only.
-    pub job: Option<String>,
-    /// Of this run only.
-    pub run: Option<RunId>,
-    /// From this time on.
-    pub since: Option<DateTime<Utc>>,
-    /// About orders with this key, object name or order id.
-    pub key: Option<String>,
-    /// About orders of this operation.
-    pub operation: Option<crate::model::order::Operation>,
-    /// Errors only.
-    pub errors: bool,
-    /// The newest so many; 0 = all.
-    pub limit: usize,
 }
 
 impl Store {
@@ -184,91 +158,6 @@ impl Store {
         })
     }
 
-    /// Recomputes the whole chain; the number of its entries, or the first break.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn verify_log(&self) -> Result<Result<u64, ChainBreak>, StoreError> {
-        self.read(|db| {
-            let mut statement =
-                db.prepare("SELECT seq, at, kind, run, orders, who, error, detail, hash FROM log ORDER BY seq")?;
-            let mut rows = statement.query([])?;
-            let (mut seq, mut hash) = (0_i64, [0_u8; 32]);
-            let broken = |seq: i64, what: String| Ok(Err(ChainBreak { seq: seq as u64, what }));
-            while let Some(row) = rows.next()? {
-                let found: i64 = row.get(0)?;
-                if found != seq + 1 {
-                    return broken(seq + 1, format!("it is missing; the next one is {found}"));
-                }
-                seq = found;
-                let text = |i: usize| row.get::<_, Option<String>>(i).map(Option::unwrap_or_default);
-                let error = if row.get::<_, i64>(6)? == 1 { "1" } else { "0" };
-                hash = link(
-                    &hash,
-                    &[&seq.to_string(), &text(1)?, &text(2)?, &text(3)?, &text(4)?, &text(5)?, error, &text(7)?],
-                );
-                if row.get::<_, Vec<u8>>(8)? != hash {
-                    return broken(seq, "its content or the entry before it was altered".into());
-                }
-            }
-            let head = Chain::open(db)?;
-            if head.seq != seq {
-                return broken(seq + 1, format!("entries up to {} were written and are missing", head.seq));
-            }
-            if head.hash != hash {
-                return broken(seq, "it is not the entry that was written last".into());
-            }
-            Ok(Ok(seq as u64))
-        })
-    }
-
-    /// Entries of the log, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn log(&self, query: &LogQuery) -> Result<Vec<LogEntry>, StoreError> {
-        const ABOUT: &str = "SELECT lo.seq FROM log_orders lo JOIN orders o ON o.n = lo.\"order\" WHERE";
-        let mut sql = "SELECT seq, at, kind, run, orders, who, error, detail, hash FROM log WHERE 1".to_owned();
-        let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
-        if let Some(job) = &query.job {
-            sql += " AND run IN (SELECT id FROM runs WHERE job = ?)";
-            values.push(Box::new(job.clone()));
-        }
-        if let Some(run) = &query.run {
-            sql += " AND run = ?";
-            values.push(Box::new(run.0.clone()));
-        }
-        if let Some(since) = query.since {
-            sql += " AND at >= ?";
-            values.push(Box::new(stamp(since)));
-        }
-        if let Some(key) = &query.key {
-            sql += &format!(" AND seq IN ({ABOUT} o.key = ? UNION {ABOUT} o.id = ? UNION {ABOUT} o.object = ?)");
-            (0..3).for_each(|_| values.push(Box::new(key.clone())));
-        }
-        if let Some(operation) = query.operation {
-            sql += &format!(" AND seq IN ({ABOUT} o.operation = ?)");
-            values.push(Box::new(operation.word()));
-        }
-        if query.errors {
-            sql += " AND error";
-        }
-        sql += " ORDER BY seq DESC";
-        if query.limit > 0 {
-            sql += &format!(" LIMIT {}", query.limit);
-        }
-        self.read(|db| {
-            let mut statement = db.prepare(&sql)?;
-            let mut rows = statement.query(rusqlite::params_from_iter(values.iter()))?;
-            let mut entries = Vec::new();
-            while let Some(row) = rows.next()? {
-                entries.push(entry(row)?);
-            }
-            entries.reverse();
-            Ok(entries)
-        })
-    }
-
     /// What the log's newest entry of a kind tells of a run.
     ///
     /// # Errors
@@ -288,7 +177,7 @@ impl Store {
     }
 }
 
-fn entry(row: &Row<'_>) -> Result<LogEntry, Fault> {
+pub(super) fn entry(row: &Row<'_>) -> Result<LogEntry, Fault> {
     let orders: String = row.get(4)?;
     let detail: String = row.get(7)?;
     Ok(LogEntry {
@@ -308,6 +197,7 @@ fn entry(row: &Row<'_>) -> Result<LogEntry, Fault> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::store::chain_query::LogQuery;
     use crate::store::layout::Layout;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -320,7 +210,7 @@ mod tests {
     }
 
     /// Where the chain breaks after a change made behind its back.
-    fn break_after(sql: &str) -> u64 {
+    fn break_after(sql: &str) -> i64 {
         let (_dir, store) = store();
         assert_eq!(store.verify_log().unwrap(), Ok(4));
         store.connection().execute_batch(sql).unwrap();

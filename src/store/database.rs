@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Row, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
 
 use super::chain::{Chain, Entry};
 use super::error::{Fault, StoreError};
@@ -38,6 +38,20 @@ impl Store {
         let mut store = Self { db, file, layout: layout.clone() };
         store.prepare(at).map_err(|fault| fault.named(&store.file))?;
         Ok(store)
+    }
+
+    /// The same database by a connection of its own, for another thread to read it.
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn reader(&self) -> Result<Self, StoreError> {
+        let open = || {
+            let db = Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            db.busy_timeout(BUSY)?;
+            db.pragma_update(None, "trusted_schema", "OFF")?;
+            Ok(Self { db, file: self.file.clone(), layout: self.layout.clone() })
+        };
+        open().map_err(|fault: Fault| fault.named(&self.file))
     }
 
     /// The layout that this database belongs to.
@@ -114,6 +128,17 @@ impl Store {
         run().map_err(|fault: Fault| fault.named(file))
     }
 
+    /// The same where all that the step refers to is known to be there: nothing of it is looked up once more.
+    pub(super) fn write_known<T>(
+        &mut self,
+        step: impl FnOnce(&Connection, &mut Chain) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.check_references(false)?;
+        let done = self.write(step);
+        self.check_references(true)?;
+        done
+    }
+
     /// Runs a changing step and undoes it: what it would come to.
     pub(super) fn rehearse<T>(
         &mut self,
@@ -127,6 +152,11 @@ impl Store {
             Ok(result)
         };
         run().map_err(|fault: Fault| fault.named(file))
+    }
+
+    fn check_references(&self, enabled: bool) -> Result<(), StoreError> {
+        let set = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, enabled);
+        set.map(drop).map_err(|error| Fault::from(error).named(&self.file))
     }
 
     #[cfg(test)]
@@ -165,6 +195,27 @@ fn create_private(file: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// The placeholders of some rows, for one statement that inserts them all: of so many values that they have in common, and
+/// then so many of each row's own, numbered in this sequence.
+pub(super) fn values_in_common(common: usize, own: usize, rows: usize) -> String {
+    use std::fmt::Write as _;
+    let mut values = String::with_capacity(rows * (common + own) * 5);
+    for row in 0..rows {
+        for value in 1..=common + own {
+            let number = if value > common { value + row * own } else { value };
+            let before = match (row, value) {
+                (0, 1) => "(",
+                (_, 1) => "),(",
+                _ => ",",
+            };
+            // Writing to memory cannot fail.
+            let _ = write!(values, "{before}?{number}");
+        }
+    }
+    values.push(')');
+    values
+}
+
 /// An instant as the database holds it: RFC 3339 in UTC with nine decimals, so that texts sort as times do.
 pub(super) fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Nanos, true)
@@ -180,7 +231,8 @@ pub(super) fn maybe_instant(row: &Row<'_>, column: usize) -> Result<Option<DateT
     row.get::<_, Option<String>>(column)?.map(|text| parse_instant(&text)).transpose()
 }
 
-fn parse_instant(text: &str) -> Result<DateTime<Utc>, Fault> {
+/// Reads an instant that [`stamp`] wrote.
+pub(super) fn parse_instant(text: &str) -> Result<DateTime<Utc>, Fault> {
     match DateTime::parse_from_rfc3339(text) {
         Ok(at) => Ok(at.with_timezone(&Utc)),
         Err(_) => Err(Fault::Row(format!("`{text}` is no time"))),

@@ -273,7 +273,7 @@ fn begin(
     let mut holds = super::runs::unaccepted(tx, plan.run())?;
     holds.retain(|hold| hold.kind == HoldKind::Plan);
     let held = run.state.is_held() && !holds.is_empty();
-    let mut numbered = Vec::with_capacity(orders.len());
+    let mut under: BTreeMap<Option<u32>, Vec<Numbered>> = BTreeMap::new();
     for id in orders {
         let (n, order) = match require(tx, id) {
             Ok(found) => found,
@@ -294,10 +294,14 @@ fn begin(
             order.approved_by,
             stamp(at)
         ])?;
-        numbered.push((n, id.clone()));
+        under.entry(order.approved_by).or_default().push((n, id.clone()));
+        result.begun.push(id.clone());
     }
-    log.append_orders(tx, &Entry::new(at, "orders-begun", Some(plan.run()), serde_json::Value::Null), &numbered)?;
-    result.begun = numbered.into_iter().map(|(_, id)| id).collect();
+    for (approval, numbered) in under {
+        let who = approver(tx, plan.run(), approval)?;
+        let detail = serde_json::json!({ "approval": approval });
+        log.append_orders(tx, &Entry::new(at, "orders-begun", Some(plan.run()), detail).by(&who), &numbered)?;
+    }
     Ok(result)
 }
 
@@ -393,9 +397,18 @@ fn log_outcome(
     let error = matches!(outcome.state, OrderState::Errored | OrderState::Uncertain);
     let failure = outcome.failure.as_ref().map(|f| f.sentence());
     let detail = serde_json::json!({
+        "approval": order.approved_by,
         "operation": order.operation, "resource": order.resource, "key": order.key, "target_id": outcome.target_id,
         "effected": outcome.effected, "note": outcome.note, "failure": failure, "tries": outcome.tries,
     });
     let numbered: [Numbered; 1] = [(n, outcome.order.clone())];
-    log.append_orders(tx, &Entry { error, ..Entry::new(at, kind, Some(&order.run), detail) }, &numbered)
+    let who = approver(tx, &order.run, order.approved_by)?;
+    log.append_orders(tx, &Entry { error, ..Entry::new(at, kind, Some(&order.run), detail).by(&who) }, &numbered)
+}
+
+/// Who approved what was sent; empty where that is not known.
+fn approver(tx: &Connection, run: &RunId, approval: Option<u32>) -> Result<String, Fault> {
+    let Some(number) = approval else { return Ok(String::new()) };
+    let mut statement = tx.prepare_cached("SELECT reviewer FROM approvals WHERE run = ? AND number = ?")?;
+    Ok(statement.query_row(params![run.0, number], |row| row.get(0)).optional()?.unwrap_or_default())
 }

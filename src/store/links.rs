@@ -11,8 +11,13 @@ use super::chain::{Chain, Entry};
 use super::database::{Store, as_json, json};
 use super::error::{Fault, StoreError};
 use super::orders::sync_number;
+use crate::model::grace::Grace;
 use crate::model::link::{Agreed, How, Link, LinkView, Links};
 use crate::model::order::ObjectKey;
+
+pub(super) const COLUMNS: &str =
+    "source_key, target_id, how, attributes, agreed, grace_since, grace_counted, grace_seen,
+  grace_latest, former";
 
 /// A change to what is remembered, made together with an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +26,19 @@ pub enum LinkChange {
     Put(Link),
     /// Forget the pair of this source key.
     Drop(String),
+    /// The row of this pair goes by another key now; what was agreed stays, and that it had the old one.
+    Move {
+        /// The key that it had.
+        from: String,
+        /// The key that it has.
+        to: String,
+        /// The target's id of the object.
+        target: String,
+        /// How that was found out.
+        how: How,
+    },
+    /// How far the grace of this source key's object has come; `None` = it is wanted again, or no longer out of use.
+    Grace(String, Option<Grace>),
     /// muster added this association row (its ends' target ids, by end name, as [`row_key`] writes them).
     AddedRow(String),
     /// This association row is gone.
@@ -38,21 +56,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn links(&self, job: &str, sync_id: &str) -> Result<Links, StoreError> {
-        self.read(|db| {
-            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Links::default()) };
-            let sets = attribute_sets(db)?;
-            let count =
-                db.query_row("SELECT count(*) FROM links WHERE sync = ?", [sync], |row| row.get::<_, i64>(0))?;
-            let mut statement = db.prepare_cached(
-                "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? ORDER BY source_key",
-            )?;
-            let mut rows = statement.query([sync])?;
-            let mut links = Links::with_capacity(count as usize);
-            while let Some(row) = rows.next()? {
-                read(row, &sets, &mut links)?;
-            }
-            Ok(links)
-        })
+        self.read(|db| links_of(db, job, sync_id))
     }
 
     /// The link of a source key.
@@ -75,9 +79,7 @@ impl Store {
         self.read(|db| {
             let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(None) };
             let sets = attribute_sets(db)?;
-            let sql = format!(
-                "SELECT source_key, target_id, how, attributes, agreed FROM links WHERE sync = ? AND {column} = ?"
-            );
+            let sql = format!("SELECT {COLUMNS} FROM links WHERE sync = ? AND {column} = ?");
             let mut statement = db.prepare_cached(&sql)?;
             let mut rows = statement.query(params![sync, value])?;
             let mut found = Links::default();
@@ -98,6 +100,19 @@ impl Store {
             let sql = "SELECT EXISTS (SELECT 1 FROM links WHERE sync = ?1)
                        OR EXISTS (SELECT 1 FROM managed_rows WHERE sync = ?1)";
             Ok(db.query_row(sql, [sync], |row| row.get(0))?)
+        })
+    }
+
+    /// How many objects a sync has linked, or how many rows it added.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn managed_count(&self, job: &str, sync_id: &str) -> Result<u64, StoreError> {
+        self.read(|db| {
+            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(0) };
+            let sql = "SELECT (SELECT count(*) FROM links WHERE sync = ?1)
+                       + (SELECT count(*) FROM managed_rows WHERE sync = ?1)";
+            Ok(db.query_row(sql, [sync], |row| row.get::<_, i64>(0))? as u64)
         })
     }
 
@@ -193,13 +208,23 @@ pub(super) fn change_links(
         "rows_added": count(|c| matches!(c, LinkChange::AddedRow(_))),
         "rows_removed": count(|c| matches!(c, LinkChange::RemovedRow(_))),
     });
+    for (word, number) in [
+        ("moved", count(|c| matches!(c, LinkChange::Move { .. }))),
+        ("in_grace", count(|c| matches!(c, LinkChange::Grace(_, Some(_))))),
+        ("grace_over", count(|c| matches!(c, LinkChange::Grace(_, None)))),
+    ] {
+        if number > 0 {
+            detail[word] = number.into();
+        }
+    }
     if !who.is_empty() {
         detail["pairs"] = changes
             .iter()
             .filter_map(|change| match change {
                 LinkChange::Put(link) => Some(serde_json::json!([link.source_key, link.target_id])),
                 LinkChange::Drop(source_key) => Some(serde_json::json!([source_key, null])),
-                LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) => None,
+                LinkChange::Move { from, to, target, .. } => Some(serde_json::json!([to, target, from])),
+                LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) | LinkChange::Grace(..) => None,
             })
             .collect();
     }
@@ -214,12 +239,28 @@ pub(super) fn write_changes(tx: &Connection, sync: i64, changes: &[LinkChange]) 
         match change {
             LinkChange::Drop(source_key) => drop_link.execute(params![sync, source_key])?,
             LinkChange::Put(link) => make_room.execute(params![sync, link.source_key, link.target_id])?,
-            LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) => 0,
+            LinkChange::Move { to, target, .. } => make_room.execute(params![sync, to, target])?,
+            LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) | LinkChange::Grace(..) => 0,
         };
+    }
+    let mut move_link = tx.prepare_cached(
+        "UPDATE links SET source_key = ?3, how = ?5, former = json_insert(coalesce(former, '[]'), '$[#]', ?2),
+           grace_since = NULL, grace_counted = NULL, grace_seen = NULL, grace_latest = NULL
+         WHERE sync = ?1 AND source_key = ?2 AND target_id = ?4",
+    )?;
+    for change in changes {
+        if let LinkChange::Move { from, to, target, how } = change {
+            move_link.execute(params![sync, from, to, target, *how as u8])?;
+        }
     }
     let mut put = tx.prepare_cached(
         "INSERT INTO links (sync, source_key, target_id, how, attributes, agreed) VALUES (?1,?2,?3,?4,?5,?6)
-         ON CONFLICT (sync, source_key) DO UPDATE SET target_id = ?3, how = ?4, attributes = ?5, agreed = ?6",
+         ON CONFLICT (sync, source_key) DO UPDATE SET target_id = ?3, how = ?4, attributes = ?5, agreed = ?6,
+           grace_since = NULL, grace_counted = NULL, grace_seen = NULL, grace_latest = NULL",
+    )?;
+    let mut set_grace = tx.prepare_cached(
+        "UPDATE links SET grace_since = ?3, grace_counted = ?4, grace_seen = ?5, grace_latest = ?6
+         WHERE sync = ?1 AND source_key = ?2",
     )?;
     let mut add = tx.prepare_cached("INSERT OR IGNORE INTO managed_rows VALUES (?, ?)")?;
     let mut remove = tx.prepare_cached("DELETE FROM managed_rows WHERE sync = ? AND ends = ?")?;
@@ -240,7 +281,18 @@ pub(super) fn write_changes(tx: &Connection, sync: i64, changes: &[LinkChange]) 
             }
             LinkChange::AddedRow(ends) => drop(add.execute(params![sync, ends])?),
             LinkChange::RemovedRow(ends) => drop(remove.execute(params![sync, ends])?),
-            LinkChange::Drop(_) => {}
+            LinkChange::Grace(key, grace) => {
+                let seconds = |instant: fn(&Grace) -> DateTime<Utc>| grace.as_ref().map(|g| instant(g).timestamp());
+                set_grace.execute(params![
+                    sync,
+                    key,
+                    seconds(|grace| grace.since),
+                    grace.map(|grace| grace.counted.num_seconds()),
+                    seconds(|grace| grace.seen),
+                    seconds(|grace| grace.latest)
+                ])?;
+            }
+            LinkChange::Drop(_) | LinkChange::Move { .. } => {}
         }
     }
     Ok(())
@@ -262,7 +314,22 @@ fn link_taken(tx: &Connection, sync: i64, link: &Link, error: rusqlite::Error) -
     }
 }
 
-fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Option<i64>, Fault> {
+/// All links of a sync.
+pub(super) fn links_of(db: &Connection, job: &str, sync_id: &str) -> Result<Links, Fault> {
+    let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(Links::default()) };
+    let sets = attribute_sets(db)?;
+    let count = db.query_row("SELECT count(*) FROM links WHERE sync = ?", [sync], |row| row.get::<_, i64>(0))?;
+    let sql = format!("SELECT {COLUMNS} FROM links WHERE sync = ? ORDER BY source_key");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([sync])?;
+    let mut links = Links::with_capacity(count as usize);
+    while let Some(row) = rows.next()? {
+        read(row, &sets, &mut links)?;
+    }
+    Ok(links)
+}
+
+pub(super) fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Option<i64>, Fault> {
     let mut statement = db.prepare_cached("SELECT n FROM syncs WHERE job = ? AND sync_id = ?")?;
     Ok(statement.query_row([job, sync_id], |row| row.get(0)).optional()?)
 }
@@ -307,6 +374,12 @@ fn read(row: &rusqlite::Row<'_>, sets: &HashMap<i64, Arc<[String]>>, links: &mut
         }
         _ => links.push(source_key, target_id, how, None),
     }
+    if let Some(grace) = super::graces::grace(row)? {
+        links.set_grace(grace);
+    }
+    if row.get_ref(9)? != ValueRef::Null {
+        links.set_former(json(row, 9)?);
+    }
     Ok(())
 }
 
@@ -319,6 +392,8 @@ fn blob(agreed: &Agreed) -> Vec<u8> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::store::layout::Layout;
 
@@ -347,6 +422,29 @@ mod tests {
         store.drop_links("job", "s", &["c".into()], "jane", at).unwrap();
         store.put_links("job", "s", &[link("d", "3", None)], "jane", at).unwrap();
         assert_eq!(store.link_of("job", "s", "d").unwrap().unwrap().target_id, "3");
+        assert!(store.verify_log().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_link_moves_with_what_was_agreed_and_a_grace_ends_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&Layout::new(dir.path()), DateTime::UNIX_EPOCH).unwrap();
+        let at = DateTime::UNIX_EPOCH;
+        let agreed = Agreed::new(7, &BTreeMap::from([("userName".into(), 1)]));
+        store.put_links("job", "s", &[link("old", "1", Some(agreed.clone()))], "", at).unwrap();
+        let grace = Grace { counted: TimeDelta::days(3), ..Grace::begun(at + TimeDelta::days(9)) };
+        store.set_graces("job", "s", &[("old".into(), Some(grace))], at).unwrap();
+        assert_eq!(store.graces("job", "s").unwrap(), [("old".into(), grace)]);
+        assert_eq!(store.links("job", "s").unwrap().get(0).grace, Some(grace));
+        let moved = LinkChange::Move { from: "old".into(), to: "new".into(), target: "1".into(), how: How::Person };
+        store.write(|tx, log| change_links(tx, log, "job", "s", &[moved], "jane", at)).unwrap();
+        let links = store.links("job", "s").unwrap();
+        assert_eq!(
+            links.iter().map(LinkView::to_link).collect::<Vec<_>>(),
+            [Link { how: How::Person, ..link("new", "1", Some(agreed)) }]
+        );
+        assert_eq!(links.former().collect::<Vec<_>>(), [("new", &["old".to_owned()][..])]);
+        assert!(store.graces("job", "s").unwrap().is_empty());
         assert!(store.verify_log().unwrap().is_ok());
     }
 

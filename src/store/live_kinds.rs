@@ -2,7 +2,8 @@
 
 use rusqlite::params;
 
-use super::database::{Store, maybe_instant, word};
+use super::alike::counted_alike;
+use super::database::{Store, parse_instant};
 use super::error::{Fault, StoreError};
 use super::orders::LIVE;
 use crate::model::record::LiveKind;
@@ -18,20 +19,19 @@ impl Store {
             let mut statement = db.prepare_cached(&format!(
                 "SELECT o.run, o.state, o.block_reason, o.approval_expires, CASE o.state WHEN 'errored' THEN
                    (SELECT a.class FROM attempts a WHERE a.\"order\" = o.n AND a.class IS NOT NULL ORDER BY a.n DESC LIMIT 1)
-                   END, count(*) FROM orders o JOIN syncs s ON s.n = o.sync
-                 WHERE s.job = ?1 AND (?2 IS NULL OR o.run = ?2) AND {LIVE} GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
+                   END FROM orders o JOIN syncs s ON s.n = o.sync
+                 WHERE s.job = ?1 AND (?2 IS NULL OR o.run = ?2) AND {LIVE}"
             ))?;
-            let mut rows = statement.query(params![job, run.map(|run| &run.0)])?;
+            let rows = statement.query(params![job, run.map(|run| &run.0)])?;
             let mut kinds = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (reason, class): (Option<String>, Option<String>) = (row.get(2)?, row.get(4)?);
+            for ([run, state, reason, expires, class], orders) in counted_alike(rows)? {
                 kinds.push(LiveKind {
-                    run: RunId(row.get(0)?),
-                    state: word(row, 1)?,
+                    run: RunId(run.unwrap_or_default()),
+                    state: state.unwrap_or_default().parse().map_err(Fault::Row)?,
                     block: reason.map(|reason| reason.parse().map_err(Fault::Row)).transpose()?,
-                    approval_expires: maybe_instant(row, 3)?,
+                    approval_expires: expires.map(|at| parse_instant(&at)).transpose()?,
                     failed: class.map(|class| class.parse().map_err(Fault::Row)).transpose()?,
-                    orders: row.get::<_, i64>(5)? as u64,
+                    orders,
                 });
             }
             Ok(kinds)

@@ -1,26 +1,35 @@
 //! Memory: the state folder and the database in it.
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
-//! by subject in [`runs`], [`baselines`], [`bygone`], [`orders`], [`live_kinds`], [`seal`], [`approvals`], [`journal`] and
-//! [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the same transaction.
+//! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`live_kinds`], [`seal`], [`approvals`],
+//! [`journal`], [`apply_ends`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the
+//! same transaction.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
+mod alike;
+pub mod apply_ends;
 pub mod approvals;
 pub mod baselines;
 pub mod bygone;
 pub mod chain;
+pub mod chain_check;
+pub mod chain_query;
 pub mod database;
 pub mod error;
+mod graces;
 pub mod journal;
 pub mod layout;
 #[cfg(test)]
 mod lifecycle;
 pub mod links;
+pub mod links_of_moment;
 pub mod live_kinds;
 mod needs;
 pub mod orders;
 pub mod plan_files;
+pub mod raise;
 pub mod retention;
+mod reverts;
 pub mod review_cell;
 pub mod review_file;
 pub mod review_problem;

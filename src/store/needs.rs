@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::chain::{Chain, Entry};
 use super::error::Fault;
-use super::orders::{orders_where, step};
+use super::orders::{LIVE, orders_where, step};
 use crate::model::order::{Block, BlockReason, OrderId, OrderState};
 
 /// The states in which a needed order will not come, as things stand.
@@ -88,11 +88,10 @@ pub(super) fn free_needing(
 /// Where an order was replaced by another one for the same object, what needed the first needs the second.
 pub(super) fn inherit_needs(tx: &Connection, superseded: i64) -> Result<(), Fault> {
     let heir = tx
-        .prepare_cached(
-            "SELECT h.n FROM orders o JOIN orders h ON h.target = o.target AND h.object = o.object
-             WHERE o.n = ? AND h.operation = 'create'
-               AND h.state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain')",
-        )?
+        .prepare_cached(&format!(
+            "SELECT o.n FROM orders s JOIN orders o ON o.target = s.target AND o.object = s.object
+                 WHERE s.n = ? AND o.operation = 'create' AND {LIVE}"
+        ))?
         .query_row([superseded], |row| row.get::<_, i64>(0))
         .optional()?;
     if let Some(heir) = heir {

@@ -1,55 +1,29 @@
 //! Orders as they are remembered: raised with a plan, looked up, moved from state to state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
+use super::alike::counted_alike;
 use super::chain::{Chain, Entry};
 use super::database::{Store, instant, maybe_instant, stamp, word};
 use super::error::{Fault, StoreError};
-use super::needs::inherit_needs;
+use super::reverts::Reversals;
 use super::transition::may_become;
-use crate::model::digest::Digest;
-use crate::model::order::{Block, BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
-use crate::model::record::{Hold, OrderRecord};
+use crate::model::order::{Block, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use crate::model::record::{OrderRecord, Reversal, RunRecord};
 use crate::model::resource::ResourceName;
-use crate::model::run::{RunId, RunState};
+use crate::model::run::RunId;
 
 const ORDER: &str = "SELECT o.n, o.id, o.fingerprint, o.raised, o.run, s.job, s.sync_id, o.seq, o.resource, t.identity,
   o.object, o.key, o.operation, o.state, o.block_reason, o.block_detail, o.approved_by, o.approval_expires,
   o.handed_over, o.updated FROM orders o JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target";
 
-pub(super) const LIVE: &str =
-    "o.state IN ('pending-review', 'blocked', 'approved', 'in-flight', 'errored', 'uncertain')";
-
-/// A plan as it enters the database.
-#[derive(Clone, Copy, Debug)]
-pub struct RegisterPlan<'a> {
-    /// The run that made it; its state becomes `planned`, or `held-plan`.
-    pub run: &'a RunId,
-    /// The digest of plan.json.
-    pub plan_digest: &'a Digest,
-    /// Its orders, in the plan's sequence.
-    pub orders: &'a [NewOrder<'a>],
-    /// Live orders that are no longer wanted or are replaced, each with a sentence why.
-    pub superseded: &'a [(OrderId, String)],
-    /// Provisioning thresholds that hold the plan; where there are any, the run's state becomes `held-plan`.
-    pub holds: &'a [Hold],
-}
-
-/// An order that enters the database.
-#[derive(Clone, Copy, Debug)]
-pub struct NewOrder<'a> {
-    /// The order.
-    pub order: &'a Order,
-    /// Which raising of its fingerprint it is, from 1; the end of its id.
-    pub raised: u64,
-    /// The sync that wants it, by a name that outlives the order of syncs in the job file.
-    pub sync_id: &'a str,
-    /// What makes its target the same for another job.
-    pub target_identity: &'a str,
-}
+/// Whether an order is live, word for word as the indexes of live orders have it: what is put otherwise is not looked up
+/// in them.
+pub(super) const LIVE: &str = "(o.state = 'pending-review' OR o.state = 'blocked' OR o.state = 'approved'
+  OR o.state = 'in-flight' OR o.state = 'errored' OR o.state = 'uncertain')";
 
 /// How often a fingerprint was raised, and where its newest order stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,36 +33,14 @@ pub struct Standing {
     /// The newest order with this fingerprint of the job that asked, its state, and whether it was handed over to
     /// people; `None` where only other jobs raised it.
     pub newest: Option<(OrderId, OrderState, bool)>,
+    /// The applied order that undid what this content does, where nobody asked for it again since.
+    pub reversal: Option<Reversal>,
 }
 
 /// An order's row number and id, as the log wants them.
 pub(super) type Numbered = (i64, OrderId);
 
 impl Store {
-    /// Records a plan: first what it supersedes, then its orders, all or nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::AlreadyLive`] where an object has a live order of any job, [`StoreError::Transition`] where an
-    /// order to supersede is in flight or ended, [`StoreError::OrderExists`], [`StoreError::NoRun`].
-    pub fn register_plan(&mut self, plan: &RegisterPlan<'_>, at: DateTime<Utc>) -> Result<(), StoreError> {
-        self.write(|tx, log| {
-            let run = super::runs::known(tx, plan.run)?;
-            let superseded = supersede(tx, log, Some(plan.run), plan.superseded, at)?;
-            insert_orders(tx, log, &run.job, plan, at)?;
-            superseded.into_iter().try_for_each(|n| inherit_needs(tx, n))?;
-            tx.execute("UPDATE runs SET plan_digest = ? WHERE id = ?", params![plan.plan_digest.as_str(), plan.run.0])?;
-            if plan.holds.is_empty() {
-                super::runs::change_state(tx, plan.run, RunState::Planned, "")?;
-            } else {
-                super::runs::write_holds(tx, log, plan.run, RunState::HeldPlan, plan.holds, at)?;
-            }
-            let detail = serde_json::json!({
-                "plan": plan.plan_digest, "orders": plan.orders.len(), "superseded": plan.superseded.len(),
-            });
-            log.append(tx, &Entry::new(at, "plan", Some(plan.run), detail))
-        })
-    }
-
     /// Supersedes live orders outside a plan; each with a sentence why.
     ///
     /// # Errors
@@ -165,27 +117,33 @@ impl Store {
         fingerprints: &[&Fingerprint],
     ) -> Result<Vec<Standing>, StoreError> {
         self.read(|db| {
+            // The ids of all orders with one fingerprint stand together: they begin with it. `.` comes after `-`.
             let mut highest =
-                db.prepare_cached("SELECT raised FROM orders WHERE fingerprint = ? ORDER BY raised DESC LIMIT 1")?;
+                db.prepare_cached("SELECT raised FROM orders WHERE id > ? AND id < ? ORDER BY raised DESC LIMIT 1")?;
             let mut newest = db.prepare_cached(
                 "SELECT o.id, o.state, o.handed_over FROM orders o JOIN syncs s ON s.n = o.sync
                  JOIN targets t ON t.n = o.target
-                 WHERE o.fingerprint = ? AND s.job = ? AND t.identity = ? ORDER BY o.raised DESC LIMIT 1",
+                 WHERE o.id > ? AND o.id < ? AND s.job = ? AND t.identity = ? ORDER BY o.raised DESC LIMIT 1",
             )?;
+            let (mut from, mut to) = (String::new(), String::new());
             let mut found = Vec::with_capacity(fingerprints.len());
+            let reversals = Reversals::of(db, job, target_identity)?;
             for fingerprint in fingerprints {
-                let raised = highest.query_row([&fingerprint.0], |row| row.get::<_, i64>(0)).optional()?;
+                let reversal = reversals.find(db, fingerprint)?;
+                for (bound, end) in [(&mut from, "-"), (&mut to, ".")] {
+                    bound.clear();
+                    ["o-", &fingerprint.0, end].into_iter().for_each(|part| bound.push_str(part));
+                }
+                let raised = highest.query_row([&from, &to], |row| row.get::<_, i64>(0)).optional()?;
                 let Some(raised) = raised else {
-                    found.push(Standing::default());
+                    found.push(Standing { reversal, ..Standing::default() });
                     continue;
                 };
                 let newest = newest
-                    .query_row([fingerprint.0.as_str(), job, target_identity], |row| {
-                        Ok((row.get(0)?, word(row, 1), row.get(2)?))
-                    })
+                    .query_row([&from, &to, job, target_identity], |row| Ok((row.get(0)?, word(row, 1), row.get(2)?)))
                     .optional()?;
                 let newest = newest.map(|(id, state, handed)| Ok::<_, Fault>((OrderId(id), state?, handed)));
-                found.push(Standing { raised: raised as u64, newest: newest.transpose()? });
+                found.push(Standing { raised: raised as u64, newest: newest.transpose()?, reversal });
             }
             Ok(found)
         })
@@ -246,13 +204,13 @@ impl Store {
     /// When the database cannot be read.
     pub fn tally(&self, run: &RunId) -> Result<Vec<(OrderState, Operation, ResourceName, u64)>, StoreError> {
         self.read(|db| {
-            let mut statement = db.prepare_cached(
-                "SELECT state, operation, resource, count(*) FROM orders WHERE run = ? GROUP BY state, operation, resource",
-            )?;
-            let mut rows = statement.query([&run.0])?;
+            let sql = "SELECT state, operation, resource FROM orders WHERE run = ?";
+            let mut statement = db.prepare_cached(sql)?;
             let mut tally = Vec::new();
-            while let Some(row) = rows.next()? {
-                tally.push((word(row, 0)?, word(row, 1)?, word(row, 2)?, row.get::<_, i64>(3)? as u64));
+            for (said, count) in counted_alike(statement.query([&run.0])?)? {
+                let [state, operation, resource] = said.map(Option::unwrap_or_default);
+                let (state, operation) = (state.parse().map_err(Fault::Row)?, operation.parse().map_err(Fault::Row)?);
+                tally.push((state, operation, resource.parse().map_err(Fault::Row)?, count));
             }
             Ok(tally)
         })
@@ -274,96 +232,11 @@ impl Store {
     }
 }
 
-fn insert_orders(
+/// Supersedes orders, each with a sentence why; their row numbers.
+pub(super) fn supersede(
     tx: &Connection,
     log: &mut Chain,
-    job: &str,
-    plan: &RegisterPlan<'_>,
-    at: DateTime<Utc>,
-) -> Result<(), Fault> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO orders (id, fingerprint, raised, run, sync, seq, resource, target, object, key, operation, state,
-           block_reason, block_detail, link_source, link_target, updated, thresholds)
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    )?;
-    let mut needs = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
-    let updated = stamp(at);
-    let (mut syncs, mut targets) = (HashMap::new(), HashMap::new());
-    let mut numbered = Vec::with_capacity(plan.orders.len());
-    for (seq, new) in plan.orders.iter().enumerate() {
-        let order = new.order;
-        let sync = match syncs.get(new.sync_id) {
-            Some(n) => *n,
-            None => *syncs.entry(new.sync_id).or_insert(sync_number(tx, job, new.sync_id)?),
-        };
-        let target = match targets.get(new.target_identity) {
-            Some(n) => *n,
-            None => *targets.entry(new.target_identity).or_insert(target_number(tx, new.target_identity)?),
-        };
-        let block = order.block.as_ref();
-        let state = if block.is_some() { OrderState::Blocked } else { OrderState::PendingReview };
-        // Approving an order of low confidence records the link that it was correlated by.
-        let link = block.is_some_and(|b| b.reason == BlockReason::LowConfidence);
-        let (link_source, link_target) =
-            if link { (order.source_key.as_ref(), order.target_id.as_ref()) } else { (None, None) };
-        let inserted = insert.execute(params![
-            order.id.0,
-            order.fingerprint.0,
-            new.raised as i64,
-            plan.run.0,
-            sync,
-            seq as i64,
-            order.resource.to_string(),
-            target,
-            order.object.0,
-            order.key,
-            order.operation.word(),
-            state.word(),
-            block.map(|b| b.reason.word()),
-            block.map(|b| &b.detail),
-            link_source,
-            link_target,
-            updated,
-            order.thresholds.join(" ")
-        ]);
-        if let Err(error) = inserted {
-            return Err(taken(tx, new, error));
-        }
-        numbered.push((tx.last_insert_rowid(), order.id.clone()));
-    }
-    // A row's ends may stand later in the plan than the row, so needs come when all orders are there.
-    for (new, (n, _)) in plan.orders.iter().zip(&numbered) {
-        for end in &new.order.ends {
-            if let EndRef::Order(needed) = &end.object {
-                needs.execute(params![n, needed.0])?;
-            }
-        }
-    }
-    log.append_orders(tx, &Entry::new(at, "orders-raised", Some(plan.run), serde_json::Value::Null), &numbered)
-}
-
-/// Why an order could not be inserted, where it is the one-live-order rule or a repeated id.
-fn taken(tx: &Connection, new: &NewOrder<'_>, error: rusqlite::Error) -> Fault {
-    if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
-        return error.into();
-    }
-    let order = new.order.id.clone();
-    match live_of(tx, new.target_identity, &new.order.object) {
-        Ok(Some(live)) if live.id != order => {
-            StoreError::AlreadyLive { order, object: live.object.0, live: live.id, job: live.job }.into()
-        }
-        Ok(_) => match require(tx, &order) {
-            Ok(_) => StoreError::OrderExists { order }.into(),
-            Err(_) => error.into(),
-        },
-        Err(fault) => fault,
-    }
-}
-
-fn supersede(
-    tx: &Connection,
-    log: &mut Chain,
-    run: Option<&RunId>,
+    by: Option<&RunRecord>,
     orders: &[(OrderId, String)],
     at: DateTime<Utc>,
 ) -> Result<Vec<i64>, Fault> {
@@ -372,8 +245,9 @@ fn supersede(
         let (n, record) = require(tx, order)?;
         step(tx, n, &record, OrderState::Superseded, None, at)?;
         let detail = serde_json::json!({ "from": record.state, "why": why });
-        let entry = Entry::new(at, "order-superseded", run.or(Some(&record.run)), detail);
-        log.append_orders(tx, &entry, &[(n, order.clone())])?;
+        let run = by.map_or(&record.run, |by| &by.id);
+        let entry = Entry::new(at, "order-superseded", Some(run), detail);
+        log.append_orders(tx, &entry.by(by.map_or("", |by| &by.starter)), &[(n, order.clone())])?;
         numbers.push(n);
     }
     Ok(numbers)
@@ -407,12 +281,12 @@ pub(super) fn sync_number(tx: &Connection, job: &str, sync_id: &str) -> Result<i
         .query_row([job, sync_id], |row| row.get(0))?)
 }
 
-fn target_number(tx: &Connection, identity: &str) -> Result<i64, Fault> {
-    tx.execute("INSERT OR IGNORE INTO targets (identity) VALUES (?)", [identity])?;
-    Ok(tx.query_row("SELECT n FROM targets WHERE identity = ?", [identity], |row| row.get(0))?)
-}
-
-fn live_of(db: &Connection, target_identity: &str, object: &ObjectKey) -> Result<Option<OrderRecord>, Fault> {
+/// The live order of an object.
+pub(super) fn live_of(
+    db: &Connection,
+    target_identity: &str,
+    object: &ObjectKey,
+) -> Result<Option<OrderRecord>, Fault> {
     let sql = format!("{ORDER} WHERE t.identity = ? AND o.object = ? AND {LIVE}");
     Ok(select(db, &sql, &[&target_identity, &object.0])?.pop())
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::error::StoreError;
 use super::review_file;
 use super::whole_file::WholeFile;
@@ -39,25 +41,31 @@ pub fn begin(folder: &Path, orders: &[Order]) -> Result<PlanFiles, StoreError> {
         let written = write_orders(&folder.join(ORDERS), orders);
         (written, review.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let orders_file = written?;
-    Ok(PlanFiles {
-        folder: folder.to_owned(),
-        orders_digest: orders_file.digest(),
-        orders: orders_file,
-        count: orders.len() as u64,
-        review: review?,
-    })
+    let ((file, orders_digest), review) = (written?, review?);
+    Ok(PlanFiles { folder: folder.to_owned(), orders_digest, orders: file, count: orders.len() as u64, review })
 }
 
-fn write_orders(path: &Path, orders: &[Order]) -> Result<WholeFile, StoreError> {
+/// Orders are written when they fill so many bytes.
+const AT_ONCE: usize = 1 << 17;
+
+fn write_orders(path: &Path, orders: &[Order]) -> Result<(WholeFile, Digest), StoreError> {
     let mut file = WholeFile::begin(path)?;
-    let mut line = Vec::new();
+    let (mut lines, mut hasher) = (Vec::with_capacity(2 * AT_ONCE), Sha256::new());
+    let mut write = |lines: &mut Vec<u8>| {
+        hasher.update(&*lines);
+        file.write_all(lines).map_err(|source| file.error(source))?;
+        lines.clear();
+        Ok::<_, StoreError>(())
+    };
     for order in orders {
-        line.clear();
-        order_line(order, &mut line);
-        file.write_all(&line).map_err(|source| file.error(source))?;
+        order_line(order, &mut lines);
+        if lines.len() >= AT_ONCE {
+            write(&mut lines)?;
+        }
     }
-    Ok(file)
+    write(&mut lines)?;
+    file.sync()?;
+    Ok((file, Digest::from_bytes(&hasher.finalize())))
 }
 
 impl PlanFiles {

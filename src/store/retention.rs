@@ -9,6 +9,7 @@ use super::database::Store;
 use super::error::StoreError;
 use crate::model::run::{RunId, RunState};
 use crate::model::settings::RetentionSettings;
+use crate::snapshot::sharing::Shareable;
 
 /// What decides how long a run's folders are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,8 @@ impl Store {
         settings: &RetentionSettings,
         now: DateTime<Utc>,
     ) -> Result<Vec<PathBuf>, StoreError> {
-        let baselines: BTreeSet<RunId> = self.baselines(job)?.into_values().map(|baseline| baseline.run).collect();
+        let accepted = self.baselines(job)?;
+        let baselines: BTreeSet<RunId> = accepted.values().map(|baseline| baseline.run.clone()).collect();
         let live: BTreeSet<RunId> = self.live_runs(job)?.into_iter().collect();
         let runs = self.runs(job, 0)?;
         let newest = runs.first().map(|run| run.id.clone());
@@ -76,6 +78,11 @@ impl Store {
         let found = removable(&keeps.collect(), settings, now);
         let exports = found.exports.iter().map(|run| self.layout.export(job, run));
         let folders = exports.chain(found.runs.iter().map(|run| self.layout.run_folder(job, run)));
+        // A snapshot may share its file with one that goes.
+        let kept = accepted.values().filter_map(|baseline| {
+            Shareable::untouched(&self.layout.root.join(&baseline.path), &baseline.sha256, &baseline.key)
+        });
+        let kept: Vec<Shareable> = kept.collect();
         let mut removed = Vec::new();
         for folder in folders.collect::<Vec<_>>() {
             match std::fs::remove_dir_all(&folder) {
@@ -83,6 +90,10 @@ impl Store {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(source) => return Err(StoreError::file("remove the folder", &folder, source)),
             }
+        }
+        for snapshot in kept {
+            // Where it fails, its digests are made anew.
+            let _ = snapshot.settle();
         }
         if !removed.is_empty() {
             let names: Vec<_> = removed.iter().map(|folder| folder.display().to_string()).collect();

@@ -12,9 +12,18 @@ pub const LONGEST: usize = 32_000;
 
 /// A cell as the review file holds it: control characters visible, long text as a head and a digest, marked where a
 /// spreadsheet would reinterpret it.
-pub fn written(text: &str) -> String {
-    let text = shortened(&visible(text)).into_owned();
-    if is_reinterpreted(&text) { format!("{MARK}{text}") } else { text }
+pub fn written(text: Cow<'_, str>) -> Cow<'_, str> {
+    let text = replaced(text, visible);
+    let text = replaced(text, shortened);
+    if is_reinterpreted(&text) { Cow::Owned(format!("{MARK}{text}")) } else { text }
+}
+
+/// A text with a change made to it; itself, where none is needed.
+fn replaced<'t>(text: Cow<'t, str>, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'t, str> {
+    match change(&text) {
+        Cow::Owned(changed) => Cow::Owned(changed),
+        Cow::Borrowed(_) => text,
+    }
 }
 
 /// Whether a cell that was read back is the one that was written. Line ends do not count; of all other changes only
@@ -114,8 +123,8 @@ fn is_reinterpreted(text: &str) -> bool {
         return true;
     }
     let trimmed = text.trim();
-    let lower = trimmed.to_lowercase();
-    if ["true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero"].contains(&lower.as_str()) {
+    let lower = lower_case(trimmed);
+    if ["true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero"].contains(&&*lower) {
         return true;
     }
     if !lower.contains(|c: char| c.is_numeric()) || is_plain_number(text) {
@@ -127,6 +136,12 @@ fn is_reinterpreted(text: &str) -> bool {
     }
     lower.split(|c: char| !c.is_alphabetic()).all(is_part_of_date_or_number)
         && !lower.contains(['@', '_', '\\', '|', '{', '}', '[', ']', '<', '>', '&', '!', '?', '"', '='])
+}
+
+/// A text in lower case: itself, where it is already.
+fn lower_case(text: &str) -> Cow<'_, str> {
+    let may_change = |c: char| if c.is_ascii() { c.is_ascii_uppercase() } else { !c.to_lowercase().eq([c]) };
+    if text.contains(may_change) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
 }
 
 /// A whole number that every spreadsheet gives back as it is: no leading zero, at most eleven digits.
@@ -151,6 +166,10 @@ fn is_part_of_date_or_number(letters: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn written(text: &str) -> Cow<'_, str> {
+        super::written(Cow::Borrowed(text))
+    }
 
     #[test]
     fn what_a_spreadsheet_would_reinterpret_is_marked_once() {

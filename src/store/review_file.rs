@@ -1,5 +1,6 @@
 //! review.csv: one row an order, for any spreadsheet, and read back with everything that spreadsheets do to a file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,35 +43,47 @@ pub struct ReviewDecisions {
 }
 
 /// One order's row, its decision and comment empty.
-pub fn row(order: &Order) -> [String; 12] {
+pub fn row(order: &Order) -> [Cow<'_, str>; 12] {
     let value = |value: &Option<crate::model::value::Value>| match value {
         Some(value) => value.to_cell().replace('\r', "\\r").replace('\n', "\\n"),
         None => "(absent)".to_owned(),
     };
-    let changes: Vec<String> = order
-        .changes
-        .iter()
-        .map(|change| format!("{}: {} → {}", change.attribute, value(&change.before), value(&change.after)))
+    let renamed = order.renamed_from.iter().map(|was| {
+        let plain = |key: &str| key.replace('\r', "\\r").replace('\n', "\\n");
+        format!("renamed: {} → {}", plain(was), plain(&order.key))
+    });
+    let changes: Vec<String> = renamed
+        .chain(
+            order
+                .changes
+                .iter()
+                .map(|change| format!("{}: {} → {}", change.attribute, value(&change.before), value(&change.after))),
+        )
         .collect();
-    let reason = match &order.block {
-        Some(block) => format!("blocked, {}: {}", block.reason, block.detail),
-        None => order.reason.clone(),
+    let mut reason = match &order.block {
+        Some(block) => Cow::Owned(format!("blocked, {}: {}", block.reason, block.detail)),
+        None => Cow::Borrowed(order.reason.as_str()),
     };
-    let cells = [
-        String::new(),
-        order.id.0.clone(),
-        order.operation.word().to_owned(),
-        order.resource.to_string(),
-        order.key.clone(),
-        order.name.clone(),
-        changes.join("\n"),
-        order.cause.word().to_owned(),
-        reason,
-        order.confidence.to_string(),
-        order.takes_along.join("\n"),
-        String::new(),
-    ];
-    cells.map(|cell| written(&cell))
+    if let Some(why) = &order.irreversible {
+        let reason = reason.to_mut();
+        reason.push_str("; cannot be undone: ");
+        reason.push_str(why);
+    }
+    let resource = [&order.resource.system, ".", &order.resource.resource].concat();
+    [
+        Cow::Borrowed(""),
+        written(Cow::Borrowed(&order.id.0)),
+        written(Cow::Borrowed(order.operation.word())),
+        written(Cow::Owned(resource)),
+        written(Cow::Borrowed(&order.key)),
+        written(Cow::Borrowed(&order.name)),
+        written(Cow::Owned(changes.join("\n"))),
+        written(Cow::Borrowed(order.cause.word())),
+        written(reason),
+        written(Cow::Owned(order.confidence.to_string())),
+        written(Cow::Owned(order.takes_along.join("\n"))),
+        Cow::Borrowed(""),
+    ]
 }
 
 /// Writes rows for these orders: UTF-8 with BOM, so that spreadsheets see what it is.
@@ -83,7 +96,7 @@ pub fn write(orders: &[Order], output: impl Write) -> std::io::Result<()> {
     let mut writer = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(output);
     writer.write_record(COLUMNS)?;
     for order in orders {
-        writer.write_record(row(order))?;
+        writer.write_record(row(order).iter().map(|cell| cell.as_bytes()))?;
     }
     writer.flush()
 }
@@ -98,6 +111,7 @@ pub(super) fn begin(folder: &Path, orders: &[Order]) -> Result<Vec<(PathBuf, Who
         let path = folder.join(name);
         let mut file = WholeFile::begin(&path)?;
         write(part, &mut file).map_err(|source| file.error(source))?;
+        file.sync()?;
         files.push((path, file));
         if more.is_empty() {
             return Ok(files);
@@ -275,6 +289,7 @@ mod tests {
             object,
             target_id: Some(number.to_string()),
             source_key: None,
+            renamed_from: None,
             source_digest: None,
             key: number.to_string(),
             name: String::new(),
@@ -287,6 +302,8 @@ mod tests {
             takes_along: Vec::new(),
             thresholds: Vec::new(),
             block: None,
+            undoes: None,
+            irreversible: None,
         }
     }
 

@@ -5,9 +5,9 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS];
+pub(super) const STEPS: &[&str] =
+    &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES, REVERTS, LIVE_BY_EQUALITY];
 
-/// The one-live-order index repeats the live states of `OrderState::is_live`; a test holds them together.
 const FIRST: &str = "
 CREATE TABLE runs (
   id TEXT PRIMARY KEY, job TEXT NOT NULL, job_digest TEXT NOT NULL, mode TEXT NOT NULL, started TEXT NOT NULL,
@@ -110,15 +110,74 @@ CREATE TABLE movements (
 ) WITHOUT ROWID;
 ";
 
+/// How far the grace before a delete has come, in seconds (of time where it is an instant); the keys that a linked row had
+/// before, as JSON; and the key from which an order moves a link.
+const GRACE_AND_RENAMES: &str = "
+ALTER TABLE links ADD COLUMN grace_since INTEGER;
+ALTER TABLE links ADD COLUMN grace_counted INTEGER;
+ALTER TABLE links ADD COLUMN grace_seen INTEGER;
+ALTER TABLE links ADD COLUMN grace_latest INTEGER;
+ALTER TABLE links ADD COLUMN former TEXT;
+ALTER TABLE orders ADD COLUMN link_from TEXT;
+";
+
+/// Orders that undo applied ones: the content that would undo them in turn, and whether, once applied, they keep what
+/// they undid from being raised again. One that undoes such an order does not. And what an order's object is called, by
+/// which people look for it in the log.
+const REVERTS: &str = "
+CREATE TABLE reverts (
+  \"order\" INTEGER PRIMARY KEY REFERENCES orders (n), undone INTEGER NOT NULL REFERENCES orders (n),
+  counter TEXT NOT NULL, withholds INTEGER NOT NULL
+);
+CREATE INDEX reverts_of ON reverts (undone);
+CREATE INDEX reverts_by_counter ON reverts (counter);
+ALTER TABLE orders ADD COLUMN name TEXT NOT NULL DEFAULT '';
+";
+
+/// The indexes of live orders anew, which repeat the live states of `OrderState::is_live`; a test holds them together.
+/// SQLite makes a table of every `IN (…)` whenever a statement may change such an index, which takes longer than all
+/// else that it does for an order. Which orders have one fingerprint, their ids tell.
+const LIVE_BY_EQUALITY: &str = "
+DROP INDEX orders_by_fingerprint;
+DROP INDEX one_live_order;
+DROP INDEX live_orders;
+CREATE UNIQUE INDEX one_live_order ON orders (target, object) WHERE (state = 'pending-review' OR state = 'blocked'
+  OR state = 'approved' OR state = 'in-flight' OR state = 'errored' OR state = 'uncertain');
+CREATE INDEX live_orders ON orders (sync, state) WHERE (state = 'pending-review' OR state = 'blocked'
+  OR state = 'approved' OR state = 'in-flight' OR state = 'errored' OR state = 'uncertain');
+";
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use rusqlite::Connection;
+
     use crate::model::order::OrderState;
 
     #[test]
     fn the_index_of_live_orders_names_the_live_states() {
-        let live: Vec<String> =
-            OrderState::ALL.iter().filter(|s| s.is_live()).map(|s| format!("'{}'", s.word())).collect();
-        let clause = format!("WHERE state IN ({})", live.join(", "));
-        assert_eq!(super::FIRST.matches(&clause).count(), 2, "{clause}");
+        let live: Vec<&str> = OrderState::ALL.iter().filter(|s| s.is_live()).map(|s| s.word()).collect();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let clause = |state: &str| {
+            let states: Vec<String> = live.iter().map(|word| format!("{state} = '{word}'")).collect();
+            format!("({})", states.join(" OR "))
+        };
+        assert_eq!(words(super::LIVE_BY_EQUALITY).matches(&format!("WHERE {}", clause("state"))).count(), 2);
+        assert_eq!(words(crate::store::orders::LIVE), clause("o.state"));
+    }
+
+    #[test]
+    fn live_orders_are_looked_up() {
+        let db = Connection::open_in_memory().unwrap();
+        super::STEPS.iter().for_each(|step| db.execute_batch(step).unwrap());
+        let live = crate::store::orders::LIVE;
+        for (condition, index) in [
+            ("o.target = 1 AND o.object = 'x'", "one_live_order (target=? AND object=?)"),
+            ("o.sync = 1", "live_orders (sync=?"),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM orders o WHERE {condition} AND {live}");
+            let how: String = db.query_row(&sql, [], |row| row.get("detail")).unwrap();
+            assert!(how.contains(index), "{how}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::approvals::{read_json, sealed_digests, signed_by};
+use super::approvals::{parse, sealed_digests, signed_by};
 use super::database::Store;
 use super::error::{Fault, StoreError};
 use super::sealing::{Before, Done, carry_out, record};
@@ -149,7 +149,7 @@ impl Store {
         at: DateTime<Utc>,
     ) -> Result<(SealRequest, SealReport), StoreError> {
         let no = |what: String| StoreError::NotSealed { file: review.file.to_owned(), what };
-        let approval: Approval = read_json(review.file, review.bytes, Approval::FORMAT)?;
+        let approval = parse(review.file, review.bytes)?;
         let run = self.run(of)?;
         if approval.run != *of || approval.job != run.job {
             return Err(no(format!("it is a review of run {}, not of run {of}; name that run", approval.run)));

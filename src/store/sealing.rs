@@ -255,14 +255,22 @@ impl<'a> Sealing<'a> {
             .execute(params![number, stamp(expires), n])?;
         let low_confidence = order.block.as_ref().is_some_and(|block| block.reason == BlockReason::LowConfidence);
         if low_confidence {
-            let pair: (Option<String>, Option<String>) =
-                self.tx.query_row("SELECT link_source, link_target FROM orders WHERE n = ?", [n], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-            if let (Some(source_key), Some(target_id)) = pair {
-                let link = Link { source_key, target_id, how: How::Person, agreed: None };
+            let pair: (Option<String>, Option<String>, Option<String>) = self.tx.query_row(
+                "SELECT link_source, link_target, link_from FROM orders WHERE n = ?",
+                [n],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?;
+            let how = How::Person;
+            let change = match pair {
+                (Some(to), Some(target), Some(from)) => Some(LinkChange::Move { from, to, target, how }),
+                (Some(source_key), Some(target_id), None) => {
+                    Some(LinkChange::Put(Link { source_key, target_id, how, agreed: None }))
+                }
+                _ => None,
+            };
+            if let Some(change) = change {
                 let (job, sync, who) = (&order.job, &order.sync_id, self.reviewer());
-                change_links(self.tx, self.log, job, sync, &[LinkChange::Put(link)], who, self.at)?;
+                change_links(self.tx, self.log, job, sync, &[change], who, self.at)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use muster::model::approval::Decision;
 use muster::model::order::{Operation, OrderId, OrderState};
 use muster::model::run::RunId;
 use muster::run::Stage;
-use muster::store::chain::LogQuery;
+use muster::store::chain_query::LogQuery;
 use muster::store::journal::Finding;
 
 use crate::house::{Content, House};

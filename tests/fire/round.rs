@@ -43,6 +43,8 @@ pub(crate) enum By {
     Library { patient: bool },
     /// The same, with its clock off by so many hours.
     Clock { hours: i64 },
+    /// The same, with a clock that jumps back and forth while it applies.
+    Jumps { hours: i64 },
     /// The same, while another process holds the database's write lock for so long.
     Busy { ms: u64 },
     /// The program; a kill is `kill -9`.
@@ -116,8 +118,10 @@ impl Round {
             0..3 => By::Program,
             3 => By::Programs,
             4 => By::FullDisk { blocks: 8 + dice.below(500) },
-            5..15 => By::Clock { hours: dice.of(&[-2000, -1, 1, 71, 73, 2000]) },
-            15..20 => By::Busy { ms: 5 + dice.below(40) as u64 },
+            5..12 => By::Clock { hours: dice.of(&[-2000, -1, 1, 71, 73, 2000]) },
+            12..15 => By::Jumps { hours: dice.of(&[1, 71, 73, 2000]) },
+            // For seconds now and then, as a backup of a large database takes.
+            15..20 => By::Busy { ms: if dice.below(20) == 0 { 2_500 } else { 5 + dice.below(40) as u64 } },
             20..35 => By::Library { patient: true },
             _ => By::Library { patient: false },
         };
@@ -174,6 +178,14 @@ async fn under_fire(house: &House, round: &Round) {
     match round.by {
         By::Library { .. } => {}
         By::Clock { hours } => house.ahead.store(hours, Ordering::SeqCst),
+        By::Jumps { hours } => {
+            tokio::select! {
+                _ = house.apply(patience) => {}
+                () = killed => {}
+                () = jumps(house, hours) => {}
+            }
+            return;
+        }
         By::Busy { ms } => hold_database(house, ms),
         By::Program => return program(house, &["exec \"$0\" apply corp"], killed).await,
         By::Programs => return program(house, &["exec \"$0\" apply corp", "exec \"$0\" apply corp"], killed).await,
@@ -185,6 +197,16 @@ async fn under_fire(house: &House, round: &Round) {
     tokio::select! {
         _ = house.apply(patience) => {}
         () = killed => {}
+    }
+}
+
+/// Turns the clock forward and back, and never ends.
+async fn jumps(house: &House, hours: i64) {
+    loop {
+        for ahead in [hours, 0, -hours, 0] {
+            house.ahead.store(ahead, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use muster::model::approval::Decision;
 use muster::model::order::{Fingerprint, Operation, Order, OrderId, OrderState};
 use muster::model::record::OrderRecord;
 use muster::model::run::RunId;
 use muster::run::Stage;
-use muster::store::chain::LogQuery;
+use muster::store::chain_query::LogQuery;
 use serde_json::json;
 
 use crate::house::{Content, House, User};
@@ -23,6 +25,10 @@ pub(crate) enum Step {
     Hire,
     /// HR writes something else about somebody.
     Leave(usize),
+    /// Whoever left last comes back.
+    Return,
+    /// So many days pass.
+    Wait(i64),
     Rename(usize, usize),
     Move(usize),
     Switch(usize),
@@ -46,7 +52,7 @@ pub(crate) fn steps(seed: u64) -> Vec<Step> {
     let mut steps = vec![Step::Run { applies: false }, Step::Review(seed), Step::Apply];
     for _ in 0..14 {
         let (one, other) = (dice.below(8), dice.below(3));
-        steps.push(match dice.below(20) {
+        steps.push(match dice.below(23) {
             0 => Step::Hire,
             1 => Step::Leave(one),
             2 | 3 => Step::Rename(one, other),
@@ -59,6 +65,8 @@ pub(crate) fn steps(seed: u64) -> Vec<Step> {
             13..16 => Step::Review(dice.below(1_000_000) as u64),
             16 => Step::Apply,
             17 | 18 => Step::Fire(Round::roll(&mut dice)),
+            19 => Step::Return,
+            20 | 21 => Step::Wait(1 + dice.below(14) as i64),
             _ => Step::Retry,
         });
     }
@@ -75,12 +83,18 @@ struct World {
     content: Content,
     /// Keys of which a rejected order leaves something undone.
     denied: BTreeSet<String>,
+    /// Who left, and when; deletes have a grace, or none.
+    left: Vec<(Person, DateTime<Utc>)>,
+    has_grace: bool,
 }
 
 /// Plays a history; the error says at which step what was not as it should be.
 pub(crate) async fn play(seed: u64, steps: &[Step]) -> Result<(), String> {
     let staff = people(4);
-    let house = House::found(&staff, "[apply]\nconcurrency = 2\n", SocketAddr::from(([127, 0, 0, 1], 0))).await;
+    let has_grace = seed % 2 == 1;
+    let grace = if has_grace { "delete_after = \"30d\"\n" } else { "" };
+    let apply = format!("[apply]\nconcurrency = 2\n{grace}");
+    let house = House::found(&staff, &apply, SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let mut world = World {
         hired: staff.len(),
         house,
@@ -89,6 +103,8 @@ pub(crate) async fn play(seed: u64, steps: &[Step]) -> Result<(), String> {
         planned: BTreeMap::new(),
         content: Content::default(),
         denied: BTreeSet::new(),
+        left: Vec::new(),
+        has_grace,
     };
     for (at, step) in steps.iter().enumerate() {
         let told = |why| format!("after step {at}, {step:?}: {why}");
@@ -107,7 +123,9 @@ impl World {
                 self.hired += 1;
                 self.staff.push(person(self.hired));
             }
-            Step::Leave(one) if count > 3 => drop(self.staff.remove(one % count)),
+            Step::Leave(one) if count > 3 => self.left.push((self.staff.remove(one % count), self.house.now())),
+            Step::Return => self.staff.extend(self.left.pop().map(|(person, _)| person)),
+            Step::Wait(days) => drop(self.house.ahead.fetch_add(days * 24, Ordering::SeqCst)),
             Step::Leave(_) => {}
             Step::Rename(one, other) => self.staff[one % count].family = words[*other].to_owned(),
             Step::Move(one) => {
@@ -205,6 +223,13 @@ impl World {
         let mut applied = Vec::new();
         for (id, order) in &now {
             let before = self.orders.get(id).map(|order| order.state);
+            let early = |(person, at): &(Person, DateTime<Utc>)| {
+                keys(&self.planned[id]).contains(&person.id) && self.house.now() - *at < TimeDelta::days(30)
+            };
+            let is_delete = self.has_grace && before.is_none() && order.operation == Operation::Delete;
+            if is_delete && order.resource.resource == "users" && self.left.iter().any(early) {
+                return Err(format!("{id} is a delete, and its grace is not over"));
+            }
             if before.is_none() && rejected.contains(&order.fingerprint) {
                 return Err(format!("{id} was raised, and the same was rejected"));
             }
@@ -267,16 +292,22 @@ impl World {
 
     /// Everything is approved, until nothing is left to do: both sides agree, but for what was rejected.
     async fn rest(mut self) -> Result<(), String> {
-        for _ in 0..6 {
+        for _ in 0..if self.has_grace { 14 } else { 6 } {
+            if self.has_grace {
+                self.take(&Step::Wait(10)).await?;
+            }
             self.take(&Step::Run { applies: true }).await?;
             self.check(false).await?;
             let is_open = |order: &OrderRecord| order.state.is_live() && order.state != OrderState::Blocked;
             let held = self.house.store().newest_run("corp").unwrap().is_some_and(|run| run.state.is_held());
-            if !held && !self.orders.values().any(is_open) {
+            let graces = self.house.store().graces("corp", "hr.users->vault.users").unwrap();
+            if !held && graces.is_empty() && !self.orders.values().any(is_open) {
                 break;
             }
             self.take(&Step::Retry).await?;
             self.review(|_, _| Some(Decision::Approve), 0);
+            self.check(false).await?;
+            self.take(&Step::Apply).await?;
             self.check(false).await?;
         }
         // Nobody can be in a group that may not be.

@@ -42,7 +42,8 @@ pub(crate) struct MemorySink(pub(crate) BTreeMap<String, Exported>);
 impl ExportSink for MemorySink {
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError> {
         let new = Exported { columns: columns.to_vec(), key: key.to_vec(), ..Exported::default() };
-        assert!(self.0.insert(resource.to_owned(), new).is_none(), "{resource} begins twice");
+        let before = self.0.insert(resource.to_owned(), new);
+        assert!(before.is_none_or(|before| before.end.is_none()), "{resource} begins again behind its end");
         Ok(())
     }
 

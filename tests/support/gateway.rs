@@ -19,11 +19,15 @@ pub struct Gateway {
     inner: Arc<Inner>,
 }
 
+/// Called with each request, as `GET /Users?startIndex=1`, before it goes on to the server.
+type Meanwhile = Box<dyn Fn(&str) + Send + Sync>;
+
 struct Inner {
     server: String,
     client: reqwest::Client,
     room: Semaphore,
     takes: Duration,
+    meanwhile: Meanwhile,
     passed: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -31,6 +35,15 @@ struct Inner {
 impl Gateway {
     /// Lets `most` requests at once through to a server, each of which takes a while.
     pub fn before(server: &str, most: usize, takes: Duration) -> Self {
+        Self::start(server, most, takes, Box::new(|_| {}))
+    }
+
+    /// Lets everything through, and sees to it that something happens at the server before a request arrives there.
+    pub fn with(server: &str, meanwhile: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self::start(server, 64, Duration::ZERO, Box::new(meanwhile))
+    }
+
+    fn start(server: &str, most: usize, takes: Duration, meanwhile: Meanwhile) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,6 +53,7 @@ impl Gateway {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             room: Semaphore::new(most),
             takes,
+            meanwhile,
             passed: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
         });
@@ -67,6 +81,8 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response 
     inner.passed.fetch_add(1, Ordering::SeqCst);
     tokio::time::sleep(inner.takes).await;
     let (parts, body) = request.into_parts();
+    let (what, at) = (format!("{} {}", parts.method, parts.uri), inner.clone());
+    tokio::task::spawn_blocking(move || (at.meanwhile)(&what)).await.unwrap();
     let url = format!("http://{}{}", inner.server, parts.uri);
     let mut headers = parts.headers;
     headers.remove("host");

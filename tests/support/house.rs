@@ -22,6 +22,7 @@ use muster::model::approval::Decision;
 use muster::model::event::Silent;
 use muster::model::evidence::Mode;
 use muster::model::order::{Order, OrderId, OrderState};
+use muster::model::record::OrderRecord;
 use muster::model::run::RunId;
 use muster::run::{Applied, ApplyRequest, Conductor, PlanOptions, RunEnd, RunError, RunOptions, Stage};
 use muster::sandbox::{RunningSandbox, Sandbox, SandboxOptions};
@@ -199,12 +200,18 @@ impl House {
     /// Seals what `decide` says of each order of a run as planned, and accepts what holds it; `None` leaves it waiting.
     pub fn review(&self, run: &RunId, decide: impl Fn(&Order) -> Option<Decision>) -> SealReport {
         let mut store = self.store();
-        let states: BTreeMap<OrderId, OrderState> =
-            store.orders_of(run).unwrap().into_iter().map(|order| (order.id, order.state)).collect();
+        let now = self.now();
+        let waits = |order: &OrderRecord| match order.state {
+            OrderState::PendingReview | OrderState::Blocked => true,
+            // Its approval is over.
+            OrderState::Approved => order.approval_expires.is_some_and(|end| end <= now),
+            _ => false,
+        };
+        let waiting: BTreeSet<OrderId> =
+            store.orders_of(run).unwrap().into_iter().filter(waits).map(|order| order.id).collect();
         let planned = store.run(run).unwrap().plan_digest.is_some();
         let orders = planned.then(|| store.read_orders(run).unwrap()).into_iter().flatten().map(Result::unwrap);
-        let open =
-            |order: &Order| matches!(states.get(&order.id), Some(OrderState::PendingReview | OrderState::Blocked));
+        let open = |order: &Order| waiting.contains(&order.id);
         let decisions = orders.filter(open).filter_map(|order| Some((order.id.clone(), decide(&order)?))).collect();
         let holds = store.unaccepted_holds(run).unwrap();
         let request = SealRequest {

@@ -9,6 +9,7 @@
 pub mod company;
 pub mod gateway;
 pub mod nobody;
+pub mod orders;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

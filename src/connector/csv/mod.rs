@@ -91,6 +91,10 @@ impl Source for CsvSystem {
     async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
         self.holds_rows(resource, rows)
     }
+
+    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+        self.member_ids(resource, end, id)
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! Rows of a file: all of them, one, some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CsvSystem;
 use super::folder::Opened;
@@ -62,6 +62,13 @@ fn canonical(cell: &str) -> Option<String> {
     Some(Value::from_cell(cell).map(|value| value.to_cell()).unwrap_or_default())
 }
 
+/// What is known of a file that was read to its end.
+fn end_of(rows: u64, ends_open: bool) -> ExportEnd {
+    let evidence =
+        Evidence { pages_asked: 1, pages_received: 1, rows_received: rows, ends_open, ..Evidence::default() };
+    ExportEnd { evidence, cursor: None, proves_absence: false }
+}
+
 fn object(opened: &Opened, row: &dyn Cells) -> Object {
     let columns = opened.table.columns().iter().enumerate();
     Object {
@@ -92,6 +99,10 @@ impl CsvSystem {
         if let Some(failure) = self.no_columns(resource, columns, &request.columns) {
             return Err(ExportError::System(failure));
         }
+        if let Some(rows) = sink.unchanged(resource, columns, &opened.key, opened.table.file())? {
+            self.still_the_same(&opened)?;
+            return sink.end(resource, end_of(rows, false));
+        }
         sink.begin(resource, columns, &opened.key)?;
         let mut rows = 0;
         let mut written = WrittenRows { resource, ..WrittenRows::default() };
@@ -112,14 +123,8 @@ impl CsvSystem {
             Err(Broken::Sink(error)) => return Err(error),
             Err(Broken::File(error)) => return Err(ExportError::System(self.unreadable(&error))),
         }
-        let evidence = Evidence {
-            pages_asked: 1,
-            pages_received: 1,
-            rows_received: rows,
-            ends_open: opened.ends_open().map_err(|error| ExportError::System(self.unreadable(&error)))?,
-            ..Evidence::default()
-        };
-        sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: false })
+        let ends_open = opened.ends_open().map_err(|error| ExportError::System(self.unreadable(&error)))?;
+        sink.end(resource, end_of(rows, ends_open))
     }
 
     /// What is wrong with a file that lacks columns that are to be `read`: all of them are named.
@@ -225,6 +230,27 @@ impl CsvSystem {
             }
         })?;
         Ok(answers)
+    }
+
+    /// The ids at the other end of the rows that have `id` at `end`, sorted.
+    pub(super) fn member_ids(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+        let opened = self.open(resource)?;
+        let Some(column) = opened.table.column(end) else {
+            return Err(self.without(resource, &[end], opened.table.columns(), &[]));
+        };
+        let ends = self.config.ends.get(resource);
+        let others = opened.table.key_columns().iter().copied().filter(|other| *other != column);
+        let named = ends.into_iter().flatten().filter_map(|(name, _)| opened.table.column(name));
+        let other = named.chain(others).find(|other| *other != column);
+        let mut found = BTreeSet::new();
+        self.pass(&opened, |row| {
+            if let Some(other) = other
+                && row.cell(column) == id
+            {
+                found.insert(row.cell(other).to_owned());
+            }
+        })?;
+        Ok(found.into_iter().collect())
     }
 
     fn pass(&self, opened: &Opened, each: impl FnMut(&crate::snapshot::row::Row<'_>)) -> Result<(), Failure> {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::discovery::Discovery;
 use super::rows::offered;
 use super::{MEMBERSHIPS, NESTINGS};
-use crate::model::capabilities::{AttributeType, Capabilities, ResourceCapabilities};
+use crate::connector::config::ScimConfig;
+use crate::model::capabilities::{AttributeType, Capabilities, OwnAccount, ResourceCapabilities};
 use crate::model::order::Operation;
 use crate::scim::column::Column;
-use crate::scim::schema::{Definition, Kind, Mutability};
+use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned};
 use crate::scim::urn;
 
-pub(super) fn of(discovery: &Discovery) -> Capabilities {
+pub(super) fn of(discovery: &Discovery, config: &ScimConfig, account: Option<OwnAccount>) -> Capabilities {
     let mut resources: BTreeMap<String, ResourceCapabilities> =
         discovery.types.iter().map(|(name, definition)| (name.clone(), of_type(definition))).collect();
     if discovery.types.contains_key("groups") {
@@ -20,11 +21,18 @@ pub(super) fn of(discovery: &Discovery) -> Capabilities {
         resources.insert(MEMBERSHIPS.to_owned(), association([("group", groups()), ("user", users)]));
         resources.insert(NESTINGS.to_owned(), association([("parent", groups()), ("child", groups())]));
     }
+    for (name, refused) in &config.refuses {
+        if let Some(offered) = resources.get_mut(name) {
+            offered.operations.retain(|operation| !refused.iter().any(|refused| refused.operation() == *operation));
+        }
+    }
     Capabilities {
         resources,
         incremental: discovery.provider.filter.is_some(),
         reads_back: true,
         free: BTreeMap::new(),
+        seats: config.seats.clone(),
+        account,
     }
 }
 
@@ -43,12 +51,25 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .filter(|column| matches!(column.mutability, Mutability::Immutable | Mutability::ReadOnly))
             .map(|column| column.name.clone())
             .collect(),
+        read_only: columns
+            .iter()
+            .filter(|column| column.mutability == Mutability::ReadOnly)
+            .map(|column| column.name.clone())
+            .collect(),
+        hidden: hidden(definition),
         required: required(definition),
         attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
         key: vec!["id".to_owned()],
         ends: BTreeMap::new(),
         enabled,
     }
+}
+
+/// Attributes that are taken and never returned, such as a password (RFC 7643, section 7).
+fn hidden(definition: &Definition) -> Vec<String> {
+    let attributes = definition.core.attributes.iter();
+    let is_hidden = |a: &&Attribute| a.returned == Returned::Never || a.mutability == Mutability::WriteOnly;
+    attributes.filter(is_hidden).map(|attribute| attribute.name.clone()).collect()
 }
 
 /// Attributes of the core schema that every resource needs: as the server's own schema says, and `userName` and

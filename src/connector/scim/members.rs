@@ -117,6 +117,19 @@ pub(super) async fn holds(
     Ok(answers)
 }
 
+/// The ids at the other end of all rows of an owner; none where it is not there.
+pub(super) async fn members(system: &ScimSystem, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+    if ends_of(resource).is_none_or(|(owner, _)| owner != end) {
+        let cause =
+            format!("the rows of `{resource}` cannot be read by `{end}`; they are read by the end that holds them");
+        return Err(system.failure(Class::Configuration, cause, "correct `keep_one` of the sync in the job file"));
+    }
+    let group = read(system, system.definition("groups").await?, id).await?;
+    let mut ids: Vec<String> = group.as_ref().map(member_ids).unwrap_or_default().into_iter().collect();
+    ids.sort();
+    Ok(ids)
+}
+
 pub(super) async fn apply_rows(
     system: &ScimSystem,
     resource: &str,

@@ -10,9 +10,11 @@ mod discovery;
 mod export;
 mod lookup;
 mod members;
+mod own;
 mod pager;
 mod probe;
 mod rows;
+mod second_look;
 mod spellings;
 mod walk;
 mod write;
@@ -32,7 +34,7 @@ use super::http::{Answer, Http, HttpSettings};
 use super::registry::{ConnectContext, Factory, wrong_kind};
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
-use crate::model::capabilities::Capabilities;
+use crate::model::capabilities::{Capabilities, OwnAccount};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::object::Object;
 use crate::model::order::Operation;
@@ -51,6 +53,8 @@ pub struct ScimSystem {
     http: Arc<Http>,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
     discovery: OnceCell<Discovery>,
+    /// The account that muster itself uses, asked once.
+    account: OnceCell<Option<OwnAccount>>,
     /// What reads the objects of each resource, with the columns that the job names.
     readers: rows::ObjectReaders,
     /// What was proved about filters on (resource, attribute).
@@ -89,6 +93,7 @@ impl ScimSystem {
             http: Arc::new(Http::new(name, &settings, context)?),
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
+            account: OnceCell::new(),
             readers: rows::ObjectReaders::new(&context.columns),
             filters: Mutex::new(BTreeMap::new()),
             spellings: spellings::Spellings::default(),
@@ -183,7 +188,8 @@ impl Source for ScimSystem {
     }
 
     async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        Ok(capabilities::of(self.discovery().await?))
+        let account = self.account.get_or_try_init(|| own::account(self)).await?.clone();
+        Ok(capabilities::of(self.discovery().await?, &self.config, account))
     }
 
     async fn probe(&self, needs: &Needs) -> Vec<Step> {
@@ -204,6 +210,10 @@ impl Source for ScimSystem {
 
     async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
         members::holds(self, resource, rows).await
+    }
+
+    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+        members::members(self, resource, end, id).await
     }
 }
 

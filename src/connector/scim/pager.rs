@@ -44,6 +44,8 @@ pub(super) struct Pager<'a> {
     /// Rows of the last page that was read by index.
     page_length: Option<u64>,
     first_ids: HashSet<String>,
+    /// The ids of the last page: where they come again on the next, the list moved meanwhile.
+    last_ids: HashSet<String>,
     cursors: HashSet<String>,
     largest_total: u64,
     empty_pages: u32,
@@ -76,6 +78,7 @@ impl<'a> Pager<'a> {
             ahead: Ahead::new(system.config.pages_in_flight),
             page_length: None,
             first_ids: HashSet::new(),
+            last_ids: HashSet::new(),
             cursors: HashSet::new(),
             largest_total: 0,
             empty_pages: 0,
@@ -104,6 +107,11 @@ impl<'a> Pager<'a> {
                 continue;
             }
             self.evidence.rows_received += rows.len() as u64;
+            if self.looks_past_end {
+                let ids: HashSet<String> = rows.iter().filter_map(id_of).collect();
+                self.evidence.shifted_rows += ids.intersection(&self.last_ids).count() as u64;
+                self.last_ids = ids;
+            }
             let limit = self.largest_total.saturating_mul(2).saturating_add(self.count);
             if self.largest_total > 0 && self.evidence.rows_received > limit {
                 return Err(self.endless("the server goes on far behind its own total"));

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::export::{Since, cursor, refused, unsupported};
 use super::pager::{Pager, total};
 use super::rows::{RowReader, last_modified};
+use super::second_look::{doubt, first_look};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of, members};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -47,6 +48,16 @@ struct Open {
     rows: u64,
 }
 
+/// What one walk saw.
+struct Look {
+    evidence: Evidence,
+    feeds: Vec<Open>,
+    /// The newest change among the rows.
+    newest: Option<DateTime<Utc>>,
+    /// The server's own time on the first page.
+    date: Option<DateTime<Utc>>,
+}
+
 /// Whether list answers hold the members of groups. Some providers send them for single groups only.
 #[derive(Clone, Copy, PartialEq)]
 enum MembersIn {
@@ -56,28 +67,65 @@ enum MembersIn {
 }
 
 impl Walk<'_> {
+    /// Reads the list, and a second time where the first look leaves a doubt: what the sink got of the first is thrown
+    /// away. An increment is not looked at again: what it makes is held against the total of the whole list.
     pub(super) async fn run(
         self,
         system: &ScimSystem,
         since: Option<Since>,
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
+        let mut seen = self.look(system, since.as_ref(), sink).await?;
+        if since.is_none()
+            && let Some(why) = doubt(&seen.evidence)
+        {
+            system.notice_once(format!("{}: {why}: the list is read once more", self.list));
+            let first = first_look(why, seen.evidence);
+            seen = self.look(system, None, sink).await?;
+            seen.evidence.first_look = Some(first);
+        }
+        let Look { mut evidence, feeds, newest, date } = seen;
+        if let Some(since) = &since {
+            // The totals of an increment are those of the whole list: the merged snapshot is held against them.
+            evidence.notes.push(format!("{} changed since {}", counted(evidence.rows_received, "object"), since.text));
+            evidence.total_start = since.total;
+            evidence.total_end = total(system, &self.definition.resource_type.endpoint, &[]).await?;
+        }
+        evidence.notes.extend(system.discovery().await?.notes.iter().cloned());
+        let next = cursor(newest, date, since.as_ref());
+        for feed in feeds {
+            let seen = match feed.association {
+                None => evidence.clone(),
+                Some(_) => of_association(&evidence, feed.rows, since.is_some()),
+            };
+            sink.end(&feed.resource, ExportEnd { evidence: seen, cursor: next.clone(), proves_absence: false })?;
+        }
+        Ok(())
+    }
+
+    /// One walk from the first page to the last.
+    async fn look(
+        &self,
+        system: &ScimSystem,
+        since: Option<&Since>,
+        sink: &mut dyn ExportSink,
+    ) -> Result<Look, ExportError> {
         let mut parameters = Vec::new();
-        parameters.extend(since.as_ref().map(|since| ("filter", since.filter.clone())));
-        let endpoint = self.definition.resource_type.endpoint.clone();
-        let mut pager = Pager::new(system, &endpoint, parameters).await?;
-        let mut open = self.open(system, sink)?;
-        let has_associations = open.iter().any(|feed| feed.association.is_some());
-        let mut groups = Groups { system, endpoint: &endpoint, members_in: MembersIn::Unknown, ids: None };
+        parameters.extend(since.map(|since| ("filter", since.filter.clone())));
+        let endpoint = &self.definition.resource_type.endpoint;
+        let mut pager = Pager::new(system, endpoint, parameters).await?;
+        let mut feeds = self.open(system, sink)?;
+        let has_associations = feeds.iter().any(|feed| feed.association.is_some());
+        let mut groups = Groups { system, endpoint, members_in: MembersIn::Unknown, ids: None };
         let mut newest: Option<DateTime<Utc>> = None;
 
-        let first = pager.next().await.map_err(|failure| match &since {
+        let first = pager.next().await.map_err(|failure| match since {
             Some(_) => refused(system, failure),
             None => failure,
         })?;
         let mut page = first;
         while let Some(mut resources) = page {
-            if let Some(since) = &since {
+            if let Some(since) = since {
                 self.check_filtered(system, since, &resources)?;
             }
             if has_associations {
@@ -86,30 +134,13 @@ impl Walk<'_> {
             for resource in &resources {
                 newest = newest.max(last_modified(resource));
                 let split = if has_associations { Some(groups.split(resource).await?) } else { None };
-                for feed in &mut open {
+                for feed in &mut feeds {
                     feed.take(resource, split.as_ref(), since.is_some(), sink)?;
                 }
             }
             page = pager.next().await?;
         }
-
-        let mut evidence = pager.evidence;
-        if let Some(since) = &since {
-            // The totals of an increment are those of the whole list: the merged snapshot is held against them.
-            evidence.notes.push(format!("{} changed since {}", counted(evidence.rows_received, "object"), since.text));
-            evidence.total_start = since.total;
-            evidence.total_end = total(system, &endpoint, &[]).await?;
-        }
-        evidence.notes.extend(system.discovery().await?.notes.iter().cloned());
-        let next = cursor(newest, pager.date, since.as_ref());
-        for feed in open {
-            let seen = match feed.association {
-                None => evidence.clone(),
-                Some(_) => of_association(&evidence, feed.rows, since.is_some()),
-            };
-            sink.end(&feed.resource, ExportEnd { evidence: seen, cursor: next.clone(), proves_absence: false })?;
-        }
-        Ok(())
+        Ok(Look { evidence: pager.evidence, feeds, newest, date: pager.date })
     }
 
     fn open(&self, system: &ScimSystem, sink: &mut dyn ExportSink) -> Result<Vec<Open>, ExportError> {

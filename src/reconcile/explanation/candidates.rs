@@ -1,6 +1,7 @@
 //! Facts that many of a sample of rows share, and the smallest set of them that covers most of all rows.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::facts::{Fact, Sight};
 use crate::model::explanation::{Explanation, SharedFact};
@@ -38,9 +39,27 @@ impl Sample {
     }
 }
 
+/// Takes a digest for its own hash: it is looked up for every cell of a snapshot.
+#[derive(Default)]
+struct Digested(u64);
+
+impl Hasher for Digested {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Facts that may explain.
 pub(super) struct Candidates {
-    index: HashMap<u64, u32>,
+    index: HashMap<u64, u32, BuildHasherDefault<Digested>>,
     pub(super) list: Vec<Candidate>,
 }
 

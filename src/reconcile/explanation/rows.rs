@@ -8,7 +8,7 @@ use super::facts::Sight;
 use crate::model::explanation::FactKind;
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::row::{Cells, Place};
-use crate::snapshot::table::Table;
+use crate::snapshot::table::{Near, Table};
 
 /// Rows of one table, each with the case that it belongs to.
 pub(super) struct Rows<'a> {
@@ -72,9 +72,10 @@ impl<'a> Rows<'a> {
         see: &mut dyn FnMut(u32, Sight<'_>),
         names: &[String],
     ) -> Result<(), SnapshotError> {
+        let mut near = Near::default();
         for (place, case) in self.cases.iter().filter(|(_, case)| wanted(*case)) {
             let row = self.table.fetch(*place)?;
-            self.facts(&row, Some(*case), names, &mut |sight| see(*case, sight))?;
+            self.facts(&row, Some(*case), names, &mut near, &mut |sight| see(*case, sight))?;
         }
         Ok(())
     }
@@ -84,11 +85,14 @@ impl<'a> Rows<'a> {
         struct Chunk {
             census: Census,
             next: Option<usize>,
+            /// Where the changed rows of the other table are read.
+            near: Near,
             failed: Option<SnapshotError>,
         }
         let new = || Chunk {
             census: Census { having: vec![0; candidates.len()], ..Census::default() },
             next: None,
+            near: Near::default(),
             failed: None,
         };
         let chunks = self.table.par_fold(new, |chunk, row| {
@@ -103,7 +107,7 @@ impl<'a> Rows<'a> {
                 census.positions.push((census.rows, case));
             }
             census.rows += 1;
-            let seen = self.facts(row, case, names, &mut |sight| {
+            let seen = self.facts(row, case, names, &mut chunk.near, &mut |sight| {
                 if let Some(candidate) = candidates.find(&sight) {
                     census.having[candidate as usize] += 1;
                     census.hits.extend(case.map(|case| (candidate, case)));
@@ -133,6 +137,7 @@ impl<'a> Rows<'a> {
         row: &dyn Cells,
         case: Option<u32>,
         names: &[String],
+        near: &mut Near,
         see: &mut dyn FnMut(Sight<'_>),
     ) -> Result<(), SnapshotError> {
         let columns = self.table.columns().len();
@@ -144,20 +149,21 @@ impl<'a> Rows<'a> {
             return Ok(());
         };
         let (place, changed) = &became.rows[case as usize];
-        let new = became.table.fetch(*place)?;
-        let mut changes = Vec::with_capacity(changed.len());
-        for column in 0..columns {
-            let name = &self.table.columns()[column];
-            match changed.iter().find(|new| became.table.columns()[**new] == *name) {
-                Some(at) => changes.push((subject(column), row.cell(column), new.cell(*at))),
-                None => cells::value(subject(column), row.cell(column), see),
+        // Rows mostly stand in both tables in the same sequence.
+        became.table.fetch_near(*place, near, |new| {
+            let mut changes = Vec::with_capacity(changed.len());
+            for column in 0..columns {
+                let name = &self.table.columns()[column];
+                match changed.iter().find(|new| became.table.columns()[**new] == *name) {
+                    Some(at) => changes.push((subject(column), row.cell(column), new.cell(*at))),
+                    None => cells::value(subject(column), row.cell(column), see),
+                }
             }
-        }
-        for (subject, before, after) in &changes {
-            cells::change(*subject, before, after, see);
-        }
-        cells::swaps(&changes, names, see);
-        Ok(())
+            for (subject, before, after) in &changes {
+                cells::change(*subject, before, after, see);
+            }
+            cells::swaps(&changes, names, see);
+        })
     }
 
     /// Stretches of the file of which every row is a case, as half a sentence with its cases.

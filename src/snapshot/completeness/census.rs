@@ -140,9 +140,7 @@ impl Witness for Watch<'_> {
 
     fn see(&self, chunk: &mut Self::Seen, row: &Row<'_>) {
         chunk.rows += 1;
-        for (empty, cell) in chunk.empty.iter_mut().zip(row.cells()) {
-            *empty += u64::from(cell.is_empty());
-        }
+        row.count_empty(&mut chunk.empty);
         for (owners, end) in chunk.owners.iter_mut().zip(&self.ends) {
             owners.push(xxh3_64(row.cell(*end).as_bytes()));
         }

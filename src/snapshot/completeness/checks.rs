@@ -87,17 +87,44 @@ fn total(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Found {
     match evidence.total_end {
         Some(total) if total != rows => {
             let what = if subject.mode == Mode::Complete { "received" } else { "after the merge" };
-            let text = format!("{} {what}, the server's own total is {total}", numbers::counted(rows, "row"));
-            one(format!("{rows} of {total}"), text)
+            let rows = numbers::counted(rows, "row");
+            let text = format!("{rows} {what}, the server's own total is {total}{}", before(evidence));
+            one(format!("{} of {total}", counted(subject, evidence, census)), text)
         }
         _ => Vec::new(),
     }
 }
 
-fn total_moved(_: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
+/// What the first look saw, where there were two.
+fn before(evidence: &Evidence) -> String {
+    let Some(first) = &evidence.first_look else { return String::new() };
+    let is_same = (first.rows_received, first.total_end) == (evidence.rows_received, evidence.total_end);
+    let figure = |total: Option<u64>| total.map_or("no total".to_owned(), |total| total.to_string());
+    match (first.total_start, first.total_end) {
+        _ if is_same => "; it was the same when the list was read before".to_owned(),
+        (start, end) if start == end => {
+            format!(
+                "; when the list was read before, {} of {}",
+                numbers::counted(first.rows_received, "row"),
+                figure(end)
+            )
+        }
+        (start, end) => format!("; when the list was read before, it was {} and then {}", figure(start), figure(end)),
+    }
+}
+
+/// A total that grew is explained where as many rows came as there are in the end, none of them twice. Where it fell,
+/// a row may have slipped to a page that was read already, and another one came that is gone.
+fn total_moved(subject: &Subject<'_>, evidence: &Evidence, census: &Census) -> Found {
+    let is_explained = |start: u64, end: u64| {
+        start < end && counted(subject, evidence, census) == end && census.duplicate_keys.count == 0
+    };
     match (evidence.total_start, evidence.total_end) {
-        (Some(start), Some(end)) if start != end => {
-            let text = format!("the server's own total was {start} at the start and {end} at the end of the export");
+        (Some(start), Some(end)) if start != end && !is_explained(start, end) => {
+            let text = format!(
+                "the server's own total was {start} at the start and {end} at the end of the export{}",
+                before(evidence)
+            );
             one(format!("{start} to {end}"), text)
         }
         _ => Vec::new(),

@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::diff::{DiffError, DiffOptions, digest_keeping};
 use super::manifest::ResourceManifest;
 use super::table::Table;
 use crate::model::evidence::{Check, Completeness, Evidence, Mode, Suspicion};
@@ -66,6 +67,16 @@ pub fn judge(subject: &Subject<'_>, mut evidence: Evidence, census: &Census) -> 
     suspicions.dedup();
     let verdict = if suspicions.is_empty() { Completeness::Complete } else { Completeness::Suspect { suspicions } };
     (evidence, verdict)
+}
+
+/// Counts what the checks need of a finished file.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn count(table: &Table, settings: &Settings) -> Result<Census, DiffError> {
+    let watch = Watch::new(table, settings)?;
+    let seen = digest_keeping(table, &DiffOptions::default(), None, &watch)?;
+    Ok(watch.conclude(&seen.told, &seen.found)?)
 }
 
 /// The full name of a suspicion: `idp.users/empty`.

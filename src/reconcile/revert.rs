@@ -1,0 +1,263 @@
+//! Undoing what was applied: the inverse of each order, held against how the target stands now.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::model::capabilities::ResourceCapabilities;
+use crate::model::order::{Change, End, Fingerprint, Operation, Order, OrderId, OrderState};
+use crate::model::outcome::Effected;
+use crate::model::plan::{LeftOrder, sort_orders};
+use crate::model::run::RunId;
+use crate::model::situation::{Cause, Situation};
+use crate::model::value::{Attributes, Value};
+
+use super::canonical::canonical;
+use super::draft::PlanDraft;
+use super::error::ReconcileError;
+use super::guard;
+use super::index::KeyHasher;
+use super::input::PlanInput;
+use super::plan::thresholds;
+use super::reason::some;
+use super::standing::Ledger;
+use super::threshold::Loads;
+use super::undo::inverse;
+
+/// An order that was applied.
+#[derive(Clone, Debug)]
+pub struct AppliedOrder {
+    /// As it was planned; its sync is numbered as the job has it now.
+    pub order: Order,
+    /// How it came into effect, where that is known.
+    pub effected: Option<Effected>,
+    /// The target's id of its object, as far as it is known.
+    pub target_id: Option<String>,
+    /// Both ends of a row, by their ids at the target.
+    pub ends: Vec<End>,
+    /// What its target is by address.
+    pub identity: String,
+}
+
+/// How the target stands now.
+#[derive(Clone, Debug)]
+pub enum Now {
+    /// The object; `None` where it is gone.
+    Object(Option<Attributes>),
+    /// Whether the row is there, and which of its ends are gone, in words.
+    Row(bool, Vec<String>),
+    /// Nobody can tell: half a sentence why.
+    Unknown(String),
+}
+
+/// What the job and the target say about undoing.
+#[derive(Clone, Copy, Debug)]
+pub struct UndoTerms<'a> {
+    /// The run that is undone.
+    pub run: &'a RunId,
+    /// What the target offers for the resource.
+    pub capabilities: &'a ResourceCapabilities,
+    /// Whether the job deletes there at once.
+    pub deletes: bool,
+    /// Objects never to be touched.
+    pub protect: &'a BTreeSet<String>,
+    /// The rows that a delete may take along, in words.
+    pub takes_along: &'a [String],
+}
+
+/// Why an order is not undone: half a sentence, and whether there is nothing to do.
+type Left = (String, bool);
+
+/// The order that undoes an applied one.
+///
+/// # Errors
+/// The applied order with the reason, where nothing is to be done or nothing may be.
+pub fn invert(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Result<Order, LeftOrder> {
+    inverse_of(applied, now, terms).map_err(|(why, is_undone)| {
+        // People may still carry out what does not show yet.
+        if is_undone && applied.effected == Some(Effected::HandedOver) {
+            let why = format!("{why}; it was handed over to people in a work-order file: withdraw it there");
+            return LeftOrder::of(&applied.order, why, false);
+        }
+        LeftOrder::of(&applied.order, why, is_undone)
+    })
+}
+
+fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Result<Order, Left> {
+    let order = &applied.order;
+    let left = |why: String| Err((why, false));
+    if applied.effected == Some(Effected::AlreadySo) {
+        return Err(("it was so already when it was to be applied: muster changed nothing".to_owned(), true));
+    }
+    let mut operation = inverse(order, terms.capabilities, terms.deletes).map_err(|why| (why, false))?;
+    let id = applied.target_id.as_deref();
+    let names: Vec<&str> = [Some(order.key.as_str()), id, Some(order.name.as_str())].into_iter().flatten().collect();
+    let protected = guard::protected(terms.protect, &order.resource, &names).or_else(|| {
+        let end = |end: &End| guard::protected(terms.protect, &end.resource, &[&end.label]);
+        applied.ends.iter().find_map(end)
+    });
+    if let Some(block) = protected {
+        return left(block.detail);
+    }
+    let mut notes = String::new();
+    let changes = match now {
+        Now::Unknown(why) => return left(why.clone()),
+        Now::Row(tied, gone) => {
+            if *tied != (order.operation == Operation::Add) {
+                let there = if *tied { "it is there again" } else { "it is not there any more" };
+                return Err((there.to_owned(), true));
+            }
+            if operation == Operation::Add && !gone.is_empty() {
+                return left(format!("{} gone, so that nothing is left to tie", some(gone)));
+            }
+            Vec::new()
+        }
+        Now::Object(None) if order.operation == Operation::Create => {
+            return Err(("its object is gone already".to_owned(), true));
+        }
+        Now::Object(None) => {
+            return left(format!("its object `{}` is gone from {}", id.unwrap_or_default(), order.resource));
+        }
+        Now::Object(Some(held)) => match (order.operation, operation) {
+            (Operation::Create, Operation::Delete) => {
+                let moved = moved(order, held, terms.capabilities);
+                if !moved.is_empty() {
+                    return left(moved.join("; "));
+                }
+                notes.push_str("; removed for good, as the job's on.orphan is `delete`");
+                Vec::new()
+            }
+            (Operation::Create, _) => {
+                let (change, note) = switched_off(order, held, terms.capabilities)?;
+                notes.push_str(&note);
+                vec![change]
+            }
+            _ => {
+                let changes = taken_back(order, held, terms.capabilities)?;
+                let flag = terms.capabilities.enabled.as_deref();
+                if operation != Operation::Update && !changes.iter().any(|c| Some(c.attribute.as_str()) == flag) {
+                    operation = Operation::Update;
+                }
+                changes
+            }
+        },
+    };
+    let fingerprint = Order::fingerprint_of(&order.resource, operation, &order.object, &changes);
+    let undoing = Order {
+        id: OrderId::new(&fingerprint, 0),
+        fingerprint,
+        operation,
+        target_id: applied.target_id.clone().filter(|_| order.ends.is_empty()),
+        changes,
+        ends: applied.ends.clone(),
+        situation: match operation {
+            Operation::Add => Situation::Missing,
+            Operation::Remove | Operation::Delete => Situation::Orphan,
+            _ => Situation::Changed,
+        },
+        cause: Cause::Revert,
+        reason: format!("undoes the {} {} of run {}{notes}", order.operation, order.id, terms.run),
+        confidence: 100,
+        takes_along: if operation == Operation::Delete { terms.takes_along.to_vec() } else { Vec::new() },
+        block: None,
+        undoes: Some(order.id.clone()),
+        irreversible: None,
+        ..order.clone()
+    };
+    let irreversible = inverse(&undoing, terms.capabilities, terms.deletes).err();
+    Ok(Order { irreversible, ..undoing })
+}
+
+/// An account that was made is taken out of use. What else was changed of it since is told.
+fn switched_off(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Result<(Change, String), Left> {
+    let flag = types.enabled.clone().unwrap_or_default();
+    let before = held.get(&flag).cloned();
+    if same(types, &flag, before.as_ref(), Value::text("false").as_ref()) {
+        return Err(("it is disabled already".to_owned(), true));
+    }
+    let others: Vec<String> =
+        order.changes.iter().filter(|c| !is(types, c, held, c.after.as_ref())).map(|c| c.attribute.clone()).collect();
+    let mut note = "; disabled, not removed: the job does not delete there".to_owned();
+    if !others.is_empty() {
+        note.push_str(&format!("; changed since: {}", some(&others)));
+    }
+    Ok((Change { attribute: flag, before, after: Value::text("false"), cause: Cause::Revert }, note))
+}
+
+/// The values that were there before, for those that are still as the order made them.
+fn taken_back(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Result<Vec<Change>, Left> {
+    let moved = moved(order, held, types);
+    if !moved.is_empty() {
+        return Err((moved.join("; "), false));
+    }
+    let still = |c: &&Change| !is(types, c, held, c.before.as_ref());
+    let back = |c: &Change| Change {
+        attribute: c.attribute.clone(),
+        before: held.get(&c.attribute).cloned(),
+        after: c.before.clone(),
+        cause: Cause::Revert,
+    };
+    let changes: Vec<Change> = order.changes.iter().filter(still).map(back).collect();
+    if changes.is_empty() { Err(("all is as it was before".to_owned(), true)) } else { Ok(changes) }
+}
+
+/// What is neither as the order made it nor as it was before, in words.
+fn moved(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Vec<String> {
+    let elsewhere = |c: &&Change| !is(types, c, held, c.after.as_ref()) && !is(types, c, held, c.before.as_ref());
+    let told = |c: &Change| {
+        let (then, now) = (shown(c.after.as_ref()), shown(held.get(&c.attribute)));
+        format!("{} was changed since: {then} when it was applied, {now} now", c.attribute)
+    };
+    order.changes.iter().filter(elsewhere).map(told).collect()
+}
+
+fn is(types: &ResourceCapabilities, change: &Change, held: &Attributes, value: Option<&Value>) -> bool {
+    same(types, &change.attribute, held.get(&change.attribute), value)
+}
+
+fn same(types: &ResourceCapabilities, attribute: &str, left: Option<&Value>, right: Option<&Value>) -> bool {
+    let kind = types.attributes.get(attribute).copied().unwrap_or_default();
+    let cell = |value: Option<&Value>| value.map(Value::to_cell).unwrap_or_default();
+    left == right || canonical(&cell(left), kind) == canonical(&cell(right), kind)
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or_else(|| "absent".to_owned(), |value| format!("`{value}`"))
+}
+
+/// Makes a plan of orders that undo others, each with its target's identity: set against what is live, judged by the
+/// thresholds as any plan. Also returned are those that another order stands in the way of.
+///
+/// # Errors
+/// [`ReconcileError::Memory`] where what earlier runs ordered cannot be told.
+pub fn assemble_revert(
+    input: &PlanInput<'_>,
+    undoing: Vec<(Order, String)>,
+    loads: Loads<'_>,
+) -> Result<(PlanDraft, BTreeMap<OrderId, String>), ReconcileError> {
+    let mut ledger = Ledger::new(input, KeyHasher::random());
+    let mut in_the_way = BTreeMap::new();
+    for of_target in undoing.chunk_by(|a, b| a.1 == b.1) {
+        let identity = of_target[0].1.as_str();
+        let prints: Vec<&Fingerprint> = of_target.iter().map(|(order, _)| &order.fingerprint).collect();
+        let priors = input.memory.standing(identity, &prints)?;
+        for ((order, _), prior) in of_target.iter().zip(&priors) {
+            let busy = input.live.iter().find(|live| {
+                let under_way = matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
+                live.identity == identity && live.object == order.object && (under_way || live.of_other_job.is_some())
+            });
+            if let (Some(busy), Some(undone)) = (busy, &order.undoes) {
+                let whose = busy.of_other_job.as_ref().map(|job| format!("job {job} has ")).unwrap_or_default();
+                let why = format!("{whose}order {} of its object ({}, {})", busy.id, busy.operation, busy.state);
+                in_the_way.insert(undone.clone(), format!("{why}; wait for it, settle or reject it, and revert again"));
+                continue;
+            }
+            ledger.settle(order.clone(), prior, identity);
+        }
+    }
+    ledger.finish(&[], &HashSet::new());
+    thresholds(input, &mut ledger, loads);
+    let mut draft = std::mem::take(&mut ledger.draft);
+    draft.warnings.sort();
+    draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
+    sort_orders(&mut draft.orders);
+    Ok((draft, in_the_way))
+}

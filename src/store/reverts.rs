@@ -1,0 +1,65 @@
+//! Which applied orders were undone, and what is not raised again because of it.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::error::Fault;
+use crate::model::order::{Fingerprint, Order, OrderId};
+use crate::model::record::Reversal;
+use crate::model::run::RunId;
+
+/// Records which of some new orders, by row number, undo applied ones.
+///
+/// What undoes an order of a job's plan keeps the same from being raised again; what undoes that does not, and so on by
+/// turns.
+pub(super) fn insert_reverts<'o>(tx: &Connection, orders: impl Iterator<Item = (i64, &'o Order)>) -> Result<(), Fault> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO reverts SELECT ?1, u.n, ?3,
+           coalesce((SELECT NOT r.withholds FROM reverts r WHERE r.\"order\" = u.n), 1) FROM orders u WHERE u.id = ?2",
+    )?;
+    for (n, order) in orders {
+        let Some(undone) = &order.undoes else { continue };
+        let counter = order.counter().map(|print| print.0).unwrap_or_default();
+        if insert.execute(params![n, undone.0, counter])? != 1 {
+            return Err(Fault::Row(format!("order {} undoes {undone}, which is not known", order.id)));
+        }
+    }
+    Ok(())
+}
+
+/// Finds what undid a content, for one job and target. Most databases hold nothing of the kind: they are asked once.
+pub(super) struct Reversals<'a> {
+    job: &'a str,
+    identity: &'a str,
+    are_any: bool,
+}
+
+impl<'a> Reversals<'a> {
+    pub(super) fn of(db: &Connection, job: &'a str, identity: &'a str) -> Result<Self, Fault> {
+        let are_any = db.query_row("SELECT EXISTS (SELECT 1 FROM reverts)", [], |row| row.get(0))?;
+        Ok(Self { job, identity, are_any })
+    }
+
+    /// The newest applied order that undid what was planned with this content, or that an order of this content would
+    /// undo; none where the content was raised again since by a plan that was asked to, or is in effect again.
+    pub(super) fn find(&self, db: &Connection, fingerprint: &Fingerprint) -> Result<Option<Reversal>, Fault> {
+        if !self.are_any {
+            return Ok(None);
+        }
+        let mut statement = db.prepare_cached(
+            "SELECT v.id, v.run, coalesce(a.reviewer, r.starter)
+             FROM orders v JOIN reverts x ON x.\"order\" = v.n JOIN syncs s ON s.n = v.sync
+               JOIN targets t ON t.n = v.target JOIN runs r ON r.id = v.run
+               LEFT JOIN approvals a ON a.run = v.run AND a.number = v.approved_by
+             WHERE v.n IN (SELECT \"order\" FROM reverts WHERE counter = ?1
+                 UNION SELECT y.\"order\" FROM reverts y JOIN orders u ON u.n = y.undone WHERE u.fingerprint = ?1)
+               AND x.withholds AND v.state = 'applied' AND s.job = ?2 AND t.identity = ?3
+               AND NOT EXISTS (SELECT 1 FROM orders f WHERE f.id > 'o-' || ?1 || '-' AND f.id < 'o-' || ?1 || '.' AND f.n > v.n
+                 AND (f.state = 'applied' OR f.n NOT IN (SELECT \"order\" FROM reverts)))
+             ORDER BY v.n DESC LIMIT 1",
+        )?;
+        let found = statement.query_row(params![fingerprint.0, self.job, self.identity], |row| {
+            Ok(Reversal { order: OrderId(row.get(0)?), run: RunId(row.get(1)?), who: row.get(2)? })
+        });
+        Ok(found.optional()?)
+    }
+}
