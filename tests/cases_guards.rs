@@ -221,6 +221,24 @@ fn a_sync_that_keeps_one_leaves_every_group_somebody() {
 }
 
 #[test]
+fn an_undo_locks_nobody_out_either() {
+    let company = settled(6, "keep_one = { end = \"group\" }\nmembers = \"authoritative\"\n");
+    let first = company.world.runs("corp")[0].clone();
+    let revert = ["revert", &first, "--group", "create vault.users"];
+    company.world.muster(&revert).ended(1).says(&["left as it is", "keep_one", "vault.memberships"]);
+
+    let company = settled(6, "");
+    let account = "kind = \"scim\"\naccount = \"user0003@corp.example\"\n";
+    company.world.write("jobs/corp.toml", company.job_text("").replace("kind = \"scim\"\n", account));
+    let first = company.world.runs("corp")[0].clone();
+    let revert = ["revert", &first, "--group", "create vault.users"];
+    company.world.muster(&revert).ended(3).says(&["left as it is", "E0003", "muster itself uses"]);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    assert_eq!(orders.len(), 5, "{orders:#?}");
+    assert!(orders.iter().all(|order| order["operation"] == "disable" && order["key"] != "E0003"));
+}
+
+#[test]
 fn the_last_owner_of_a_container_stays() {
     let world = World::new();
     world.write("hr/users.csv", "id,name\nE1,Ann\nE2,Bob\nE3,Cyd\n");

@@ -99,6 +99,14 @@ fn case_i3_whatever_is_done_to_the_log_is_found_and_named() {
         (format!("INSERT INTO log SELECT 0, {columns} FROM log WHERE seq = {last}"), Some(0), "in front of the first"),
         ("DELETE FROM log_orders WHERE seq = (SELECT max(seq) FROM log_orders)".to_owned(), None, "log_orders"),
         ("UPDATE log_head SET hash = zeroblob(32)".to_owned(), Some(last), "log_head"),
+        ("UPDATE log SET detail = CAST(detail AS BLOB) WHERE seq = 5".to_owned(), Some(5), "not what was written"),
+        (
+            format!(
+                "DELETE FROM log WHERE seq > 5; UPDATE log_head SET seq = 5, hash = (SELECT hash FROM log WHERE seq = 5)"
+            ),
+            Some(6),
+            "the end of the log was cut off",
+        ),
     ];
     let copies: Vec<(&str, Option<Vec<u8>>)> =
         ["", "-wal"].map(|end| (end, std::fs::read(format!("{}{end}", path.display())).ok())).to_vec();

@@ -301,3 +301,16 @@ fn a_revert_that_makes_no_sense_is_refused_in_a_sentence() {
     company.world.muster(&["revert", &run]).ended(1).says(&["is gone", "[retention]"]);
     assert_eq!(company.world.runs("corp").len(), runs - 1, "what is refused leaves no run");
 }
+
+#[test]
+fn whoever_rejects_an_undo_says_nothing_about_later_leavers() {
+    let company = Company::of(30);
+    company.settle();
+    let first = company.world.runs("corp")[0].clone();
+    company.world.muster(&["revert", &first, "--group", "create vault.users"]).ended(4);
+    company.world.muster(&["reject", "corp", "--all", "--comment", "a slip"]);
+    company.hr(&people(30)[1..]);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    assert!(orders.iter().any(|order| order["operation"] == "disable" && order["key"] == "E0001"), "{orders:#?}");
+}

@@ -133,7 +133,7 @@ pub enum Refusal {
     },
     /// The approval's file is not the one that was sealed.
     #[error(
-        "approval {number} of run {run} was altered after it was sealed: {what}; nothing under it is applied: approve again with `muster approve {run}`"
+        "approval {number} of run {run} was altered after it was sealed: {what}; nothing under it is applied: approve again with `muster approve {run} --all --comment …`"
     )]
     Altered {
         /// The run.
@@ -154,7 +154,9 @@ pub enum Refusal {
         other: RunId,
     },
     /// The approval's time is over.
-    #[error("approval {number} of run {run} expired at {at}; approve again with `muster approve {run}`")]
+    #[error(
+        "approval {number} of run {run} expired at {at}; approve again with `muster approve {run} --all --comment …`"
+    )]
     Expired {
         /// The run.
         run: RunId,
@@ -165,7 +167,7 @@ pub enum Refusal {
     },
     /// Its signature does not make it a reviewer's word (any more).
     #[error(
-        "approval {number} of run {run} does not count: {fault}; nothing under it is applied: approve again with `muster approve {run} --sign KEY`"
+        "approval {number} of run {run} does not count: {fault}; nothing under it is applied: approve again with `muster approve {run} --all --comment … --sign KEY`"
     )]
     Signature {
         /// The run.
@@ -185,7 +187,7 @@ pub enum Refusal {
     },
     /// A threshold was accepted as the database says, and the sealed files do not say so.
     #[error(
-        "run {run} exceeded {name}, and the approvals that hold do not accept that; look with `muster log --verify`, then accept it with `muster approve {run} --accept {name}`"
+        "run {run} exceeded {name}, and the approvals that hold do not accept that; look with `muster log --verify`, then accept it with `muster approve {run} --accept {name} --comment …`"
     )]
     NotAccepted {
         /// The run.
@@ -205,7 +207,7 @@ pub enum Refusal {
     },
     /// The database calls orders approved that the sealed file does not.
     #[error(
-        "approval {number} of run {run} does not approve {orders} that the database calls approved ({first}): it was changed beside muster; nothing of it is sent: look with `muster log --verify`, then approve again with `muster approve {run}`"
+        "approval {number} of run {run} does not approve {orders} that the database calls approved ({first}): it was changed beside muster; nothing of it is sent: look with `muster log --verify`, then approve again with `muster approve {run} --all --comment …`"
     )]
     NotCovered {
         /// The run.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::model::capabilities::ResourceCapabilities;
-use crate::model::order::{Change, End, Fingerprint, Operation, Order, OrderId, OrderState};
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
+use crate::model::order::{Change, End, EndRef, Fingerprint, Operation, Order, OrderId, OrderState};
 use crate::model::outcome::Effected;
 use crate::model::plan::{LeftOrder, sort_orders};
 use crate::model::run::RunId;
@@ -61,6 +61,10 @@ pub struct UndoTerms<'a> {
     pub protect: &'a BTreeSet<String>,
     /// The rows that a delete may take along, in words.
     pub takes_along: &'a [String],
+    /// The account that muster itself uses there, where that is known.
+    pub account: Option<&'a OwnAccount>,
+    /// Why nothing may be taken out of use or away here without the members of all groups being counted, in words.
+    pub keeps_one: Option<&'a str>,
 }
 
 /// Why an order is not undone: half a sentence, and whether there is nothing to do.
@@ -140,6 +144,9 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
             }
         },
     };
+    if let Some(why) = locks_out(applied, operation, &changes, terms) {
+        return left(why);
+    }
     let fingerprint = Order::fingerprint_of(&order.resource, operation, &order.object, &changes);
     let undoing = Order {
         id: OrderId::new(&fingerprint, 0),
@@ -164,6 +171,27 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
     };
     let irreversible = inverse(&undoing, terms.capabilities, terms.deletes).err();
     Ok(Order { irreversible, ..undoing })
+}
+
+/// Whom an order that undoes another would lock out, in words.
+fn locks_out(
+    applied: &AppliedOrder,
+    operation: Operation,
+    changes: &[Change],
+    terms: &UndoTerms<'_>,
+) -> Option<String> {
+    let order = &applied.order;
+    let own = if order.ends.is_empty() {
+        let names = [applied.target_id.as_deref().unwrap_or_default(), order.name.as_str()];
+        guard::own(terms.account, &order.resource, operation, &names, changes)
+    } else {
+        applied.ends.iter().find_map(|end| {
+            let EndRef::Target(id) = &end.object else { return None };
+            guard::own(terms.account, &end.resource, operation, &[id, &end.label], &[])
+        })
+    };
+    let takes = matches!(operation, Operation::Disable | Operation::Delete | Operation::Remove);
+    own.map(|block| block.detail).or_else(|| terms.keeps_one.filter(|_| takes).map(str::to_owned))
 }
 
 /// An account that was made is taken out of use. What else was changed of it since is told.

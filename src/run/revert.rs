@@ -26,6 +26,7 @@ use crate::model::record::{OrderRecord, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::model::value::Value;
+use crate::reconcile::policy::EndSync;
 use crate::reconcile::revert::{AppliedOrder, Now, UndoTerms, assemble_revert, invert};
 use crate::reconcile::threshold::Loads;
 use crate::reconcile::{PlanDraft, PlanInput, Wishes};
@@ -352,9 +353,37 @@ impl Conductor {
                 takes_along.push(format!("its rows of {}, as far as they are left", sync.to));
             }
         }
-        let protect = &self.job.apply.protect;
-        let terms = UndoTerms { run: &options.of, capabilities, deletes, protect, takes_along: &takes_along };
+        let keeps_one = self.keeps_one(candidate);
+        let terms = UndoTerms {
+            run: &options.of,
+            capabilities,
+            deletes,
+            protect: &self.job.apply.protect,
+            takes_along: &takes_along,
+            account: offers.get(&order.resource.system).and_then(|(_, offered)| offered.account.as_ref()),
+            keeps_one: keeps_one.as_deref(),
+        };
         invert(&candidate.applied, now, &terms)
+    }
+
+    /// A sync with `keep_one` that concerns an applied order. Who is left is counted only where a run plans from whole
+    /// snapshots; rows without a condition are looked at once more when they are sent.
+    fn keeps_one(&self, candidate: &Candidate<'_>) -> Option<String> {
+        let order = &candidate.applied.order;
+        let concerned = self.job.syncs.iter().find(|sync| match &sync.kind {
+            SyncKind::Association(rows) => rows.keep_one.as_ref().is_some_and(|keep| {
+                let member = |end: &EndSync| end.name != keep.end && end.to == order.resource;
+                match order.ends.is_empty() {
+                    true => rows.ends.iter().any(member),
+                    false => sync.id == candidate.sync.id && keep.scope.is_some(),
+                }
+            }),
+            SyncKind::Objects(_) => false,
+        })?;
+        Some(format!(
+            "whether everybody else is gone by now is not counted here, and the sync to {} keeps one (`keep_one`); change it at the source, and run",
+            concerned.to
+        ))
     }
 
     /// Leaves out orders that would set a value which identifies an object, and which another one has by now.

@@ -57,8 +57,12 @@ pub(super) struct Chain {
 impl Chain {
     /// Reads the end of the chain; the transaction must hold the write lock already.
     pub(super) fn open(tx: &Connection) -> Result<Self, Fault> {
-        let (seq, hash): (i64, Vec<u8>) =
-            tx.query_row("SELECT seq, hash FROM log_head", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let head: Option<(i64, Vec<u8>)> =
+            tx.query_row("SELECT seq, hash FROM log_head", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let gone = || {
+            Fault::Row("the head of the log (log_head) was removed beside muster; put muster.db back from a backup, and see who may write it".into())
+        };
+        let (seq, hash) = head.ok_or_else(gone)?;
         let hash = hash.try_into().map_err(|_| Fault::Row("the head of the log has no hash of 32 bytes".into()))?;
         Ok(Self { seq, hash })
     }

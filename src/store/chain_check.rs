@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::chain::{Chain, link};
@@ -31,10 +32,21 @@ struct Found {
 
 impl Found {
     fn of(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
-        let text = |i: usize| row.get::<_, Option<String>>(i).map(Option::unwrap_or_default);
-        let error = row.get::<_, i64>(6)?.to_string();
-        let fields = [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, error, text(7)?];
-        Ok(Self { seq: row.get(0)?, fields, hash: row.get(8)? })
+        // What is of another type than muster writes was altered: as it reads, no hash fits it.
+        let text = |i: usize| {
+            Ok::<_, rusqlite::Error>(match row.get_ref(i)? {
+                ValueRef::Null => String::new(),
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                ValueRef::Integer(number) if i == 6 => number.to_string(),
+                other => format!("{:?} {other:?}", other.data_type()),
+            })
+        };
+        let hash = match row.get_ref(8)? {
+            ValueRef::Blob(hash) => hash.to_vec(),
+            _ => Vec::new(),
+        };
+        let fields = [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(6)?, text(7)?];
+        Ok(Self { seq: row.get(0)?, fields, hash })
     }
 
     /// The hash that it had to have as number `seq` after an entry with the hash `previous`.
@@ -106,6 +118,12 @@ fn check(db: &Connection) -> Result<Result<u64, ChainBreak>, Fault> {
     }
     if head.seq != seq {
         let what = format!("{} removed, at the end of the log", removed(seq + 1, head.seq));
+        return Ok(Err(ChainBreak { seq: seq + 1, what, before: seq }));
+    }
+    if let Some(beyond) = named.keys().filter(|named| **named > seq || **named < 1).min() {
+        let what = format!(
+            "the list by which orders are looked up (log_orders) names entry {beyond}, which is not there: the end of the log was cut off, or the list was altered"
+        );
         return Ok(Err(ChainBreak { seq: seq + 1, what, before: seq }));
     }
     if head.hash != hash {

@@ -349,9 +349,10 @@ fn refusal(
         return Some(format!("its run is {run_state}: accept what holds it first"));
     }
     match (order.approved_by, order.approval_expires) {
-        (Some(number), Some(expires)) if expires <= at => {
-            Some(format!("approval {number} expired; approve again with `muster approve {}`", order.run))
-        }
+        (Some(number), Some(expires)) if expires <= at => Some(format!(
+            "approval {number} expired; approve again with `muster approve {} --all --comment …`",
+            order.run
+        )),
         (Some(number), Some(_)) if plan.covers(number, &order.id, at) => None,
         _ => Some(format!("no sealed approval covers it; approve with `muster approve {}`", order.run)),
     }

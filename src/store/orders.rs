@@ -120,10 +120,13 @@ impl Store {
             // The ids of all orders with one fingerprint stand together: they begin with it. `.` comes after `-`.
             let mut highest =
                 db.prepare_cached("SELECT raised FROM orders WHERE id > ? AND id < ? ORDER BY raised DESC LIMIT 1")?;
+            // Whoever rejects that something is undone says nothing of what the source may want one day.
             let mut newest = db.prepare_cached(
                 "SELECT o.id, o.state, o.handed_over FROM orders o JOIN syncs s ON s.n = o.sync
                  JOIN targets t ON t.n = o.target
-                 WHERE o.id > ? AND o.id < ? AND s.job = ? AND t.identity = ? ORDER BY o.raised DESC LIMIT 1",
+                 WHERE o.id > ? AND o.id < ? AND s.job = ? AND t.identity = ?
+                   AND NOT (o.state = 'rejected' AND o.n IN (SELECT \"order\" FROM reverts))
+                 ORDER BY o.raised DESC LIMIT 1",
             )?;
             let (mut from, mut to) = (String::new(), String::new());
             let mut found = Vec::with_capacity(fingerprints.len());
