@@ -101,9 +101,8 @@ fn case_i3_whatever_is_done_to_the_log_is_found_and_named() {
         ("UPDATE log_head SET hash = zeroblob(32)".to_owned(), Some(last), "log_head"),
         ("UPDATE log SET detail = CAST(detail AS BLOB) WHERE seq = 5".to_owned(), Some(5), "not what was written"),
         (
-            format!(
-                "DELETE FROM log WHERE seq > 5; UPDATE log_head SET seq = 5, hash = (SELECT hash FROM log WHERE seq = 5)"
-            ),
+            "DELETE FROM log WHERE seq > 5; UPDATE log_head SET seq = 5, hash = (SELECT hash FROM log WHERE seq = 5)"
+                .to_owned(),
             Some(6),
             "the end of the log was cut off",
         ),

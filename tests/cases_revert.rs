@@ -314,3 +314,27 @@ fn whoever_rejects_an_undo_says_nothing_about_later_leavers() {
     let orders = company.world.orders("corp", &company.world.newest_run("corp"));
     assert!(orders.iter().any(|order| order["operation"] == "disable" && order["key"] == "E0001"), "{orders:#?}");
 }
+
+/// By the undo of a create, and by a leaver.
+#[test]
+fn case_p14_what_changed_after_its_delete_was_approved_is_not_deleted() {
+    let company = deleting(3);
+    company.settle();
+    let run = change(&company, &people(4));
+    revert(&company, &run).1.ended(3);
+    for at in [3, 2] {
+        company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]);
+        let user = company.vault.user(&people(4)[at].login).unwrap();
+        let by_hand = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "name.familyName", "value": "Married"}]});
+        let path = format!("/Users/{}", user["id"].as_str().unwrap());
+        assert_eq!(company.vault.send("PATCH", &path, Some(by_hand)).0 / 100, 2);
+        company.world.muster(&["--verbose", "apply", "corp"]).says(&["1 stale"]);
+        let user = company.vault.user(&people(4)[at].login).expect("it is still there");
+        assert_eq!(user["name"]["familyName"], "Married");
+        let mut staff = people(4);
+        staff.remove(2);
+        company.hr(&staff);
+        company.world.muster(&["run", "corp"]);
+    }
+}

@@ -62,7 +62,7 @@ impl Decider<'_> {
         let mut step = Step { operation, note: String::new(), changes: Vec::new(), block: None };
         let mut grace = None;
         match (operation, self.wishes.delete_after) {
-            (Operation::Delete, None) => {}
+            (Operation::Delete, None) => step.changes = self.lost(&held, flag),
             (Operation::Delete, Some(whole)) if !is_off && can_disable => {
                 step.operation = Operation::Disable;
                 step.note =
@@ -92,8 +92,7 @@ impl Decider<'_> {
                     return Ok(Built { listed, grace: Some(note), ..Built::nothing(number, situation) });
                 }
                 step.note = format!("; {state} since {since}, its grace of {} is over", in_words(whole));
-                // What is in use again was not what the reviewer saw.
-                step.changes.extend(flag.filter(Flag::is_off).map(|flag| flag.change(None)));
+                step.changes = self.lost(&held, flag);
                 grace = Some(note);
             }
             (_, _) if is_off => return Ok(nothing("disabled already")),
@@ -141,6 +140,22 @@ impl Decider<'_> {
             renamed_from: None,
         });
         Ok(Built { grace, ..built })
+    }
+
+    /// What a delete takes away, of what the job maps: an object that holds something else by then, or is in use again,
+    /// is not what the reviewer saw.
+    fn lost(&self, held: &dyn Cells, flag: Option<Flag>) -> Vec<Change> {
+        let mut changes: Vec<Change> = Vec::new();
+        for attribute in self.scanner.attributes.iter().filter(|attribute| attribute.exists) {
+            if let Some(before) = attribute.held_value(held) {
+                let attribute = attribute.name.clone();
+                changes.push(Change { attribute, before: Some(before), after: None, cause: Cause::Source });
+            }
+        }
+        let is_told = |flag: &Flag| changes.iter().any(|change| change.attribute == flag.attribute);
+        let flag = flag.filter(|flag| flag.before.is_some() && !is_told(flag)).map(|flag| flag.change(None));
+        changes.extend(flag);
+        changes
     }
 
     /// What the target says about whether an object is in use, where it does.

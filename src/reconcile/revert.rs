@@ -127,7 +127,12 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
                     return left(moved.join("; "));
                 }
                 notes.push_str("; removed for good, as the job's on.orphan is `delete`");
-                Vec::new()
+                let lost = |c: &Change| {
+                    let before = held.get(&c.attribute).cloned()?;
+                    let attribute = c.attribute.clone();
+                    Some(Change { attribute, before: Some(before), after: None, cause: Cause::Revert })
+                };
+                order.changes.iter().filter_map(lost).collect()
             }
             (Operation::Create, _) => {
                 let (change, note) = switched_off(order, held, terms.capabilities)?;

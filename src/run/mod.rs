@@ -10,6 +10,7 @@ mod demand;
 pub mod error;
 pub mod export;
 mod inventory;
+mod invert;
 mod journal;
 mod landing;
 mod lanes;

@@ -15,6 +15,7 @@ use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
+use crate::model::numbers::counted;
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::plan::{Plan, Reverted};
 use crate::model::record::{Hold, HoldKind};
@@ -313,6 +314,11 @@ impl Conductor {
         });
         for excess in &draft.excesses {
             self.reporter.event(&Event::Exceeded(excess.clone()));
+        }
+        if !draft.withheld.is_empty() {
+            let orders = counted(draft.withheld.len() as u64, "order");
+            let why = "rejected or undone before, and not raised again though wanted";
+            self.reporter.event(&Event::Note(format!("{why}: {orders}; `muster review {run}` tells which")));
         }
         Ok(holds)
     }
