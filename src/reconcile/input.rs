@@ -22,6 +22,8 @@ pub struct PlanInput<'a> {
     /// The syncs that can be planned, in the job's order. A sync whose system is held is left out, and its live orders
     /// with it.
     pub syncs: &'a [SyncInput<'a>],
+    /// Associations of the same targets that cannot be planned now: who must not be locked out hangs on them all the same.
+    pub unplanned: &'a [UnplannedRows<'a>],
     /// The live orders of this job, and those of other jobs for the same targets.
     pub live: &'a [LiveOrder],
     /// What earlier runs ordered.
@@ -130,6 +132,20 @@ pub struct AssociationInput<'a> {
     pub identity: &'a str,
     /// Whether this sync never added anything before.
     pub first_run: bool,
+}
+
+/// An association that is not planned now.
+pub struct UnplannedRows<'a> {
+    /// What the job says.
+    pub sync: &'a AssociationSync,
+    /// The target's snapshot, where that may be used.
+    pub target: Option<&'a Table>,
+    /// Whether the objects at each end are accounts.
+    pub accounts: [bool; 2],
+    /// Whether the target is asked once more before anything is taken away.
+    pub asked_again: bool,
+    /// The account that muster itself uses at the target, where it is known.
+    pub account: Option<&'a OwnAccount>,
 }
 
 /// An order of an earlier run that still counts.

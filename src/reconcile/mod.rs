@@ -3,9 +3,9 @@
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
-//! ordered, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
-//! `threshold` judges the whole. `revert` makes a plan that undoes what was applied; `undo` says what can be undone at
-//! all.
+//! ordered, `lockout` and `seats` find what cannot go together (`kept_now` and `uncounted` where no snapshot can be
+//! counted), `scoped` marks which orders a part's limits count, `threshold` judges the whole. `revert` makes a plan that
+//! undoes what was applied; `undo` says what can be undone at all.
 
 #[cfg(test)]
 mod association_tests;
@@ -28,6 +28,7 @@ mod guard;
 mod in_grace;
 mod index;
 pub mod input;
+pub mod kept_now;
 mod lockout;
 mod nesting;
 mod objects;
@@ -50,15 +51,16 @@ mod rivals;
 mod rows;
 mod scan;
 mod scoped;
-mod seats;
+pub mod seats;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;
 mod standing;
 pub mod suggestion;
 pub mod threshold;
+mod uncounted;
 pub mod undo;
-mod unique;
+pub mod unique;
 #[cfg(test)]
 mod world;
 

@@ -10,8 +10,8 @@ use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::Situation;
 use crate::rules::scope::BoundScope;
 
-use super::correlate::{self, Correlation, Sides};
-use super::decide::{Built, Decider};
+use super::correlate::{self, Correlation, Pairing, Sides};
+use super::decide::{Built, Decider, Work};
 use super::draft::{LinkBook, ListedObject};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
@@ -47,12 +47,16 @@ pub(crate) struct ObjectPlan<'a> {
 /// Target ids that others manage, and the words for who.
 pub(crate) type Claims = HashMap<String, String>;
 
+/// Says which of some renames a person refused before: the keys before and after.
+pub(crate) type Refused<'r> = &'r dyn Fn(&[Order]) -> Result<Vec<(String, String)>, ReconcileError>;
+
 /// Plans one sync.
 pub(crate) fn plan<'a>(
     wishes: Wishes<'_>,
     input: &'a ObjectInput<'a>,
     claims: &Claims,
-    apart: &Apart,
+    apart: Apart,
+    refused: Refused<'_>,
     hasher: KeyHasher,
 ) -> Result<ObjectPlan<'a>, ReconcileError> {
     let mut warnings = Vec::new();
@@ -65,17 +69,6 @@ pub(crate) fn plan<'a>(
     let source_skipped = skipped(&source.rows.keys, &repeated);
     told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
 
-    let sides = Sides {
-        scanner: &scanner,
-        source: &source,
-        target: &target,
-        source_index: &source_index,
-        target_index: &target_index,
-        source_skipped: &source_skipped,
-        target_skipped: &target_skipped,
-    };
-    let mut done = correlate::correlate(&sides)?;
-    rename::recognise(&sides, apart, &mut done)?;
     let rows = target.len();
     let states = vec![EndState::Unmanaged; source.len()];
     let table = EndTable {
@@ -88,6 +81,16 @@ pub(crate) fn plan<'a>(
         gone: Vec::new(),
         numbers: vec![NONE; rows],
     };
+    let sides = Sides {
+        scanner: &scanner,
+        source: &table.source,
+        target: &table.target,
+        source_index: &table.source_index,
+        target_index: &table.target_index,
+        source_skipped: &source_skipped,
+        target_skipped: &target_skipped,
+    };
+    let done = correlated(&sides, &table, (wishes, claims), apart, refused)?;
     let mut plan = ObjectPlan {
         table,
         proposals: Vec::new(),
@@ -112,6 +115,43 @@ pub(crate) fn plan<'a>(
     }
     plan.listed.sort();
     Ok(plan)
+}
+
+/// Correlates both sides, and recognises renames: those that a person refused before are none.
+fn correlated(
+    sides: &Sides<'_>,
+    table: &EndTable<'_>,
+    (wishes, claims): (Wishes<'_>, &Claims),
+    mut apart: Apart,
+    refused: Refused<'_>,
+) -> Result<Correlation, ReconcileError> {
+    let mut done = correlate::correlate(sides)?;
+    let orphans = done.orphans.clone();
+    rename::recognise(sides, &apart, &mut done)?;
+    while !done.renames.is_empty() {
+        let work: Vec<Work> = done
+            .pairing
+            .iter()
+            .enumerate()
+            .filter_map(|(row, pairing)| match pairing {
+                Pairing::Renamed { rename } => Some(Work::Renamed { source: row as u32, rename: *rename }),
+                _ => None,
+            })
+            .collect();
+        // Of these orders only the content matters: what was refused is told by that.
+        let decider = Decider { wishes, scanner: sides.scanner, table, done: &done, claims, fixed: Vec::new() };
+        let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();
+        let orders: Vec<Order> = built?.into_iter().filter_map(|built| built.order).collect();
+        let known = apart.refused.len();
+        apart.refused.extend(refused(&orders)?);
+        if apart.refused.len() == known {
+            break;
+        }
+        // Without them others may be recognised.
+        rename::forget(&mut done, orphans.clone());
+        rename::recognise(sides, &apart, &mut done)?;
+    }
+    Ok(done)
 }
 
 /// What the target does not let change, with conditions that know their columns.

@@ -14,7 +14,7 @@ use super::index::KeyHasher;
 use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, SyncInput};
 use super::lockout;
 use super::objects::{self, Claims, ObjectPlan};
-use super::policy::EndSync;
+use super::policy::{AssociationSync, EndSync};
 use super::rename::Apart;
 use super::rivals;
 use super::scoped;
@@ -75,7 +75,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
 
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
     for sync in input.syncs.iter().filter_map(association_of) {
-        let ends = ends_of(sync, &plans)?;
+        let ends = ends_of(sync.sync, &plans)?;
         let mut plan = associations::plan(input.wishes, input.memory, sync, ends)?;
         scoped::mark_rows(sync, &mut plan.proposals)?;
         let priors = priors(input, sync.identity, plan.proposals.iter())?;
@@ -110,7 +110,8 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     ledger.finish(&judged, &undecided);
     lockout::guard(input, &plans, &mut ledger)?;
     drop(plans);
-    seats::capacity(&objects, &mut ledger)?;
+    let taken = seats::counted_now(&objects)?;
+    seats::capacity(seats::now(&taken), &mut ledger);
     thresholds(input, &mut ledger, loads);
 
     let mut draft = std::mem::take(&mut ledger.draft);
@@ -138,22 +139,17 @@ fn plan_objects<'a>(
 ) -> Result<(ObjectPlan<'a>, Vec<Prior>), ReconcileError> {
     let under_way = |live: &&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
     let busy = input.live.iter().filter(under_way).map(|live| live.object.clone());
-    let mut apart = Apart { busy: busy.collect(), ..Apart::default() };
-    loop {
-        let mut plan = objects::plan(input.wishes, sync, claims, &apart, hasher)?;
-        scoped::mark(&mut plan)?;
-        let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
-        let known = apart.refused.len();
-        for (proposal, prior) in plan.proposals.iter().zip(&priors) {
-            let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
-            if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
-                apart.refused.insert((was.clone(), proposal.order.key.clone()));
-            }
-        }
-        if apart.refused.len() == known {
-            return Ok((plan, priors));
-        }
-    }
+    let apart = Apart { busy: busy.collect(), ..Apart::default() };
+    let refused = |orders: &[Order]| -> Result<Vec<(String, String)>, ReconcileError> {
+        let known = priors(input, sync.identity, orders.iter())?;
+        let is_refused = |prior: &Prior| matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
+        let refused = orders.iter().zip(&known).filter(|(_, prior)| is_refused(prior));
+        Ok(refused.filter_map(|(order, _)| Some((order.renamed_from.clone()?, order.key.clone()))).collect())
+    };
+    let mut plan = objects::plan(input.wishes, sync, claims, apart, &refused, hasher)?;
+    scoped::mark(&mut plan)?;
+    let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
+    Ok((plan, priors))
 }
 
 /// What became of earlier orders with the content of these.
@@ -208,24 +204,21 @@ fn claims(sync: &ObjectInput<'_>, all: &[&ObjectInput<'_>], planned: &[Planned<'
 }
 
 /// The plans of both ends of an association.
-pub(crate) fn ends_of<'p>(
-    input: &AssociationInput<'_>,
-    plans: &'p [Planned<'p>],
-) -> Result<[EndOf<'p>; 2], ReconcileError> {
+pub(crate) fn ends_of<'p>(rows: &AssociationSync, plans: &'p [Planned<'p>]) -> Result<[EndOf<'p>; 2], ReconcileError> {
     let find = |end: &EndSync| {
         let found = plans.iter().find(|(plan, _)| {
             let sync = plan.table.input.sync;
             sync.from == end.from && sync.to == end.to
         });
         found.map(|(plan, raised)| EndOf { plan, raised }).ok_or_else(|| ReconcileError::EndSync {
-            sync: input.sync.id.clone(),
+            sync: rows.id.clone(),
             end: end.name.clone(),
             flow: format!("{} to {}", end.from, end.to),
         })
     };
-    match input.sync.ends.as_slice() {
+    match rows.ends.as_slice() {
         [first, second] => Ok([find(first)?, find(second)?]),
-        other => Err(ReconcileError::Ends { sync: input.sync.id.clone(), found: other.len() }),
+        other => Err(ReconcileError::Ends { sync: rows.id.clone(), found: other.len() }),
     }
 }
 

@@ -79,7 +79,7 @@ impl Evidence {
 }
 
 /// A managed object whose row is gone: its target row, and the position of its link.
-type Orphan = (u32, u32);
+pub(crate) type Orphan = (u32, u32);
 
 /// Finds renames among what is left, and takes them out of it.
 pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation) -> Result<(), ReconcileError> {
@@ -114,6 +114,15 @@ pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation
         done.renames.push(renamed);
     }
     Ok(())
+}
+
+/// Takes back what was recognised; `orphans` are those from before.
+pub(crate) fn forget(done: &mut Correlation, orphans: Vec<Orphan>) {
+    done.orphans = orphans;
+    done.renames.clear();
+    for pairing in done.pairing.iter_mut().filter(|pairing| matches!(pairing, Pairing::Renamed { .. })) {
+        *pairing = Pairing::None;
+    }
 }
 
 struct Search<'a> {

@@ -134,6 +134,20 @@ fn who_was_refused_to_be_one_is_two() {
 }
 
 #[test]
+fn a_refused_rename_has_nothing_planned_twice() {
+    let mut world = ann();
+    world.users.source = world.users.source.replace("2,bob,Bob,Baker", "2,bob,Bob,Cook");
+    let draft = world.plan();
+    assert_eq!(shown(&draft), ["update 2", "update A1 ! low-confidence"]);
+    let id = draft.orders[1].id.clone();
+    world.raise(&draft, OrderState::PendingReview).end(&id, OrderState::Rejected, false);
+    world.asked = 0.into();
+    assert_eq!(shown(&world.plan()), ["create A1", "disable 1"]);
+    // The rename, and then each order of the plan once.
+    assert_eq!(world.asked.into_inner(), 4);
+}
+
+#[test]
 fn absence_that_is_not_proved_and_an_order_under_way_recognise_nobody() {
     for absence in [(false, true), (true, false)] {
         let mut world = ann();

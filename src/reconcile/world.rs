@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -82,6 +83,8 @@ pub(crate) struct World {
     pub(crate) ties: Option<Ties>,
     pub(crate) live: Vec<LiveOrder>,
     pub(crate) priors: HashMap<Fingerprint, Prior>,
+    /// About how many orders it was asked what became of them.
+    pub(crate) asked: AtomicUsize,
     pub(crate) accepted: BTreeMap<String, u64>,
     pub(crate) past: Past,
     pub(crate) protect: BTreeSet<String>,
@@ -93,6 +96,7 @@ pub(crate) struct World {
 
 impl Memory for World {
     fn standing(&self, _: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
+        self.asked.fetch_add(fingerprints.len(), Ordering::Relaxed);
         Ok(fingerprints.iter().map(|fingerprint| self.priors.get(*fingerprint).cloned().unwrap_or_default()).collect())
     }
 
@@ -162,6 +166,7 @@ impl World {
             ties: None,
             live: Vec::new(),
             priors: HashMap::new(),
+            asked: AtomicUsize::new(0),
             accepted: BTreeMap::new(),
             past: Past::default(),
             protect: BTreeSet::new(),
@@ -278,6 +283,7 @@ impl World {
         }
         assemble(&PlanInput {
             syncs: &syncs,
+            unplanned: &[],
             live: &self.live,
             memory: self,
             ask_again: self.ask_again,

@@ -105,6 +105,11 @@ impl Conductor {
             }
             kinds.retain(|kind| !kind.orders.is_empty());
         }
+        let leavers: HashSet<String> = kinds
+            .iter()
+            .filter(|kind| matches!(kind.operation, Operation::Disable | Operation::Delete))
+            .flat_map(|kind| kind.orders.iter().filter_map(|order| order.target_id.clone()))
+            .collect();
         let budget = Arc::new(Budget::new(self.job.apply.retry_budget));
         let mut senders: BTreeMap<String, Arc<Sender>> = BTreeMap::new();
         let mut under_way = UnderWay { tally: Tally::new(&self.job.apply), left: Left::default(), retried };
@@ -113,7 +118,7 @@ impl Conductor {
             let sender = match (under_way.tally.stopped(&system), senders.get(&system)) {
                 (Some(why), _) => Err(why.to_owned()),
                 (None, Some(sender)) => Ok(sender.clone()),
-                (None, None) => match self.sender(&system, Some(&budget)).await {
+                (None, None) => match self.sender(&system, Some(&budget), &leavers).await {
                     Ok(sender) => {
                         let sender = Arc::new(sender);
                         senders.insert(system.clone(), sender.clone());
@@ -153,8 +158,13 @@ impl Conductor {
     }
 
     /// What sends to a system. With a budget it repeats what failed, for all lanes together; without one the connector
-    /// does so, for each question by itself.
-    pub(super) async fn sender(&self, system: &str, budget: Option<&Arc<Budget>>) -> Result<Sender, Failure> {
+    /// does so, for each question by itself. `leavers` are the ids of the objects that it will take out of use or away.
+    pub(super) async fn sender(
+        &self,
+        system: &str,
+        budget: Option<&Arc<Budget>>,
+        leavers: &HashSet<String>,
+    ) -> Result<Sender, Failure> {
         let alone = if budget.is_some() { Duration::ZERO } else { self.job.apply.retry_budget };
         let target: Arc<dyn Target> = self.target(system, alone).await?;
         let outage = Outage::default();
@@ -172,7 +182,7 @@ impl Conductor {
                 }
             }
         };
-        let guards = self.guards(system, &*target, &capabilities).await?;
+        let guards = self.guards(system, &*target, &capabilities, leavers).await?;
         let identifying = demand::identifying(&self.job);
         Ok(Sender {
             target,

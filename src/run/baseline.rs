@@ -30,7 +30,8 @@ pub(super) struct OwnChanges {
 }
 
 impl OwnChanges {
-    fn expects(&self, key: &str) -> bool {
+    /// Whether a row moved for what muster did.
+    pub(super) fn expects(&self, key: &str) -> bool {
         if !key.contains(KEY_JOINT) {
             return self.objects.contains(key);
         }

@@ -12,8 +12,10 @@ pub mod export;
 mod inventory;
 mod invert;
 mod journal;
+mod kept;
 mod landing;
 mod lanes;
+mod leaving;
 mod left;
 mod links;
 mod links_ahead;
@@ -34,6 +36,7 @@ mod send;
 mod snapshots;
 mod stage;
 mod tally;
+mod undo_guards;
 mod wave;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,8 @@ use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::reconcile::draft::{ListedObject, PlanDraft};
 use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
-use crate::reconcile::input::Wishes;
+use crate::reconcile::input::{UnplannedRows, Wishes};
+use crate::reconcile::policy::EndSync;
 use crate::reconcile::threshold::Counted;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
@@ -151,11 +152,13 @@ impl Conductor {
                 }),
             });
         }
+        let unplanned = self.unplanned(proof, &snapshots, targets);
         let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
         let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
         let (accepted, past) = (self.accepted_thresholds()?, self.past()?);
         let mut draft = assemble(&PlanInput {
             syncs: &syncs,
+            unplanned: &unplanned,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
             ask_again: options.ask_again,
@@ -176,6 +179,26 @@ impl Conductor {
             }
         }
         Ok((draft, snapshots))
+    }
+
+    /// Associations of this plan's targets that cannot be planned now.
+    fn unplanned<'a>(&'a self, proof: &Proof, snapshots: &'a Snapshots, targets: &'a Offers) -> Vec<UnplannedRows<'a>> {
+        let unplanned = |sync: &'a Sync| {
+            let SyncKind::Association(rows) = &sync.kind else { return None };
+            let (_, offered) = targets.get(&sync.to.system).filter(|_| !self.plannable(sync.index, proof))?;
+            let is_account = |end: Option<&EndSync>| {
+                let end = end.and_then(|end| offered.resources.get(&end.to.resource));
+                end.is_some_and(|offered| offered.enabled.is_some())
+            };
+            Some(UnplannedRows {
+                sync: rows,
+                target: snapshots.tables.get(&sync.to),
+                accounts: [is_account(rows.ends.first()), is_account(rows.ends.get(1))],
+                asked_again: offered.reads_back,
+                account: offered.account.as_ref(),
+            })
+        };
+        self.job.syncs.iter().filter_map(unplanned).collect()
     }
 
     /// Whether the job file is another than that of the last plan that was within its limits.

@@ -1,6 +1,6 @@
 //! After a crash: what was in flight is looked up at the target before anything is sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Conductor;
 use super::error::RunError;
@@ -46,7 +46,7 @@ impl Conductor {
         for order in self.planned(&open)? {
             let system = &order.resource.system;
             if !senders.contains_key(system) {
-                senders.insert(system.clone(), self.sender(system, None).await?);
+                senders.insert(system.clone(), self.sender(system, None, &HashSet::new()).await?);
             }
             let Some(sender) = senders.get(system) else { continue };
             let named = sender.target.identity();

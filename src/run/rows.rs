@@ -8,6 +8,8 @@ use tokio::sync::Mutex;
 use super::Conductor;
 use super::error::RunError;
 use super::lanes::Parcel;
+use super::leaving::Ticket;
+use super::lockout::certainly_stayed;
 use super::outage::Try;
 use super::send::{Ended, Sender, kept, stopping};
 use crate::connector::target::RowChange;
@@ -118,9 +120,11 @@ impl Sender {
                 open.push(i);
             }
         }
+        let mut leaving = Ticket::none();
         if !wanted && !open.is_empty() {
             match self.rows_that_stay(&resource, rows, &open, &mut tries).await {
-                Ok(staying) => {
+                Ok((staying, ticket)) => {
+                    leaving = ticket;
                     open.retain(|at| !staying.contains_key(at));
                     for (at, why) in staying {
                         let failure = kept(self.target.system(), &rows[at].order, &why);
@@ -187,6 +191,9 @@ impl Sender {
         };
         let mut ended: Vec<Ended> = results.into_iter().map(|end| end.unwrap_or_else(lost)).collect();
         self.confirm(&resource, wanted, rows, &ends, &mut ended).await;
+        for (row, _) in rows.iter().zip(&ended).filter(|(_, ended)| certainly_stayed(ended)) {
+            self.leavers(&resource, row).iter().for_each(|leaver| leaving.of(leaver).stayed());
+        }
         ended
     }
 
