@@ -104,6 +104,9 @@ fn apply_then_revert_leaves_the_target_as_it_was_and_reverting_that_brings_it_ba
 
         let (undoing, said) = revert(&company, &run);
         said.ended(3).says(&[&format!("undoes run {run}"), "wait"]);
+        let logged = std::fs::read_to_string(company.world.run_file("corp", &undoing, "run.log")).unwrap();
+        assert!(logged.contains(&format!("run {undoing} of job corp undoes run {run}")), "{logged}");
+        company.world.muster(&["report", &undoing]).says(&[&format!("of job corp, undoes run {run}")]);
         assert_eq!(target(&company), after, "revert itself sends nothing");
         assert_eq!(plan_json(&company, &undoing)["reverts"]["run"], run.as_str());
         // A timer's run neither drops it nor sends it.
@@ -167,8 +170,14 @@ fn what_changed_since_is_left_and_named_and_the_rest_is_undone() {
     company.world.muster(&["revert", &second, "--order", order["id"].as_str().unwrap()]).ended(3);
     assert_eq!(company.world.orders("corp", &company.world.newest_run("corp")).len(), 1);
     company.world.muster(&["revert", "corp", "--group", "update vault.users"]).ended(3);
-    company.world.muster(&["revert", &second, "--group", "delete vault.users"]).ended(1).says(&["no such orders"]);
-    company.world.muster(&["revert", &second, "--group", "many"]).ended(2).says(&["update vault.users"]);
+    for (typed, near) in
+        [("updte vault.users", true), ("update vault.user", true), ("delete vault.groups", false), ("many", false)]
+    {
+        let said = company.world.muster(&["revert", &second, "--group", typed]).ended(2);
+        let said = said.says(&[&format!("no orders of the kind `{typed}`"), "it has update vault.users (2)"]);
+        assert_eq!(said.err.contains("did you mean `update vault.users`?"), near, "{}", said.err);
+    }
+    company.world.muster(&["log", &company.world.newest_run("corp")]).ended(0).says(&[&format!("undoes={second}")]);
     company.world.muster(&["revert", &second, "--order", "o-1"]).ended(2).says(&["no such order"]);
     carry_out(&company);
     assert_eq!((family(3), family(4)), ("Family4".into(), "Family5".into()));

@@ -72,7 +72,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         told.push(status(context, &store, job)?);
     }
     if told.is_empty() {
-        eprintln!("no job has run in {}; start with `muster run JOB`", context.layout.root.display());
+        say!(context, "no job has run in {}; start with `muster run JOB`", context.layout.root.display());
     }
     print(&match args.format {
         Format::Table => {

@@ -379,9 +379,9 @@ pub(super) struct StopFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetentionFile {
-    /// Export folders, except the baseline and those of held runs. Default 7d.
+    /// Export folders, except the last accepted snapshots and what waits. Default 14d.
     pub(super) exports: Option<String>,
-    /// Run folders. Default 365d.
+    /// Run folders, with plans, approvals and reports: as long as there is one, its run can be undone. Default 1y.
     pub(super) runs: Option<String>,
 }
 

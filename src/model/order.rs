@@ -302,6 +302,7 @@ pub struct Order {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_key: Option<String>,
     /// The key that the source row had before, where the object is recognised under a new one: the order moves its link.
+    /// Of an order that undoes such a one, the key that it takes back; it moves no link.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub renamed_from: Option<String>,
     /// Digest of all cells of the source row that it was planned from, for the agreed state after the apply.

@@ -93,7 +93,8 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
     }
     let mut operation = inverse(order, terms.capabilities, terms.deletes).map_err(|why| (why, false))?;
     let id = applied.target_id.as_deref();
-    let names: Vec<&str> = [Some(order.key.as_str()), id, Some(order.name.as_str())].into_iter().flatten().collect();
+    let names = [Some(order.key.as_str()), order.source_key.as_deref(), id, Some(order.name.as_str())];
+    let names: Vec<&str> = names.into_iter().flatten().collect();
     let protected = guard::protected(terms.protect, &order.resource, &names).or_else(|| {
         let end = |end: &End| guard::protected(terms.protect, &end.resource, &[&end.label]);
         applied.ends.iter().find_map(end)
@@ -153,10 +154,17 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
         return left(why);
     }
     let fingerprint = Order::fingerprint_of(&order.resource, operation, &order.object, &changes);
+    // A rename goes back to the key from which it came.
+    let (key, renamed_from) = match &order.renamed_from {
+        Some(was) => (was.clone(), Some(order.key.clone())),
+        None => (order.key.clone(), None),
+    };
     let undoing = Order {
         id: OrderId::new(&fingerprint, 0),
         fingerprint,
         operation,
+        key,
+        renamed_from,
         target_id: applied.target_id.clone().filter(|_| order.ends.is_empty()),
         changes,
         ends: applied.ends.clone(),

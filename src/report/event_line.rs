@@ -39,7 +39,11 @@ impl Level {
 /// The text is one line and safe for a terminal, whatever the event holds.
 pub fn event_line(event: &Event) -> Option<(Level, String)> {
     let (level, text) = match event {
-        Event::RunStarted { run, job, mode, because } => {
+        Event::RunStarted { run, job, undoes: Some(undone), .. } => (
+            Level::Info,
+            format!("run {run} of job {job} undoes run {undone}: each object that it changed is read at its target"),
+        ),
+        Event::RunStarted { run, job, mode, because, undoes: None } => {
             let because = because.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
             (Level::Info, format!("run {run} of job {job}: {mode}{because}"))
         }

@@ -45,12 +45,12 @@ pub struct Applied {
     pub applied: u64,
     /// Orders that the target refused.
     pub errored: u64,
-    /// Orders whose object changed since the plan.
+    /// Orders that were not sent, because their object changed since the plan or they would lock somebody out by now.
     pub stale: u64,
     /// Orders of which nobody can tell whether they took effect.
     pub uncertain: u64,
-    /// The first stale orders, in words: `update vault.users E0007`.
-    pub stale_first: Vec<String>,
+    /// The first stale orders, in words, each with why it was not sent: `update vault.users E0007`.
+    pub stale_first: Vec<(String, String)>,
     /// Orders that stay approved: not tried, or certainly without effect.
     pub untried: u64,
     /// Orders whose request may have taken effect and whose target cannot be asked now: the next run looks them up.

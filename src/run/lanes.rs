@@ -17,7 +17,7 @@ use super::approved::{Plans, push_once};
 use super::error::RunError;
 use super::journal::{Journal, Turned};
 use super::rows::ResolvedRow;
-use super::send::{Ended, Sender};
+use super::send::{Ended, Sender, unsent};
 use super::tally::{Stop, Tally};
 use crate::model::event::Event;
 use crate::model::order::{Operation, Order, OrderId, OrderState};
@@ -307,7 +307,11 @@ impl Conductor {
             OrderState::Stale => {
                 result.stale += 1;
                 if result.stale_first.len() < NAMED {
-                    result.stale_first.push(format!("{} {} {}", order.operation, order.resource, order.key));
+                    let why = outcome.failure.as_ref().map_or("", |failure| failure.cause.as_str());
+                    // Which order it is stands in front of it already.
+                    let why = why.strip_prefix(&unsent(order)).unwrap_or(why).to_owned();
+                    let what = format!("{} {} {}", order.operation, order.resource, order.key);
+                    result.stale_first.push((what, why));
                 }
             }
             OrderState::Uncertain => result.uncertain += 1,

@@ -27,6 +27,7 @@ mod plan;
 mod precondition;
 mod prove;
 mod recover;
+mod retention;
 mod revert;
 mod rows;
 mod rule_approval;

@@ -84,7 +84,7 @@ impl Conductor {
             from: None,
         };
         self.layout.create_run(&self.job.name, &options.run)?;
-        self.begin(&run, Some(format!("it undoes run {}: each object is read", of.id)))?;
+        self.begin(&run, None, Some(&of.id))?;
         match self.plan_revert(options, &chosen, &sources, &offers).await {
             Ok(end) => Ok(end),
             Err(error) => {
@@ -103,7 +103,7 @@ impl Conductor {
         let folder = self.layout.run_folder(&self.job.name, &of.id);
         if !folder.join("plan.json").is_file() || !folder.join("orders.ndjson").is_file() {
             return cannot(format!(
-                "its plan, which holds what was there before, is gone from {} (runs are kept as long as [retention] says); restore the folder from a backup, or set the objects right at the source and run again",
+                "its plan, which holds what was there before, is gone from {} (a run can be undone as long as [retention] keeps it); restore the folder from a backup, or set the objects right at the source and run again",
                 folder.display()
             ));
         }

@@ -281,7 +281,7 @@ impl Sender {
             Class::Stale,
             Recourse::GiveUp,
             self.target.system(),
-            format!("{} of {} was not sent: {what}", order.operation, order.key),
+            format!("{}{what}", unsent(order)),
             planned_anew(order),
         );
         self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
@@ -373,13 +373,18 @@ impl Sender {
     }
 }
 
+/// How it is told that an order was skipped: the reason follows.
+pub(super) fn unsent(order: &Order) -> String {
+    format!("{} of {} was not sent: ", order.operation, order.key)
+}
+
 /// An order that would lock somebody out by now, though it would not have when it was planned.
 pub(super) fn kept(system: &str, order: &Order, why: &str) -> Failure {
     Failure::new(
         Class::Stale,
         Recourse::GiveUp,
         system,
-        format!("{} of {} was not sent: {why}", order.operation, order.key),
+        format!("{}{why}", unsent(order)),
         "look at who is left; the next run plans it anew, and blocks it (`protected`) as long as that is so",
     )
 }

@@ -89,15 +89,16 @@ impl Conductor {
             because = because.map(|earlier| format!("{earlier}; {why}")).or(Some(why));
         }
         let options = &options;
-        self.begin(options, because)?;
-        match self.carry(options, from.as_ref(), overtaken.as_ref()).await {
-            Ok(end) => Ok(end),
-            Err(error) => {
-                // The run's own record says how it ended, even where this process is about to say it too.
-                self.store.set_run_state(&options.run, RunState::Failed, &error.to_string(), (self.clock)())?;
-                Err(error)
-            }
+        self.begin(options, because, None)?;
+        let carried = self.carry(options, from.as_ref(), overtaken.as_ref()).await;
+        if let Err(error) = &carried {
+            // The run's own record says how it ended, even where this process is about to say it too.
+            self.store.set_run_state(&options.run, RunState::Failed, &error.to_string(), (self.clock)())?;
         }
+        if options.stage == Stage::Apply {
+            self.tidy();
+        }
+        carried
     }
 
     /// Why no system can be read by increments, where that is known before anything is read.
@@ -112,7 +113,12 @@ impl Conductor {
         })
     }
 
-    pub(super) fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
+    pub(super) fn begin(
+        &mut self,
+        options: &RunOptions,
+        because: Option<String>,
+        undoes: Option<&RunId>,
+    ) -> Result<(), RunError> {
         let run = NewRun {
             id: options.run.clone(),
             job: self.job.name.clone(),
@@ -120,6 +126,7 @@ impl Conductor {
             mode: options.mode,
             starter: self.starter.clone(),
             review: self.job.review.terms(),
+            undoes: undoes.cloned(),
         };
         self.store.start_run(&run, (self.clock)())?;
         self.reporter.event(&Event::RunStarted {
@@ -127,6 +134,7 @@ impl Conductor {
             job: self.job.name.clone(),
             mode: options.mode,
             because,
+            undoes: undoes.cloned(),
         });
         Ok(())
     }

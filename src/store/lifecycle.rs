@@ -124,7 +124,7 @@ impl House {
         self.runs += 1;
         let id = RunId::new(now() + Duration::from_secs(self.runs.into()), self.runs);
         let (job, job_digest, starter, review) = (JOB.into(), Digest::of(b"job"), "cron".into(), Default::default());
-        let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review };
+        let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review, undoes: None };
         self.store.start_run(&run, now()).unwrap();
         id
     }
