@@ -118,7 +118,7 @@ fn whoever_left_after_the_plan_is_seen_before_the_last_one_is_taken() {
         let said = company.world.muster(&["--verbose", "apply", "corp"]);
         let why = "`vault.groups/Network` would be left without a user in use ([apply] protect)";
         let said = said.says(&["1 stale", why]).never_says(&["changed since"]);
-        let told = said.err.lines().any(|line| line.starts_with("  `") && line.ends_with(why));
+        let told = said.err.lines().any(|line| line.starts_with("  `") && line.contains(&format!("`: {why}")));
         assert!(told, "the guard is what it is told to be stale for:\n{}", said.err);
         assert_eq!(in_use(&company, "Network"), ["user0001@corp.example"], "by removal: {by_removal}");
     }

@@ -258,7 +258,7 @@ fn case_p6_a_canary_that_its_own_data_kills_is_followed_by_another_one() {
     for wave in ["users, wave 1: 1 order", "users, wave 2: 1 order", "users, wave 3: 1 order", "users, wave 4: 7"] {
         assert!(log.contains(&format!("create vault.{wave}")), "`{wave}` is not in\n{log}");
     }
-    assert_eq!(report(&company, &run)["errors"], "2 causes, 2 orders");
+    assert_eq!(report(&company, &run)["errors"], "2 causes, 2 orders failed");
 }
 
 #[test]
@@ -338,9 +338,13 @@ fn case_d4_what_an_outage_leaves_is_counted_to_no_cause() {
     company.vault.faults(json!({ "rules": [
         refusal("POST", json!({ "nth": 3 }), 400, "the name is not allowed"),
         { "method": "POST", "prefix": "/Users", "when": { "after": 6 }, "action": { "unavailable": { "retry_after": 0 } } }] }));
-    company.world.muster(&["apply", "corp"]).ended(1).says(&["503", "errors: 1 cause, 1 order", "not started: add"]);
+    company.world.muster(&["apply", "corp"]).ended(1).says(&[
+        "503",
+        "errors: 1 cause, 1 order failed",
+        "not started: add",
+    ]);
     let told = report(&company, &run);
-    assert_eq!((&told["errors"], &told["orders_by_state"]["errored"]), (&json!("1 cause, 1 order"), &json!(1)));
+    assert_eq!((&told["errors"], &told["orders_by_state"]["errored"]), (&json!("1 cause, 1 order failed"), &json!(1)));
     assert!(told["stopped"].as_str().unwrap().contains("503"), "{told:#}");
 }
 

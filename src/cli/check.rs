@@ -90,20 +90,15 @@ async fn try_system(system: &str, source: &Result<std::sync::Arc<dyn Source>, Fa
 /// Where the built-in server keeps its data, and who else writes there.
 fn shared_data(context: &Context, system: &str, config: &SystemConfig) -> Option<Line> {
     let SystemConfig::Sandbox(sandbox) = config else { return None };
-    let (what, shares) = match &sandbox.database {
-        Some(file) => (file.display().to_string(), "that names this `database`".to_owned()),
-        None => (
-            context.layout.sandbox(system).display().to_string(),
-            format!("of this state folder that calls a sandbox `{system}`; `database` gives it one of its own"),
-        ),
+    let (what, told) = match &sandbox.database {
+        Some(file) => (file.display().to_string(), "shared by every job that names this `database`".to_owned()),
+        None => {
+            let file = context.layout.sandbox(system);
+            let file = file.strip_prefix(&context.layout.root).unwrap_or(&file).display().to_string();
+            (file, format!("shared by every job here with a sandbox `{system}`; `database` = one of its own"))
+        }
     };
-    Some(Line {
-        system: system.to_owned(),
-        stage: "data".to_owned(),
-        what,
-        end: End::Passed(format!("shared with every job {shares}")),
-        milliseconds: 0,
-    })
+    Some(Line { system: system.to_owned(), stage: "data".to_owned(), what, end: End::Passed(told), milliseconds: 0 })
 }
 
 fn line(system: &str, step: Step) -> Line {

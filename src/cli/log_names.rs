@@ -62,10 +62,11 @@ fn require(option: &str, name: &str, nothing: &str, known: &BTreeSet<String>) ->
         return Ok(());
     }
     let hint = did_you_mean(name, known.iter().map(String::as_str));
+    let gap = if hint.is_empty() { ";" } else { "" };
     let listed: Vec<&str> = known.iter().take(LISTED).map(String::as_str).collect();
     let more = if known.len() > LISTED { " …" } else { "" };
     let there =
         if listed.is_empty() { "there is none yet".to_owned() } else { format!("there are: {}", listed.join(", ")) };
-    let text = format!("{option} {name}: {nothing}{hint}; {there}{more}");
+    let text = format!("{option} {name}: {nothing}{hint}{gap} {there}{more}");
     Err(UsageError(safe_text::line(&text).into_owned()).into())
 }

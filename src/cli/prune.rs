@@ -9,7 +9,7 @@ use super::exit::{self, Ending};
 use super::selection;
 use super::session::{self, Purpose};
 use super::stdout::print;
-use crate::report::figures::{ago, bytes, counted};
+use crate::report::figures::{bytes, counted};
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
 use crate::store::retention::Overdue;
@@ -61,7 +61,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             }
         }
     }
-    let listing = listing(context, &all, args.dry_run, args.format);
+    let listing = listing(&all, args.dry_run, args.format);
     if args.format != Format::Table || !listing.rows.is_empty() {
         print(&listing.render(args.format, context.width()))?;
     }
@@ -87,11 +87,10 @@ fn prune(context: &Context, job: crate::job::Job, args: &Args) -> Result<Pruned>
 }
 
 /// The folders whose time is over, one a row.
-fn listing(context: &Context, all: &[Pruned], dry_run: bool, format: Format) -> Listing {
+fn listing(all: &[Pruned], dry_run: bool, format: Format) -> Listing {
     let mut columns = if all.len() > 1 || format != Format::Table { vec![Column::new("job")] } else { Vec::new() };
     let names_job = !columns.is_empty();
-    columns.extend(["run", "folder", "began", "size"].map(Column::whole));
-    columns.push(Column::roomy("end"));
+    columns.extend(["run", "folder", "size", "end"].map(Column::whole));
     let mut listing = Listing::new(columns);
     let people = format == Format::Table;
     for (job, overdue) in all.iter().flat_map(|pruned| pruned.overdue.iter().map(|overdue| (&pruned.job, overdue))) {
@@ -103,13 +102,7 @@ fn listing(context: &Context, all: &[Pruned], dry_run: bool, format: Format) -> 
         let mut row = if names_job { vec![job.as_str().into()] } else { Vec::new() };
         row.push(overdue.run.0.as_str().into());
         row.push(overdue.folder.word().into());
-        if people {
-            row.push(ago(overdue.started, context.now()).into());
-            row.push(bytes(overdue.bytes).into());
-        } else {
-            row.push(overdue.started.to_rfc3339().into());
-            row.push(overdue.bytes.into());
-        }
+        row.push(if people { bytes(overdue.bytes).into() } else { overdue.bytes.into() });
         row.push(end.into());
         listing.push(row);
     }

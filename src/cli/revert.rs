@@ -61,9 +61,11 @@ fn kind(store: &Store, of: &RunRecord, text: &str) -> Result<Option<(Operation, 
         return Ok(Some((operation, resource)));
     }
     let hint = did_you_mean(&text, kinds.keys().map(String::as_str));
+    let gap = if hint.is_empty() { ";" } else { "" };
     let known: Vec<String> = kinds.iter().map(|(name, (.., orders))| format!("{name} ({})", count(*orders))).collect();
     let known = safe_text::line(&known.join(", ")).into_owned();
-    Err(UsageError(format!("--group: run {} has no orders of the kind `{text}`{hint}; it has {known}", of.id)).into())
+    Err(UsageError(format!("--group: run {} has no orders of the kind `{text}`{hint}{gap} it has {known}", of.id))
+        .into())
 }
 
 /// Plans the inverse of a run.

@@ -67,11 +67,9 @@ pub struct Overdue {
     pub run: RunId,
     /// Which of the run's folders.
     pub folder: Folder,
-    /// When the run started.
-    pub started: DateTime<Utc>,
     /// Bytes of its files. One that is kept under two names counts under each.
     pub bytes: u64,
-    /// Why it stays all the same, half a sentence; `None` where it goes.
+    /// Why it stays all the same, in a few words; `None` where it goes.
     pub stays: Option<String>,
     path: PathBuf,
 }
@@ -105,8 +103,7 @@ impl Store {
                     stays => stays,
                 };
                 let bytes = Sizes::default().add(&path)?;
-                let (run, started) = (run.id.clone(), run.started);
-                found.push(Overdue { run, folder, started, bytes, stays, path });
+                found.push(Overdue { run: run.id.clone(), folder, bytes, stays, path });
             }
         }
         Ok(found)
@@ -201,7 +198,7 @@ impl Store {
             let sql = "SELECT EXISTS (SELECT 1 FROM orders WHERE run = ? AND state = 'applied' AND updated >= ?)";
             Ok(db.query_row(sql, params![run.0, stamp(since)], |row| row.get(0))?)
         })?;
-        let why = || "what it applied is newer than the last accepted snapshots".to_owned();
+        let why = || "applied since the accepted snapshots".to_owned();
         Ok(explains.then(why))
     }
 }
@@ -222,21 +219,21 @@ impl Needs {
     fn stays(&self, run: &RunRecord) -> Option<String> {
         let id = &run.id;
         if let Some(resources) = self.baselines.get(id) {
-            return Some(format!("it holds the last accepted snapshot of {}", resources.join(", ")));
+            return Some(format!("accepted snapshot of {}", resources.join(", ")));
         }
         if run.state.is_held() {
-            return Some("the run is held".to_owned());
+            return Some("held".to_owned());
         }
         if self.live.contains(id) {
-            return Some("orders of the run have not ended".to_owned());
+            return Some("orders have not ended".to_owned());
         }
         if self.approved.contains(id) {
-            return Some("an approval of it has not expired".to_owned());
+            return Some("an approval still holds".to_owned());
         }
         if run.state == RunState::Started && self.newest.as_ref() == Some(id) {
-            return Some("the run may be under way".to_owned());
+            return Some("may be under way".to_owned());
         }
-        (self.newest_plan.as_ref() == Some(id)).then(|| "the newest plan is its".to_owned())
+        (self.newest_plan.as_ref() == Some(id)).then(|| "newest plan".to_owned())
     }
 }
 
