@@ -20,6 +20,7 @@ use crate::disk::atomic::sync_folder_of;
 use crate::model::record::RunRecord;
 use crate::model::run::{RunId, RunState};
 use crate::model::settings::RetentionSettings;
+use crate::snapshot::manifest::FILE_NAME;
 use crate::snapshot::sharing::Shareable;
 
 /// What the name of a folder that is being removed begins with. No job, run or system has such a name.
@@ -180,7 +181,10 @@ impl Store {
         }
         needs.live = self.live_runs(job)?.into_iter().collect();
         needs.newest = runs.keys().next_back().cloned();
-        needs.newest_plan = runs.values().rev().find(|run| run.plan_digest.is_some()).map(|run| run.id.clone());
+        // A plan that undoes another has no snapshots: those that `list` goes by are of an earlier one.
+        let has_snapshots =
+            |run: &&RunRecord| run.plan_digest.is_some() && self.layout.export(job, &run.id).join(FILE_NAME).is_file();
+        needs.newest_plan = runs.values().rev().find(has_snapshots).map(|run| run.id.clone());
         needs.approved = self.read(|db| {
             let mut statement = db.prepare_cached(
                 "SELECT DISTINCT a.run FROM approvals a JOIN runs r ON r.id = a.run WHERE r.job = ? AND a.expires > ?",
