@@ -222,11 +222,14 @@ struct Needs {
 impl Needs {
     fn stays(&self, run: &RunRecord) -> Option<String> {
         let id = &run.id;
-        if let Some(resources) = self.baselines.get(id) {
-            return Some(format!("accepted snapshot of {}", resources.join(", ")));
-        }
         if run.state.is_held() {
             return Some("held".to_owned());
+        }
+        if let Some(resources) = self.baselines.get(id) {
+            return Some(match resources.as_slice() {
+                [only] => format!("accepted snapshot of {only}"),
+                several => format!("accepted snapshots of {} resources", several.len()),
+            });
         }
         if self.live.contains(id) {
             return Some("orders have not ended".to_owned());
