@@ -315,6 +315,87 @@ fn whoever_rejects_an_undo_says_nothing_about_later_leavers() {
     assert!(orders.iter().any(|order| order["operation"] == "disable" && order["key"] == "E0001"), "{orders:#?}");
 }
 
+#[test]
+fn what_was_undone_is_done_again_once_both_sides_agreed_in_between() {
+    let company = Company::of(4);
+    company.settle();
+    let mut staff = people(4);
+    staff[0].family = "Married".into();
+    let run = change(&company, &staff[..3]);
+    revert(&company, &run).1.ended(3);
+    carry_out(&company);
+    // A name, a leaver and their membership: withheld for as long as HR says the same.
+    for _ in 0..2 {
+        company.world.muster(&["run", "corp"]).ended(0);
+        let withheld = plan_json(&company, &company.world.newest_run("corp"))["withheld"].clone();
+        assert_eq!(withheld.as_array().unwrap().len(), 3, "{withheld:#}");
+    }
+    company.world.muster(&["status", "corp"]).says(&["3 orders undone before", "muster list corp --withheld"]);
+    company.hr(&people(4));
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.world.muster(&["status", "corp"]).never_says(&["undone"]);
+    // And HR means it this time.
+    company.hr(&staff[..3]);
+    company.world.muster(&["run", "corp"]).ended(3);
+    carry_out(&company);
+    assert_eq!(company.vault.user(&staff[0].login).unwrap()["name"]["familyName"], "Married");
+    assert_eq!(company.vault.user(&staff[3].login).unwrap()["active"], false);
+    // Who is back is enabled; that is undone; and who comes back another time is enabled again.
+    let run = change(&company, &staff);
+    revert(&company, &run).1.ended(3);
+    carry_out(&company);
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.hr(&staff[..3]);
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    carry_out(&company);
+    assert_eq!(company.vault.user(&staff[3].login).unwrap()["active"], true);
+}
+
+#[test]
+fn what_a_person_wants_undone_is_not_dropped_for_what_a_run_wants_meanwhile() {
+    let company = Company::of(4);
+    company.settle();
+    let mut staff = people(4);
+    staff[0].family = "Married".into();
+    let run = change(&company, &staff);
+    let (undoing, _) = revert(&company, &run);
+    let order = company.world.orders("corp", &undoing)[0]["id"].as_str().unwrap().to_owned();
+    let state = || {
+        let listed = company.world.muster(&["review", &undoing, "--all", "--format", "json"]).json();
+        listed[0]["state"].as_str().unwrap().to_owned()
+    };
+    // Meanwhile the person leaves. The undo waits for its review, and then for its apply; the disable waits for the undo.
+    company.hr(&staff[1..]);
+    let plan = || {
+        company.world.muster(&["plan", "corp"]);
+        let run = company.world.newest_run("corp");
+        company.world.muster(&["review", &run]).says(&[
+            "disable `E0001` in vault.users is not raised yet",
+            &order,
+            &format!("muster review {undoing}"),
+            &format!("muster reject {undoing} --order {order}"),
+        ]);
+        let disables = |order: &Value| order["operation"] == "disable";
+        assert!(!company.world.orders("corp", &run).iter().any(disables));
+    };
+    plan();
+    assert_eq!(state(), "pending-review");
+    company.world.muster(&["approve", &undoing, "--all", "--comment", "a slip"]);
+    plan();
+    assert_eq!(state(), "approved");
+    company.world.muster(&["apply", "corp"]);
+    assert_eq!(
+        (state().as_str(), &*company.vault.user(&staff[0].login).unwrap()["name"]["familyName"].to_string()),
+        ("applied", "\"Family1\"")
+    );
+    // It is decided: the person who left is disabled.
+    company.world.muster(&["run", "corp"]).ended(3);
+    carry_out(&company);
+    assert_eq!(company.vault.user(&staff[0].login).unwrap()["active"], false);
+}
+
 /// By the undo of a create, and by a leaver.
 #[test]
 fn case_p14_what_changed_after_its_delete_was_approved_is_not_deleted() {

@@ -44,6 +44,7 @@ mod settle;
 mod status;
 mod stdout;
 mod thresholds;
+mod withheld;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
-use crate::model::record::Reversal;
+use crate::model::record::{Reversal, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
@@ -26,6 +26,9 @@ pub struct PlanInput<'a> {
     pub live: &'a [LiveOrder],
     /// What earlier runs ordered.
     pub memory: &'a dyn Memory,
+    /// Orders because of which something is withheld: those that were decided on before any snapshot of this plan was
+    /// begun, so that it may find that the same is not wanted any more.
+    pub withholding: &'a [Withholding],
     /// Whether what was rejected is asked again.
     pub ask_again: bool,
     /// Provisioning thresholds that a person accepted, with the figure that was accepted.

@@ -3,7 +3,7 @@
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
 //! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
-//! ordered, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
+//! ordered, `lapse` finds what need not be withheld any more, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
 //! `threshold` judges the whole. `revert` makes a plan that undoes what was applied; `undo` says what can be undone at
 //! all.
 
@@ -28,6 +28,9 @@ mod guard;
 mod in_grace;
 mod index;
 pub mod input;
+mod lapse;
+#[cfg(test)]
+mod lapse_tests;
 mod lockout;
 mod nesting;
 mod objects;

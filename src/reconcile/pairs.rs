@@ -39,7 +39,10 @@ impl Planner<'_> {
     }
 
     /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
-    pub(crate) fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Vec<Pair>>>, ReconcileError> {
+    pub(crate) fn source_pairs(
+        &self,
+        done: &mut AssociationPlan<'_>,
+    ) -> Result<Option<Vec<Vec<Pair>>>, ReconcileError> {
         let columns = self.columns(self.input.source, true)?;
         let tables = [self.table(0), self.table(1)];
         let number = |end: usize, key: KeyHash| match tables[end].source_index.get_hashed(key) {
@@ -88,7 +91,13 @@ impl Planner<'_> {
     }
 
     /// Resolves groups in groups; false where the job refuses them.
-    fn nest(&self, member: usize, direct: &mut Vec<Vec<Pair>>, nested: &[Pair], done: &mut AssociationPlan) -> bool {
+    fn nest(
+        &self,
+        member: usize,
+        direct: &mut Vec<Vec<Pair>>,
+        nested: &[Pair],
+        done: &mut AssociationPlan<'_>,
+    ) -> bool {
         let containers = self.table(1 - member);
         let (sync, found) = (&self.input.sync.id, counted(nested.len(), "nested group"));
         match self.input.sync.nested {
@@ -138,7 +147,7 @@ impl Planner<'_> {
     }
 
     /// The target's rows of two managed objects; the others are counted.
-    pub(crate) fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Vec<Pair>>, ReconcileError> {
+    pub(crate) fn target_pairs(&self, done: &mut AssociationPlan<'_>) -> Result<Vec<Vec<Pair>>, ReconcileError> {
         let columns = self.columns(self.input.target, false)?;
         let tables = [self.table(0), self.table(1)];
         let number = |end: usize, id: KeyHash| match tables[end].target_index.get_hashed(id) {

@@ -37,7 +37,8 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut known: Vec<Vec<Prior>> = Vec::new();
     for sync in &objects {
         let claims = claims(sync, &objects, &plans);
-        let (plan, priors) = plan_objects(input, sync, &claims, hasher)?;
+        let (plan, priors, refused) = plan_objects(input, sync, &claims, hasher)?;
+        refused.iter().for_each(|(object, content)| ledger.lapses.wanted(sync.identity, object, content));
         plans.push((plan, HashMap::new()));
         known.push(priors);
     }
@@ -76,7 +77,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
     for sync in input.syncs.iter().filter_map(association_of) {
         let ends = ends_of(sync, &plans)?;
-        let mut plan = associations::plan(input.wishes, input.memory, sync, ends)?;
+        let mut plan = associations::plan(input, sync, ends)?;
         scoped::mark_rows(sync, &mut plan.proposals)?;
         let priors = priors(input, sync.identity, plan.proposals.iter())?;
         ledger.draft.orders.reserve(plan.proposals.len());
@@ -100,6 +101,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
             loads.of_scope(&sync.sync.to, scoped).first_run = sync.first_run;
         }
         judged.push(Judged { prefix: association_prefix(&sync.sync.to), operations: Some(plan.conclusive) });
+        ledger.lapses.look_at_rows(plan.told);
         undecided.extend(plan.undecided);
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
     }
@@ -107,6 +109,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let id = order.target_id.clone().unwrap_or_default();
         order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
     }
+    plans.iter().for_each(|(plan, _)| ledger.lapses.look_at_objects(&plan.table));
     ledger.finish(&judged, &undecided);
     lockout::guard(input, &plans, &mut ledger)?;
     drop(plans);
@@ -129,16 +132,21 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     Ok(draft)
 }
 
-/// Plans one sync of objects. Where a person refused to take two keys for one object, they are two.
+/// An object, and what is wanted of it.
+type Wish = (ObjectKey, Fingerprint);
+
+/// Plans one sync of objects. Where a person refused to take two keys for one object, they are two; the renames that
+/// would be wanted otherwise are told, too.
 fn plan_objects<'a>(
     input: &PlanInput<'_>,
     sync: &'a ObjectInput<'a>,
     claims: &Claims,
     hasher: KeyHasher,
-) -> Result<(ObjectPlan<'a>, Vec<Prior>), ReconcileError> {
+) -> Result<(ObjectPlan<'a>, Vec<Prior>, Vec<Wish>), ReconcileError> {
     let under_way = |live: &&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
     let busy = input.live.iter().filter(under_way).map(|live| live.object.clone());
     let mut apart = Apart { busy: busy.collect(), ..Apart::default() };
+    let mut refused = Vec::new();
     loop {
         let mut plan = objects::plan(input.wishes, sync, claims, &apart, hasher)?;
         scoped::mark(&mut plan)?;
@@ -148,10 +156,11 @@ fn plan_objects<'a>(
             let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
             if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
                 apart.refused.insert((was.clone(), proposal.order.key.clone()));
+                refused.push((proposal.order.object.clone(), proposal.order.fingerprint.clone()));
             }
         }
         if apart.refused.len() == known {
-            return Ok((plan, priors));
+            return Ok((plan, priors, refused));
         }
     }
 }

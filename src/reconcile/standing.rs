@@ -12,6 +12,7 @@ use crate::model::resource::ResourceName;
 use super::draft::PlanDraft;
 use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
+use super::lapse::Lapses;
 use super::reason::block;
 
 /// What became of an order that a sync would raise.
@@ -51,6 +52,8 @@ pub(crate) struct Ledger<'a> {
     /// The scoped thresholds that count kept orders as they are now.
     scopes: HashMap<OrderId, Vec<String>>,
     superseded: BTreeMap<OrderId, String>,
+    /// What becomes of orders that withhold something.
+    pub(crate) lapses: Lapses<'a>,
     /// The rest of the draft.
     pub(crate) draft: PlanDraft,
 }
@@ -77,6 +80,7 @@ impl<'a> Ledger<'a> {
             stopped: HashSet::new(),
             scopes: HashMap::new(),
             superseded: BTreeMap::new(),
+            lapses: Lapses::new(input.withholding),
             draft: PlanDraft::default(),
         };
         for live in input.live.iter().filter(|live| live.state.is_live()) {
@@ -101,6 +105,7 @@ impl<'a> Ledger<'a> {
     pub(crate) fn settle(&mut self, order: Order, prior: &Prior, identity: &str) -> Raised {
         // Rows are nobody's end.
         let name = if order.ends.is_empty() { order.name.clone() } else { String::new() };
+        self.lapses.wanted(identity, &order.object, &order.fingerprint);
         let id = OrderId::new(&order.fingerprint, prior.raised + 1);
         if !self.proposed.insert(self.hasher.hash(&order.object.0)) {
             self.draft.warnings.push(format!(
@@ -167,7 +172,12 @@ impl<'a> Ledger<'a> {
             }
             _ => {}
         }
+        if let Some(undoing) = live.iter().find(|live| order.undoes.is_none() && waits_to_undo(live, identity)) {
+            let why = self.waits_for(undoing, &order);
+            return Raised { id: undoing.id.clone(), name, refused: Some(why) };
+        }
         let mut order = Order { id: id.clone(), ..order };
+        self.lapses.asked_again(identity, &order);
         self.foreign(&mut order, identity);
         for replaced in &live {
             self.superseded.insert(replaced.id.clone(), format!("replaced by {id}"));
@@ -218,6 +228,20 @@ impl<'a> Ledger<'a> {
                 self.superseded.insert(order.id.clone(), why.to_owned());
             }
         }
+    }
+
+    /// A person asked to undo something of the object and has the last word on it: what a plan wants meanwhile is raised
+    /// once that is decided. Says so.
+    fn waits_for(&mut self, undoing: &LiveOrder, order: &Order) -> String {
+        self.kept.insert(undoing.id.clone());
+        let LiveOrder { id, run, operation, state, .. } = undoing;
+        let why = format!(
+            "{}: {} is not raised yet: order {id} ({operation}, {state}) is to undo what was applied to the same object; `muster review {run}` shows it: approve and apply it, or `muster reject {run} --order {id} --comment …`, and run again",
+            order.resource,
+            about(order),
+        );
+        self.draft.warnings.push(why.clone());
+        why
     }
 
     fn withhold(&mut self, before: &OrderId, order: &Order, why: String) {
@@ -346,6 +370,7 @@ impl<'a> Ledger<'a> {
         self.draft.superseded = self.superseded.iter().map(|(id, why)| (id.clone(), why.clone())).collect();
         self.draft.withheld.sort();
         self.draft.handed_over.sort();
+        self.draft.lapsed = self.lapses.lapsed(undecided);
     }
 }
 
@@ -357,6 +382,11 @@ pub(crate) fn set_by_history(reason: BlockReason) -> bool {
 /// Whether a person can lift it together with the rows that need the object.
 fn liftable(reason: BlockReason) -> bool {
     matches!(reason.remedy(), Remedy::Approval | Remedy::Acceptance)
+}
+
+/// Whether a live order is to undo something once a person lets it, as nobody else may drop it.
+fn waits_to_undo(live: &LiveOrder, identity: &str) -> bool {
+    live.undoes && live.identity == identity && live.block.is_none_or(liftable)
 }
 
 /// Why rows that need the object of a kept order cannot go.

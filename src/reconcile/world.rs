@@ -15,6 +15,7 @@ use crate::model::capabilities::{AttributeType, OwnAccount, ResourceCapabilities
 use crate::model::grace::Grace;
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
+use crate::model::record::{WithheldFor, Withholding};
 use crate::model::run::RunId;
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
@@ -82,6 +83,7 @@ pub(crate) struct World {
     pub(crate) ties: Option<Ties>,
     pub(crate) live: Vec<LiveOrder>,
     pub(crate) priors: HashMap<Fingerprint, Prior>,
+    pub(crate) withholding: Vec<Withholding>,
     pub(crate) accepted: BTreeMap<String, u64>,
     pub(crate) past: Past,
     pub(crate) protect: BTreeSet<String>,
@@ -162,6 +164,7 @@ impl World {
             ties: None,
             live: Vec::new(),
             priors: HashMap::new(),
+            withholding: Vec::new(),
             accepted: BTreeMap::new(),
             past: Past::default(),
             protect: BTreeSet::new(),
@@ -280,6 +283,7 @@ impl World {
             syncs: &syncs,
             live: &self.live,
             memory: self,
+            withholding: &self.withholding,
             ask_again: self.ask_again,
             accepted: &self.accepted,
             past: &self.past,
@@ -298,6 +302,38 @@ impl World {
             prior.newest = Some((order.id.clone(), state, false));
         }
         self
+    }
+
+    /// A person rejects these orders.
+    pub(crate) fn reject(&mut self, draft: &PlanDraft) -> &mut Self {
+        self.raise(draft, OrderState::PendingReview);
+        for order in &draft.orders {
+            self.end(&order.id, OrderState::Rejected, false);
+            self.withholding.push(Withholding {
+                order: order.id.clone(),
+                run: RunId("20260101T000000Z-0001".into()),
+                why: WithheldFor::Rejected,
+                object: order.object.clone(),
+                target_identity: "https://vault".into(),
+                resource: order.resource.clone(),
+                operation: order.operation,
+                key: order.key.clone(),
+                contents: vec![order.fingerprint.clone()],
+                since: DateTime::UNIX_EPOCH,
+            });
+        }
+        self
+    }
+
+    /// Makes a plan and remembers what lapsed by it: the keys.
+    pub(crate) fn lapses(&mut self) -> Vec<String> {
+        let lapsed: Vec<OrderId> = self.plan().lapsed.into_iter().map(|(order, _)| order).collect();
+        for prior in self.priors.values_mut() {
+            prior.newest = prior.newest.take().filter(|(id, ..)| !lapsed.contains(id));
+        }
+        let (gone, left) = self.withholding.drain(..).partition(|w| lapsed.contains(&w.order));
+        self.withholding = left;
+        Vec::into_iter(gone).map(|w: Withholding| w.key).collect()
     }
 
     /// Ends an order: it is live no longer.

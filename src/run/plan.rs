@@ -18,7 +18,7 @@ use crate::model::link::{Link, Links};
 use crate::model::numbers::counted;
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::plan::{Plan, Reverted};
-use crate::model::record::{Hold, HoldKind};
+use crate::model::record::{Hold, HoldKind, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::reconcile::draft::{ListedObject, PlanDraft};
@@ -54,6 +54,20 @@ struct Memories {
     first_run: bool,
 }
 
+/// What was read before the systems were exported.
+pub(super) struct Remembered {
+    pub(super) links: LinksAhead,
+    /// What was withheld by then: the snapshots are younger, and may show that it is not wanted any more.
+    pub(super) withholding: Vec<Withholding>,
+}
+
+impl Remembered {
+    /// All is read when it is needed, and nothing lapses.
+    pub(super) fn nothing() -> Self {
+        Self { links: LinksAhead::none(), withholding: Vec::new() }
+    }
+}
+
 /// What a plan is made from and about, besides its orders.
 pub(super) struct Basis {
     /// SHA-256 of each snapshot.
@@ -80,10 +94,10 @@ impl Conductor {
         run: &RunId,
         proof: &Proof,
         options: &PlanOptions,
-        links: LinksAhead,
+        known: Remembered,
     ) -> Result<RunState, RunError> {
         let targets = self.ask_targets(proof).await?;
-        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, links, false))?;
+        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, known, false))?;
         self.register(run, proof, draft, &snapshots, &targets)
     }
 
@@ -91,7 +105,7 @@ impl Conductor {
     /// offered then. Asks no system and writes nothing.
     pub(super) fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
         let targets = self.kept_targets(&proof.manifest.run)?;
-        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), LinksAhead::none(), true))?;
+        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), Remembered::nothing(), true))?;
         Ok(draft.listed)
     }
 
@@ -106,11 +120,11 @@ impl Conductor {
         proof: &Proof,
         targets: &Offers,
         options: &PlanOptions,
-        links: LinksAhead,
+        known: Remembered,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
         let snapshots = open(proof)?;
-        let mut links = links.taken(&self.store)?;
+        let mut links = known.links.taken(&self.store)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
             memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
@@ -158,6 +172,7 @@ impl Conductor {
             syncs: &syncs,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
+            withholding: &known.withholding,
             ask_again: options.ask_again,
             accepted: &accepted,
             past: &past,
@@ -284,7 +299,8 @@ impl Conductor {
             // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
             holds.extend(basis.holds.iter().cloned());
         }
-        let register = RegisterPlan { run, orders: &orders, superseded: &draft.superseded, holds: &holds };
+        let register =
+            RegisterPlan { run, orders: &orders, superseded: &draft.superseded, lapsed: &draft.lapsed, holds: &holds };
         // The files are written while the database takes the orders; they show before it says that they are there.
         std::thread::scope(|scope| {
             let files = scope.spawn(|| plan_files::begin(&folder, &draft.orders));
@@ -319,6 +335,16 @@ impl Conductor {
             let orders = counted(draft.withheld.len() as u64, "order");
             let why = "rejected or undone before, and not raised again though wanted";
             self.reporter.event(&Event::Note(format!("{why}: {orders}; `muster review {run}` tells which")));
+        }
+        if !draft.handed_over.is_empty() {
+            let orders = counted(draft.handed_over.len() as u64, "order");
+            let why = "handed over to people before, and not done yet";
+            self.reporter.event(&Event::Note(format!("{why}: {orders}; `muster list {} --withheld`", self.job.name)));
+        }
+        if !draft.lapsed.is_empty() {
+            let orders = counted(draft.lapsed.len() as u64, "order");
+            let why = "rejected, handed over or undone before, and not wanted any more, so that a person is asked when it is wanted again";
+            self.reporter.event(&Event::Note(format!("{why}: {orders}")));
         }
         Ok(holds)
     }

@@ -372,6 +372,7 @@ impl Conductor {
             syncs: &[],
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
+            withholding: &[],
             // Whoever asks for it asks again.
             ask_again: true,
             accepted: &accepted,

@@ -3,8 +3,7 @@
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
-use super::links_ahead::LinksAhead;
-use super::plan::PlanOptions;
+use super::plan::{PlanOptions, Remembered};
 use super::prove::Proof;
 use super::snapshots::Overtaken;
 use crate::model::event::Event;
@@ -138,11 +137,13 @@ impl Conductor {
         overtaken: Option<&(RunId, Overtaken)>,
     ) -> Result<RunEnd, RunError> {
         let run = &options.run;
-        let links = if options.stage > Stage::Export { self.read_links_ahead() } else { LinksAhead::none() };
+        let mut known = if options.stage > Stage::Export { self.read_ahead()? } else { Remembered::nothing() };
         let proof = match from {
             Some(from) => {
                 self.require_same_systems(from).await?;
                 let proof = self.take_over(from, run)?;
+                // Snapshots from before a decision say nothing of what became of the wish since.
+                known.withholding.retain(|withholding| withholding.since < proof.manifest.started);
                 let why = format!("continued as run {run}");
                 if self.store.run(from)?.state == RunState::HeldSnapshot && proof.holds.is_empty() {
                     self.store.set_run_state(from, RunState::Replaced, &why, (self.clock)())?;
@@ -176,7 +177,7 @@ impl Conductor {
         } else if nothing {
             self.without_plan(run, &proof)?
         } else {
-            self.plan(run, &proof, &options.plan, links).await?
+            self.plan(run, &proof, &options.plan, known).await?
         };
         if end.state == RunState::HeldSnapshot {
             end.repeats = self.same_hold(run, &proof.holds)?;
@@ -192,6 +193,11 @@ impl Conductor {
             end.applied = Some(self.apply(&ApplyRequest::default()).await?);
         }
         Ok(end)
+    }
+
+    /// Reads, or begins to read, what is remembered before anything is exported.
+    fn read_ahead(&self) -> Result<Remembered, RunError> {
+        Ok(Remembered { links: self.read_links_ahead(), withholding: self.store.withholding(&self.job.name)? })
     }
 
     fn close_export(&mut self, run: &RunId, proof: &Proof) -> Result<RunState, RunError> {

@@ -146,7 +146,7 @@ impl House {
         files.show(&plan).unwrap();
         let orders: Vec<NewOrder<'_>> =
             orders.iter().map(|order| NewOrder { order, raised: 1, sync_id: SYNC, target_identity: TARGET }).collect();
-        let register = RegisterPlan { run: &run, orders: &orders, superseded, holds };
+        let register = RegisterPlan { run: &run, orders: &orders, superseded, lapsed: &[], holds };
         self.store.register_plan(&register, || Ok(plan.digest()), now()).map(|()| run)
     }
 
