@@ -248,7 +248,12 @@ fn a_revert_that_is_killed_sends_nothing_and_its_apply_goes_on_after_a_kill() {
     reading.wait().unwrap();
     company.vault.faults(json!({ "rules": [] }));
     assert_eq!(target(&company), after);
+    let killed = company.world.newest_run("corp");
     revert(&company, &run).1.ended(3);
+    let runs = company.world.muster(&["status", "corp", "--format", "json"]).json()["runs"].clone();
+    let killed = runs.as_array().unwrap().iter().find(|run| run["run"] == *killed).unwrap();
+    assert_eq!(killed["state"], "failed");
+    assert!(killed["why"].as_str().unwrap().starts_with("interrupted"), "{killed:#}");
     // Killed while it is applied: requests take effect, and their answers are lost.
     company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]).ended(0);
     let undoing = company.world.newest_run("corp");

@@ -25,7 +25,7 @@ const TOLD: usize = 10;
 /// `muster revert`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Nothing is sent: the inverse of each applied order is planned from what was there before, reviewed, approved and applied as any plan. An object that changed since is left as it is, and told. A create is undone by a disable, or by a delete where the job deletes at once (on.orphan = \"delete\"); a delete cannot be undone. What was undone is not planned again until the source or the job's rules want something else, or `muster plan JOB --ask-again` is told to.\n\nExamples:\n  muster revert 20261122T150405Z-7f3a\n  muster revert idp-to-vault --group \"update vault.users\"\n  muster revert idp-to-vault --order o-608cf67bedaaa6a2-1"
+    after_help = "Nothing is sent: the inverse of each applied order is planned from what was there before, reviewed, approved and applied as any plan. An object that changed since is left as it is, and told. A create is undone by a disable, or by a delete where the job deletes at once (on.orphan = \"delete\"); a delete cannot be undone. What was undone is not planned again while the source and the job's rules want the same; once a run found that they do not, the same later is planned anew, as it is by `muster plan JOB --ask-again`.\n\nExamples:\n  muster revert 20261122T150405Z-7f3a\n  muster revert idp-to-vault --group \"update vault.users\"\n  muster revert idp-to-vault --order o-608cf67bedaaa6a2-1"
 )]
 pub(super) struct Args {
     /// A run, or a job's name: the run of which an order was applied last

@@ -417,9 +417,13 @@ fn still_open(replaced: &LiveOrder, new: &Order) -> Option<String> {
 }
 
 /// Whether an end of a wanted row is another object than the live order names: that one is gone, and the same source row
-/// has a new one.
+/// has a new one; or another order is to create it, as the one that was to will not any more.
 fn is_anew(live: &LiveOrder, wanted: &Order) -> bool {
-    let another = |(live, wanted): (&EndRef, &EndRef)| matches!(live, EndRef::Target(_)) && live != wanted;
+    let another = |(live, wanted): (&EndRef, &EndRef)| match (live, wanted) {
+        // What the order created is what is there now.
+        (EndRef::Order(_), EndRef::Target(_)) => false,
+        (live, wanted) => live != wanted,
+    };
     live.ends.iter().zip(wanted.ends.iter().map(|end| &end.object)).any(another)
 }
 

@@ -12,7 +12,7 @@ use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::record::OrderRecord;
-use crate::model::run::RunId;
+use crate::model::run::{RunId, RunState};
 use crate::store::journal::Finished;
 
 /// What a recovery came to.
@@ -32,8 +32,13 @@ enum Found {
 }
 
 impl Conductor {
-    /// Gives every order that a crash left in flight an outcome, or returns it to approved.
+    /// Gives every order that a crash left in flight an outcome, or returns it to approved. Whoever calls this holds the
+    /// job's lock, and has begun no run yet.
     pub(super) async fn recover(&mut self) -> Result<Recovered, RunError> {
+        for run in self.store.runs(&self.job.name, 200)?.into_iter().filter(|run| run.state == RunState::Started) {
+            let why = "interrupted: muster ended before its plan was made, so that nothing of it was sent";
+            self.store.set_run_state(&run.id, RunState::Failed, why, (self.clock)())?;
+        }
         let open = self.store.in_flight(&self.job.name)?;
         let mut result = Recovered::default();
         if open.is_empty() {
