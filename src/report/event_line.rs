@@ -124,13 +124,18 @@ fn stopped_line(kind: Option<&str>, why: &str, untried: u64) -> String {
     text
 }
 
-/// How an order ended.
-fn outcome_line(outcome: &Outcome) -> (Level, String) {
-    let level = match outcome.state {
+/// How much it matters that an order ended so.
+pub(super) fn outcome_level(state: OrderState) -> Level {
+    match state {
         OrderState::Errored | OrderState::Uncertain => Level::Error,
         OrderState::Stale => Level::Warning,
         _ => Level::Detail,
-    };
+    }
+}
+
+/// How an order ended.
+fn outcome_line(outcome: &Outcome) -> (Level, String) {
+    let level = outcome_level(outcome.state);
     let mut text = format!("{} {}", outcome.order, outcome.state);
     match outcome.effected {
         Some(Effected::AlreadySo) => text.push_str(" (it was so already)"),

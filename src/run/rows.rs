@@ -127,7 +127,12 @@ impl Sender {
                         results[at] = Some(self.row_failed(&rows[at], failure, tries + 1));
                     }
                 }
-                Err(failure) => return rows.iter().map(|row| self.row_failed(row, failure.clone(), tries)).collect(),
+                // Nothing is removed unseen; what was so already is so.
+                Err(failure) => {
+                    for at in open.drain(..) {
+                        results[at] = Some(self.row_failed(&rows[at], failure.clone(), tries));
+                    }
+                }
             }
         }
         let mut waiting = if open.is_empty() { Vec::new() } else { vec![open] };

@@ -58,7 +58,8 @@ impl Sender {
     /// Sends an order on one object. Its intent is committed already.
     pub(super) async fn object(&self, order: &Order) -> Ended {
         let resource = order.resource.resource.as_str();
-        let types = self.capabilities.resources.get(resource).cloned().unwrap_or_default();
+        let nothing = ResourceCapabilities::default();
+        let types = self.capabilities.resources.get(resource).unwrap_or(&nothing);
         let none = BTreeSet::new();
         let identifying = self.identifying.get(resource).unwrap_or(&none);
         self.reporter.event(&Event::Sending {
@@ -69,7 +70,7 @@ impl Sender {
         });
         let mut tries = 0u32;
         let mut object =
-            match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types)).await {
+            match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, types)).await {
                 Ok(Standing::AsPlanned(object)) => object,
                 Ok(standing) => return self.without_sending(order, standing, tries),
                 Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
@@ -89,7 +90,7 @@ impl Sender {
             match self.target.apply(&change).await {
                 Ok(applied) => {
                     self.outage.went_well(Try::Write);
-                    return self.read_back(order, applied, &types, tries + attempt).await;
+                    return self.read_back(order, applied, types, tries + attempt).await;
                 }
                 Err(failure) if failure.effect == Effect::Unknown => {
                     if identifying.is_empty() && order.operation == Operation::Create {
@@ -97,7 +98,7 @@ impl Sender {
                     }
                     let again =
                         failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt, Try::Write).await;
-                    let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types));
+                    let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, types));
                     match seen.await {
                         Ok(Standing::InEffect(id)) => return self.found(order, id, tries + attempt),
                         Ok(Standing::AsPlanned(now)) if again => object = now,
@@ -117,7 +118,7 @@ impl Sender {
                 Err(failure) if failure.recourse == Recourse::Stop => return Ended::Untried(failure),
                 Err(failure) if order.operation == Operation::Create && failure.class == Class::Conflict => {
                     // 409: somebody, perhaps an earlier try of ours, was first. Equal means adopt.
-                    return match look(&*self.target, order, identifying, &types).await {
+                    return match look(&*self.target, order, identifying, types).await {
                         Ok(Standing::InEffect(id)) => self.in_effect(order, id, tries + attempt),
                         _ => self.errored(order, failure, tries + attempt),
                     };
@@ -125,7 +126,7 @@ impl Sender {
                 Err(failure) if failure.status == Some(412) => {
                     // The version that was read is not the newest: by somebody's change, or by this request, delivered
                     // twice on its way. In effect means applied.
-                    return match look(&*self.target, order, identifying, &types).await {
+                    return match look(&*self.target, order, identifying, types).await {
                         Ok(Standing::InEffect(id)) => self.found(order, id, tries + attempt),
                         _ => self.errored(order, failure, tries + attempt),
                     };

@@ -9,6 +9,7 @@ use super::alike::counted_alike;
 use super::chain::{Chain, Entry};
 use super::database::{Store, instant, maybe_instant, stamp, word};
 use super::error::{Fault, StoreError};
+use super::links::sync_known;
 use super::reverts::Reversals;
 use super::transition::may_become;
 use crate::model::order::{Block, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
@@ -278,10 +279,11 @@ pub(super) fn step(
 
 /// The number that stands for a sync of a job.
 pub(super) fn sync_number(tx: &Connection, job: &str, sync_id: &str) -> Result<i64, Fault> {
-    tx.prepare_cached("INSERT OR IGNORE INTO syncs (job, sync_id) VALUES (?, ?)")?.execute([job, sync_id])?;
-    Ok(tx
-        .prepare_cached("SELECT n FROM syncs WHERE job = ? AND sync_id = ?")?
-        .query_row([job, sync_id], |row| row.get(0))?)
+    if let Some(known) = sync_known(tx, job, sync_id)? {
+        return Ok(known);
+    }
+    tx.execute("INSERT INTO syncs (job, sync_id) VALUES (?, ?)", [job, sync_id])?;
+    Ok(tx.last_insert_rowid())
 }
 
 /// The live order of an object.
