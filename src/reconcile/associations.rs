@@ -303,6 +303,8 @@ impl Planner<'_> {
             name: [a, " → ", b].concat(),
             changes: Vec::new(),
             ends,
+            references: Vec::new(),
+            closes: None,
             situation: if operation == Operation::Add { Situation::Missing } else { Situation::Orphan },
             cause: Cause::Source,
             reason: [reason.before, "`", a, "` and `", b, "`", &reason.after].concat(),

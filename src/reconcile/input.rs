@@ -161,12 +161,27 @@ pub struct LiveOrder {
     pub changes: Option<Vec<Change>>,
     /// Its ends, sorted by their names, for association rows.
     pub ends: Vec<EndRef>,
+    /// To what its new values refer, sorted by attribute.
+    pub references: Vec<EndRef>,
+    /// The order that creates its object, where it closes a circle of references.
+    pub closes: Option<OrderId>,
     /// The scoped thresholds that count it, as it was planned.
     pub thresholds: Vec<String>,
     /// Whether it undoes an applied order: a person asked for it, so that no plan drops it for being unwanted.
     pub undoes: bool,
     /// The other job that it belongs to; `None` for this job.
     pub of_other_job: Option<String>,
+}
+
+impl LiveOrder {
+    /// The orders that it needs, as it was planned.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = &OrderId> {
+        let created = self.ends.iter().chain(&self.references).filter_map(|object| match object {
+            EndRef::Order(order) => Some(order),
+            EndRef::Target(_) => None,
+        });
+        created.chain(&self.closes)
+    }
 }
 
 /// What became of the orders with one content.

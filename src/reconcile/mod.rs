@@ -2,7 +2,8 @@
 //!
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
-//! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
+//! that is not confirmed, `references` finds out whom its attributes refer to, `settling` orders what is created by that,
+//! `associations` does the same for pairs, `standing` sets the result against what earlier runs
 //! ordered, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
 //! `threshold` judges the whole. `revert` makes a plan that undoes what was applied; `undo` says what can be undone at
 //! all.
@@ -38,6 +39,9 @@ pub mod policy;
 #[cfg(test)]
 mod property_tests;
 mod reason;
+#[cfg(test)]
+mod reference_tests;
+mod references;
 mod removal;
 mod rename;
 #[cfg(test)]
@@ -51,6 +55,7 @@ mod rows;
 mod scan;
 mod scoped;
 mod seats;
+mod settling;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;

@@ -8,17 +8,18 @@ use crate::model::resource::ResourceName;
 
 use super::associations::{self, EndOf};
 use super::draft::PlanDraft;
-use super::ends::EndState;
 use super::error::ReconcileError;
 use super::index::KeyHasher;
 use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, SyncInput};
 use super::lockout;
 use super::objects::{self, Claims, ObjectPlan};
 use super::policy::EndSync;
+use super::references;
 use super::rename::Apart;
 use super::rivals;
 use super::scoped;
 use super::seats;
+use super::settling;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
 use super::undo;
@@ -27,32 +28,18 @@ use super::undo;
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let hasher = KeyHasher::random();
     let mut ledger = Ledger::new(input, hasher);
+    ledger.remember_fates()?;
     let mut loads = Loads::default();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
     let mut judged: Vec<Judged> = Vec::new();
     let mut told: Vec<Told> = Vec::new();
 
     let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
-    let mut plans: Vec<Planned<'_>> = Vec::new();
-    let mut known: Vec<Vec<Prior>> = Vec::new();
-    for sync in &objects {
-        let claims = claims(sync, &objects, &plans);
-        let (plan, priors) = plan_objects(input, sync, &claims, hasher)?;
-        plans.push((plan, HashMap::new()));
-        known.push(priors);
-    }
+    let (mut plans, known) = plan_objects(input, &objects, hasher)?;
     rivals::unique(&mut plans);
-    for ((plan, raised), priors) in plans.iter_mut().zip(&known) {
+    settling::settle(input, &mut plans, known, &mut ledger)?;
+    for (plan, _) in &mut plans {
         let sync = plan.table.input;
-        let proposals = std::mem::take(&mut plan.proposals);
-        ledger.draft.orders.reserve(proposals.len());
-        for (proposal, prior) in proposals.into_iter().zip(priors) {
-            let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
-            let settled = ledger.settle(proposal.order, prior, sync.identity);
-            if creates {
-                raised.insert(proposal.number, settled);
-            }
-        }
         let load = loads.of(&sync.sync.to);
         load.size += sync.links.len() as u64;
         load.first_run |= sync.first_run;
@@ -62,7 +49,15 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
             load.size = scoped::size(plan, scoped)?;
             load.first_run = sync.first_run;
         }
-        judged.push(Judged { prefix: objects_prefix(&sync.sync.to, &sync.sync.from), operations: None });
+        let prefix = objects_prefix(&sync.sync.to, &sync.sync.from);
+        for reference in &sync.sync.references {
+            let of = |source: &str| ObjectKey::reference(&sync.sync.to, &reference.attribute, source);
+            let own =
+                |object: &ObjectKey| Some(of(object.0.strip_prefix(&sync.sync.to.to_string())?.strip_prefix('/')?));
+            undecided.extend(plan.undecided.iter().filter_map(own));
+            judged.push(Judged { prefix: of(&format!("{}=", sync.sync.from)).0, operations: None });
+        }
+        judged.push(Judged { prefix, operations: None });
         undecided.extend(std::mem::take(&mut plan.undecided));
         told.push(Told {
             index: sync.sync.index,
@@ -129,31 +124,53 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     Ok(draft)
 }
 
-/// Plans one sync of objects. Where a person refused to take two keys for one object, they are two.
+/// Plans all syncs of objects, with what became of earlier orders of the same content. Where a person refused to take
+/// two keys for one object, they are two.
 fn plan_objects<'a>(
     input: &PlanInput<'_>,
-    sync: &'a ObjectInput<'a>,
-    claims: &Claims,
+    objects: &[&'a ObjectInput<'a>],
     hasher: KeyHasher,
-) -> Result<(ObjectPlan<'a>, Vec<Prior>), ReconcileError> {
+) -> Result<(Vec<Planned<'a>>, Vec<Vec<Prior>>), ReconcileError> {
     let under_way = |live: &&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
-    let busy = input.live.iter().filter(under_way).map(|live| live.object.clone());
-    let mut apart = Apart { busy: busy.collect(), ..Apart::default() };
-    loop {
-        let mut plan = objects::plan(input.wishes, sync, claims, &apart, hasher)?;
-        scoped::mark(&mut plan)?;
-        let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
-        let known = apart.refused.len();
-        for (proposal, prior) in plan.proposals.iter().zip(&priors) {
-            let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
-            if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
-                apart.refused.insert((was.clone(), proposal.order.key.clone()));
+    let busy: HashSet<ObjectKey> = input.live.iter().filter(under_way).map(|live| live.object.clone()).collect();
+    // To whom one refers is known when all are correlated; without references one is done before the next is read.
+    let at_once = if objects.iter().any(|sync| !sync.sync.references.is_empty()) { objects.len() } else { 1 };
+    let (mut plans, mut known): (Vec<Planned<'a>>, Vec<Vec<Prior>>) = Default::default();
+    for some in objects.chunks(at_once.max(1)) {
+        let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
+        let begin = plans.len();
+        loop {
+            let mut correlated = some
+                .iter()
+                .zip(&aparts)
+                .map(|(sync, apart)| objects::correlate(sync, apart, hasher))
+                .collect::<Result<Vec<_>, _>>()?;
+            references::resolve(&mut correlated)?;
+            let mut is_refused_anew = false;
+            for ((sync, correlated), apart) in some.iter().zip(correlated).zip(&mut aparts) {
+                let claims = claims(sync, objects, &plans);
+                let mut plan = objects::plan(input.wishes, correlated, &claims)?;
+                scoped::mark(&mut plan)?;
+                let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
+                let before = apart.refused.len();
+                for (proposal, prior) in plan.proposals.iter().zip(&priors) {
+                    let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
+                    if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
+                        apart.refused.insert((was.clone(), proposal.order.key.clone()));
+                    }
+                }
+                is_refused_anew |= apart.refused.len() > before;
+                plans.push((plan, HashMap::new()));
+                known.push(priors);
             }
-        }
-        if apart.refused.len() == known {
-            return Ok((plan, priors));
+            if !is_refused_anew {
+                break;
+            }
+            plans.truncate(begin);
+            known.truncate(begin);
         }
     }
+    Ok((plans, known))
 }
 
 /// What became of earlier orders with the content of these.

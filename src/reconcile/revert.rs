@@ -19,7 +19,7 @@ use super::input::PlanInput;
 use super::plan::thresholds;
 use super::reason::some;
 use super::standing::Ledger;
-use super::threshold::Loads;
+use super::threshold::{CLOSING, Loads};
 use super::undo::inverse;
 
 /// An order that was applied.
@@ -160,6 +160,8 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
         target_id: applied.target_id.clone().filter(|_| order.ends.is_empty()),
         changes,
         ends: applied.ends.clone(),
+        references: Vec::new(),
+        closes: None,
         situation: match operation {
             Operation::Add => Situation::Missing,
             Operation::Remove | Operation::Delete => Situation::Orphan,
@@ -169,6 +171,7 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
         reason: format!("undoes the {} {} of run {}{notes}", order.operation, order.id, terms.run),
         confidence: 100,
         takes_along: if operation == Operation::Delete { terms.takes_along.to_vec() } else { Vec::new() },
+        thresholds: order.thresholds.iter().filter(|mark| *mark != CLOSING).cloned().collect(),
         block: None,
         undoes: Some(order.id.clone()),
         irreversible: None,

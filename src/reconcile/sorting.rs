@@ -26,26 +26,18 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
         let source = plan.table.source.get(row);
         let key = || ObjectKey::by_source(&input.sync.to, &input.sync.from, source.key);
         let admission = source.admission;
-        let state = match done.pairing[row as usize] {
+        match done.pairing[row as usize] {
             Pairing::Skipped => {
                 plan.undecided.insert(key());
                 if !source.key.is_empty() && matches!(admission, Admission::Unknown) {
                     scope_failed.push(row);
                 }
-                EndState::Undecided
             }
-            Pairing::Ambiguous { group } => {
-                work.push(Work::Ambiguous { source: row, group });
-                EndState::Undecided
-            }
+            Pairing::Ambiguous { group } => work.push(Work::Ambiguous { source: row, group }),
             Pairing::Renamed { rename } => {
                 let renamed = &done.renames[rename as usize];
                 work.push(Work::Renamed { source: row, rename });
                 plan.table.numbers[renamed.target as usize] = row;
-                match renamed.evidence.confidence(scanner) {
-                    100.. => EndState::Paired(renamed.target),
-                    _ => EndState::Undecided,
-                }
             }
             Pairing::Linked { target, link } => {
                 plan.table.numbers[target as usize] = row;
@@ -53,12 +45,8 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                     Admission::Unknown => {
                         plan.undecided.insert(key());
                         scope_failed.push(row);
-                        EndState::Undecided
                     }
-                    Admission::Out => {
-                        work.push(Work::OutOfScope { source: row, target, link });
-                        EndState::Unwanted(target)
-                    }
+                    Admission::Out => work.push(Work::OutOfScope { source: row, target, link }),
                     Admission::In => {
                         let link_view = input.links.get(link);
                         // It came back: whatever becomes of the order that says so, its grace is over.
@@ -73,7 +61,6 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                         } else {
                             work.push(Work::Pair { source: row, target, link: Some(link), rule: None });
                         }
-                        EndState::Paired(target)
                     }
                 }
             }
@@ -84,27 +71,21 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                 work.push(Work::Pair { source: row, target, link: None, rule: Some((rule, equal)) });
                 if sure {
                     plan.table.numbers[target as usize] = row;
-                    EndState::Paired(target)
-                } else {
-                    EndState::Undecided
                 }
             }
             Pairing::None => match admission {
                 Admission::In if input.target_absence => {
                     work.push(Work::Create { source: row, link: was.get(&row).copied() });
-                    EndState::Creating
                 }
                 Admission::In => {
                     *plan.situations.counts.entry(Situation::Missing).or_default() += 1;
                     plan.undecided.insert(key());
                     unproved.push(source.key);
-                    EndState::Undecided
                 }
-                Admission::Out => EndState::Unmanaged,
-                Admission::Unknown => EndState::Undecided,
+                Admission::Out | Admission::Unknown => {}
             },
-        };
-        plan.table.states[row as usize] = state;
+        }
+        plan.table.states[row as usize] = state_of(input, scanner, done, source, row);
     }
     if !unproved.is_empty() {
         unproved.sort_unstable();
@@ -120,6 +101,36 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
     drop_links(input, done, plan);
     gone(input, done, plan, &mut work);
     work
+}
+
+/// How the object of a source row stands, from what it is paired with.
+pub(crate) fn state_of(
+    input: &ObjectInput<'_>,
+    scanner: &Scanner<'_>,
+    done: &Correlation,
+    source: SourceRow<'_>,
+    row: u32,
+) -> EndState {
+    match (done.pairing[row as usize], source.admission) {
+        (Pairing::Skipped | Pairing::Ambiguous { .. }, _) => EndState::Undecided,
+        (Pairing::Renamed { rename }, _) => {
+            let renamed = &done.renames[rename as usize];
+            match renamed.evidence.confidence(scanner) {
+                100.. => EndState::Paired(renamed.target),
+                _ => EndState::Undecided,
+            }
+        }
+        (Pairing::Linked { .. }, Admission::Unknown) => EndState::Undecided,
+        (Pairing::Linked { target, .. }, Admission::Out) => EndState::Unwanted(target),
+        (Pairing::Linked { target, .. }, Admission::In) => EndState::Paired(target),
+        (Pairing::Matched { target, rule }, _) if scanner.matchers[rule as usize].confidence >= 100 => {
+            EndState::Paired(target)
+        }
+        (Pairing::Matched { .. }, _) => EndState::Undecided,
+        (Pairing::None, Admission::In) if input.target_absence => EndState::Creating,
+        (Pairing::None, Admission::In | Admission::Unknown) => EndState::Undecided,
+        (Pairing::None, Admission::Out) => EndState::Unmanaged,
+    }
 }
 
 fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) {

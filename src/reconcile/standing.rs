@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::order::{
-    Block, BlockReason, Change, EndRef, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
+    Block, BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
 };
 use crate::model::plan::Withheld;
 use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
+use super::error::ReconcileError;
 use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
 use super::reason::block;
@@ -51,6 +52,8 @@ pub(crate) struct Ledger<'a> {
     /// The scoped thresholds that count kept orders as they are now.
     scopes: HashMap<OrderId, Vec<String>>,
     superseded: BTreeMap<OrderId, String>,
+    /// Where orders stand that live ones refer to, as far as none of the same content came after them.
+    fates: HashMap<OrderId, OrderState>,
     /// The rest of the draft.
     pub(crate) draft: PlanDraft,
 }
@@ -77,6 +80,7 @@ impl<'a> Ledger<'a> {
             stopped: HashSet::new(),
             scopes: HashMap::new(),
             superseded: BTreeMap::new(),
+            fates: HashMap::new(),
             draft: PlanDraft::default(),
         };
         for live in input.live.iter().filter(|live| live.state.is_live()) {
@@ -201,7 +205,58 @@ impl<'a> Ledger<'a> {
 
     /// Whether a live order still is about the same things as a wanted one: the same target, and the same ends.
     fn stands(&self, live: &LiveOrder, wanted: &Order, identity: &str) -> bool {
-        live.identity == identity && !self.needs_are_gone(live) && !is_anew(live, wanted)
+        live.identity == identity && !self.needs_are_gone(live) && !is_anew(live, wanted) && self.refers(live, wanted)
+    }
+
+    /// Remembers where the orders stand that live ones refer to.
+    pub(crate) fn remember_fates(&mut self) -> Result<(), ReconcileError> {
+        let mut asked: BTreeMap<&str, BTreeSet<&OrderId>> = BTreeMap::new();
+        for live in self.own.values().flatten() {
+            let refers = live.references.iter().filter_map(|object| match object {
+                EndRef::Order(order) => Some(order),
+                EndRef::Target(_) => None,
+            });
+            asked.entry(&live.identity).or_default().extend(refers.chain(&live.closes));
+        }
+        for (identity, orders) in asked {
+            let (orders, prints): (Vec<&OrderId>, Vec<Fingerprint>) =
+                orders.into_iter().filter_map(|order| Some((order, order.fingerprint()?))).unzip();
+            let priors = self.input.memory.standing(identity, &prints.iter().collect::<Vec<_>>())?;
+            let newest = orders.into_iter().zip(priors).filter_map(|(order, prior)| {
+                let (newest, state, _) = prior.newest?;
+                (newest == *order).then_some((newest, state))
+            });
+            self.fates.extend(newest);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a live order of this job for an object, with this content where one is given.
+    pub(crate) fn has_live(&self, object: &ObjectKey, content: Option<&Fingerprint>) -> bool {
+        let live = self.own.get(object).into_iter().flatten();
+        live.filter(|live| !live.undoes).any(|live| content.is_none_or(|content| live.fingerprint == *content))
+    }
+
+    /// Whether what a live order refers to still is what is wanted: by its id, or by the order that creates it, also
+    /// where that is applied by now or another one does so. Otherwise the value that was reviewed will never be.
+    fn refers(&self, live: &LiveOrder, wanted: &Order) -> bool {
+        let made = |order: &OrderId| self.fates.get(order) == Some(&OrderState::Applied);
+        // What needs an order that was replaced needs the one that came after it.
+        let follows = |order: &OrderId, wanted: &OrderId| {
+            let is_replaced = self.fates.get(order) == Some(&OrderState::Superseded);
+            order == wanted || is_replaced || made(order) || self.superseded.contains_key(order)
+        };
+        let same = |(live, wanted): (&EndRef, &EndRef)| match (live, wanted) {
+            (EndRef::Target(_), _) => live == wanted,
+            (EndRef::Order(order), EndRef::Order(wanted)) => follows(order, wanted),
+            (EndRef::Order(order), EndRef::Target(_)) => made(order),
+        };
+        let closes = match (&live.closes, &wanted.closes) {
+            (Some(order), Some(wanted)) => follows(order, wanted),
+            (Some(order), None) => made(order),
+            (None, wanted) => wanted.is_none(),
+        };
+        closes && live.references.iter().zip(wanted.references.iter().map(|reference| &reference.object)).all(same)
     }
 
     /// Whether a live row order refers to an order that this plan replaced.
@@ -254,7 +309,7 @@ impl<'a> Ledger<'a> {
             }
             // What it needs is still stuck; it is freed together with that.
             (OrderState::Blocked, Some(BlockReason::MissingReference), None)
-                if live.ends.iter().any(|end| matches!(end, EndRef::Order(id) if self.stuck.contains(id))) => {}
+                if live.needs().any(|needed| self.stuck.contains(needed) && !self.superseded.contains_key(needed)) => {}
             (OrderState::Blocked, Some(before), None) if !set_by_history(before) => {
                 self.draft.reblocked.push((live.id.clone(), None));
             }

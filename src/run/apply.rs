@@ -23,7 +23,7 @@ use crate::connector::target::Target;
 use crate::model::apply_end::ApplyEnd;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Recourse};
-use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
+use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
 
 /// How long a target that cannot say yet what it can do is left alone at first.
@@ -97,7 +97,8 @@ impl Conductor {
             retried.extend(self.store.retried(run)?);
         }
         let source_of = |sync| self.job.syncs.iter().find(|s| s.index == sync).map(|s| s.from.to_string());
-        let mut kinds = kinds(orders, &retried, source_of);
+        let refers = |sync: usize, attribute: &str| self.job.syncs.get(sync)?.kind.refers(attribute).cloned();
+        let mut kinds = kinds(orders, &retried, source_of, refers);
         if let Some(mut first) = request.first {
             for kind in &mut kinds {
                 kind.truncate(first);
@@ -218,7 +219,8 @@ impl Conductor {
             orders = ready;
         }
         let sizes = &self.job.apply.waves;
-        let mut unsent = Unsent::new(orders, &under_way.retried, !sizes.is_empty());
+        let steps = std::mem::take(&mut kind.steps);
+        let mut unsent = Unsent::new(orders, &under_way.retried, !sizes.is_empty()).in_steps(steps);
         let (mut number, mut step) = (0, 1);
         let mut left_of_waves = Vec::new();
         while !unsent.is_empty() && under_way.tally.stopped(&system).is_none() {
@@ -230,6 +232,10 @@ impl Conductor {
             let Next { orders, proving } = unsent.next(size.copied().unwrap_or(usize::MAX));
             let label = with_rules(&kind.label, &proving);
             let wave = self.still_covered(orders, &*sender.target, plans, result)?;
+            // What an earlier step created has its id by now; what it did not create is waited for.
+            let (wave, waiting) = self.with_known_ids(wave, result)?;
+            let why = "what they refer to is not at the target yet";
+            under_way.left.add((&kind, &kind.label, number > 0), why, None, &ids(&waiting), plans);
             if wave.is_empty() {
                 continue;
             }
@@ -325,5 +331,5 @@ fn ids(orders: &[Order]) -> Vec<OrderId> {
 
 /// Whether an order needs what another one creates.
 fn depends(order: &Order) -> bool {
-    order.ends.iter().any(|end| matches!(end.object, EndRef::Order(_)))
+    order.needs().next().is_some()
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use super::error::RunError;
 use super::precondition::{Standing, look};
+use super::referred::Created;
 use super::send::{Sender, planned_anew};
 use crate::connector::source::Source;
 use crate::model::event::Event;
@@ -50,6 +51,15 @@ impl Conductor {
             }
             let Some(sender) = senders.get(system) else { continue };
             let named = sender.target.identity();
+            // It was sent with the ids of what it refers to; without them it was not.
+            let order = match self.with_ids(order, &mut Created::new())? {
+                Ok(order) => order,
+                Err((order, _)) => {
+                    self.settle(&order, Found::NotSent, sender)?;
+                    continue;
+                }
+            };
+            let system = &order.resource.system;
             let found = match targets.get(&order.id) {
                 Some(&then) if then != named => {
                     Found::Neither(OrderState::Uncertain, elsewhere(system, &order, then, &named))

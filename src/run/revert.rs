@@ -244,6 +244,13 @@ impl Conductor {
                     continue;
                 }
             };
+            let order = match self.with_ids(order, &mut known)? {
+                Ok(order) => order,
+                Err((order, why)) => {
+                    left.push(LeftOrder::of(&order, why, false));
+                    continue;
+                }
+            };
             let (effected, identity) = (outcome.and_then(|o| o.effected), record.target_identity.clone());
             found.push(Candidate { applied: AppliedOrder { order, effected, target_id, ends, identity }, sync });
         }

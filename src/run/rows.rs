@@ -9,6 +9,7 @@ use super::Conductor;
 use super::error::RunError;
 use super::lanes::Parcel;
 use super::outage::Try;
+use super::referred::Created;
 use super::send::{Ended, Sender, kept, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
@@ -51,18 +52,14 @@ impl Conductor {
     pub(super) fn resolve(
         &self,
         order: &Order,
-        known: &mut BTreeMap<OrderId, Option<String>>,
+        known: &mut Created,
     ) -> Result<Result<BTreeMap<String, String>, String>, RunError> {
         let mut ends = BTreeMap::new();
         for end in &order.ends {
             let id = match &end.object {
                 EndRef::Target(id) => id.clone(),
                 EndRef::Order(needed) => {
-                    let created = match known.get(needed) {
-                        Some(created) => created.clone(),
-                        None => known.entry(needed.clone()).or_insert(self.created_by(needed)?).clone(),
-                    };
-                    let Some(id) = created else {
+                    let Some(id) = self.created(needed, known)? else {
                         return Ok(Err(format!("{} is to be created by order {needed} first", end.label)));
                     };
                     id
@@ -75,7 +72,7 @@ impl Conductor {
 
     /// The object that an order created, or a later order for the same object. Where that creates it anew, the first one
     /// is gone.
-    fn created_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
+    pub(super) fn created_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
         let made = |order: &OrderId| -> Result<Option<String>, RunError> {
             let outcome = self.store.outcome(order)?.filter(|outcome| outcome.state == OrderState::Applied);
             Ok(outcome.and_then(|outcome| outcome.target_id))

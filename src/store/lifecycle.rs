@@ -70,6 +70,8 @@ fn create(key: &str) -> Order {
         name: format!("{key}@corp"),
         changes: Vec::new(),
         ends: Vec::new(),
+        references: Vec::new(),
+        closes: None,
         situation: Situation::Missing,
         cause: Cause::Initial,
         reason: "wanted and absent".to_owned(),

@@ -12,7 +12,7 @@ use super::needs::inherit_needs;
 use super::orders::{Numbered, live_of, require, supersede, sync_number};
 use super::reverts::insert_reverts;
 use crate::model::digest::Digest;
-use crate::model::order::{BlockReason, EndRef, Order, OrderId, OrderState};
+use crate::model::order::{BlockReason, Order, OrderId, OrderState};
 use crate::model::record::Hold;
 use crate::model::run::{RunId, RunState};
 
@@ -194,16 +194,15 @@ fn insert(
     insert.raw_execute().map(drop)
 }
 
-/// Records which orders need which. A row's ends may stand later in the plan than the row, so needs come when all orders
-/// are there.
+/// Records which orders need which. What one needs may stand later in the plan than it, so needs come when all orders are
+/// there.
 fn insert_needs(tx: &Connection, orders: &[NewOrder<'_>], numbered: &[Numbered]) -> Result<(), Fault> {
     let objects = orders.iter().zip(numbered).filter(|(new, _)| new.order.ends.is_empty());
     let known: HashMap<&OrderId, i64> = objects.map(|(_, (n, id))| (id, *n)).collect();
     let mut need = tx.prepare_cached("INSERT OR IGNORE INTO needs (needed, needing) VALUES (?, ?)")?;
     let mut look_up = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
     for (new, (n, _)) in orders.iter().zip(numbered) {
-        for end in &new.order.ends {
-            let EndRef::Order(needed) = &end.object else { continue };
+        for needed in new.order.needs() {
             match known.get(needed) {
                 Some(known) => need.execute([known, n])?,
                 None => look_up.execute(params![n, needed.0])?,
