@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
+use crate::model::digest::Digest;
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
 use crate::model::record::Reversal;
@@ -120,6 +121,10 @@ pub struct AssociationInput<'a> {
     pub source: &'a Table,
     /// The target's snapshot.
     pub target: &'a Table,
+    /// SHA-256 of the source's file. Numbers of its rows that are kept beside it are used where they are of this.
+    pub source_sha256: Option<&'a Digest>,
+    /// The same of the target's.
+    pub target_sha256: Option<&'a Digest>,
     /// Whether a row that is not in the source's snapshot is gone there.
     pub source_absence: bool,
     /// The same for the target.

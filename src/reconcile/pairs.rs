@@ -13,7 +13,9 @@ use super::objects::counted;
 use super::policy::Nested;
 use super::reason::some;
 use super::scan::checked;
+use crate::model::digest::Digest;
 use crate::model::situation::Situation;
+use crate::snapshot::kept_pairs::KeptPairs;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::Table;
 
@@ -49,7 +51,8 @@ impl Planner<'_> {
             },
             number => number,
         };
-        let chunks = paired(self.input.source, columns, tables[0].source_index.hasher(), number)?;
+        let rows = Side { table: self.input.source, sha256: self.input.source_sha256, columns };
+        let chunks = rows.paired(tables[0].source_index.hasher(), number)?;
         checked(chunks.iter().map(Vec::len).sum(), &self.input.sync.from)?;
         let sorted: Vec<SourceRows> = chunks.into_par_iter().map(SourceRows::of).collect();
         let count = |end: usize| sorted.iter().map(|chunk| chunk.inner[end].len()).sum::<usize>();
@@ -145,7 +148,8 @@ impl Planner<'_> {
             NONE => UNKNOWN,
             row => tables[end].number_of(row).unwrap_or(FOREIGN),
         };
-        let chunks = paired(self.input.target, columns, tables[0].target_index.hasher(), number)?;
+        let rows = Side { table: self.input.target, sha256: self.input.target_sha256, columns };
+        let chunks = rows.paired(tables[0].target_index.hasher(), number)?;
         done.size = chunks.iter().map(Vec::len).sum::<usize>() as u64;
         checked(done.size as usize, &self.input.sync.to)?;
         let leaves =
@@ -256,22 +260,49 @@ impl Gathering {
     }
 }
 
-/// The rows of an association as pairs of numbers, in file order, chunk by chunk.
-fn paired(
-    table: &Table,
+/// The rows of an association at one side.
+struct Side<'a> {
+    table: &'a Table,
+    /// Of its file, where that is known.
+    sha256: Option<&'a Digest>,
+    /// The columns of both ends.
     columns: [usize; 2],
-    hasher: KeyHasher,
-    number: impl Fn(usize, KeyHash) -> u32 + Sync,
-) -> Result<Vec<Vec<Pair>>, ReconcileError> {
-    let chunks = table.par_fold(Gathering::default, |gathering, row| {
-        gathering.ends.push(columns.map(|column| hasher.hash(row.cell(column))));
-        if gathering.ends.len() == TOGETHER {
-            gathering.look_up(&number);
+}
+
+impl Side<'_> {
+    /// The rows as pairs of numbers, chunk by chunk, in no order that matters; `number` gives the number that stands for a
+    /// key at an end.
+    fn paired(
+        &self,
+        hasher: KeyHasher,
+        number: impl Fn(usize, KeyHash) -> u32 + Sync,
+    ) -> Result<Vec<Vec<Pair>>, ReconcileError> {
+        if let Some(pairs) = self.kept(hasher, &number) {
+            return Ok(pairs);
         }
-    })?;
-    let pairs = chunks.into_par_iter().map(|mut rest| {
-        rest.look_up(&number);
-        rest.pairs
-    });
-    Ok(pairs.collect())
+        let chunks = self.table.par_fold(Gathering::default, |gathering, row| {
+            gathering.ends.push(self.columns.map(|column| hasher.hash(row.cell(column))));
+            if gathering.ends.len() == TOGETHER {
+                gathering.look_up(&number);
+            }
+        })?;
+        let pairs = chunks.into_par_iter().map(|mut rest| {
+            rest.look_up(&number);
+            rest.pairs
+        });
+        Ok(pairs.collect())
+    }
+
+    /// The same from what is kept beside the file: each key is looked up once, and no row is read.
+    fn kept(&self, hasher: KeyHasher, number: &(impl Fn(usize, KeyHash) -> u32 + Sync)) -> Option<Vec<Vec<Pair>>> {
+        let kept = KeptPairs::open(self.table.path(), self.sha256?)?;
+        let [first, second] = self.columns.map(|column| kept.end(&self.table.columns()[column]));
+        let order = [first?, second?];
+        let numbers = [0, 1].map(|end| {
+            let keys = kept.keys(order[end]);
+            let number = |key| number(end, hasher.hash(keys.get(key)));
+            (0..keys.len()).into_par_iter().map(number).collect::<Vec<u32>>()
+        });
+        Some(kept.pairs(order, [&numbers[0], &numbers[1]]))
+    }
 }

@@ -269,6 +269,8 @@ impl World {
                 sync: &ties.sync,
                 source,
                 target,
+                source_sha256: None,
+                target_sha256: None,
                 source_absence: ties.absence.0,
                 target_absence: ties.absence.1,
                 capabilities: &capabilities,

@@ -117,6 +117,9 @@ impl Conductor {
         }
         let claimed = BTreeMap::new();
         let absent = |name: &ResourceName| snapshots.whole.contains(name);
+        let sha256 = |name: &ResourceName| {
+            proof.manifest.resource(&name.system, &name.resource).map(|exported| &exported.sha256)
+        };
         let mut syncs = Vec::new();
         for (sync, memory) in &memories {
             let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
@@ -141,6 +144,8 @@ impl Conductor {
                     sync: association,
                     source,
                     target,
+                    source_sha256: sha256(&sync.from),
+                    target_sha256: sha256(&sync.to),
                     source_absence: absent(&sync.from),
                     // Rows of an association are read with their owners, which are counted.
                     target_absence: target_absence

@@ -11,7 +11,7 @@ use crate::model::record::{Hold, HoldKind, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
-use crate::snapshot::sidecar;
+use crate::snapshot::{kept_pairs, sidecar};
 
 /// Why the snapshots of a held run are of no use any more.
 #[derive(Debug)]
@@ -101,6 +101,7 @@ impl Conductor {
                 // Its digests save time; where they cannot be had, they are made anew.
                 let (digests, copied) = (sidecar::path_of(&file), sidecar::path_of(&copy));
                 let _ = std::fs::hard_link(&digests, &copied).or_else(|_| std::fs::copy(&digests, &copied).map(drop));
+                kept_pairs::carry_over(&file, &copy);
             }
         }
         manifest.run = run.clone();
