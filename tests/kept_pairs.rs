@@ -110,7 +110,8 @@ fn key(n: usize) -> String {
 impl Day {
     fn first(dice: &mut Dice) -> Self {
         let mut day = Self::default();
-        (0..12).for_each(|n| drop((day.groups.insert(format!("T{n}")), day.vault_groups.insert(format!("T{n}")))));
+        day.groups.extend((0..12).map(|n| format!("T{n}")));
+        day.vault_groups.clone_from(&day.groups);
         for n in 0..120 {
             day.users.insert(key(n), (format!("l{n}"), !dice.one_in(12)));
             if !dice.one_in(10) {
@@ -158,7 +159,7 @@ impl Day {
                 _ if ties.is_empty() => {}
                 _ => {
                     let row = ties.iter().nth(dice.below(ties.len())).cloned();
-                    row.iter().for_each(|row| drop(ties.remove(row)));
+                    ties.retain(|tie| Some(tie) != row.as_ref());
                 }
             }
         }
