@@ -41,6 +41,8 @@ fn order(key: &str, name: &str, after: &str) -> Order {
         name: name.to_owned(),
         changes,
         ends: Vec::new(),
+        references: Vec::new(),
+        closes: None,
         situation: Situation::Changed,
         cause: Cause::Source,
         reason: format!("displayName: {after}"),

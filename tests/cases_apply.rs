@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::company::{Company, people};
+use support::orders::{approve, by_hand, order, planned, settled, standing, user};
 
 /// A company whose users, groups and memberships are approved and not applied yet; the run's id.
 fn approved(people: usize, further: &str) -> (Company, String) {
@@ -416,4 +417,27 @@ fn case_i10_the_per_order_error_report_is_a_csv_and_a_json() {
     company.world.muster(&["retry", "corp"]).ended(0);
     company.world.muster(&["apply", "corp"]).ended(0);
     assert!(errors(&company, &run).is_empty());
+}
+
+#[test]
+fn a_row_that_was_so_already_is_applied_though_its_group_cannot_be_read_for_the_others() {
+    let company = settled(9, "[apply]\nprotect = [\"vault.groups/Network\"]\nwaves = []\n");
+    let mut staff = people(9);
+    (staff[0].team, staff[3].team) = ("T2".into(), "T2".into());
+    company.hr(&staff);
+    let orders = planned(&company);
+    approve(&company).ended(0);
+    let network = company.vault.all("Groups").into_iter().find(|group| group["displayName"] == "Network").unwrap();
+    let path = format!("/Groups/{}", network["id"].as_str().unwrap());
+    let gone = format!("members[value eq \"{}\"]", user(&company, 1)["id"].as_str().unwrap());
+    by_hand(&company, &path, &json!({ "op": "remove", "path": gone }));
+    // Read once for its rows, and once more for who would be left.
+    fault(&company, "GET", &path, json!({ "nth": 2 }), json!({ "status": { "code": 403 } }));
+    company.world.muster(&["apply", "corp"]).ended(5);
+    no_faults(&company);
+    let ended = |key: &str| standing(&company, order(&orders, "remove", key)).0;
+    assert_eq!((ended("T1 → E0001"), ended("T1 → E0004")), ("applied".to_owned(), "errored".to_owned()));
+    let row = user(&company, 4)["id"].clone();
+    let members = company.vault.all("Groups").into_iter().find(|group| group["id"] == network["id"]).unwrap();
+    assert!(members["members"].as_array().unwrap().iter().any(|member| member["value"] == row), "taken unseen");
 }

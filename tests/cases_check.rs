@@ -211,3 +211,29 @@ fn case_k2_one_list_that_may_not_be_read_hides_nothing_of_the_others() {
     assert_eq!(failed(&said, "vault")["class"], "server");
     assert_eq!(untried(&said, "vault"), ["login", "permission", "schema"]);
 }
+
+#[test]
+fn a_rehearsal_is_told_where_its_data_lies_and_who_shares_it() {
+    let world = World::new();
+    world.write("hr/users.csv", "id,login\nE1,ada@corp.example\n");
+    let job = |name: &str, further: &str| {
+        let text = format!(
+            "name = \"{name}\"\n[systems.hr]\nkind = \"csv\"\npath = \"../hr\"\n[systems.vault]\nkind = \"sandbox\"\n{further}\n\
+             [[sync]]\nfrom = \"hr.users\"\nto = \"vault.users\"\nmatch = [{{ source = \"id\", target = \"externalId\" }}]\n\
+             attributes = {{ externalId = \"id\", userName = \"login\" }}\n"
+        );
+        world.write(&format!("jobs/{name}.toml"), text);
+    };
+    job("first", "");
+    job("second", "");
+    job("third", "database = \"own.db\"");
+    world
+        .muster(&["check", "first"])
+        .ended(0)
+        .says(&["sandbox/vault.db", "shared by every job here with a sandbox `vault`"]);
+    world.muster(&["check", "third"]).ended(0).says(&["own.db", "shared by every job that names this `database`"]);
+    world.settle("first");
+    // The second job finds what the first one made; the third has a vault of its own.
+    world.muster(&["run", "second"]).ended(0);
+    world.muster(&["run", "third"]).ended(3);
+}

@@ -116,7 +116,10 @@ fn whoever_left_after_the_plan_is_seen_before_the_last_one_is_taken() {
         let path = format!("/Users/{}", other["id"].as_str().unwrap());
         by_hand(&company, &path, &json!({ "op": "replace", "path": "active", "value": false }));
         let said = company.world.muster(&["--verbose", "apply", "corp"]);
-        said.says(&["1 stale", "`vault.groups/Network` would be left without a user in use ([apply] protect)"]);
+        let why = "`vault.groups/Network` would be left without a user in use ([apply] protect)";
+        let said = said.says(&["1 stale", why]).never_says(&["changed since"]);
+        let told = said.err.lines().any(|line| line.starts_with("  `") && line.contains(&format!("`: {why}")));
+        assert!(told, "the guard is what it is told to be stale for:\n{}", said.err);
         assert_eq!(in_use(&company, "Network"), ["user0001@corp.example"], "by removal: {by_removal}");
     }
 }
@@ -225,17 +228,203 @@ fn an_undo_locks_nobody_out_either() {
     let company = settled(6, "keep_one = { end = \"group\" }\nmembers = \"authoritative\"\n");
     let first = company.world.runs("corp")[0].clone();
     let revert = ["revert", &first, "--group", "create vault.users"];
-    company.world.muster(&revert).ended(1).says(&["left as it is", "keep_one", "vault.memberships"]);
+    let undo = |status: i32| {
+        company.world.muster(&revert).ended(status);
+        company.world.orders("corp", &company.world.newest_run("corp"))
+    };
+    // All of them are the last ones together, and nothing of it can be approved.
+    let orders = undo(0);
+    assert_eq!(orders.len(), 6, "{orders:#?}");
+    let texts = ["`vault.groups/Network`", "user in use", "keep_one of the sync to vault.memberships"];
+    is_blocked(order(&orders, "disable", "E0001"), "protected", &texts);
+    let names = ["`user0001@corp.example`, `user0004@corp.example`", "reject the order of whoever is to stay"];
+    is_blocked(order(&orders, "disable", "E0004"), "protected", &[names[0], names[1], "and revert again"]);
+    is_blocked(order(&orders, "disable", "E0002"), "protected", &["`vault.groups/Payments`"]);
+    let run = company.world.newest_run("corp");
+    let review = std::fs::read_to_string(company.world.run_file("corp", &run, "review.csv")).unwrap();
+    assert!(review.contains("protected"), "{review}");
+    let waits = order(&orders, "disable", "E0001");
+    let refused = company.world.muster(&["approve", "corp", "--order", id(waits), "--comment", "anyhow"]);
+    refused.says(&["refused", "protected"]);
+    // What is blocked there keeps no leaver: whoever else is in the group stays.
+    company.hr(&without(6, &["E0005"]));
+    company.world.muster(&["run", "corp"]).ended(3);
+    assert_eq!(standing(&company, order(&orders, "disable", "E0005")).0, "pending-review");
+    company.hr(&people(6));
+    company.world.muster(&["run", "corp"]);
+    // Where somebody else is in the group, those of it may go: only the really last ones stay.
+    let local = company.vault.add_user("break-glass@corp.example");
+    let group = company.vault.all("Groups").into_iter().find(|g| g["displayName"] == "Network").unwrap();
+    let path = format!("/Groups/{}", group["id"].as_str().unwrap());
+    by_hand(&company, &path, &json!({ "op": "add", "path": "members", "value": [{ "value": local }] }));
+    undo(3);
+    assert_eq!(standing(&company, waits), ("pending-review".to_owned(), String::new()));
+    assert_eq!(standing(&company, order(&orders, "disable", "E0002")).0, "blocked");
+    approve(&company);
+    company.world.muster(&["apply", "corp"]);
+    assert_eq!(in_use(&company, "Network"), ["break-glass@corp.example"]);
+    assert_eq!(in_use(&company, "Payments").len(), 2);
 
     let company = settled(6, "");
     let account = "kind = \"scim\"\naccount = \"user0003@corp.example\"\n";
     company.world.write("jobs/corp.toml", company.job_text("").replace("kind = \"scim\"\n", account));
     let first = company.world.runs("corp")[0].clone();
     let revert = ["revert", &first, "--group", "create vault.users"];
-    company.world.muster(&revert).ended(3).says(&["left as it is", "E0003", "muster itself uses"]);
+    company.world.muster(&revert).ended(3);
     let orders = company.world.orders("corp", &company.world.newest_run("corp"));
-    assert_eq!(orders.len(), 5, "{orders:#?}");
-    assert!(orders.iter().all(|order| order["operation"] == "disable" && order["key"] != "E0003"));
+    is_blocked(order(&orders, "disable", "E0003"), "protected", &["user0003@corp.example", "muster itself uses"]);
+    let free = orders.iter().filter(|order| order["block"].is_null() && order["operation"] == "disable");
+    assert_eq!((orders.len(), free.count()), (6, 5), "{orders:#?}");
+}
+
+#[test]
+fn an_undo_leaves_a_protected_group_its_last_member() {
+    let company = settled(6, NETWORK);
+    let mut staff = people(6);
+    staff[1].team = "T1".into();
+    company.hr(&staff);
+    planned(&company);
+    let joined = company.world.newest_run("corp");
+    approve(&company).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    // The others leave the group.
+    for number in [1, 4] {
+        let path = format!("/Users/{}", user(&company, number)["id"].as_str().unwrap());
+        by_hand(&company, &path, &json!({ "op": "replace", "path": "active", "value": false }));
+    }
+    company.world.muster(&["revert", &joined]).ended(3);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    let texts =
+        ["`vault.groups/Network` would be left without a user in use ([apply] protect)", "user0002@corp.example"];
+    is_blocked(order(&orders, "remove", "T1 → E0002"), "protected", &texts);
+    assert!(order(&orders, "add", "T2 → E0002")["block"].is_null(), "{orders:#?}");
+}
+
+#[test]
+fn a_group_that_keeps_one_is_looked_at_again_before_an_account_goes() {
+    for operation in ["disable", "delete"] {
+        let company = settled(6, "keep_one = { end = \"group\" }\n");
+        let text = std::fs::read_to_string(company.world.path().join("jobs/corp.toml")).unwrap();
+        let on = format!("on = {{ orphan = \"{operation}\" }}\nrequired =");
+        company.world.write("jobs/corp.toml", text.replacen("required =", &on, 1));
+        company.hr(&without(6, &["E0001"]));
+        assert!(order(&planned(&company), operation, "E0001")["block"].is_null());
+        approve(&company).ended(0);
+        let path = format!("/Users/{}", user(&company, 4)["id"].as_str().unwrap());
+        by_hand(&company, &path, &json!({ "op": "replace", "path": "active", "value": false }));
+        let said = company.world.muster(&["--verbose", "apply", "corp"]);
+        said.says(&["stale", "`vault.groups/Network` would be left without a user in use (keep_one)"]);
+        assert_eq!(in_use(&company, "Network"), ["user0001@corp.example"], "{operation}");
+    }
+}
+
+#[test]
+fn of_several_that_are_sent_at_once_the_last_one_stays_and_a_failed_one_counts_as_there() {
+    for fails in [false, true] {
+        let company = settled(12, "keep_one = { end = \"group\" }\n[apply]\nwaves = [10]\n");
+        // Four members, three of them go at once: the fourth leaves while the orders wait.
+        company.hr(&without(12, &["E0001", "E0004", "E0007"]));
+        planned(&company);
+        approve(&company).ended(0);
+        let path = format!("/Users/{}", user(&company, 10)["id"].as_str().unwrap());
+        by_hand(&company, &path, &json!({ "op": "replace", "path": "active", "value": false }));
+        let mut rules = vec![json!({"method": "PATCH", "prefix": "/Users", "action": {"delay": {"ms": 300}}})];
+        if fails {
+            let refuse = json!({"status": {"code": 400}});
+            rules.push(json!({"method": "PATCH", "prefix": "/Users", "when": {"nth": 1}, "action": refuse}));
+        }
+        company.vault.faults(json!({ "rules": rules }));
+        let said = company.world.muster(&["--verbose", "apply", "corp"]);
+        assert_eq!(in_use(&company, "Network").len(), 1, "fails: {fails} {said:#?}");
+        // The rows of those who went go too; that of the one who stays does not.
+        said.says(&[if fails { "orders: 4 applied, 1 errored, 1 stale" } else { "orders: 4 applied, 2 stale" }]);
+    }
+}
+
+#[test]
+fn a_condition_of_keep_one_holds_at_the_last_look_too() {
+    let company = settled(6, "");
+    let glass = company.vault.add_user("break-glass@corp.example");
+    let group = company.vault.all("Groups").into_iter().find(|g| g["displayName"] == "Network").unwrap();
+    let path = format!("/Groups/{}", group["id"].as_str().unwrap());
+    by_hand(&company, &path, &json!({ "op": "add", "path": "members", "value": [{ "value": glass }] }));
+    // Whoever breaks the glass is nobody who keeps a group.
+    company.job(&format!("keep_one = {{ end = \"group\", scope = \"user != '{glass}'\" }}\n"));
+    let mut staff = people(6);
+    staff[0].team = "T2".into();
+    company.hr(&staff);
+    assert!(order(&planned(&company), "remove", "T1 → E0001")["block"].is_null());
+    approve(&company).ended(0);
+    let other = format!("/Users/{}", user(&company, 4)["id"].as_str().unwrap());
+    by_hand(&company, &other, &json!({ "op": "replace", "path": "active", "value": false }));
+    let said = company.world.muster(&["--verbose", "apply", "corp"]);
+    said.says(&["stale", "without a user in use with `user != "]);
+    assert_eq!(in_use(&company, "Network"), ["break-glass@corp.example", "user0001@corp.example"]);
+}
+
+#[test]
+fn where_the_memberships_are_held_nobody_is_taken_for_counted() {
+    let company = settled(6, "");
+    let limit = "[snapshot.\"vault.memberships\"]\nthresholds = { deleted = { count = 0 } }\n";
+    company.job(&format!("keep_one = {{ end = \"group\" }}\n{limit}"));
+    let group = company.vault.all("Groups").into_iter().find(|g| g["displayName"] == "Network").unwrap();
+    let member = format!("members[value eq \"{}\"]", user(&company, 4)["id"].as_str().unwrap());
+    let path = format!("/Groups/{}", group["id"].as_str().unwrap());
+    by_hand(&company, &path, &json!({ "op": "remove", "path": member }));
+    company.hr(&without(6, &["E0001"]));
+    let said = company.world.muster(&["run", "corp"]).ended(4);
+    said.says(&[
+        "vault.memberships/deleted/count",
+        "nobody was counted (keep_one of the sync to vault.memberships) for 1 order: vault is asked",
+    ]);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    assert!(order(&orders, "disable", "E0001")["block"].is_null());
+    approve(&company);
+    company.world.muster(&["--verbose", "apply", "corp"]).says(&["stale", "(keep_one)"]);
+    assert_eq!(in_use(&company, "Network"), ["user0001@corp.example"]);
+
+    // A target that cannot be asked later: blocked, and free again with the snapshot.
+    let world = World::new();
+    world.write("hr/users.csv", "id,name,enabled\nE1,Ann,true\nE2,Bob,true\n");
+    world.write("hr/groups.csv", "id,name\nG1,Servers\n");
+    world.write("hr/memberships.csv", "group,user\nG1,E1\nG1,E2\n");
+    world.write("vault/users.csv", "id,userName,active\nu1,Ann,true\nu2,Bob,true\nu3,Cyd,true\n");
+    world.write("vault/groups.csv", "id,displayName\ng1,Servers\n");
+    world.write("vault/memberships.csv", "group,user\ng1,u1\ng1,u2\ng1,u3\n");
+    let job = r#"name = "corp"
+systems.hr = { kind = "csv", path = "../hr" }
+systems.vault = { kind = "csv", path = "../vault", orders = "../orders" }
+[[sync]]
+from = "hr.users"
+to = "vault.users"
+match = [{ source = "name", target = "userName" }]
+attributes = { userName = "name", active = "enabled" }
+[[sync]]
+from = "hr.groups"
+to = "vault.groups"
+match = [{ source = "name", target = "displayName" }]
+attributes = { displayName = "name" }
+[[sync]]
+from = "hr.memberships"
+to = "vault.memberships"
+ends = { user = ["hr.users", "vault.users"], group = ["hr.groups", "vault.groups"] }
+keep_one = { end = "group" }
+[snapshot."vault.memberships"]
+thresholds = { deleted = { count = 0 } }
+"#;
+    world.write("jobs/corp.toml", job);
+    world.muster(&["run", "corp"]).ended(0);
+    world.write("hr/users.csv", "id,name,enabled\nE1,Ann,false\nE2,Bob,true\n");
+    world.write("vault/memberships.csv", "group,user\ng1,u1\ng1,u2\n");
+    world.muster(&["run", "corp"]).ended(4);
+    let held = world.newest_run("corp");
+    let orders = world.orders("corp", &held);
+    let texts =
+        ["the snapshot of vault.memberships may not be used in this run", "cannot be asked when orders are sent"];
+    is_blocked(order(&orders, "disable", "E1"), "protected", &texts);
+    world.muster(&["approve", &held, "--accept", "vault.memberships/deleted/count", "--comment", "Cyd left"]);
+    world.muster(&["run", "corp"]).ended(3);
+    world.muster(&["approve", "corp", "--all", "--comment", "left"]).ended(0).says(&["1 "]);
 }
 
 #[test]

@@ -222,3 +222,18 @@ fn case_p11_a_held_snapshot_beside_a_held_plan_hides_neither() {
     let active = || company.vault.all("Users").iter().filter(|user| user["active"] == true).count();
     assert_eq!(active(), 100, "nothing is applied before the threshold itself is accepted");
 }
+
+#[test]
+fn what_is_planned_from_an_export_is_held_by_what_holds_the_export() {
+    let company = Company::of(60);
+    company.settle();
+    company.hr(&people(30));
+    company.world.muster(&["export", "corp"]);
+    let exported = company.world.newest_run("corp");
+    let held = company.world.muster(&["plan", "corp", "--from", &exported]).ended(4);
+    held.says(&["hr.users/deleted/percent"]);
+    assert_eq!(planned(&company), Vec::<Value>::new(), "nobody accepted that half the company left");
+    accept(&company, &["hr.users/deleted/percent"]);
+    company.world.muster(&["run", "corp"]);
+    company.world.muster(&["status", "corp"]).says(&["30"]);
+}

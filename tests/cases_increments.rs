@@ -4,6 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::company::{Company, people};
 use support::{Server, World};
 
 const JOB: &str = "staff";
@@ -223,4 +224,39 @@ fn case_d8_where_the_filter_cannot_be_trusted_the_run_goes_complete_by_itself() 
     pair.idp.faults(json!({"rules": []}));
     pair.world.muster(&["run", JOB]).ended(3);
     assert_eq!(pair.exported()["mode"], "incremental", "once the server is well again");
+}
+
+#[test]
+fn what_muster_itself_did_is_nothing_that_increments_missed() {
+    let company = Company::of(30);
+    let on = "on = { orphan = \"delete\" }\nrequired =";
+    company.world.write("jobs/corp.toml", company.job_text("").replacen("required =", on, 1));
+    company.settle();
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.hr(&people(29));
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "left"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert!(company.vault.user("user0030@corp.example").is_none());
+    let missed = |company: &Company| {
+        let run = company.world.newest_run("corp");
+        let report = company.world.muster(&["report", &run, "--format", "json"]).json();
+        let of = |name: &str| {
+            let exports = report["exports"].as_array().unwrap();
+            exports.iter().find(|export| export["resource"] == name).unwrap()["missed"].clone()
+        };
+        (of("vault.users"), of("vault.memberships"))
+    };
+    let none = json!({"rows": 0, "deletions": 0});
+    company
+        .world
+        .muster(&["--verbose", "run", "corp", "--mode", "complete"])
+        .ended(0)
+        .never_says(&["had missed 0 new", "1 deletion"]);
+    assert_eq!(missed(&company), (none.clone(), none));
+    // What somebody else deletes is told as before.
+    company.world.muster(&["run", "corp"]).ended(0);
+    let user = company.vault.user("user0029@corp.example").unwrap();
+    assert_eq!(company.vault.send("DELETE", &format!("/Users/{}", user["id"].as_str().unwrap()), None).0, 204);
+    company.world.muster(&["run", "corp", "--mode", "complete"]).says(&["vault.users had missed", "1 deletion"]);
 }

@@ -46,7 +46,19 @@ fn case_i3_every_operation_is_found_with_who_or_what_caused_it() {
     assert_eq!(kinds(&log(&[&run, "--key", "E0002", "--operation", "disable", "--system", "vault"])).len(), 4);
     assert!(log(&[&run, "--key", "E0001", "--operation", "disable"]).is_empty());
     assert!(log(&[&run, "--system", "hr", "--operation", "disable"]).is_empty());
-    assert!(log(&["--reviewer", "nobody"]).is_empty());
+    // A name that nobody knows is a slip of the pen; what never happened is an answer.
+    for (args, words) in [
+        (["--reviewer", "testr"], ["did you mean `tester`?", "there are: tester"]),
+        (["--system", "valt"], ["did you mean `vault`?", "there are: hr, vault"]),
+        (["--key", "E0oo1"], ["no order was ever about it", "did you mean `E0001`?"]),
+        (["--operation", "updat"], ["create, update", "invalid value"]),
+    ] {
+        company.world.muster(&["log", args[0], args[1]]).ended(2).says(&words);
+    }
+    company.world.muster(&["log", "--operation", "delete"]).ended(0).says(&["no entry of the log fits --operation"]);
+    company.world.muster(&["log", "--key", "E0005", "--errors"]).ended(0).says(&["fits all of --key, --errors"]);
+    let ended = company.world.muster(&["log", &run]).ended(0);
+    assert!(!ended.out.contains(['{', '}']), "words, not JSON:\n{}", ended.out);
     let errors = log(&["corp", "--errors", "--operation", "update", "--reviewer", "TESTER", "--since", "1h"]);
     assert_eq!(kinds(&errors), ["order-errored"]);
     assert!(errors[0]["detail"]["failure"].as_str().unwrap().contains("400"), "{errors:#?}");

@@ -183,3 +183,37 @@ attributes = { externalId = "id", userName = "login" }
     company.world.muster(&["apply", "corp"]).ended(0);
     assert_eq!(company.vault.all("Users").len(), 2);
 }
+
+#[test]
+fn what_only_the_schema_of_the_target_says_is_unique_is_foreseen() {
+    let company = settled(3, "");
+    // The job says nothing of it; the server's schema does, of logins and of groups' names, whatever their case.
+    let unique = "unique = [\"userName\"]\n";
+    assert!(company.job_text("").contains(unique));
+    company.world.write("jobs/corp.toml", company.job_text("").replace(unique, ""));
+    company.vault.add_user("Local@corp.example");
+    let mut staff = people(7);
+    staff[3].login = "Twice@corp.example".into();
+    staff[4].login = "twice@corp.example".into();
+    staff[5].login = "LOCAL@corp.example".into();
+    staff[0].login = "local@corp.example".into();
+    company.hr(&staff);
+    company.world.write("hr/groups.csv", "id,name\nT0,Databases\nT1,Network\nT2,Payments\nT3,NETWORK\n");
+    let orders = planned(&company);
+    let both = ["userName", "must be unique", "row `E0004` and `E0005` of hr.users both want it"];
+    is_blocked(order(&orders, "create", "E0004"), "conflict", &both);
+    is_blocked(order(&orders, "create", "E0005"), "conflict", &["`E0005` and `E0004` of hr.users both want it"]);
+    let held = ["local@corp.example", "(not managed) of vault.users holds it"];
+    is_blocked(order(&orders, "create", "E0006"), "conflict", &held);
+    is_blocked(order(&orders, "update", "E0001"), "conflict", &held);
+    is_blocked(order(&orders, "create", "T3"), "conflict", &["displayName `network` must be unique", "`T1`"]);
+    assert!(order(&orders, "create", "E0007")["block"].is_null());
+    // Nothing of it is tried, and the rest goes through.
+    approve(&company);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.all("Users").len(), 5);
+    // An e-mail address, which may be shared, is nobody's alone.
+    staff[6].email = staff[1].email.clone();
+    company.hr(&staff);
+    assert!(order(&planned(&company), "update", "E0007")["block"].is_null());
+}

@@ -110,6 +110,18 @@ fn an_id_that_is_kept_needs_no_confirmation_and_the_link_moves_when_the_order_is
     company.world.muster(&["apply", "corp"]).ended(0);
     assert_eq!(linked(&company, "user0001@corp.example"), "H9000");
     company.world.muster(&["run", "corp"]).ended(0);
+
+    // Undone, it goes the other way; and that undone, the first way again.
+    for arrow in ["H9000 → E0001", "E0001 → H9000"] {
+        company.world.muster(&["revert", "corp"]).ended(3);
+        let run = company.world.newest_run("corp");
+        company.world.muster(&["review", &run]).says(&[&format!("{arrow} (user0001@corp.example)  rename  [")]);
+        let csv = company.world.read(&format!("state/runs/corp/{run}/review.csv"));
+        assert!(csv.contains(&format!("renamed: {arrow}")), "{csv}");
+        company.world.muster(&["approve", "corp", "--all", "--comment", "back"]).ended(0);
+        company.world.muster(&["apply", "corp"]).ended(0);
+        assert_eq!(linked(&company, "user0001@corp.example"), "H9000", "the row is still the one there is");
+    }
 }
 
 #[test]

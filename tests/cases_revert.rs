@@ -5,8 +5,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Said;
 use support::company::{Company, Person, people, person};
+use support::undo::{carry_out, change, revert};
 
 /// The target's users and groups with their members, without what the server stamps on them.
 fn target(company: &Company) -> Vec<Value> {
@@ -28,29 +28,6 @@ fn target(company: &Company) -> Vec<Value> {
         all.extend(rows);
     }
     all
-}
-
-/// Approves and applies all that waits.
-#[track_caller]
-fn carry_out(company: &Company) {
-    company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]);
-    company.world.muster(&["apply", "corp"]).ended(0);
-}
-
-/// Plans, approves and applies what HR dropped; gives the run.
-#[track_caller]
-fn change(company: &Company, staff: &[Person]) -> String {
-    company.hr(staff);
-    company.world.muster(&["run", "corp"]).ended(3);
-    let run = company.world.newest_run("corp");
-    carry_out(company);
-    run
-}
-
-#[track_caller]
-fn revert(company: &Company, run: &str) -> (String, Said) {
-    let said = company.world.muster(&["revert", run]);
-    (company.world.newest_run("corp"), said)
 }
 
 fn plan_json(company: &Company, run: &str) -> Value {
@@ -104,6 +81,9 @@ fn apply_then_revert_leaves_the_target_as_it_was_and_reverting_that_brings_it_ba
 
         let (undoing, said) = revert(&company, &run);
         said.ended(3).says(&[&format!("undoes run {run}"), "wait"]);
+        let logged = std::fs::read_to_string(company.world.run_file("corp", &undoing, "run.log")).unwrap();
+        assert!(logged.contains(&format!("run {undoing} of job corp undoes run {run}")), "{logged}");
+        company.world.muster(&["report", &undoing]).says(&[&format!("of job corp, undoes run {run}")]);
         assert_eq!(target(&company), after, "revert itself sends nothing");
         assert_eq!(plan_json(&company, &undoing)["reverts"]["run"], run.as_str());
         // A timer's run neither drops it nor sends it.
@@ -167,8 +147,14 @@ fn what_changed_since_is_left_and_named_and_the_rest_is_undone() {
     company.world.muster(&["revert", &second, "--order", order["id"].as_str().unwrap()]).ended(3);
     assert_eq!(company.world.orders("corp", &company.world.newest_run("corp")).len(), 1);
     company.world.muster(&["revert", "corp", "--group", "update vault.users"]).ended(3);
-    company.world.muster(&["revert", &second, "--group", "delete vault.users"]).ended(1).says(&["no such orders"]);
-    company.world.muster(&["revert", &second, "--group", "many"]).ended(2).says(&["update vault.users"]);
+    for (typed, near) in
+        [("updte vault.users", true), ("update vault.user", true), ("delete vault.groups", false), ("many", false)]
+    {
+        let said = company.world.muster(&["revert", &second, "--group", typed]).ended(2);
+        let said = said.says(&[&format!("no orders of the kind `{typed}`"), "it has update vault.users (2)"]);
+        assert_eq!(said.err.contains("did you mean `update vault.users`?"), near, "{}", said.err);
+    }
+    company.world.muster(&["log", &company.world.newest_run("corp")]).ended(0).says(&[&format!("undoes={second}")]);
     company.world.muster(&["revert", &second, "--order", "o-1"]).ended(2).says(&["no such order"]);
     carry_out(&company);
     assert_eq!((family(3), family(4)), ("Family4".into(), "Family5".into()));
@@ -248,7 +234,12 @@ fn a_revert_that_is_killed_sends_nothing_and_its_apply_goes_on_after_a_kill() {
     reading.wait().unwrap();
     company.vault.faults(json!({ "rules": [] }));
     assert_eq!(target(&company), after);
+    let killed = company.world.newest_run("corp");
     revert(&company, &run).1.ended(3);
+    let runs = company.world.muster(&["status", "corp", "--format", "json"]).json()["runs"].clone();
+    let killed = runs.as_array().unwrap().iter().find(|run| run["run"] == *killed).unwrap();
+    assert_eq!(killed["state"], "failed");
+    assert!(killed["why"].as_str().unwrap().starts_with("interrupted"), "{killed:#}");
     // Killed while it is applied: requests take effect, and their answers are lost.
     company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]).ended(0);
     let undoing = company.world.newest_run("corp");
@@ -313,6 +304,87 @@ fn whoever_rejects_an_undo_says_nothing_about_later_leavers() {
     company.world.muster(&["run", "corp"]).ended(3);
     let orders = company.world.orders("corp", &company.world.newest_run("corp"));
     assert!(orders.iter().any(|order| order["operation"] == "disable" && order["key"] == "E0001"), "{orders:#?}");
+}
+
+#[test]
+fn what_was_undone_is_done_again_once_both_sides_agreed_in_between() {
+    let company = Company::of(4);
+    company.settle();
+    let mut staff = people(4);
+    staff[0].family = "Married".into();
+    let run = change(&company, &staff[..3]);
+    revert(&company, &run).1.ended(3);
+    carry_out(&company);
+    // A name, a leaver and their membership: withheld for as long as HR says the same.
+    for _ in 0..2 {
+        company.world.muster(&["run", "corp"]).ended(0);
+        let withheld = plan_json(&company, &company.world.newest_run("corp"))["withheld"].clone();
+        assert_eq!(withheld.as_array().unwrap().len(), 3, "{withheld:#}");
+    }
+    company.world.muster(&["status", "corp"]).says(&["3 orders undone before", "muster list corp --withheld"]);
+    company.hr(&people(4));
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.world.muster(&["status", "corp"]).never_says(&["undone"]);
+    // And HR means it this time.
+    company.hr(&staff[..3]);
+    company.world.muster(&["run", "corp"]).ended(3);
+    carry_out(&company);
+    assert_eq!(company.vault.user(&staff[0].login).unwrap()["name"]["familyName"], "Married");
+    assert_eq!(company.vault.user(&staff[3].login).unwrap()["active"], false);
+    // Who is back is enabled; that is undone; and who comes back another time is enabled again.
+    let run = change(&company, &staff);
+    revert(&company, &run).1.ended(3);
+    carry_out(&company);
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.hr(&staff[..3]);
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    carry_out(&company);
+    assert_eq!(company.vault.user(&staff[3].login).unwrap()["active"], true);
+}
+
+#[test]
+fn what_a_person_wants_undone_is_not_dropped_for_what_a_run_wants_meanwhile() {
+    let company = Company::of(4);
+    company.settle();
+    let mut staff = people(4);
+    staff[0].family = "Married".into();
+    let run = change(&company, &staff);
+    let (undoing, _) = revert(&company, &run);
+    let order = company.world.orders("corp", &undoing)[0]["id"].as_str().unwrap().to_owned();
+    let state = || {
+        let listed = company.world.muster(&["review", &undoing, "--all", "--format", "json"]).json();
+        listed[0]["state"].as_str().unwrap().to_owned()
+    };
+    // Meanwhile the person leaves. The undo waits for its review, and then for its apply; the disable waits for the undo.
+    company.hr(&staff[1..]);
+    let plan = || {
+        company.world.muster(&["plan", "corp"]);
+        let run = company.world.newest_run("corp");
+        company.world.muster(&["review", &run]).says(&[
+            "disable `E0001` in vault.users is not raised yet",
+            &order,
+            &format!("muster review {undoing}"),
+            &format!("muster reject {undoing} --order {order}"),
+        ]);
+        let disables = |order: &Value| order["operation"] == "disable";
+        assert!(!company.world.orders("corp", &run).iter().any(disables));
+    };
+    plan();
+    assert_eq!(state(), "pending-review");
+    company.world.muster(&["approve", &undoing, "--all", "--comment", "a slip"]);
+    plan();
+    assert_eq!(state(), "approved");
+    company.world.muster(&["apply", "corp"]);
+    assert_eq!(
+        (state().as_str(), &*company.vault.user(&staff[0].login).unwrap()["name"]["familyName"].to_string()),
+        ("applied", "\"Family1\"")
+    );
+    // It is decided: the person who left is disabled.
+    company.world.muster(&["run", "corp"]).ended(3);
+    carry_out(&company);
+    assert_eq!(company.vault.user(&staff[0].login).unwrap()["active"], false);
 }
 
 /// By the undo of a create, and by a leaver.

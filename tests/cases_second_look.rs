@@ -176,3 +176,35 @@ fn case_x5_a_page_that_fails_once_holds_nothing_and_one_that_always_does_is_told
     company.vault.faults(rule(json!("every"), json!({"clip-page": {"max": 3}})));
     export(&company).ended(0).never_says(&["read twice"]);
 }
+
+#[test]
+fn case_x5_an_increment_of_which_a_page_comes_again_is_looked_at_again() {
+    let company = company();
+    let many = "[snapshot.\"vault.users\"]\nthresholds = { updated = \"off\" }\n";
+    company.world.write("jobs/corp.toml", job(&company) + many);
+    let by_hand = |from: usize, name: &str| {
+        for user in &company.vault.all("Users")[from..] {
+            let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "replace", "path": "displayName", "value": name}]});
+            company.vault.send("PATCH", &format!("/Users/{}", user["id"].as_str().unwrap()), Some(body));
+        }
+    };
+    let again = |when: Value| {
+        let page = json!({"method": "GET", "prefix": "/Users", "contains": "startIndex=21&", "when": when,
+            "action": "repeat-page"});
+        company.vault.faults(json!({"rules": [page]}));
+    };
+    let incremental = || company.world.muster(&["--verbose", "run", "corp", "--mode", "incremental"]);
+    by_hand(5, "Once");
+    again(json!({"nth": 1}));
+    incremental().ended(0).says(&["exported vault.users: 60 rows, read twice (at first a page came again"]);
+    let (evidence, verdict) = users(&company);
+    assert_eq!(verdict["verdict"], "complete", "{evidence:#}");
+    let run = company.world.newest_run("corp");
+    let text = company.world.read(&format!("state/export/corp/{run}/vault/users.csv"));
+    assert_eq!(text.matches("Once").count(), 55, "what lay behind the page that came again is there");
+    // At both looks: held by its name.
+    by_hand(5, "Twice");
+    again(json!("every"));
+    incremental().ended(4).says(&["vault.users/repeated-page"]);
+}

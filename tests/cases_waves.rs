@@ -97,12 +97,12 @@ fn case_p6_one_cause_for_150_orders_is_one_errored_order_and_one_line() {
     assert_eq!(said.err.matches("may not create accounts").count(), 1, "{}", said.err);
     assert!(company.vault.all("Users").is_empty());
     let told = report(&company, &run);
-    assert_eq!(told["errors"], "1 cause, 150 orders, 1 tried", "{told:#}");
+    assert_eq!(told["errors"], "1 cause, 1 order failed, 149 not tried", "{told:#}");
     assert_eq!(told["orders_by_state"]["errored"], 1);
     assert_eq!(told["error_groups"][0]["cause"]["class"], "permission");
     assert_eq!(told["error_groups"][0]["example"], "provisioning user may not create accounts");
     company.world.muster(&["report", &run]).ended(0).says(&[
-        "150 orders, 1 tried",
+        "1 failed, 149 not tried",
         "298 orders were not tried and stay approved",
         "muster retry",
     ]);
@@ -111,17 +111,19 @@ fn case_p6_one_cause_for_150_orders_is_one_errored_order_and_one_line() {
     let group = told["error_groups"][0]["name"].as_str().unwrap().to_owned();
     assert!(group.starts_with("permission-"), "{group}");
     let command = format!("muster retry {run} --group {group} --first");
-    let sentence = format!("{group}, create vault.users: 150 orders, 1 tried");
+    let sentence = format!("{group}, create vault.users: 1 failed, 149 not tried");
     for place in [&said.err, &company.world.muster(&["report", &run]).ended(0).out] {
         assert!(place.contains(&command) && place.contains(&sentence), "{place}");
     }
     assert_eq!(told["error_groups"][0]["retry"], command.as_str());
     assert_eq!((&errors(&company, &run)[0]["group"], errors(&company, &run).len()), (&json!(group), 1));
     let csv = std::fs::read_to_string(company.world.run_file("corp", &run, "errors.csv")).unwrap();
-    assert!(csv.contains(&format!("{group},\"150 orders, 1 tried\"")), "{csv}");
+    assert!(csv.contains(&format!("{group},\"1 failed, 149 not tried\"")), "{csv}");
     let log = std::fs::read_to_string(company.world.run_file("corp", &run, "run.log")).unwrap();
     assert!(
-        log.contains(&format!("errors: 1 cause, 150 orders, 1 tried; {sentence}; not started: add vault.memberships")),
+        log.contains(&format!(
+            "errors: 1 cause, 1 order failed, 149 not tried; {sentence}; not started: add vault.memberships"
+        )),
         "{log}"
     );
     // Which kinds were not started.
@@ -139,7 +141,7 @@ fn case_p6_one_cause_for_150_orders_is_one_errored_order_and_one_line() {
     assert_eq!(states(&company, &run)["errored"], 1);
     company.world.muster(&["retry", &run, "--group", &group, "--first"]).ended(0);
     company.world.muster(&["apply", "corp", "--first", "1"]).ended(5);
-    assert_eq!(report(&company, &run)["errors"], "1 cause, 150 orders, 1 tried");
+    assert_eq!(report(&company, &run)["errors"], "1 cause, 1 order failed, 149 not tried");
 
     // The cause is mended: one first, then the rest.
     no_faults(&company);
@@ -180,7 +182,7 @@ fn case_p6_the_same_cause_in_the_data_of_many_stops_after_a_few() {
     let told = report(&company, &run);
     assert_eq!(
         (&told["orders_by_state"]["errored"], &told["errors"]),
-        (&json!(3), &json!("1 cause, 40 orders, 3 tried"))
+        (&json!(3), &json!("1 cause, 3 orders failed, 37 not tried"))
     );
     no_faults(&company);
     company.world.muster(&["retry", "corp"]).ended(0);
@@ -233,7 +235,7 @@ fn case_p6_each_rule_of_an_update_has_a_canary_and_a_broken_one_stops_no_other()
         assert!(log.contains(wave), "`{wave}` is not in\n{log}");
     }
     let told = report(&company, &run);
-    assert_eq!(told["errors"], "1 cause, 6 orders, 1 tried", "{told:#}");
+    assert_eq!(told["errors"], "1 cause, 1 order failed, 5 not tried", "{told:#}");
     assert_eq!(told["orders_by_state"], json!({ "applied": 4, "approved": 5, "errored": 1 }));
     // Mended: the one that failed goes first.
     no_faults(&company);
@@ -256,7 +258,7 @@ fn case_p6_a_canary_that_its_own_data_kills_is_followed_by_another_one() {
     for wave in ["users, wave 1: 1 order", "users, wave 2: 1 order", "users, wave 3: 1 order", "users, wave 4: 7"] {
         assert!(log.contains(&format!("create vault.{wave}")), "`{wave}` is not in\n{log}");
     }
-    assert_eq!(report(&company, &run)["errors"], "2 causes, 2 orders");
+    assert_eq!(report(&company, &run)["errors"], "2 causes, 2 orders failed");
 }
 
 #[test]
@@ -320,7 +322,7 @@ fn case_k3_no_room_stops_further_creates_and_nothing_else() {
     assert_eq!(company.vault.user("user0001@corp.example").unwrap()["name"]["familyName"], "Married");
     assert_eq!(company.vault.user("user0002@corp.example").unwrap()["active"], false);
     let told = report(&company, &run);
-    assert_eq!(told["errors"], "1 cause, 7 orders, 1 tried", "{told:#}");
+    assert_eq!(told["errors"], "1 cause, 1 order failed, 6 not tried", "{told:#}");
     assert_eq!(told["error_groups"][0]["cause"]["class"], "capacity");
     // Seats were bought.
     no_faults(&company);
@@ -336,9 +338,13 @@ fn case_d4_what_an_outage_leaves_is_counted_to_no_cause() {
     company.vault.faults(json!({ "rules": [
         refusal("POST", json!({ "nth": 3 }), 400, "the name is not allowed"),
         { "method": "POST", "prefix": "/Users", "when": { "after": 6 }, "action": { "unavailable": { "retry_after": 0 } } }] }));
-    company.world.muster(&["apply", "corp"]).ended(1).says(&["503", "errors: 1 cause, 1 order", "not started: add"]);
+    company.world.muster(&["apply", "corp"]).ended(1).says(&[
+        "503",
+        "errors: 1 cause, 1 order failed",
+        "not started: add",
+    ]);
     let told = report(&company, &run);
-    assert_eq!((&told["errors"], &told["orders_by_state"]["errored"]), (&json!("1 cause, 1 order"), &json!(1)));
+    assert_eq!((&told["errors"], &told["orders_by_state"]["errored"]), (&json!("1 cause, 1 order failed"), &json!(1)));
     assert!(told["stopped"].as_str().unwrap().contains("503"), "{told:#}");
 }
 

@@ -176,7 +176,11 @@ fn an_apply_says_which_orders_were_stale() {
         "Operations": [{ "op": "replace", "path": "name.familyName", "value": "Other" }] });
     assert!(company.vault.send("PATCH", &format!("/Users/{id}"), Some(patch)).0 < 300);
     let said = company.world.muster(&["apply", "corp"]).ended(0);
-    said.says(&["orders: 0 applied, 1 stale", "`update vault.users E0001`", "the next run plans anew"]);
+    said.says(&[
+        "orders: 0 applied, 1 stale",
+        "  `update vault.users E0001`: name.familyName was `Family1` when planned and is `Other` now",
+        "the next run plans anew",
+    ]);
 }
 
 #[test]
@@ -318,4 +322,42 @@ fn a_list_of_nothing_says_that_all_is_well() {
     let said = company.world.muster(&["report", "corp"]).ended(0);
     assert!(said.err.lines().all(|line| !line.starts_with('/')), "{}", said.err);
     said.says(&["this report for programs: /"]);
+}
+
+#[test]
+fn whoever_asks_for_quiet_hears_only_what_went_wrong() {
+    let company = Company::of(3);
+    let quiet = |args: &[&str], status: i32| {
+        let said = company.world.muster(&[&["-q"], args].concat()).ended(status);
+        assert_eq!(said.err, "", "{args:?}");
+        said.out
+    };
+    quiet(&["run", "corp"], 3);
+    let run = company.world.newest_run("corp");
+    assert!(quiet(&["review", "corp"], 0).contains("[pending-review]"), "data is no chatter");
+    quiet(&["review", "corp", "--output", "copy.csv"], 0);
+    quiet(&["approve", "corp", "--first", "1", "--comment", "one"], 3);
+    quiet(&["reject", "corp", "--where", "key == 'E0003'", "--comment", "not this one"], 3);
+    quiet(&["approve", "corp", "--all", "--comment", "the others"], 0);
+    quiet(&["approve", "corp", "--all", "--comment", "once more"], 0);
+    quiet(&["apply", "corp"], 0);
+    quiet(&["apply", "corp"], 0);
+    quiet(&["retry", "corp"], 0);
+    quiet(&["report", "corp"], 0);
+    quiet(&["log", "corp", "--operation", "delete"], 0);
+    quiet(&["list", "corp"], 0);
+    quiet(&["prune"], 0);
+    quiet(&["revert", &run], 3);
+    quiet(&["reject", "corp", "--all", "--comment", "it was a rehearsal"], 0);
+
+    // What goes wrong is told all the same: an order that is refused, a snapshot that is held, an export that fails.
+    company.hr(&people(4));
+    quiet(&["run", "corp"], 3);
+    quiet(&["approve", "corp", "--all", "--comment", "new"], 0);
+    refuse_creates_of(&company, 1);
+    company.world.muster(&["-q", "apply", "corp"]).ended(5).says(&["errored", "bad name", "1 failed"]);
+    company.world.write("hr/users.csv", "id,login,email,family,enabled\n");
+    company.world.muster(&["-q", "run", "corp"]).ended(4).says(&["muster: held: ", "muster approve "]);
+    std::fs::remove_file(company.world.path().join("hr/users.csv")).unwrap();
+    company.world.muster(&["-q", "run", "corp"]).ended(1).says(&["the export of hr failed"]);
 }

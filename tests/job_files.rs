@@ -84,6 +84,11 @@ fn the_example_of_the_contract_means_what_it_says() {
         (users.thresholds.removal_sum[0].limit.count, users.thresholds.removal_sum[0].limit.percent),
         (Some(50), Some(2.0))
     );
+    let manager = &users.references[0];
+    assert_eq!(
+        (manager.to.to_string().as_str(), users.rules.mapping.rule("manager")),
+        ("vault.users", Some("managerMail"))
+    );
     let SyncKind::Association(memberships) = &job.syncs[2].kind else { panic!("no association") };
     assert_eq!(memberships.ends.iter().map(|end| end.name.as_str()).collect::<Vec<_>>(), ["group", "user"]);
     let snapshot = job.snapshot(&"idp.users".parse().unwrap());

@@ -114,7 +114,10 @@ fn memory_is_a_size_and_nothing_is_left_of_what_did_not_fit() {
     let exports = company.world.state().join("export");
     for file in files_below(&exports) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(name == "manifest.json" || name.ends_with(".csv") || name.ends_with(".digests"), "{name}");
+        assert!(
+            name == "manifest.json" || [".csv", ".digests", ".pairs"].iter().any(|ending| name.ends_with(ending)),
+            "{name}"
+        );
     }
     company.job("[export]\nmemory = \"12\"\n");
     company.world.muster(&["check", "corp"]).ended(2).says(&["corp.toml:", "`12`", "256M"]);

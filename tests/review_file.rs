@@ -34,6 +34,8 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         name: name.into(),
         changes,
         ends: Vec::new(),
+        references: Vec::new(),
+        closes: None,
         situation: Situation::Changed,
         cause: Cause::Source,
         reason: reason.into(),

@@ -11,6 +11,8 @@ mod house;
 #[path = "fire/round.rs"]
 mod round;
 mod support;
+#[path = "state_machine/wishes.rs"]
+mod wishes;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

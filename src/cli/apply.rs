@@ -11,7 +11,7 @@ use super::{ending, outcome_report, run, selection};
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
 use crate::report::error_groups::{ErrorGroup, not_started};
-use crate::report::figures::{count, counted, examples};
+use crate::report::figures::{count, counted};
 use crate::report::report_json::RunReport;
 use crate::report::safe_text;
 use crate::run::{Applied, ApplyRequest};
@@ -63,10 +63,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     }
     let nothing = applied == Applied::default();
     if nothing {
-        eprintln!("nothing is approved");
+        say!(context, "nothing is approved");
     }
     if nothing || context.tells || ending != Ending::Done {
-        eprintln!("{}", steps.text(selection::typed(store, &args.run, &job), None).trim_end());
+        say!(context, "{}", steps.text(selection::typed(store, &args.run, &job), None).trim_end());
     }
     Ok(ending.status())
 }
@@ -84,7 +84,8 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
     for expired in &applied.expired {
         eprintln!("muster: not applied: {}", safe_text::line(expired));
     }
-    if (context.tells && !applied.runs.is_empty()) || is_news(applied) || applied.stale > 0 {
+    let stale = applied.stale > 0 && !context.quiet;
+    if (context.tells && !applied.runs.is_empty()) || is_news(applied) || stale {
         let mut parts = vec![format!("{} applied", count(applied.applied))];
         for (number, word) in [
             (applied.errored, "errored"),
@@ -100,9 +101,19 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
         }
         eprintln!("orders: {}", parts.join(", "));
     }
-    if applied.stale > 0 {
-        let stale = examples(applied.stale_first.iter().map(String::as_str), applied.stale, applied.stale_first.len());
-        eprintln!("stale, because the object changed since the plan: {stale}; the next run plans anew");
+    if stale {
+        let told = applied.stale_first.len() as u64;
+        eprintln!("stale, and not sent; what is still wanted, the next run plans anew:");
+        for (order, why) in &applied.stale_first {
+            eprintln!("  `{}`: {}", safe_text::line(order), safe_text::line(why));
+        }
+        if applied.stale > told {
+            eprintln!(
+                "  and {} more: muster report {}",
+                count(applied.stale - told),
+                applied.runs.first().map_or("JOB", |run| &run.0)
+            );
+        }
     }
 }
 

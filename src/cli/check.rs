@@ -62,6 +62,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let mut lines = Vec::new();
     for (system, mut tried) in sources.keys().zip(join_all(tries).await) {
         let stages = session.conductor.job.systems.get(system).map(SystemConfig::stages).unwrap_or_default();
+        tried.extend(session.conductor.job.systems.get(system).and_then(|config| shared_data(context, system, config)));
         let untried = not_tried(system, &stages, &tried);
         tried.extend(untried);
         lines.extend(tried);
@@ -84,6 +85,20 @@ async fn try_system(system: &str, source: &Result<std::sync::Arc<dyn Source>, Fa
             milliseconds: 0,
         }],
     }
+}
+
+/// Where the built-in server keeps its data, and who else writes there.
+fn shared_data(context: &Context, system: &str, config: &SystemConfig) -> Option<Line> {
+    let SystemConfig::Sandbox(sandbox) = config else { return None };
+    let (what, told) = match &sandbox.database {
+        Some(file) => (file.display().to_string(), "shared by every job that names this `database`".to_owned()),
+        None => {
+            let file = context.layout.sandbox(system);
+            let file = file.strip_prefix(&context.layout.root).unwrap_or(&file).display().to_string();
+            (file, format!("shared by every job here with a sandbox `{system}`; `database` = one of its own"))
+        }
+    };
+    Some(Line { system: system.to_owned(), stage: "data".to_owned(), what, end: End::Passed(told), milliseconds: 0 })
 }
 
 fn line(system: &str, step: Step) -> Line {

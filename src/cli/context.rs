@@ -24,6 +24,8 @@ pub(super) struct Context {
     pub state_from: &'static str,
     /// Whether people are told what happens: asked for, or standard error is a terminal and nobody asked for quiet.
     pub tells: bool,
+    /// Whether people want to hear only what went wrong.
+    pub quiet: bool,
     /// Whether colour is wanted there.
     pub color: bool,
 }
@@ -34,7 +36,7 @@ impl Context {
         let (root, state_from) = state_folder(state)?;
         let terminal = std::io::stderr().is_terminal();
         let color = terminal && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Ok(Self { layout: Layout::new(root), state_from, tells: verbose || (terminal && !quiet), color })
+        Ok(Self { layout: Layout::new(root), state_from, tells: verbose || (terminal && !quiet), quiet, color })
     }
 
     /// The time.

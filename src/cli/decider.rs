@@ -166,7 +166,7 @@ impl Decider {
         let mut endings = Vec::new();
         for ((run, _), task) in self.runs.iter().zip(tasks) {
             if is_empty(&task) {
-                eprintln!("run {}: nothing to decide", run.id);
+                say!(context, "run {}: nothing to decide", run.id);
             } else {
                 let rules = sealing::rules(context, &self.store, run)?;
                 let request = SealRequest {
@@ -187,7 +187,7 @@ impl Decider {
                 }
             }
             for (reason, number) in &task.left_out {
-                eprintln!("  left out: {} blocked, {reason}", counted(*number, "order"));
+                say!(context, "  left out: {} blocked, {reason}", counted(*number, "order"));
             }
             endings.push(conclude(context, &self.store, run)?);
         }

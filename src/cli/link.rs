@@ -48,7 +48,7 @@ pub(super) fn link(context: &Context, args: LinkArgs) -> Result<u8> {
     let mut store = selection::open_store(context)?;
     if let Some(known) = store.link_of(&job.name, sync, &args.source)? {
         if known.target_id == args.target {
-            eprintln!("{} and {} are linked already", safe_text::line(&args.source), safe_text::line(&args.target));
+            say!(context, "{} and {} are linked already", safe_text::line(&args.source), safe_text::line(&args.target));
             return Ok(Ending::Done.status());
         }
         return Err(UsageError(format!(
@@ -59,8 +59,8 @@ pub(super) fn link(context: &Context, args: LinkArgs) -> Result<u8> {
     }
     let link = Link { source_key: args.source, target_id: args.target, how: How::Person, agreed: None };
     store.put_links(&job.name, sync, std::slice::from_ref(&link), &context.person(), context.now())?;
-    eprintln!("{} and {} are linked", safe_text::line(&link.source_key), safe_text::line(&link.target_id));
-    eprintln!("next: muster run {}", selection::typed(&store, &args.job, &job.name));
+    say!(context, "{} and {} are linked", safe_text::line(&link.source_key), safe_text::line(&link.target_id));
+    say!(context, "next: muster run {}", selection::typed(&store, &args.job, &job.name));
     Ok(Ending::Done.status())
 }
 
@@ -77,8 +77,8 @@ pub(super) fn unlink(context: &Context, args: UnlinkArgs) -> Result<u8> {
         .into());
     };
     store.drop_links(&job.name, sync, std::slice::from_ref(&args.source), &context.person(), context.now())?;
-    eprintln!("{} and {} are no longer linked", safe_text::line(&args.source), safe_text::line(&known.target_id));
-    eprintln!("next: muster run {}", selection::typed(&store, &args.job, &job.name));
+    say!(context, "{} and {} are no longer linked", safe_text::line(&args.source), safe_text::line(&known.target_id));
+    say!(context, "next: muster run {}", selection::typed(&store, &args.job, &job.name));
     Ok(Ending::Done.status())
 }
 

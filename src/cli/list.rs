@@ -9,6 +9,7 @@ use super::exit::Ending;
 use super::selection;
 use super::session::{self, Purpose, Session};
 use super::stdout::print;
+use super::withheld;
 use crate::model::situation::Situation;
 use crate::reconcile::draft::ListedObject;
 use crate::report::figures::{ago, counted, time};
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Objects that are out of use and wait for their delete, with when it becomes due
     #[arg(long, group = "which")]
     grace: bool,
+    /// Orders that are not raised again though they may be wanted: rejected, handed over or undone before
+    #[arg(long, group = "which")]
+    withheld: bool,
     /// Objects in this situation: changed, missing, orphan, out-of-scope, unmanaged, ambiguous, conflict, incomplete
     #[arg(long, group = "which", value_name = "SITUATION")]
     situation: Option<Situation>,
@@ -48,6 +52,11 @@ pub(super) struct Args {
 /// Lists objects as of the newest snapshots that were planned from.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Look)?;
+    if args.withheld {
+        let (store, job) = (&session.conductor.store, &session.conductor.job.name);
+        withheld::list(context, store, job, selection::typed(store, &args.job, job), args.format)?;
+        return Ok(Ending::Done.status());
+    }
     let wanted = match args.situation {
         Some(situation) => Some(situation),
         None if args.unmanaged => Some(Situation::Unmanaged),

@@ -2,23 +2,21 @@
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
-use super::selection;
 use super::stdout::print;
+use super::{log_names, selection};
 use crate::job::timer::duration;
 use crate::model::order::Operation;
 use crate::model::record::LogEntry;
 use crate::model::run::RunId;
 use crate::report::figures::count;
+use crate::report::log_entry::{entry_detail, entry_line};
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
 use crate::store::chain_query::LogQuery;
-
-/// Orders that one line names.
-const NAMED: usize = 3;
 
 /// `muster log`.
 #[derive(Debug, clap::Args)]
@@ -86,7 +84,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         })?;
         return Ok(Ending::Done.status());
     }
-    let entries = store.log(&LogQuery {
+    let query = LogQuery {
         job,
         run,
         since,
@@ -96,9 +94,14 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         who: args.reviewer,
         errors: args.errors,
         limit: args.limit,
-    })?;
+    };
+    let entries = store.log(&query)?;
+    if entries.is_empty() {
+        let why = log_names::why_nothing(&store, &query)?;
+        say!(context, "{why}");
+    }
     if args.limit > 0 && entries.len() == args.limit {
-        eprintln!("the newest {} entries; --limit 0 shows all", args.limit);
+        say!(context, "the newest {} entries; --limit 0 shows all", args.limit);
     }
     print(&match args.format {
         Format::Json => {
@@ -107,7 +110,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             safe_text::json(text)
         }
         Format::Csv => listing(&entries).render(Format::Csv, context.width()),
-        Format::Table => entries.iter().map(line).collect(),
+        Format::Table => entries.iter().map(entry_line).collect(),
     })?;
     Ok(Ending::Done.status())
 }
@@ -129,29 +132,6 @@ fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     Ok(now.checked_sub_signed(ago).ok_or_else(wrong)?)
 }
 
-/// One entry in one line, whole: what is looked for in a log stands at its end as often as not.
-fn line(entry: &LogEntry) -> String {
-    let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let mut parts = vec![format!("{:>6}  {at}  {:<16}", entry.seq, entry.kind)];
-    if entry.error {
-        parts.push("ERROR".to_owned());
-    }
-    parts.extend(entry.run.as_ref().map(|run| format!("run {run}")));
-    if !entry.who.is_empty() {
-        parts.push(format!("by {}", entry.who));
-    }
-    if !entry.orders.is_empty() {
-        let mut orders: Vec<&str> = entry.orders.iter().take(NAMED).map(|order| order.0.as_str()).collect();
-        let more = format!("and {} more", entry.orders.len() - orders.len());
-        if entry.orders.len() > NAMED {
-            orders.push(&more);
-        }
-        parts.push(orders.join(" "));
-    }
-    parts.push(detail(&entry.detail));
-    safe_text::line(parts.join("  ").trim_end()).into_owned() + "\n"
-}
-
 fn listing(entries: &[LogEntry]) -> Listing {
     let columns = ["seq", "at", "kind", "run", "who", "error", "orders", "detail"];
     let mut listing = Listing::new(columns.map(Column::whole).to_vec());
@@ -164,21 +144,8 @@ fn listing(entries: &[LogEntry]) -> Listing {
             entry.who.as_str().into(),
             entry.error.into(),
             entry.orders.iter().map(|order| order.0.clone()).collect::<Vec<_>>().into(),
-            detail(&entry.detail).into(),
+            entry_detail(entry, None).into(),
         ]);
     }
     listing
-}
-
-/// The rest of an entry in one line: `key=value` without quotes where it can be.
-fn detail(detail: &Value) -> String {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match detail {
-        Value::Null => String::new(),
-        Value::Object(fields) => {
-            let told = fields.iter().filter(|(_, value)| !value.is_null());
-            told.map(|(name, value)| format!("{name}={}", plain(value))).collect::<Vec<_>>().join(" ")
-        }
-        other => plain(other),
-    }
 }

@@ -9,6 +9,15 @@ macro_rules! eprintln {
     }};
 }
 
+/// The same, unless nobody wants to hear more than what went wrong (`--quiet`).
+macro_rules! say {
+    ($context:expr, $($said:tt)*) => {{
+        if !$context.quiet {
+            eprintln!($($said)*);
+        }
+    }};
+}
+
 mod apply;
 mod approve;
 mod backtest_text;
@@ -24,8 +33,10 @@ mod generate;
 mod link;
 mod list;
 mod log;
+mod log_names;
 mod outcome_report;
 mod plan;
+mod prune;
 mod registry;
 mod report;
 mod retry;
@@ -44,6 +55,7 @@ mod settle;
 mod status;
 mod stdout;
 mod thresholds;
+mod withheld;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -63,7 +75,7 @@ struct Cli {
     /// State folder [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/muster]
     #[arg(long, global = true, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Say nothing but errors
+    /// Say only what went wrong: errors, what was refused, and what holds a run
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Tell what happens even where standard error is no terminal
@@ -112,6 +124,8 @@ enum Command {
     List(list::Args),
     /// What became of each order of a run
     Report(report::Args),
+    /// Remove folders of runs whose time is over, as every run does at its end
+    Prune(prune::Args),
     /// The limits in force, and what they would have done in the past
     Thresholds(thresholds::Args),
     /// The log of runs, decisions and outcomes
@@ -201,6 +215,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Status(args) => status::run(&context()?, args),
         Command::List(args) => list::run(&context()?, args).await,
         Command::Report(args) => report::run(&context()?, args),
+        Command::Prune(args) => prune::run(&context()?, args),
         Command::Thresholds(args) => thresholds::run(&context()?, args),
         Command::Log(args) => log::run(&context()?, args),
         Command::Diff(args) => diff::run(&args, cli.verbose || (!cli.quiet && std::io::stderr().is_terminal())),

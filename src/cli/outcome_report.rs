@@ -101,7 +101,9 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
 fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<()> {
     let holds = if run.state.is_held() { store.unaccepted_holds(&run.id)? } else { Vec::new() };
     if run.plan_digest.is_some() {
-        report.warnings = store.verify_plan(&run.id)?.warnings;
+        let plan = store.registered_plan(&run.id)?;
+        report.warnings = plan.warnings;
+        report.undoes = plan.reverts.map(|reverted| reverted.run);
     }
     for hold in &holds {
         match &hold.excess {

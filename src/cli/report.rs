@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
                 (selection::typed(&store, &args.run, &run.job), ending::steps(&store, &run.job, context.now())?)
             };
             if let Some(newer) = selection::history(&store, &run.job)?.first().filter(|r| !is_run && r.id != run.id) {
-                eprintln!("run {} is newer, and nothing of it was sent yet", newer.id);
+                say!(context, "run {} is newer, and nothing of it was sent yet", newer.id);
             }
             run_text(&report, &next, about, context.width())
         }
@@ -56,9 +56,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     };
     print(&text)?;
     if args.format == Format::Table {
-        eprintln!("this report for programs: {}", context.layout.report_json(&run.job, &run.id).display());
+        say!(context, "this report for programs: {}", context.layout.report_json(&run.job, &run.id).display());
         if !report.error_groups.is_empty() {
-            eprintln!("the errors, order by order: {}", context.layout.errors(&run.job, &run.id).display());
+            say!(context, "the errors, order by order: {}", context.layout.errors(&run.job, &run.id).display());
         }
     }
     Ok(Ending::Done.status())

@@ -45,8 +45,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     if let Some(name) = &args.group {
         let Some(of_group) = group(&store, &runs, name, &args.run)? else {
-            eprintln!("nothing of group {name} is errored any more in {}", args.run);
-            eprintln!("next: muster apply {}", args.run);
+            say!(context, "nothing of group {name} is errored any more in {}", args.run);
+            say!(context, "next: muster apply {}", args.run);
             return Ok(Ending::Done.status());
         };
         errored.retain(|order| of_group.contains(&order.id));
@@ -65,7 +65,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         errored.truncate(1);
     }
     if errored.is_empty() {
-        eprintln!("nothing is errored in {}", args.run);
+        say!(context, "nothing is errored in {}", args.run);
         return Ok(Ending::Done.status());
     }
     let ids: Vec<OrderId> = errored.iter().map(|order| order.id.clone()).collect();
@@ -82,10 +82,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let approved: BTreeSet<OrderId> = store.retry(&ids, &context.person(), context.now())?.into_iter().collect();
     let (again, waiting): (Vec<_>, Vec<_>) = errored.iter().partition(|order| approved.contains(&order.id));
     if waiting.is_empty() || !again.is_empty() {
-        eprintln!("{} approved again: {}", counted(again.len() as u64, "order"), named(&again));
+        say!(context, "{} approved again: {}", counted(again.len() as u64, "order"), named(&again));
     }
     if let (1.., Some(run)) = (refused, runs.first()) {
-        eprintln!(
+        say!(
+            context,
             "sent as they were, though their content was refused: {}; what is corrected at the source or in the job, muster run {} plans anew",
             count(refused as u64),
             safe_text::line(&run.job)
@@ -93,15 +94,16 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     if !waiting.is_empty() {
         let verb = if waiting.len() == 1 { "waits" } else { "wait" };
-        eprintln!(
+        say!(
+            context,
             "{} {verb} for review again, because the approval has expired: {}",
             counted(waiting.len() as u64, "order"),
             named(&waiting)
         );
-        eprintln!("next: muster review {}", args.run);
+        say!(context, "next: muster review {}", args.run);
         return Ok(Ending::Waits.status());
     }
-    eprintln!("next: muster apply {}", args.run);
+    say!(context, "next: muster apply {}", args.run);
     Ok(Ending::Done.status())
 }
 

@@ -1,6 +1,6 @@
 //! `muster revert RUN`: a plan that undoes what a run applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,7 +15,9 @@ use crate::model::record::RunRecord;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::report::figures::{count, counted};
+use crate::report::safe_text;
 use crate::report::summary::left_text;
+use crate::rules::problem::did_you_mean;
 use crate::run::{RevertEnd, RevertOptions};
 use crate::store::database::Store;
 
@@ -25,7 +27,7 @@ const TOLD: usize = 10;
 /// `muster revert`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Nothing is sent: the inverse of each applied order is planned from what was there before, reviewed, approved and applied as any plan. An object that changed since is left as it is, and told. A create is undone by a disable, or by a delete where the job deletes at once (on.orphan = \"delete\"); a delete cannot be undone. What was undone is not planned again until the source or the job's rules want something else, or `muster plan JOB --ask-again` is told to.\n\nExamples:\n  muster revert 20261122T150405Z-7f3a\n  muster revert idp-to-vault --group \"update vault.users\"\n  muster revert idp-to-vault --order o-608cf67bedaaa6a2-1"
+    after_help = "Nothing is sent: the inverse of each applied order is planned from what was there before, reviewed, approved and applied as any plan. An object that changed since is left as it is, and told. A create is undone by a disable, or by a delete where the job deletes at once (on.orphan = \"delete\"); a delete cannot be undone. What was undone is not planned again while the source and the job's rules want the same; once a run found that they do not, the same later is planned anew, as it is by `muster plan JOB --ask-again`.\n\nExamples:\n  muster revert 20261122T150405Z-7f3a\n  muster revert idp-to-vault --group \"update vault.users\"\n  muster revert idp-to-vault --order o-608cf67bedaaa6a2-1"
 )]
 pub(super) struct Args {
     /// A run, or a job's name: the run of which an order was applied last
@@ -34,30 +36,49 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',')]
     order: Vec<String>,
     /// Only orders of one kind, by operation and resource as `muster report RUN` counts them: "update vault.users"
-    #[arg(long, value_name = "KIND", conflicts_with = "order", value_parser = kind)]
-    group: Option<(Operation, ResourceName)>,
+    #[arg(long, value_name = "KIND", conflicts_with = "order")]
+    group: Option<String>,
     /// How long to wait while another command works on the job; 0s: not at all
     #[arg(long, default_value = "10m", value_name = "TIME", value_parser = session::patience)]
     wait: Duration,
 }
 
-/// `update vault.users`.
-fn kind(text: &str) -> Result<(Operation, ResourceName), String> {
-    let wrong = || format!("`{text}` is no kind of orders: write operation and resource, \"update vault.users\"");
-    let (operation, resource) = text.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
-    Ok((operation.parse().map_err(|_| wrong())?, resource.trim().parse().map_err(|_| wrong())?))
+/// The kind of orders that is meant; `None` where the run has no orders at all, which is told as that.
+///
+/// # Errors
+/// [`UsageError`] with the kinds that there are, the nearest first.
+fn kind(store: &Store, of: &RunRecord, text: &str) -> Result<Option<(Operation, ResourceName)>> {
+    let mut kinds: BTreeMap<String, (Operation, ResourceName, u64)> = BTreeMap::new();
+    for (_, operation, resource, orders) in store.tally(&of.id)? {
+        let name = format!("{operation} {resource}");
+        kinds.entry(name).or_insert((operation, resource, 0)).2 += orders;
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if kinds.is_empty() {
+        return Ok(None);
+    }
+    if let Some((operation, resource, _)) = kinds.remove(&text) {
+        return Ok(Some((operation, resource)));
+    }
+    let hint = did_you_mean(&text, kinds.keys().map(String::as_str));
+    let gap = if hint.is_empty() { ";" } else { "" };
+    let known: Vec<String> = kinds.iter().map(|(name, (.., orders))| format!("{name} ({})", count(*orders))).collect();
+    let known = safe_text::line(&known.join(", ")).into_owned();
+    Err(UsageError(format!("--group: run {} has no orders of the kind `{text}`{hint}{gap} it has {known}", of.id))
+        .into())
 }
 
 /// Plans the inverse of a run.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let of = {
+    let (of, group) = {
         let store = selection::open_store(context)?;
         let of = applied_last(&store, &args.run)?;
         let filter = Filter { order: args.order.clone(), ..Filter::default() };
         if of.plan_digest.is_some() && context.layout.plan(&of.job, &of.id).is_file() {
             filter.check_known(selection::orders(&store, &of)?.iter(), &of.id.0)?;
         }
-        of
+        let group = args.group.as_deref().map(|text| kind(&store, &of, text)).transpose()?.flatten();
+        (of, group)
     };
     let job = match RunId::is_id(&args.run) {
         true => {
@@ -71,7 +92,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         run: id.clone(),
         of: of.id.clone(),
         orders: args.order.into_iter().map(OrderId).collect::<BTreeSet<_>>(),
-        kind: args.group,
+        kind: group,
     };
     let end = session.conductor.revert(&options).await;
     session.console.end();
@@ -95,8 +116,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let ending = Ending::worst(endings);
     store.end_run(&id, ending.status(), context.now())?;
     outcome_report::write(context, store, &id, ending.status())?;
-    tell(&end, &of.id, &id);
-    eprintln!("{}", steps.text(selection::typed(store, &args.run, &of.job), None).trim_end());
+    if !context.quiet || ending == Ending::Failed {
+        tell(&end, &of.id, &id);
+    }
+    say!(context, "{}", steps.text(selection::typed(store, &args.run, &of.job), None).trim_end());
     Ok(ending.status())
 }
 

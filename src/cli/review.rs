@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     args.filter.check_known(reviews.iter().flat_map(|(_, orders)| orders), &args.run)?;
     if let Some(file) = &args.output {
-        return copy(&reviews, file, &args.run);
+        return copy(context, &reviews, file, &args.run);
     }
     let filtered = args.filter.is_set() || args.order_state.is_some();
     let mut texts = Vec::new();
@@ -295,7 +295,7 @@ fn holds(store: &Store, reviews: &[(RunRecord, Vec<PlannedOrder>)]) -> Result<Li
 }
 
 /// Writes a fresh review file; never over an existing file, which may hold somebody's decisions.
-fn copy(reviews: &[(RunRecord, Vec<PlannedOrder>)], path: &Path, of: &str) -> Result<u8> {
+fn copy(context: &Context, reviews: &[(RunRecord, Vec<PlannedOrder>)], path: &Path, of: &str) -> Result<u8> {
     let planned: Vec<_> = reviews.iter().filter(|(run, _)| run.plan_digest.is_some()).collect();
     let (run, orders) = match planned.as_slice() {
         [] => return Err(UsageError(format!("{of} has no plan to review yet; see `muster review {of}`")).into()),
@@ -324,8 +324,9 @@ fn copy(reviews: &[(RunRecord, Vec<PlannedOrder>)], path: &Path, of: &str) -> Re
         let _ = std::fs::remove_file(path);
         return Err(error).with_context(|| format!("cannot write {}; check the room on its disk", path.display()));
     }
-    eprintln!("{} of run {} written to {}", counted(rows.len() as u64, "order"), run.id, path.display());
-    eprintln!(
+    say!(context, "{} of run {} written to {}", counted(rows.len() as u64, "order"), run.id, path.display());
+    say!(
+        context,
         "fill in `decision` (approve, reject), then: muster approve {} --file {} --comment \"why\"",
         run.id,
         path.display()

@@ -144,7 +144,7 @@ impl Telling<'_> {
         if let Some(applied) = &self.end.applied {
             super::apply::tell(self.context, applied);
         }
-        if !self.context.tells {
+        if !self.context.tells && !self.context.quiet {
             for export in exports {
                 if let Some(missed) = export.missed.filter(|missed| !missed.is_nothing()) {
                     let resource = safe_text::line(&export.resource.to_string()).into_owned();
@@ -167,6 +167,9 @@ impl Telling<'_> {
     /// at the next tick are not.
     fn tell_next(&self, mut steps: NextSteps, (stage, status): (Stage, u8)) -> Result<()> {
         let (end, now) = (self.end, self.context.now());
+        if self.context.quiet {
+            return Ok(());
+        }
         let failed = end.applied.as_ref().is_some_and(|applied| !of_apply(applied).is_empty());
         if !self.context.tells && !failed {
             let kinds = self.store.live_kinds(&steps.job, Some(&end.run))?;

@@ -38,12 +38,18 @@ pub(super) fn stand(context: &Context, store: &Store, run: &RunRecord) -> Result
 /// Says what is next for a run.
 pub(super) fn conclude(context: &Context, store: &Store, run: &RunRecord) -> Result<Ending> {
     let (ending, waiting) = stand(context, store, run)?;
-    eprint!("{}", next(store, &store.run(&run.id)?, ending == Ending::Held, waiting)?);
+    if !context.quiet {
+        eprint!("{}", next(store, &store.run(&run.id)?, ending == Ending::Held, waiting)?);
+    }
     Ok(ending)
 }
 
 /// What sealing did.
 pub(super) fn tell(context: &Context, run: &RunRecord, request: &SealRequest, report: &SealReport) {
+    if context.quiet {
+        tell_orders(&format!("muster: run {}: refused", run.id), &report.refused);
+        return;
+    }
     let mut done = Vec::new();
     let words = [
         (&report.approved, "approved"),
@@ -72,15 +78,15 @@ pub(super) fn tell(context: &Context, run: &RunRecord, request: &SealRequest, re
     for hold in report.holds.iter().filter(|hold| request.accepted.contains_key(&hold.name)) {
         eprintln!("  {} still holds it: it needs another reviewer's acceptance", safe_text::line(&hold.name));
     }
-    tell_orders("refused", &report.refused);
-    tell_orders("skipped", &report.skipped);
-    tell_orders("blocked now, missing-reference", &report.blocked);
+    tell_orders("  refused", &report.refused);
+    tell_orders("  skipped", &report.skipped);
+    tell_orders("  blocked now, missing-reference", &report.blocked);
     if !report.unblocked.is_empty() {
         eprintln!("  {} may go on", counted(report.unblocked.len() as u64, "order"));
     }
 }
 
-/// Orders with what is to be said of each; those of which the same is said stand together.
+/// Orders with what is to be said of each, behind what became of them; those of which the same is said stand together.
 fn tell_orders(word: &str, orders: &[(OrderId, String)]) {
     let mut reasons: Vec<(&str, Vec<&OrderId>)> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
@@ -96,11 +102,11 @@ fn tell_orders(word: &str, orders: &[(OrderId, String)]) {
         if orders.len() > NAMED {
             let _ = write!(named, " and {} more", count((orders.len() - NAMED) as u64));
         }
-        eprintln!("  {word}: {named}: {}", safe_text::line(why));
+        eprintln!("{word}: {named}: {}", safe_text::line(why));
     }
     let more: usize = reasons.iter().skip(TOLD).map(|(_, orders)| orders.len()).sum();
     if more > 0 {
-        eprintln!("  {word}: and {} more, for other reasons", count(more as u64));
+        eprintln!("{word}: and {} more, for other reasons", count(more as u64));
     }
 }
 

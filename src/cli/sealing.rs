@@ -102,7 +102,7 @@ impl Signing {
         let Some(approval) = approval else { return Ok(Some((request, report))) };
         let bytes = approval.to_bytes();
         if let Some(file) = &self.prepare {
-            prepare(file, &bytes, &run, &report)?;
+            prepare(context, file, &bytes, &run, &report)?;
             return Ok(None);
         }
         let Some(key) = &self.sign else { return Ok(None) };
@@ -135,7 +135,7 @@ pub(super) fn seal_signed(
     Ok((run, request, report))
 }
 
-fn prepare(file: &Path, bytes: &[u8], run: &RunId, report: &SealReport) -> Result<()> {
+fn prepare(context: &Context, file: &Path, bytes: &[u8], run: &RunId, report: &SealReport) -> Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Ok(mut output) => output
             .write_all(bytes)
@@ -149,9 +149,9 @@ fn prepare(file: &Path, bytes: &[u8], run: &RunId, report: &SealReport) -> Resul
     let approved = report.approved.len() + report.approved_in_vain.len() + report.seconded.len();
     let decided = counted((approved + report.rejected.len()) as u64, "order");
     let file = file.display();
-    eprintln!("run {run}: a review of {decided} is written to {file}, and nothing is sealed yet");
-    eprintln!("next: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
-    eprintln!("then: muster approve {run} --seal {file} --signature {file}.sig");
+    say!(context, "run {run}: a review of {decided} is written to {file}, and nothing is sealed yet");
+    say!(context, "next: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
+    say!(context, "then: muster approve {run} --seal {file} --signature {file}.sig");
     Ok(())
 }
 

@@ -34,6 +34,8 @@ pub(super) enum Purpose {
     Look,
     /// To send what is approved: waits so long for the lock.
     Apply(Duration),
+    /// To remove what is old: waits so long for the lock.
+    Prune(Duration),
 }
 
 /// How long to wait for the lock of a job: a duration, or `0s` for not at all.
@@ -91,12 +93,20 @@ pub(super) fn for_run(context: &Context, job_name: &str, patience: Duration) -> 
 pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
     let store = match purpose {
         Purpose::Check => Store::open(&context.layout, context.now())?,
-        Purpose::Look | Purpose::Apply(_) => open_store(context)?,
+        Purpose::Look | Purpose::Apply(_) | Purpose::Prune(_) => open_store(context)?,
     };
-    let Purpose::Apply(patience) = purpose else { return assemble(context, job, store, None, None) };
-    let (lock, _) = take(context, &job, patience, |_| ("apply", None))?;
-    let run = store.live_runs(&job.name)?.first().cloned();
-    assemble(context, job, store, Some(lock), run)
+    match purpose {
+        Purpose::Check | Purpose::Look => assemble(context, job, store, None, None),
+        Purpose::Apply(patience) => {
+            let (lock, _) = take(context, &job, patience, |_| ("apply", None))?;
+            let run = store.live_runs(&job.name)?.first().cloned();
+            assemble(context, job, store, Some(lock), run)
+        }
+        Purpose::Prune(patience) => {
+            let (lock, _) = take(context, &job, patience, |_| ("prune", None))?;
+            assemble(context, job, store, Some(lock), None)
+        }
+    }
 }
 
 /// Puts a session together. With the job's lock it is remembered where its file is; `run` is whose log is written.

@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     let finding = if args.took_effect { Finding::TookEffect } else { Finding::HadNoEffect };
     store.settle(&order.id, finding, &context.person(), &args.comment, &[], context.now())?;
-    eprintln!("{}: {}", order.id, if args.took_effect { "applied" } else { "waits for review again" });
-    eprintln!("next: muster run {}", order.job);
+    say!(context, "{}: {}", order.id, if args.took_effect { "applied" } else { "waits for review again" });
+    say!(context, "next: muster run {}", order.job);
     Ok(Ending::worst([ending::of_job(&store, &order.job, context.now())?]).status())
 }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::review::hold_sentence;
 use super::stdout::print;
-use super::{ending, outcome_report, seconds, selection, session};
+use super::{ending, outcome_report, seconds, selection, session, withheld};
 use crate::disk::lock;
 use crate::job::timer::duration;
 use crate::model::order::OrderState;
@@ -72,7 +72,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         told.push(status(context, &store, job)?);
     }
     if told.is_empty() {
-        eprintln!("no job has run in {}; start with `muster run JOB`", context.layout.root.display());
+        say!(context, "no job has run in {}; start with `muster run JOB`", context.layout.root.display());
     }
     print(&match args.format {
         Format::Table => {
@@ -172,6 +172,7 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         expired,
         seconded,
         grace: in_grace(store, job)?,
+        withheld: withheld::count(store, job)?,
         next: ending::steps(store, job, context.now())?,
     };
     Ok(Told { status, failed })

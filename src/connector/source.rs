@@ -44,6 +44,20 @@ pub trait ExportSink: Send {
         Ok(None)
     }
 
+    /// Opens a resource and takes all its rows from `file`, which is to the byte what a snapshot of so many rows is. False
+    /// where they are to be handed over one by one.
+    fn copy(
+        &mut self,
+        resource: &str,
+        columns: &[String],
+        key: &[String],
+        file: &File,
+        rows: u64,
+    ) -> Result<bool, ExportError> {
+        let _ = (resource, columns, key, file, rows);
+        Ok(false)
+    }
+
     /// Opens a resource. `key` names the columns that identify a row; for associations all end columns. One that is
     /// open already begins anew: what came of it is thrown away.
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError>;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::file::{
     AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, JobFile, KeepOneFile, MembersWord, NestedWord,
-    NoDisableWord, OnFile, OperationWord, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord, RetentionFile,
-    ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
+    NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord,
+    RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
 use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
@@ -20,9 +20,10 @@ use crate::model::settings::{
 };
 use crate::reconcile::policy::{
     Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, Nested, NoDisableAction, ObjectSync,
-    OrphanAction, OutOfScopeAction, RenamePolicy, UnmanagedAction,
+    OrphanAction, OutOfScopeAction, ReferenceRule, RenamePolicy, UnmanagedAction,
 };
 use crate::rules::ObjectRules;
+use crate::rules::expression::Expression;
 use crate::rules::mapping::Mapping;
 use crate::rules::matching::MatchRule;
 use crate::rules::problem::RuleProblem;
@@ -85,7 +86,9 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
             Some(RenameFile::Alike(AlikeFile { similarity: Some(least) })) => RenamePolicy::Alike(least),
             Some(RenameFile::Alike(AlikeFile { similarity: None })) | None => RenamePolicy::default(),
         };
-        return Ok(SyncKind::Objects(ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed }));
+        let references = references(&one, &from, &to)?;
+        let sync = ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed, references };
+        return Ok(SyncKind::Objects(sync));
     }
     let mut ends = Vec::new();
     for (name, [from, to]) in one.ends {
@@ -105,6 +108,16 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
     let keep_one = one.keep_one.as_ref().map(keep_one).transpose()?;
     let sync = AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped, keep_one };
     Ok(SyncKind::Association(sync))
+}
+
+fn references(one: &SyncFile, from: &ResourceName, to: &ResourceName) -> Result<Vec<ReferenceRule>, String> {
+    let side = |text: &Option<String>, own: &ResourceName| text.as_ref().map_or(Ok(own.clone()), |text| text.parse());
+    let rule = |(attribute, one): (&String, &ReferenceFile)| {
+        let by = one.by.as_deref().map(Expression::compile).transpose().map_err(|problem| problem.to_string())?;
+        let attribute = attribute.clone();
+        Ok::<_, String>(ReferenceRule { attribute, from: side(&one.from, from)?, to: side(&one.to, to)?, by })
+    };
+    one.references.iter().map(rule).collect()
 }
 
 fn fixed(one: &FixedFile) -> Result<Fixed, String> {
@@ -131,9 +144,13 @@ fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
         let compiled = MatchRule::compile(source, target, rule.confidence.unwrap_or(100));
         matching.push(compiled.map_err(|problem| problem.to_string())?);
     }
+    // What a reference names is mapped as any value is; what becomes of it is not.
+    let mut attributes = one.attributes.clone();
+    let source = |one: &ReferenceFile| one.source.clone().unwrap_or_default();
+    attributes.extend(one.references.iter().map(|(attribute, one)| (attribute.clone(), source(one))));
     Ok(ObjectRules {
         scope: Scope::compile(&one.scope).map_err(sentence)?,
-        mapping: Mapping::compile(&one.attributes, &one.clear.iter().cloned().collect()).map_err(sentence)?,
+        mapping: Mapping::compile(&attributes, &one.clear.iter().cloned().collect()).map_err(sentence)?,
         matching,
         required: one.required.clone(),
         unique: one.unique.clone(),

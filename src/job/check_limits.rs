@@ -4,6 +4,8 @@ use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::Checked;
 use super::{build_thresholds, size, timer};
+use crate::model::grace::in_words;
+use crate::model::settings::RetentionSettings;
 
 pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     let file = checked.file;
@@ -23,6 +25,24 @@ pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         if let Some(Err(message)) = snapshot.window.as_deref().map(build_thresholds::window) {
             problems.push(checked.places.at(&key_path(&key_path("snapshot", name), "window"), message));
         }
+    }
+}
+
+/// A run without its folder says nothing about its snapshots.
+pub(super) fn retention(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let (default, file) = (RetentionSettings::default(), &checked.file.retention);
+    let time = |text: &Option<String>, default| text.as_deref().map_or(Ok(default), timer::duration);
+    let (Ok(exports), Ok(runs)) = (time(&file.exports, default.exports), time(&file.runs, default.runs)) else {
+        return;
+    };
+    if runs < exports {
+        let path = if file.runs.is_some() { "retention.runs" } else { "retention.exports" };
+        let message = format!(
+            "runs would be kept for {}, less long than their exports ({}); keep runs at least as long",
+            in_words(runs),
+            in_words(exports)
+        );
+        problems.push(checked.places.at(path, message));
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn sides(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
 }
 
 /// `system.resource` with a system of the job.
-fn side(checked: &Checked<'_>, path: &str, text: &str, problems: &mut Vec<Problem>) {
+pub(super) fn side(checked: &Checked<'_>, path: &str, text: &str, problems: &mut Vec<Problem>) {
     match text.parse::<ResourceName>() {
         Err(message) => {
             let known: Vec<&str> = checked.system_names().collect();
@@ -173,6 +173,7 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
+                ("references", !sync.references.is_empty()),
                 ("fixed", !sync.fixed.is_empty()),
             ];
             wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key.to_owned()));

@@ -15,7 +15,9 @@ pub(super) fn attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             }
             tell(checked, &path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
         }
-        let is_missing = sync.attributes.is_empty() && !is_broken(problems, &key_path(&path, "attributes"));
+        let is_missing = sync.attributes.is_empty()
+            && sync.references.is_empty()
+            && !is_broken(problems, &key_path(&path, "attributes"));
         if is_missing && !checked.is_association(&path, sync) {
             let message = "this sync maps no attribute; add [sync.attributes], or `ends` if it is an association";
             problems.push(checked.places.at_key(&path, message));
@@ -54,7 +56,7 @@ pub(super) fn matching(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn tell(
+pub(super) fn tell(
     checked: &Checked<'_>,
     path: &str,
     what: &str,
@@ -71,11 +73,13 @@ pub(super) fn named_attributes(checked: &Checked<'_>, problems: &mut Vec<Problem
         if is_broken(problems, &key_path(&path, "attributes")) {
             continue;
         }
+        let refers = is_broken(problems, &key_path(&path, "references"));
         let mut unmapped = |key: &str, position: usize, name: &str| {
-            if sync.attributes.contains_key(name) {
+            if sync.attributes.contains_key(name) || sync.references.contains_key(name) || refers {
                 return;
             }
-            let near = did_you_mean(name, sync.attributes.keys().map(String::as_str));
+            let known = sync.attributes.keys().chain(sync.references.keys());
+            let near = did_you_mean(name, known.map(String::as_str));
             let message = format!("`{key}` names `{name}`, which [sync.attributes] does not map{near}");
             problems.push(checked.places.at(&entry_path(&key_path(&path, key), position), message));
         };

@@ -81,6 +81,9 @@ pub(super) struct SyncFile {
     /// Target attribute = rule: a column's name, a quoted constant, or an expression (CEL).
     #[serde(default)]
     pub(super) attributes: BTreeMap<String, String>,
+    /// Target attribute = whom its value refers to; it becomes the id of that object.
+    #[serde(default)]
+    pub(super) references: BTreeMap<String, ReferenceFile>,
     /// How many orders may be live at once, or applied over a time, by operation.
     #[serde(default)]
     pub(super) thresholds: OrderThresholdsFile,
@@ -106,6 +109,21 @@ impl SyncFile {
     pub(super) fn is_association(&self) -> bool {
         !self.ends.is_empty()
     }
+}
+
+/// Whom an attribute's value refers to.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReferenceFile {
+    /// A rule on the source row: it yields the key of the row that is meant.
+    #[schemars(required)]
+    pub(super) source: Option<String>,
+    /// The source resource of that row: `system.resource`. Default: the sync's own `from`.
+    pub(super) from: Option<String>,
+    /// The resource type of its object, at the sync's target: `system.resource`. Default: the sync's own `to`.
+    pub(super) to: Option<String>,
+    /// A rule on the rows of `from`: the one is meant for which it yields what `source` yields. Default: its key.
+    pub(super) by: Option<String>,
 }
 
 /// One match rule.
@@ -379,9 +397,9 @@ pub(super) struct StopFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetentionFile {
-    /// Export folders, except the baseline and those of held runs. Default 7d.
+    /// Export folders, except the last accepted snapshots and what waits. Default 14d.
     pub(super) exports: Option<String>,
-    /// Run folders. Default 365d.
+    /// Run folders, with plans, approvals and reports: as long as there is one, its run can be undone. Default 1y.
     pub(super) runs: Option<String>,
 }
 

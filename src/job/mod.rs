@@ -6,6 +6,7 @@ mod build_thresholds;
 mod check_guards;
 mod check_limits;
 mod check_names;
+mod check_references;
 mod check_review;
 mod check_rules;
 mod check_systems;
@@ -91,6 +92,15 @@ pub enum SyncKind {
     Objects(ObjectSync),
     /// Rows that tie objects.
     Association(AssociationSync),
+}
+
+impl SyncKind {
+    /// The resource type that an attribute's values refer to, where they do.
+    pub fn refers(&self, attribute: &str) -> Option<&ResourceName> {
+        let Self::Objects(objects) = self else { return None };
+        let rule = objects.references.iter().find(|reference| reference.attribute == attribute)?;
+        Some(&rule.to)
+    }
 }
 
 /// `[snapshot."system.resource"]`.

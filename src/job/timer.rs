@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-const UNITS: [(char, u64); 5] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 7 * 86_400)];
+const UNITS: [(char, u64); 6] =
+    [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 7 * 86_400), ('y', 365 * 86_400)];
 
-/// A duration: a whole number and a unit (`s`, `m`, `h`, `d`, `w`), one after the other: `72h`, `30d`, `1h30m`.
+/// A duration: a whole number and a unit (`s`, `m`, `h`, `d`, `w`, `y` of 365 days), one after the other: `72h`, `30d`, `1h30m`.
 ///
 /// # Errors
 /// A sentence that says what is wrong and how to write it.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration; write a number and a unit: 30s, 10m, 72h, 30d, 2w");
+    let wrong = || format!("`{text}` is no duration; write a number and a unit: 30s, 10m, 72h, 30d, 2w, 1y");
     let mut seconds: u64 = 0;
     let mut digits = String::new();
     for character in text.chars() {
@@ -59,6 +60,7 @@ mod tests {
     fn durations_and_rates_are_read_and_mistakes_refused() {
         assert_eq!(duration("72h").unwrap().as_secs(), 259_200);
         assert_eq!(duration("1h30m").unwrap().as_secs(), 5_400);
+        assert_eq!(duration("10y").unwrap().as_secs(), 3_650 * 86_400);
         for wrong in ["", "72", "h", "0s", "5 h", "-3d", "99999999999999999999w", "1.5h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

@@ -6,7 +6,10 @@ use std::path::Path;
 use super::file::{JobFile, SyncFile};
 use super::place::{Places, key_path};
 use super::problem::Problem;
-use super::{check_guards, check_limits, check_names, check_review, check_rules, check_systems, check_thresholds};
+use super::{
+    check_guards, check_limits, check_names, check_references, check_review, check_rules, check_systems,
+    check_thresholds,
+};
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
 
@@ -65,9 +68,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("scope conditions compile", check_rules::scopes),
     ("match rules compile and name a column", check_rules::matching),
     ("required, unique and clear name mapped attributes", check_rules::named_attributes),
+    ("references lead to objects of a sync", check_references::references),
     ("keep_one names an end, its condition compiles", check_guards::keep_one),
     ("fixed names mapped attributes, its conditions compile", check_guards::fixed),
     ("durations", check_limits::durations),
+    ("runs are kept as long as their exports", check_limits::retention),
     ("rates", check_limits::rates),
     ("memory is a size", check_limits::memory),
     ("waves grow", check_limits::waves),

@@ -60,6 +60,9 @@ pub struct ResourceCapabilities {
     /// Attributes without which no object is taken, where the system tells.
     #[serde(default)]
     pub required: Vec<String>,
+    /// Attributes of which no two objects may have the same value, where the system tells.
+    #[serde(default)]
+    pub unique: Vec<String>,
     /// The column that holds the object's id; for associations, the end columns.
     pub key: Vec<String>,
     /// For associations: end column → the resource types that it may point to.

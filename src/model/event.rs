@@ -21,6 +21,8 @@ pub enum Event {
         mode: Mode,
         /// Why the mode is not the one asked for.
         because: Option<String>,
+        /// The run that it undoes, where it does: nothing is exported then.
+        undoes: Option<RunId>,
     },
     /// Orders whose outcome a crash left open were found.
     Recovering {

@@ -104,11 +104,18 @@ pub fn in_words(duration: Duration) -> String {
     super::numbers::counted(seconds / unit, noun)
 }
 
-/// About how long, in words: `40 days`, `5 hours`.
+/// About how long, in words, of the largest unit that there are two of: `40 days`, `5 hours`, `90 seconds`.
 pub fn about(delta: TimeDelta) -> String {
     let seconds = delta.num_seconds().unsigned_abs();
-    let unit = if seconds >= 2 * 86_400 { 86_400 } else { 3_600 };
-    in_words(Duration::from_secs(((seconds + unit / 2) / unit).max(1) * unit))
+    let unit = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= 2 * unit).unwrap_or(1);
+    let number = ((seconds + unit / 2) / unit).max(1);
+    let noun = match unit {
+        86_400 => "day",
+        3_600 => "hour",
+        60 => "minute",
+        _ => "second",
+    };
+    super::numbers::counted(number, noun)
 }
 
 #[cfg(test)]
@@ -144,6 +151,9 @@ mod tests {
         assert_eq!(over(&[300, 700, 100, 719]), [false, false, false, false]);
         assert_eq!(over(&[700, -900_000, 720, 721]), [false; 4]);
         assert_eq!([in_words(WHOLE), in_words(Duration::from_secs(5_400))], ["30 days", "90 minutes"]);
+        let spans =
+            [40 * 86_400 + 40_000, 2 * 86_400 - 1, 5_400, 90, 3, 0].map(|seconds| about(TimeDelta::seconds(-seconds)));
+        assert_eq!(spans, ["40 days", "48 hours", "90 minutes", "90 seconds", "3 seconds", "1 second"]);
         assert_eq!(Grace::begun(at(0)).due(Duration::MAX), at(0) + TimeDelta::days(365_000));
     }
 

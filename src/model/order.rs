@@ -184,6 +184,12 @@ impl OrderId {
         Self(id)
     }
 
+    /// The content of the order; `None` where this is no order's id.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let (fingerprint, _) = self.0.strip_prefix("o-")?.split_once('-')?;
+        Some(Fingerprint(fingerprint.to_owned()))
+    }
+
     /// Whether a text has the shape of an order's id.
     pub fn is_id(text: &str) -> bool {
         let parts = text.strip_prefix("o-").and_then(|rest| rest.split_once('-'));
@@ -255,6 +261,12 @@ impl ObjectKey {
         text.push(')');
         Self(text)
     }
+
+    /// What one attribute of an object refers to, where that is an order of its own. No key of an object begins like it.
+    /// `source` is the rest of the object's own key, `idp.users=E1`.
+    pub fn reference(to: &ResourceName, attribute: &str, source: &str) -> Self {
+        Self(format!("{to}@{attribute}/{source}"))
+    }
 }
 
 /// Which object an association row's end is.
@@ -280,6 +292,21 @@ pub struct End {
     pub label: String,
 }
 
+/// What an attribute's new value refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// The attribute.
+    pub attribute: String,
+    /// The resource type that it refers to, at the target.
+    pub resource: ResourceName,
+    /// The object. Where another order creates it, the attribute's value is that order's id until it is sent.
+    pub object: EndRef,
+    /// The object's identity, which is the same before and after it is created.
+    pub identity: ObjectKey,
+    /// The key of the source row that it is managed from.
+    pub key: String,
+}
+
 /// One operation on one object or one association row, as planned. Never changes after planning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -302,6 +329,7 @@ pub struct Order {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_key: Option<String>,
     /// The key that the source row had before, where the object is recognised under a new one: the order moves its link.
+    /// Of an order that undoes such a one, the key that it takes back; it moves no link.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub renamed_from: Option<String>,
     /// Digest of all cells of the source row that it was planned from, for the agreed state after the apply.
@@ -317,6 +345,12 @@ pub struct Order {
     /// Both ends of an association row, sorted by name; empty for objects.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ends: Vec<End>,
+    /// What new values refer to, sorted by attribute.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub references: Vec<Reference>,
+    /// The order that creates its object, where it closes a circle of references: an update of what is not there yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub closes: Option<OrderId>,
     /// The situation that called for it.
     pub situation: Situation,
     /// The strongest cause among its changes.
@@ -350,11 +384,47 @@ impl Order {
         object: &ObjectKey,
         changes: &[Change],
     ) -> Fingerprint {
-        let attributes: Vec<_> = changes.iter().map(|c| (&c.attribute, &c.before, &c.after)).collect();
+        Self::fingerprint_with(resource, operation, object, changes, &[])
+    }
+
+    /// The same where new values refer to objects: these count by their identity, so that the content stays the same
+    /// when such an object is created and gets its id.
+    pub fn fingerprint_with(
+        resource: &ResourceName,
+        operation: Operation,
+        object: &ObjectKey,
+        changes: &[Change],
+        references: &[Reference],
+    ) -> Fingerprint {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum After<'a> {
+            Value(&'a Option<Value>),
+            Refers { refers: &'a ObjectKey },
+        }
+        fn after<'a>(change: &'a Change, references: &'a [Reference]) -> After<'a> {
+            match references.iter().find(|reference| reference.attribute == change.attribute) {
+                Some(reference) => After::Refers { refers: &reference.identity },
+                None => After::Value(&change.after),
+            }
+        }
+        let attributes: Vec<_> = changes.iter().map(|c| (&c.attribute, &c.before, after(c, references))).collect();
         let mut content = Vec::with_capacity(256);
         // Writing to memory cannot fail, and nothing of this is what JSON cannot say.
         let _ = serde_json::to_writer(&mut content, &(resource, operation, object, attributes));
         Fingerprint(Digest::of(&content).as_str()[..16].to_owned())
+    }
+
+    /// The orders that have to be applied before this one can be sent: those that create what it ties, what it refers to,
+    /// or its own object.
+    pub fn needs(&self) -> impl Iterator<Item = &OrderId> {
+        let ends = self.ends.iter().map(|end| &end.object);
+        let refers = self.references.iter().map(|reference| &reference.object);
+        let created = ends.chain(refers).filter_map(|object| match object {
+            EndRef::Order(order) => Some(order),
+            EndRef::Target(_) => None,
+        });
+        created.chain(&self.closes)
     }
 
     /// The content of the order that would undo this one exactly; `None` where there is none.

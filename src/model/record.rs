@@ -154,6 +154,45 @@ pub struct Reversal {
     pub who: String,
 }
 
+/// Why an order keeps what was asked for from being raised again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithheldFor {
+    /// A reviewer refused it.
+    Rejected,
+    /// It was handed over to people, who may not have done it yet.
+    HandedOver,
+    /// It undid what had been applied.
+    Undone,
+}
+
+words!(WithheldFor { Rejected => "rejected", HandedOver => "handed-over", Undone => "undone" });
+
+/// An order because of which something is not raised again, for as long as run after run would raise the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Withholding {
+    /// The order.
+    pub order: OrderId,
+    /// The run that planned it.
+    pub run: RunId,
+    /// Why.
+    pub why: WithheldFor,
+    /// The object.
+    pub object: ObjectKey,
+    /// What makes the target the same for another job.
+    pub target_identity: String,
+    /// The resource type or association at the target.
+    pub resource: ResourceName,
+    /// What is not done to it.
+    pub operation: Operation,
+    /// What a person looks for.
+    pub key: String,
+    /// The contents that are not raised.
+    pub contents: Vec<Fingerprint>,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
 /// How far a snapshot was from the baseline of its time. Rows that muster itself changed are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Movement {

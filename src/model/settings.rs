@@ -106,15 +106,15 @@ impl Default for ReviewSettings {
 /// `[retention]`: how long things are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionSettings {
-    /// Export folders, except the baseline and those of held runs.
+    /// Export folders, except those that something still needs.
     pub exports: Duration,
-    /// Run folders.
+    /// Run folders, at least as long as export folders: as long as there is one, its run can be undone.
     pub runs: Duration,
 }
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { exports: Duration::from_secs(7 * 86_400), runs: Duration::from_secs(365 * 86_400) }
+        Self { exports: Duration::from_secs(14 * 86_400), runs: Duration::from_secs(365 * 86_400) }
     }
 }
 

@@ -14,6 +14,23 @@ impl Texts {
         Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(count) }
     }
 
+    /// Texts of which is known where each ends; `None` where that cannot be.
+    pub fn of(text: String, ends: Vec<u64>) -> Option<Self> {
+        let fits = ends.is_sorted() && ends.last().copied().unwrap_or(0) == text.len() as u64;
+        let is_text = ends.iter().all(|end| text.is_char_boundary(*end as usize));
+        (fits && is_text).then_some(Self { text, ends })
+    }
+
+    /// All of them as one.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where each of them ends in it.
+    pub fn ends(&self) -> &[u64] {
+        &self.ends
+    }
+
     /// Adds a text after the last one.
     pub fn push(&mut self, text: &str) {
         self.text.push_str(text);
@@ -84,6 +101,8 @@ mod tests {
         all.append(&texts);
         assert_eq!(all.iter().collect::<Vec<_>>(), ["first", "ann", "", "böb", "cd"]);
         assert_eq!((all.get(3), all.get(5), all.len(), all.bytes()), ("böb", "", 5, 14));
+        assert_eq!(Texts::of(all.text().to_owned(), all.ends().to_vec()), Some(all.clone()));
+        assert_eq!(Texts::of("böb".to_owned(), vec![2, 4]), None);
         all.clear();
         assert!(all.is_empty() && all.get(0).is_empty());
     }

@@ -11,7 +11,8 @@ use crate::model::situation::{Cause, Situation};
 use super::ends::EndTable;
 use super::error::ReconcileError;
 use super::guard;
-use super::input::{AssociationInput, Memory, Wishes};
+use super::input::{AssociationInput, Memory, PlanInput, Wishes};
+use super::lapse;
 use super::lockout;
 use super::objects::{ObjectPlan, counted};
 use super::pair_join::{self, Joined};
@@ -29,7 +30,7 @@ pub(crate) struct EndOf<'a> {
 
 /// What one association comes to.
 #[derive(Default)]
-pub(crate) struct AssociationPlan {
+pub(crate) struct AssociationPlan<'w> {
     pub(crate) proposals: Vec<Order>,
     pub(crate) situations: SyncSituations,
     pub(crate) warnings: Vec<String>,
@@ -37,6 +38,8 @@ pub(crate) struct AssociationPlan {
     pub(crate) undecided: HashSet<ObjectKey>,
     /// Operations whose absence from the proposals means that they are no longer wanted.
     pub(crate) conclusive: Vec<Operation>,
+    /// Orders that withhold something of rows of which the snapshots tell how they stand.
+    pub(crate) told: Vec<&'w OrderId>,
     /// Rows at the target before.
     pub(crate) size: u64,
     /// For each end, rows of objects that an order deletes, by number.
@@ -58,12 +61,12 @@ pub(crate) struct Planner<'a> {
 }
 
 /// Plans one association; `ends` are in the order of the sync's.
-pub(crate) fn plan(
-    wishes: Wishes<'_>,
-    memory: &dyn Memory,
+pub(crate) fn plan<'w>(
+    all: &PlanInput<'w>,
     input: &AssociationInput<'_>,
     ends: [EndOf<'_>; 2],
-) -> Result<AssociationPlan, ReconcileError> {
+) -> Result<AssociationPlan<'w>, ReconcileError> {
+    let (wishes, memory) = (all.wishes, all.memory);
     let [first, second] = input.sync.ends.as_slice() else {
         return Err(ReconcileError::Ends { sync: input.sync.id.clone(), found: input.sync.ends.len() });
     };
@@ -79,6 +82,7 @@ pub(crate) fn plan(
     let source = planner.source_pairs(&mut done)?;
     let held = planner.target_pairs(&mut done)?;
     let Some(source) = source else { return Ok(done) };
+    done.told = lapse::told_rows(input, [planner.table(0), planner.table(1)], all.withholding, &source, &held);
     let (add, remove) = planner.differences(memory, source, held, &mut done)?;
     let mut proposals = planner.orders(Operation::Add, &add)?;
     proposals.extend(planner.orders(Operation::Remove, &remove)?);
@@ -109,7 +113,7 @@ impl Planner<'_> {
         memory: &dyn Memory,
         source: Vec<Vec<Pair>>,
         held: Vec<Vec<Pair>>,
-        done: &mut AssociationPlan,
+        done: &mut AssociationPlan<'_>,
     ) -> Result<(Vec<Pair>, Vec<Pair>), ReconcileError> {
         let states = [self.table(0).states.as_slice(), self.table(1).states.as_slice()];
         let Joined { confirmed, lacking: mut add, unwanted, outside, waiting, undecided } =
@@ -153,7 +157,7 @@ impl Planner<'_> {
     }
 
     /// Warns about rows of the source that are not wanted, or not yet.
-    fn tell_unwanted(&self, outside: usize, waiting: usize, done: &mut AssociationPlan) {
+    fn tell_unwanted(&self, outside: usize, waiting: usize, done: &mut AssociationPlan<'_>) {
         if outside > 0 {
             done.warnings.push(format!(
                 "{}: {} of {} not wanted: an end is out of scope or not managed",
@@ -303,6 +307,8 @@ impl Planner<'_> {
             name: [a, " → ", b].concat(),
             changes: Vec::new(),
             ends,
+            references: Vec::new(),
+            closes: None,
             situation: if operation == Operation::Add { Situation::Missing } else { Situation::Orphan },
             cause: Cause::Source,
             reason: [reason.before, "`", a, "` and `", b, "`", &reason.after].concat(),

@@ -1,13 +1,15 @@
 //! One pair of rows, attribute by attribute.
 
 use crate::model::link::AgreedView;
-use crate::model::order::Change;
+use crate::model::order::{Change, Reference};
 use crate::model::situation::Cause;
 use crate::snapshot::row::Cells;
 
 use super::canonical::{self, ABSENT};
 use super::cause;
+use super::ends::EndTable;
 use super::policy::DriftAction;
+use super::references::{Referred, Whom};
 use super::scan::{Scanner, Wanted};
 
 /// What one row asks for.
@@ -21,10 +23,27 @@ pub(crate) struct Comparison {
     pub(crate) failures: Vec<(String, String)>,
     /// Required attributes that would be empty afterwards.
     pub(crate) lacking: Vec<String>,
+    /// To what new values refer, sorted by attribute.
+    pub(crate) references: Vec<Reference>,
+    /// Required attributes that refer to nobody: the attribute, what the row names, and why that is nobody.
+    pub(crate) nobody: Vec<(String, String, String)>,
+}
+
+/// Whom one row names.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) table: &'a EndTable<'a>,
+    pub(crate) row: u32,
+}
+
+impl<'a> Names<'a> {
+    fn get(self, reference: usize) -> Option<&'a Referred> {
+        self.table.references.get(reference)?.get(self.row)
+    }
 }
 
 /// What a new object would hold.
-pub(crate) fn create(scanner: &Scanner<'_>, row: &dyn Cells) -> Comparison {
+pub(crate) fn create(scanner: &Scanner<'_>, row: &dyn Cells, names: Names<'_>) -> Comparison {
     let mut done = Comparison::default();
     let mut present = Vec::new();
     for (attribute, wanted) in scanner.attributes.iter().zip(scanner.wanted(row)) {
@@ -33,6 +52,23 @@ pub(crate) fn create(scanner: &Scanner<'_>, row: &dyn Cells) -> Comparison {
                 present.push(attribute.name.as_str());
                 let (attribute, after) = (attribute.name.clone(), canonical::value(&text, attribute.kind));
                 done.changes.push(Change { attribute, before: None, after, cause: Cause::Initial });
+            }
+            Wanted::Named(reference) => {
+                let Some(referred) = names.get(reference) else { continue };
+                let rule = &scanner.input.sync.references[reference];
+                match (rule.value(referred), &referred.whom) {
+                    (Some((value, to)), _) => {
+                        present.push(attribute.name.as_str());
+                        let (attribute, after) = (attribute.name.clone(), Some(value));
+                        done.changes.push(Change { attribute, before: None, after, cause: Cause::Initial });
+                        done.references.push(to);
+                    }
+                    (None, Whom::Nobody(why)) if scanner.requires(&attribute.name) => {
+                        present.push(attribute.name.as_str());
+                        done.nobody.push((attribute.name.clone(), referred.key.clone(), why.clone()));
+                    }
+                    (None, _) => {}
+                }
             }
             Wanted::Failed(failure) => done.failures.push((attribute.name.clone(), failure)),
             Wanted::Nothing | Wanted::Clear => {}
@@ -54,25 +90,45 @@ pub(crate) fn pair(
     target: &dyn Cells,
     agreed: Option<AgreedView<'_>>,
     source_digest: u64,
+    names: Names<'_>,
 ) -> Comparison {
     let mut done = Comparison::default();
     let drift = scanner.input.sync.on.drift;
     for (attribute, wanted) in scanner.attributes.iter().zip(scanner.wanted(source)) {
+        let mut to = None;
         let text = match &wanted {
-            Wanted::Set(text) => text.as_str(),
-            Wanted::Clear => "",
+            Wanted::Set(text) => text.clone(),
+            Wanted::Clear => String::new(),
             Wanted::Nothing => continue,
+            Wanted::Named(reference) => {
+                let Some(referred) = names.get(*reference) else { continue };
+                let Some((value, found)) = scanner.input.sync.references[*reference].value(referred) else {
+                    if let Whom::Nobody(why) = &referred.whom
+                        && scanner.requires(&attribute.name)
+                    {
+                        done.nobody.push((attribute.name.clone(), referred.key.clone(), why.clone()));
+                    }
+                    continue;
+                };
+                to = Some(found);
+                value.to_cell()
+            }
             Wanted::Failed(failure) => {
                 done.failures.push((attribute.name.clone(), failure.clone()));
                 continue;
             }
         };
+        let text = text.as_str();
         let held = attribute.held(target);
         if canonical::canonical(text, attribute.kind) == canonical::canonical(held, attribute.kind) {
             continue;
         }
         let (want, have) = (canonical::digest(text, attribute.kind), canonical::digest(held, attribute.kind));
-        let cause = cause::judge(agreed, &attribute.name, want, have, source_digest);
+        let cause = match cause::judge(agreed, &attribute.name, want, have, source_digest) {
+            // Whom a row names moves without it: by a row of its own, or an object that was made anew.
+            Cause::Rule if to.is_some() => Cause::Source,
+            cause => cause,
+        };
         let change = Change {
             attribute: attribute.name.clone(),
             before: attribute.held_value(target),
@@ -87,6 +143,7 @@ pub(crate) fn pair(
             done.lacking.push(attribute.name.clone());
         }
         done.changes.push(change);
+        done.references.extend(to);
     }
     done.changes.sort_by(|a, b| a.attribute.cmp(&b.attribute));
     done

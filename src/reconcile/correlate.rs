@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::canonical::{self, ABSENT};
 use super::error::ReconcileError;
-use super::index::{KeyIndex, NONE};
+use super::index::{KeyHash, KeyIndex, NONE};
 use super::rename::Renamed;
 use super::rows::{Admission, Rows, SourceRows};
 use super::scan::Scanner;
@@ -90,6 +90,9 @@ pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError
     Ok(done)
 }
 
+/// Links that are looked up together.
+const TOGETHER: usize = 256;
+
 fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
     let links = sides.scanner.input.links;
     for (row, skipped) in sides.source_skipped.iter().enumerate() {
@@ -103,16 +106,22 @@ fn by_links(sides: &Sides<'_>, done: &mut Correlation) {
     if !order.is_sorted_by_key(|i| pair(*i)) {
         order.par_sort_unstable_by_key(|i| pair(*i));
     }
-    let found: Vec<(Option<u32>, Option<u32>)> = order
-        .par_iter()
-        .map(|position| {
+    let hasher = sides.source_index.hasher();
+    let found = order.par_chunks(TOGETHER).map(|some| {
+        let hashes = some.iter().map(|position| {
             let (source, target) = pair(*position);
-            (sides.source_index.get(source), sides.target_index.get(target))
-        })
-        .collect();
+            (hasher.hash(source), hasher.hash(target))
+        });
+        // First all hashes, then all searches: while one waits for the memory, so do the others.
+        let hashes: Vec<(KeyHash, KeyHash)> = hashes.collect();
+        let row = |index: &KeyIndex, hash| Some(index.get_hashed(hash)).filter(|row| *row != NONE);
+        let rows = hashes.into_iter();
+        rows.map(|(s, t)| (row(sides.source_index, s), row(sides.target_index, t))).collect::<Vec<_>>()
+    });
+    let found: Vec<Vec<(Option<u32>, Option<u32>)>> = found.collect();
     // By target row: the link that leads to it.
     let mut linked = vec![NONE; sides.target.len()];
-    for (position, (source, target)) in order.into_iter().zip(found) {
+    for (position, (source, target)) in order.into_iter().zip(found.into_iter().flatten()) {
         if let Some(row) = target {
             let first = &mut linked[row as usize];
             if *first != NONE {

@@ -1,13 +1,13 @@
 //! One object that is not plainly confirmed: what is to be done about it, and why.
 
 use crate::model::grace::{Grace, Looked};
-use crate::model::order::{Block, BlockReason, Change, Fingerprint, ObjectKey, Operation, Order, OrderId};
+use crate::model::order::{Block, BlockReason, Change, Fingerprint, ObjectKey, Operation, Order, OrderId, Reference};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::{Cells, OwnedRow};
 
-use super::compare::{self, Comparison};
+use super::compare::{self, Comparison, Names};
 use super::correlate::Correlation;
 use super::draft::ListedObject;
 use super::ends::{EndTable, NAMES, name_in};
@@ -98,6 +98,8 @@ pub(crate) struct Case<'c> {
     pub(crate) confidence: u8,
     pub(crate) block: Option<Block>,
     pub(crate) renamed_from: Option<String>,
+    /// To what new values refer.
+    pub(crate) references: Vec<Reference>,
 }
 
 impl Decider<'_> {
@@ -127,7 +129,7 @@ impl Decider<'_> {
     fn create(&self, row: u32, link: Option<u32>) -> Result<Built, ReconcileError> {
         let (sync, key) = (self.scanner.input.sync, self.table.source.key(row));
         let cells = self.source(row)?;
-        let comparison = compare::create(self.scanner, &cells);
+        let comparison = compare::create(self.scanner, &cells, self.names(row));
         let incomplete = self.incomplete(&cells, key, &comparison);
         let was = link.map(|link| self.scanner.input.links.get(link).target_id);
         let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
@@ -146,6 +148,7 @@ impl Decider<'_> {
             reason: reason::create(sync, key, was),
             confidence: 100,
             renamed_from: None,
+            references: comparison.references,
         }))
     }
 
@@ -169,7 +172,7 @@ impl Decider<'_> {
         }
         let (cells, held) = (self.source(row)?, self.target(target)?);
         let agreed = link.and_then(|link| input.links.get(link).agreed);
-        let comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw);
+        let comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw, self.names(row));
         let incomplete = self.incomplete(&cells, key, &comparison);
         let name = self.wanted_name(&comparison.changes).or_else(|| name_in(input, &held));
         let name = name.unwrap_or_else(|| key.to_owned());
@@ -233,6 +236,7 @@ impl Decider<'_> {
             cause,
             confidence,
             renamed_from: was.map(str::to_owned),
+            references: comparison.references,
         });
         Ok(Built { drift, foreign: is_foreign, ..built })
     }
@@ -242,7 +246,7 @@ impl Decider<'_> {
         let group = &self.done.groups[group as usize];
         let key = self.table.source.key(row);
         let cells = self.source(row)?;
-        let comparison = compare::create(self.scanner, &cells);
+        let comparison = compare::create(self.scanner, &cells, self.names(row));
         let mut targets = Vec::new();
         for target in &group.targets {
             let name = name_in(self.scanner.input, &self.target(*target)?).unwrap_or_default();
@@ -275,7 +279,12 @@ impl Decider<'_> {
             block: self.never(&[key, &name]).or_else(|| block(BlockReason::Ambiguous, detail)),
             name,
             renamed_from: None,
+            references: comparison.references,
         }))
+    }
+
+    fn names(&self, row: u32) -> Names<'_> {
+        Names { table: self.table, row }
     }
 
     pub(crate) fn never(&self, names: &[&str]) -> Option<Block> {
@@ -291,6 +300,9 @@ impl Decider<'_> {
     fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
         if !comparison.failures.is_empty() {
             return reason::failed(self.scanner.input.sync, key, &comparison.failures);
+        }
+        if !comparison.nobody.is_empty() {
+            return reason::nobody(self.scanner.input.sync, &comparison.nobody);
         }
         if comparison.lacking.is_empty() {
             return None;
@@ -343,7 +355,8 @@ impl Decider<'_> {
             weaker => unsupported().or(weaker),
         };
         let thresholds = case.renamed_from.iter().map(|_| RENAME.to_owned()).collect();
-        let fingerprint: Fingerprint = Order::fingerprint_of(&sync.to, case.operation, &object, &case.changes);
+        let fingerprint: Fingerprint =
+            Order::fingerprint_with(&sync.to, case.operation, &object, &case.changes, &case.references);
         let order = Order {
             id: OrderId::new(&fingerprint, 0),
             fingerprint,
@@ -359,6 +372,8 @@ impl Decider<'_> {
             name: case.name,
             changes: case.changes,
             ends: Vec::new(),
+            references: case.references,
+            closes: None,
             situation: case.situation,
             cause: case.cause,
             reason: case.reason,

@@ -27,6 +27,8 @@ pub struct PlanDraft {
     pub withheld: Vec<Withheld>,
     /// Handed over to people and not done yet: the order, and what it was about.
     pub handed_over: Vec<(OrderId, String)>,
+    /// Orders that withhold nothing any more, with the reason.
+    pub lapsed: Vec<(OrderId, String)>,
     /// Live orders that were replaced or are no longer wanted, with the reason.
     pub superseded: Vec<(OrderId, String)>,
     /// Managed objects, or rows of the association, before: by what thresholds are about, `vault.users`,

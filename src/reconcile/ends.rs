@@ -6,6 +6,7 @@ use crate::snapshot::row::Cells;
 use super::error::ReconcileError;
 use super::index::{KeyIndex, NONE};
 use super::input::ObjectInput;
+use super::references::ReferenceTable;
 use super::rows::{Rows, SourceRows};
 
 /// How an object stands, as far as a row that ties it is concerned. Targets are row numbers.
@@ -39,6 +40,8 @@ pub(crate) struct EndTable<'a> {
     pub(crate) gone: Vec<String>,
     /// By target row: the number of the object that it is, or `NONE`.
     pub(crate) numbers: Vec<u32>,
+    /// By the position of the reference: whom each source row names.
+    pub(crate) references: Vec<ReferenceTable>,
 }
 
 impl EndTable<'_> {

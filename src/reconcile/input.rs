@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
+use crate::model::digest::Digest;
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
-use crate::model::record::Reversal;
+use crate::model::record::{Reversal, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
@@ -22,10 +23,15 @@ pub struct PlanInput<'a> {
     /// The syncs that can be planned, in the job's order. A sync whose system is held is left out, and its live orders
     /// with it.
     pub syncs: &'a [SyncInput<'a>],
+    /// Associations of the same targets that cannot be planned now: who must not be locked out hangs on them all the same.
+    pub unplanned: &'a [UnplannedRows<'a>],
     /// The live orders of this job, and those of other jobs for the same targets.
     pub live: &'a [LiveOrder],
     /// What earlier runs ordered.
     pub memory: &'a dyn Memory,
+    /// Orders because of which something is withheld: those that were decided on before any snapshot of this plan was
+    /// begun, so that it may find that the same is not wanted any more.
+    pub withholding: &'a [Withholding],
     /// Whether what was rejected is asked again.
     pub ask_again: bool,
     /// Provisioning thresholds that a person accepted, with the figure that was accepted.
@@ -120,6 +126,10 @@ pub struct AssociationInput<'a> {
     pub source: &'a Table,
     /// The target's snapshot.
     pub target: &'a Table,
+    /// SHA-256 of the source's file. Numbers of its rows that are kept beside it are used where they are of this.
+    pub source_sha256: Option<&'a Digest>,
+    /// The same of the target's.
+    pub target_sha256: Option<&'a Digest>,
     /// Whether a row that is not in the source's snapshot is gone there.
     pub source_absence: bool,
     /// The same for the target.
@@ -130,6 +140,20 @@ pub struct AssociationInput<'a> {
     pub identity: &'a str,
     /// Whether this sync never added anything before.
     pub first_run: bool,
+}
+
+/// An association that is not planned now.
+pub struct UnplannedRows<'a> {
+    /// What the job says.
+    pub sync: &'a AssociationSync,
+    /// The target's snapshot, where that may be used.
+    pub target: Option<&'a Table>,
+    /// Whether the objects at each end are accounts.
+    pub accounts: [bool; 2],
+    /// Whether the target is asked once more before anything is taken away.
+    pub asked_again: bool,
+    /// The account that muster itself uses at the target, where it is known.
+    pub account: Option<&'a OwnAccount>,
 }
 
 /// An order of an earlier run that still counts.
@@ -161,12 +185,27 @@ pub struct LiveOrder {
     pub changes: Option<Vec<Change>>,
     /// Its ends, sorted by their names, for association rows.
     pub ends: Vec<EndRef>,
+    /// To what its new values refer, sorted by attribute.
+    pub references: Vec<EndRef>,
+    /// The order that creates its object, where it closes a circle of references.
+    pub closes: Option<OrderId>,
     /// The scoped thresholds that count it, as it was planned.
     pub thresholds: Vec<String>,
     /// Whether it undoes an applied order: a person asked for it, so that no plan drops it for being unwanted.
     pub undoes: bool,
     /// The other job that it belongs to; `None` for this job.
     pub of_other_job: Option<String>,
+}
+
+impl LiveOrder {
+    /// The orders that it needs, as it was planned.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = &OrderId> {
+        let created = self.ends.iter().chain(&self.references).filter_map(|object| match object {
+            EndRef::Order(order) => Some(order),
+            EndRef::Target(_) => None,
+        });
+        created.chain(&self.closes)
+    }
 }
 
 /// What became of the orders with one content.

@@ -5,30 +5,34 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::capabilities::{AttributeType, OwnAccount};
-use crate::model::order::{Block, BlockReason, EndRef, Operation, OrderState, Remedy};
+use crate::model::order::{Block, BlockReason, EndRef, Operation, OrderId, OrderState, Remedy};
 use crate::model::resource::ResourceName;
 use crate::model::value::Value;
 use crate::rules::problem::RuleProblem;
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::{Cells, Row};
+use crate::snapshot::table::Table;
 
 use super::canonical;
 use super::ends::{EndTable, NAMES, name_in};
 use super::error::ReconcileError;
-use super::input::{AssociationInput, PlanInput};
+use super::input::PlanInput;
+use super::kept_now::keep_one_of;
 use super::plan::{Planned, association_of, ends_of};
+use super::policy::AssociationSync;
 use super::reason::{block, some};
 use super::standing::{Ledger, Which};
+use super::uncounted;
 
 /// What all orders together would take away; ids are the target's.
 #[derive(Default)]
-struct Leaving<'l> {
+pub(crate) struct Leaving<'l> {
     /// Objects that are disabled or deleted.
-    objects: HashMap<(&'l ResourceName, &'l str), Vec<usize>>,
+    pub(crate) objects: HashMap<(&'l ResourceName, &'l str), Vec<usize>>,
     /// Those of them that are deleted.
-    deleted: HashMap<(&'l ResourceName, &'l str), Vec<usize>>,
+    pub(crate) deleted: HashMap<(&'l ResourceName, &'l str), Vec<usize>>,
     /// Association rows that are removed, by the ids of their ends.
-    rows: HashMap<&'l ResourceName, HashMap<(&'l str, &'l str), Vec<usize>>>,
+    pub(crate) rows: HashMap<&'l ResourceName, HashMap<(&'l str, &'l str), Vec<usize>>>,
 }
 
 /// Blocks the orders that would lock somebody out.
@@ -37,12 +41,21 @@ pub(crate) fn guard(
     plans: &[Planned<'_>],
     ledger: &mut Ledger<'_>,
 ) -> Result<(), ReconcileError> {
-    let mut guarded = Vec::new();
-    for sync in input.syncs.iter().filter_map(association_of) {
-        let ends = ends_of(sync, plans)?.map(|end| &end.plan.table);
-        guarded.push((sync, ends, rules(input, sync, ends)?));
+    let (mut guarded, mut unknown) = (Vec::new(), Vec::new());
+    for rows in input.syncs.iter().filter_map(association_of) {
+        let ends = ends_of(rows.sync, plans)?.map(|end| &end.plan.table);
+        guarded.push((rows.sync, rows.target, ends, rules(input, rows.sync, rows.target, ends)?));
     }
-    let has_rules = guarded.iter().any(|(_, _, rules)| !rules.is_empty());
+    for rows in input.unplanned {
+        match (rows.target, ends_of(rows.sync, plans)) {
+            (Some(target), Ok(ends)) => {
+                let ends = ends.map(|end| &end.plan.table);
+                guarded.push((rows.sync, target, ends, rules(input, rows.sync, target, ends)?));
+            }
+            _ => unknown.push(rows),
+        }
+    }
+    let has_rules = !unknown.is_empty() || guarded.iter().any(|(.., rules)| !rules.is_empty());
     let (leaving, going) = Leaving::of(ledger, |operation| match operation {
         Operation::Disable | Operation::Remove => has_rules,
         Operation::Delete => true,
@@ -52,21 +65,29 @@ pub(crate) fn guard(
         return Ok(());
     }
     let mut blocks: Vec<(usize, Block)> = Vec::new();
-    for (sync, ends, rules) in guarded {
+    let mut warnings = Vec::new();
+    for (sync, target, ends, rules) in guarded {
         for rule in rules {
             blocks.extend(rule.judge(&leaving)?);
         }
-        blocks.extend(own_rights(sync, ends, &leaving)?);
+        blocks.extend(own_rights(sync, target, ends, &leaving)?);
     }
+    for rows in unknown {
+        let (found, told) = uncounted::judge(rows, input.wishes.protect, &leaving);
+        blocks.extend(found);
+        warnings.extend(told);
+    }
+    drop(leaving);
     for (number, block) in blocks {
         ledger.stop(going[number], block);
     }
+    ledger.draft.warnings.append(&mut warnings);
     Ok(())
 }
 
 impl<'l> Leaving<'l> {
     /// Of the operations that matter. Also gives the orders that the numbers stand for.
-    fn of<'a>(ledger: &'l Ledger<'a>, matters: impl Fn(Operation) -> bool) -> (Self, Vec<Which<'a>>) {
+    pub(crate) fn of<'a>(ledger: &'l Ledger<'a>, matters: impl Fn(Operation) -> bool) -> (Self, Vec<Which<'a>>) {
         let (mut leaving, mut going) = (Self::default(), Vec::new());
         let goes = |block: &Option<Block>| block.as_ref().is_none_or(|b| b.reason.remedy() != Remedy::CauseGone);
         let new = ledger.draft.orders.iter().enumerate().filter(|(_, order)| goes(&order.block));
@@ -75,10 +96,14 @@ impl<'l> Leaving<'l> {
             leaving.take(going.len(), &order.resource, order.operation, order.target_id.as_deref(), ends);
             going.push(Which::New(number));
         }
+        let lifted = ledger.draft.reblocked.iter().filter(|(_, block)| block.is_none()).map(|(id, _)| id);
+        let lifted: HashSet<&OrderId> = lifted.collect();
         for live in ledger.remaining().into_iter().filter(|live| matters(live.operation)) {
-            // What this guard blocked in an earlier run is judged anew.
+            // What this guard blocked in an earlier run is judged anew; what undoes another, when it is asked for again.
+            let is_judged = live.block == Some(BlockReason::Protected) && (!live.undoes || lifted.contains(&live.id));
             let is_stopped = live.state == OrderState::Blocked
-                && live.block.is_some_and(|b| b.remedy() == Remedy::CauseGone && b != BlockReason::Protected);
+                && live.block.is_some_and(|b| b.remedy() == Remedy::CauseGone)
+                && !is_judged;
             if is_stopped || ledger.is_stopped(&live.id) {
                 continue;
             }
@@ -128,7 +153,8 @@ fn target(end: &EndRef) -> Option<&str> {
 
 /// One thing to keep: a row in use for each of some objects at one end.
 struct Rule<'r> {
-    sync: &'r AssociationInput<'r>,
+    sync: &'r AssociationSync,
+    target: &'r Table,
     ends: [&'r EndTable<'r>; 2],
     /// The end whose objects keep a row.
     kept: usize,
@@ -142,36 +168,37 @@ struct Rule<'r> {
 
 fn rules<'r>(
     input: &PlanInput<'_>,
-    sync: &'r AssociationInput<'r>,
+    sync: &'r AssociationSync,
+    target: &'r Table,
     ends: [&'r EndTable<'r>; 2],
 ) -> Result<Vec<Rule<'r>>, ReconcileError> {
     let mut rules = Vec::new();
     for kept in [0, 1] {
-        let named = &sync.sync.ends[kept];
+        let named = &sync.ends[kept];
         if counts_members(ends, kept) {
             let only = named_objects(ends[kept], input.wishes.protect)?;
             if !only.is_empty() {
                 let setting = "[apply] protect".to_owned();
-                rules.push(Rule { sync, ends, kept, only: Some(only), scope: None, setting });
+                rules.push(Rule { sync, target, ends, kept, only: Some(only), scope: None, setting });
             }
         }
-        let Some(keep) = sync.sync.keep_one.as_ref().filter(|keep| keep.end == named.name) else { continue };
+        let Some(keep) = sync.keep_one.as_ref().filter(|keep| keep.end == named.name) else { continue };
         let scope = match &keep.scope {
             None => None,
             Some((scope, text)) => {
                 let wrong = |problems: Vec<RuleProblem>| ReconcileError::Rule {
-                    sync: sync.sync.id.clone(),
-                    resource: sync.sync.to.clone(),
+                    sync: sync.id.clone(),
+                    resource: sync.to.clone(),
                     cause: format!(
                         "keep_one: {}",
                         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
                     ),
                 };
-                Some((scope.bind(sync.target.columns()).map_err(wrong)?, text.clone()))
+                Some((scope.bind(target.columns()).map_err(wrong)?, text.clone()))
             }
         };
-        let setting = format!("keep_one of the sync to {}", sync.sync.to);
-        rules.push(Rule { sync, ends, kept, only: None, scope, setting });
+        let setting = keep_one_of(&sync.to);
+        rules.push(Rule { sync, target, ends, kept, only: None, scope, setting });
     }
     Ok(rules)
 }
@@ -212,7 +239,7 @@ fn called(table: &EndTable<'_>, is_it: &(dyn Fn(&str) -> bool + Sync)) -> Result
 impl Rule<'_> {
     /// Blocks for all that would take the last row together. Who stays is for a person to say.
     fn judge<'l>(&self, leaving: &Leaving<'l>) -> Result<Vec<(usize, Block)>, ReconcileError> {
-        let (table, sync) = (self.sync.target, self.sync.sync);
+        let (table, sync) = (self.target, self.sync);
         let columns = [self.column(0)?, self.column(1)?];
         let (kept, other) = (columns[self.kept], columns[1 - self.kept]);
         let gone = leaving.ids(&self.ends[1 - self.kept].input.sync.to);
@@ -267,22 +294,19 @@ impl Rule<'_> {
                 let of_row = removed.get(&pair).into_iter().flatten();
                 let key = (&self.ends[1 - self.kept].input.sync.to, member.as_str());
                 let of_object = leaving.objects.get(&key).into_iter().flatten();
-                for which in of_row.chain(of_object) {
-                    let reason = BlockReason::Protected;
-                    blocks.push((*which, Block { reason, detail: detail.clone() }));
-                }
+                blocks.extend(of_row.chain(of_object).filter_map(|which| Some((*which, protected(detail.clone())?))));
             }
         }
         Ok(blocks)
     }
 
     fn column(&self, end: usize) -> Result<usize, ReconcileError> {
-        let name = &self.sync.sync.ends[end].name;
-        self.sync.target.column(name).ok_or_else(|| ReconcileError::Column {
-            sync: self.sync.sync.id.clone(),
-            resource: Box::new(self.sync.sync.to.clone()),
+        let name = &self.sync.ends[end].name;
+        self.target.column(name).ok_or_else(|| ReconcileError::Column {
+            sync: self.sync.id.clone(),
+            resource: Box::new(self.sync.to.clone()),
             column: name.clone(),
-            present: self.sync.target.columns().join(", "),
+            present: self.target.columns().join(", "),
         })
     }
 
@@ -292,20 +316,40 @@ impl Rule<'_> {
         for id in lost {
             who.push(format!("`{}`", label(members, id)?));
         }
-        who.sort();
         let kept = self.ends[self.kept];
-        let what = match &self.scope {
-            None => format!("{} in use", self.sync.sync.ends[1 - self.kept].name),
-            Some((_, scope)) => format!("{} in use with `{scope}`", self.sync.sync.ends[1 - self.kept].name),
-        };
-        Ok(format!(
-            "`{}/{}` would be left without a {what} ({}): {} would go; add another one first, or reject the order of whoever is to stay, and run again",
-            kept.input.sync.to,
-            label(kept, object)?,
-            self.setting,
-            some(&who),
-        ))
+        let what = in_use(&self.sync.ends[1 - self.kept].name, self.scope.as_ref().map(|(_, text)| text.as_str()));
+        Ok(last_of(&kept.input.sync.to, &label(kept, object)?, &what, &self.setting, who))
     }
+}
+
+/// Whom an object keeps one of, in words.
+pub(crate) fn in_use(member: &str, scope: Option<&str>) -> String {
+    match scope {
+        None => format!("{member} in use"),
+        Some(scope) => format!("{member} in use with `{scope}`"),
+    }
+}
+
+/// Why the last ones stay; `who` are the members that would go, in words.
+pub(crate) fn last_of(of: &ResourceName, called: &str, what: &str, setting: &str, mut who: Vec<String>) -> String {
+    who.sort();
+    format!(
+        "`{of}/{called}` would be left without a {what} ({setting}): {} would go; add another one first, or reject the order of whoever is to stay, and run again",
+        some(&who),
+    )
+}
+
+pub(crate) fn protected(detail: String) -> Option<Block> {
+    block(BlockReason::Protected, detail)
+}
+
+/// Why something stays that the account of muster has rights by.
+pub(crate) fn holds_own(of: &ResourceName, called: &str, account: &OwnAccount) -> String {
+    format!(
+        "`{of}/{called}` holds `{}`, the account that muster itself uses (known by {}), and deleting it would take these rights away; take the account out by hand first, or give muster another one, and run again",
+        account.names.last().map_or("", String::as_str),
+        account.known_by,
+    )
 }
 
 /// What to call an object of the target.
@@ -330,7 +374,8 @@ fn disabled(table: &EndTable<'_>) -> Result<Vec<bool>, ReconcileError> {
 
 /// Deletes of what the account that muster itself uses has rights by.
 fn own_rights<'l>(
-    sync: &AssociationInput<'_>,
+    sync: &AssociationSync,
+    target: &Table,
     ends: [&EndTable<'_>; 2],
     leaving: &Leaving<'l>,
 ) -> Result<Vec<(usize, Block)>, ReconcileError> {
@@ -345,24 +390,19 @@ fn own_rights<'l>(
             .collect();
         let Some(account) = own_account(ends[1 - kept]).filter(|_| !deleted.is_empty()) else { continue };
         let own = called(ends[1 - kept], &|name| account.is(&[name]))?;
-        let name = |end: usize| sync.sync.ends[end].name.as_str();
-        let (Some(column), Some(other)) = (sync.target.column(name(kept)), sync.target.column(name(1 - kept))) else {
+        let name = |end: usize| sync.ends[end].name.as_str();
+        let (Some(column), Some(other)) = (target.column(name(kept)), target.column(name(1 - kept))) else {
             continue;
         };
-        let held = sync.target.par_fold(Vec::new, |held: &mut Vec<String>, row| {
+        let held = target.par_fold(Vec::new, |held: &mut Vec<String>, row| {
             if deleted.contains_key(row.cell(column)) && own.contains(row.cell(other)) {
                 held.push(row.cell(column).to_owned());
             }
         })?;
         for id in held.into_iter().flatten().collect::<BTreeSet<String>>() {
-            let detail = format!(
-                "`{of}/{}` holds `{}`, the account that muster itself uses (known by {}), and deleting it would take these rights away; take the account out by hand first, or give muster another one, and run again",
-                label(ends[kept], &id)?,
-                account.names.last().map_or("", String::as_str),
-                account.known_by,
-            );
+            let detail = holds_own(of, &label(ends[kept], &id)?, account);
             let orders = deleted.get(id.as_str()).into_iter().flat_map(|which| which.iter());
-            blocks.extend(orders.filter_map(|which| Some((*which, block(BlockReason::Protected, detail.clone())?))));
+            blocks.extend(orders.filter_map(|which| Some((*which, protected(detail.clone())?))));
         }
     }
     Ok(blocks)

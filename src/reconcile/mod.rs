@@ -2,10 +2,11 @@
 //!
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
-//! that is not confirmed, `associations` does the same for pairs, `standing` sets the result against what earlier runs
-//! ordered, `lockout` and `seats` find what cannot go together, `scoped` marks which orders a part's limits count,
-//! `threshold` judges the whole. `revert` makes a plan that undoes what was applied; `undo` says what can be undone at
-//! all.
+//! that is not confirmed, `references` finds out whom its attributes refer to, `settling` orders what is created by that,
+//! `associations` does the same for pairs, `standing` sets the result against what earlier runs ordered, `lapse` finds
+//! what need not be withheld any more, `lockout` and `seats` find what cannot go together (`kept_now` and `uncounted`
+//! where no snapshot can be counted), `scoped` marks which orders a part's limits count, `threshold` judges the whole.
+//! `revert` makes a plan that undoes what was applied; `undo` says what can be undone at all.
 
 #[cfg(test)]
 mod association_tests;
@@ -28,6 +29,10 @@ mod guard;
 mod in_grace;
 mod index;
 pub mod input;
+pub mod kept_now;
+mod lapse;
+#[cfg(test)]
+mod lapse_tests;
 mod lockout;
 mod nesting;
 mod objects;
@@ -38,6 +43,9 @@ pub mod policy;
 #[cfg(test)]
 mod property_tests;
 mod reason;
+#[cfg(test)]
+mod reference_tests;
+mod references;
 mod removal;
 mod rename;
 #[cfg(test)]
@@ -50,15 +58,17 @@ mod rivals;
 mod rows;
 mod scan;
 mod scoped;
-mod seats;
+pub mod seats;
+mod settling;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;
 mod standing;
 pub mod suggestion;
 pub mod threshold;
+mod uncounted;
 pub mod undo;
-mod unique;
+pub mod unique;
 #[cfg(test)]
 mod world;
 

@@ -10,7 +10,7 @@ use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::Situation;
 use crate::rules::scope::BoundScope;
 
-use super::correlate::{self, Correlation, Sides};
+use super::correlate::{self as pairing, Correlation, Sides};
 use super::decide::{Built, Decider};
 use super::draft::{LinkBook, ListedObject};
 use super::ends::{EndState, EndTable};
@@ -47,14 +47,21 @@ pub(crate) struct ObjectPlan<'a> {
 /// Target ids that others manage, and the words for who.
 pub(crate) type Claims = HashMap<String, String>;
 
-/// Plans one sync.
-pub(crate) fn plan<'a>(
-    wishes: Wishes<'_>,
+/// One sync whose rows are read and paired, before anything is decided.
+pub(crate) struct Correlated<'a> {
+    pub(crate) scanner: Scanner<'a>,
+    pub(crate) table: EndTable<'a>,
+    pub(crate) done: Correlation,
+    pub(crate) warnings: Vec<String>,
+    target_skipped: Vec<bool>,
+}
+
+/// Reads and pairs the rows of one sync.
+pub(crate) fn correlate<'a>(
     input: &'a ObjectInput<'a>,
-    claims: &Claims,
     apart: &Apart,
     hasher: KeyHasher,
-) -> Result<ObjectPlan<'a>, ReconcileError> {
+) -> Result<Correlated<'a>, ReconcileError> {
     let mut warnings = Vec::new();
     let scanner = Scanner::bind(input, &mut warnings)?;
     let (target, source) = read(&scanner, hasher);
@@ -74,7 +81,7 @@ pub(crate) fn plan<'a>(
         source_skipped: &source_skipped,
         target_skipped: &target_skipped,
     };
-    let mut done = correlate::correlate(&sides)?;
+    let mut done = pairing::correlate(&sides)?;
     rename::recognise(&sides, apart, &mut done)?;
     let rows = target.len();
     let states = vec![EndState::Unmanaged; source.len()];
@@ -87,7 +94,19 @@ pub(crate) fn plan<'a>(
         states,
         gone: Vec::new(),
         numbers: vec![NONE; rows],
+        references: Vec::new(),
     };
+    Ok(Correlated { scanner, table, done, warnings, target_skipped })
+}
+
+/// Plans one sync.
+pub(crate) fn plan<'a>(
+    wishes: Wishes<'_>,
+    correlated: Correlated<'a>,
+    claims: &Claims,
+) -> Result<ObjectPlan<'a>, ReconcileError> {
+    let Correlated { scanner, table, done, warnings, target_skipped } = correlated;
+    let input = table.input;
     let mut plan = ObjectPlan {
         table,
         proposals: Vec::new(),

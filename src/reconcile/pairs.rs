@@ -13,7 +13,9 @@ use super::objects::counted;
 use super::policy::Nested;
 use super::reason::some;
 use super::scan::checked;
+use crate::model::digest::Digest;
 use crate::model::situation::Situation;
+use crate::snapshot::kept_pairs::KeptPairs;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::Table;
 
@@ -39,7 +41,10 @@ impl Planner<'_> {
     }
 
     /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
-    pub(crate) fn source_pairs(&self, done: &mut AssociationPlan) -> Result<Option<Vec<Vec<Pair>>>, ReconcileError> {
+    pub(crate) fn source_pairs(
+        &self,
+        done: &mut AssociationPlan<'_>,
+    ) -> Result<Option<Vec<Vec<Pair>>>, ReconcileError> {
         let columns = self.columns(self.input.source, true)?;
         let tables = [self.table(0), self.table(1)];
         let number = |end: usize, key: KeyHash| match tables[end].source_index.get_hashed(key) {
@@ -49,7 +54,8 @@ impl Planner<'_> {
             },
             number => number,
         };
-        let chunks = paired(self.input.source, columns, tables[0].source_index.hasher(), number)?;
+        let rows = Side { table: self.input.source, sha256: self.input.source_sha256, columns };
+        let chunks = rows.paired(tables[0].source_index.hasher(), number)?;
         checked(chunks.iter().map(Vec::len).sum(), &self.input.sync.from)?;
         let sorted: Vec<SourceRows> = chunks.into_par_iter().map(SourceRows::of).collect();
         let count = |end: usize| sorted.iter().map(|chunk| chunk.inner[end].len()).sum::<usize>();
@@ -88,7 +94,13 @@ impl Planner<'_> {
     }
 
     /// Resolves groups in groups; false where the job refuses them.
-    fn nest(&self, member: usize, direct: &mut Vec<Vec<Pair>>, nested: &[Pair], done: &mut AssociationPlan) -> bool {
+    fn nest(
+        &self,
+        member: usize,
+        direct: &mut Vec<Vec<Pair>>,
+        nested: &[Pair],
+        done: &mut AssociationPlan<'_>,
+    ) -> bool {
         let containers = self.table(1 - member);
         let (sync, found) = (&self.input.sync.id, counted(nested.len(), "nested group"));
         match self.input.sync.nested {
@@ -138,14 +150,15 @@ impl Planner<'_> {
     }
 
     /// The target's rows of two managed objects; the others are counted.
-    pub(crate) fn target_pairs(&self, done: &mut AssociationPlan) -> Result<Vec<Vec<Pair>>, ReconcileError> {
+    pub(crate) fn target_pairs(&self, done: &mut AssociationPlan<'_>) -> Result<Vec<Vec<Pair>>, ReconcileError> {
         let columns = self.columns(self.input.target, false)?;
         let tables = [self.table(0), self.table(1)];
         let number = |end: usize, id: KeyHash| match tables[end].target_index.get_hashed(id) {
             NONE => UNKNOWN,
             row => tables[end].number_of(row).unwrap_or(FOREIGN),
         };
-        let chunks = paired(self.input.target, columns, tables[0].target_index.hasher(), number)?;
+        let rows = Side { table: self.input.target, sha256: self.input.target_sha256, columns };
+        let chunks = rows.paired(tables[0].target_index.hasher(), number)?;
         done.size = chunks.iter().map(Vec::len).sum::<usize>() as u64;
         checked(done.size as usize, &self.input.sync.to)?;
         let leaves =
@@ -256,22 +269,49 @@ impl Gathering {
     }
 }
 
-/// The rows of an association as pairs of numbers, in file order, chunk by chunk.
-fn paired(
-    table: &Table,
+/// The rows of an association at one side.
+struct Side<'a> {
+    table: &'a Table,
+    /// Of its file, where that is known.
+    sha256: Option<&'a Digest>,
+    /// The columns of both ends.
     columns: [usize; 2],
-    hasher: KeyHasher,
-    number: impl Fn(usize, KeyHash) -> u32 + Sync,
-) -> Result<Vec<Vec<Pair>>, ReconcileError> {
-    let chunks = table.par_fold(Gathering::default, |gathering, row| {
-        gathering.ends.push(columns.map(|column| hasher.hash(row.cell(column))));
-        if gathering.ends.len() == TOGETHER {
-            gathering.look_up(&number);
+}
+
+impl Side<'_> {
+    /// The rows as pairs of numbers, chunk by chunk, in no order that matters; `number` gives the number that stands for a
+    /// key at an end.
+    fn paired(
+        &self,
+        hasher: KeyHasher,
+        number: impl Fn(usize, KeyHash) -> u32 + Sync,
+    ) -> Result<Vec<Vec<Pair>>, ReconcileError> {
+        if let Some(pairs) = self.kept(hasher, &number) {
+            return Ok(pairs);
         }
-    })?;
-    let pairs = chunks.into_par_iter().map(|mut rest| {
-        rest.look_up(&number);
-        rest.pairs
-    });
-    Ok(pairs.collect())
+        let chunks = self.table.par_fold(Gathering::default, |gathering, row| {
+            gathering.ends.push(self.columns.map(|column| hasher.hash(row.cell(column))));
+            if gathering.ends.len() == TOGETHER {
+                gathering.look_up(&number);
+            }
+        })?;
+        let pairs = chunks.into_par_iter().map(|mut rest| {
+            rest.look_up(&number);
+            rest.pairs
+        });
+        Ok(pairs.collect())
+    }
+
+    /// The same from what is kept beside the file: each key is looked up once, and no row is read.
+    fn kept(&self, hasher: KeyHasher, number: &(impl Fn(usize, KeyHash) -> u32 + Sync)) -> Option<Vec<Vec<Pair>>> {
+        let kept = KeptPairs::open(self.table.path(), self.sha256?)?;
+        let [first, second] = self.columns.map(|column| kept.end(&self.table.columns()[column]));
+        let order = [first?, second?];
+        let numbers = [0, 1].map(|end| {
+            let keys = kept.keys(order[end]);
+            let number = |key| number(end, hasher.hash(keys.get(key)));
+            (0..keys.len()).into_par_iter().map(number).collect::<Vec<u32>>()
+        });
+        Some(kept.pairs(order, [&numbers[0], &numbers[1]]))
+    }
 }

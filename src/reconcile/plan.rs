@@ -8,17 +8,18 @@ use crate::model::resource::ResourceName;
 
 use super::associations::{self, EndOf};
 use super::draft::PlanDraft;
-use super::ends::EndState;
 use super::error::ReconcileError;
 use super::index::KeyHasher;
 use super::input::{AssociationInput, LiveOrder, ObjectInput, PlanInput, Prior, SyncInput};
 use super::lockout;
 use super::objects::{self, Claims, ObjectPlan};
-use super::policy::EndSync;
+use super::policy::{AssociationSync, EndSync};
+use super::references;
 use super::rename::Apart;
 use super::rivals;
 use super::scoped;
 use super::seats;
+use super::settling;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
 use super::undo;
@@ -27,32 +28,19 @@ use super::undo;
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     let hasher = KeyHasher::random();
     let mut ledger = Ledger::new(input, hasher);
+    ledger.remember_fates()?;
     let mut loads = Loads::default();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
     let mut judged: Vec<Judged> = Vec::new();
     let mut told: Vec<Told> = Vec::new();
 
     let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
-    let mut plans: Vec<Planned<'_>> = Vec::new();
-    let mut known: Vec<Vec<Prior>> = Vec::new();
-    for sync in &objects {
-        let claims = claims(sync, &objects, &plans);
-        let (plan, priors) = plan_objects(input, sync, &claims, hasher)?;
-        plans.push((plan, HashMap::new()));
-        known.push(priors);
-    }
+    let PlannedObjects { mut plans, known, refused } = plan_objects(input, &objects, hasher)?;
+    refused.iter().for_each(|(identity, object, content)| ledger.lapses.wanted(identity, object, content));
     rivals::unique(&mut plans);
-    for ((plan, raised), priors) in plans.iter_mut().zip(&known) {
+    settling::settle(input, &mut plans, known, &mut ledger)?;
+    for (plan, _) in &mut plans {
         let sync = plan.table.input;
-        let proposals = std::mem::take(&mut plan.proposals);
-        ledger.draft.orders.reserve(proposals.len());
-        for (proposal, prior) in proposals.into_iter().zip(priors) {
-            let creates = matches!(plan.table.states[proposal.number as usize], EndState::Creating);
-            let settled = ledger.settle(proposal.order, prior, sync.identity);
-            if creates {
-                raised.insert(proposal.number, settled);
-            }
-        }
         let load = loads.of(&sync.sync.to);
         load.size += sync.links.len() as u64;
         load.first_run |= sync.first_run;
@@ -62,7 +50,15 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
             load.size = scoped::size(plan, scoped)?;
             load.first_run = sync.first_run;
         }
-        judged.push(Judged { prefix: objects_prefix(&sync.sync.to, &sync.sync.from), operations: None });
+        let prefix = objects_prefix(&sync.sync.to, &sync.sync.from);
+        for reference in &sync.sync.references {
+            let of = |source: &str| ObjectKey::reference(&sync.sync.to, &reference.attribute, source);
+            let own =
+                |object: &ObjectKey| Some(of(object.0.strip_prefix(&sync.sync.to.to_string())?.strip_prefix('/')?));
+            undecided.extend(plan.undecided.iter().filter_map(own));
+            judged.push(Judged { prefix: of(&format!("{}=", sync.sync.from)).0, operations: None });
+        }
+        judged.push(Judged { prefix, operations: None });
         undecided.extend(std::mem::take(&mut plan.undecided));
         told.push(Told {
             index: sync.sync.index,
@@ -75,8 +71,8 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
 
     let mut along: BTreeMap<(ResourceName, String), Vec<String>> = BTreeMap::new();
     for sync in input.syncs.iter().filter_map(association_of) {
-        let ends = ends_of(sync, &plans)?;
-        let mut plan = associations::plan(input.wishes, input.memory, sync, ends)?;
+        let ends = ends_of(sync.sync, &plans)?;
+        let mut plan = associations::plan(input, sync, ends)?;
         scoped::mark_rows(sync, &mut plan.proposals)?;
         let priors = priors(input, sync.identity, plan.proposals.iter())?;
         ledger.draft.orders.reserve(plan.proposals.len());
@@ -100,6 +96,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
             loads.of_scope(&sync.sync.to, scoped).first_run = sync.first_run;
         }
         judged.push(Judged { prefix: association_prefix(&sync.sync.to), operations: Some(plan.conclusive) });
+        ledger.lapses.look_at_rows(plan.told);
         undecided.extend(plan.undecided);
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
     }
@@ -107,10 +104,12 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let id = order.target_id.clone().unwrap_or_default();
         order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
     }
+    plans.iter().for_each(|(plan, _)| ledger.lapses.look_at_objects(&plan.table));
     ledger.finish(&judged, &undecided);
     lockout::guard(input, &plans, &mut ledger)?;
     drop(plans);
-    seats::capacity(&objects, &mut ledger)?;
+    let taken = seats::counted_now(&objects)?;
+    seats::capacity(seats::now(&taken), &mut ledger);
     thresholds(input, &mut ledger, loads);
 
     let mut draft = std::mem::take(&mut ledger.draft);
@@ -129,31 +128,68 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
     Ok(draft)
 }
 
-/// Plans one sync of objects. Where a person refused to take two keys for one object, they are two.
+/// The plans of all syncs of objects.
+struct PlannedObjects<'a> {
+    plans: Vec<Planned<'a>>,
+    /// What became of earlier orders of the same content, of each plan's proposals.
+    known: Vec<Vec<Prior>>,
+    /// Renames that would be wanted, had a person not refused them: the target's identity, the object, the content.
+    refused: Vec<(&'a str, ObjectKey, Fingerprint)>,
+}
+
+/// Plans all syncs of objects. Where a person refused to take two keys for one object, they are two; the renames that
+/// would be wanted otherwise are told, too.
 fn plan_objects<'a>(
     input: &PlanInput<'_>,
-    sync: &'a ObjectInput<'a>,
-    claims: &Claims,
+    objects: &[&'a ObjectInput<'a>],
     hasher: KeyHasher,
-) -> Result<(ObjectPlan<'a>, Vec<Prior>), ReconcileError> {
+) -> Result<PlannedObjects<'a>, ReconcileError> {
     let under_way = |live: &&LiveOrder| matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
-    let busy = input.live.iter().filter(under_way).map(|live| live.object.clone());
-    let mut apart = Apart { busy: busy.collect(), ..Apart::default() };
-    loop {
-        let mut plan = objects::plan(input.wishes, sync, claims, &apart, hasher)?;
-        scoped::mark(&mut plan)?;
-        let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
-        let known = apart.refused.len();
-        for (proposal, prior) in plan.proposals.iter().zip(&priors) {
-            let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
-            if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
-                apart.refused.insert((was.clone(), proposal.order.key.clone()));
+    let busy: HashSet<ObjectKey> = input.live.iter().filter(under_way).map(|live| live.object.clone()).collect();
+    // To whom one refers is known when all are correlated; without references one is done before the next is read.
+    let at_once = if objects.iter().any(|sync| !sync.sync.references.is_empty()) { objects.len() } else { 1 };
+    let (mut plans, mut known): (Vec<Planned<'a>>, Vec<Vec<Prior>>) = Default::default();
+    let mut refused = Vec::new();
+    for some in objects.chunks(at_once.max(1)) {
+        let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
+        let begin = plans.len();
+        loop {
+            let mut correlated = some
+                .iter()
+                .zip(&aparts)
+                .map(|(sync, apart)| objects::correlate(sync, apart, hasher))
+                .collect::<Result<Vec<_>, _>>()?;
+            references::resolve(&mut correlated)?;
+            let mut is_refused_anew = false;
+            for ((sync, correlated), apart) in some.iter().zip(correlated).zip(&mut aparts) {
+                let claims = claims(sync, objects, &plans);
+                let mut plan = objects::plan(input.wishes, correlated, &claims)?;
+                scoped::mark(&mut plan)?;
+                let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
+                let before = apart.refused.len();
+                for (proposal, prior) in plan.proposals.iter().zip(&priors) {
+                    let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
+                    if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
+                        apart.refused.insert((was.clone(), proposal.order.key.clone()));
+                        refused.push((
+                            sync.identity,
+                            proposal.order.object.clone(),
+                            proposal.order.fingerprint.clone(),
+                        ));
+                    }
+                }
+                is_refused_anew |= apart.refused.len() > before;
+                plans.push((plan, HashMap::new()));
+                known.push(priors);
             }
-        }
-        if apart.refused.len() == known {
-            return Ok((plan, priors));
+            if !is_refused_anew {
+                break;
+            }
+            plans.truncate(begin);
+            known.truncate(begin);
         }
     }
+    Ok(PlannedObjects { plans, known, refused })
 }
 
 /// What became of earlier orders with the content of these.
@@ -208,24 +244,21 @@ fn claims(sync: &ObjectInput<'_>, all: &[&ObjectInput<'_>], planned: &[Planned<'
 }
 
 /// The plans of both ends of an association.
-pub(crate) fn ends_of<'p>(
-    input: &AssociationInput<'_>,
-    plans: &'p [Planned<'p>],
-) -> Result<[EndOf<'p>; 2], ReconcileError> {
+pub(crate) fn ends_of<'p>(rows: &AssociationSync, plans: &'p [Planned<'p>]) -> Result<[EndOf<'p>; 2], ReconcileError> {
     let find = |end: &EndSync| {
         let found = plans.iter().find(|(plan, _)| {
             let sync = plan.table.input.sync;
             sync.from == end.from && sync.to == end.to
         });
         found.map(|(plan, raised)| EndOf { plan, raised }).ok_or_else(|| ReconcileError::EndSync {
-            sync: input.sync.id.clone(),
+            sync: rows.id.clone(),
             end: end.name.clone(),
             flow: format!("{} to {}", end.from, end.to),
         })
     };
-    match input.sync.ends.as_slice() {
+    match rows.ends.as_slice() {
         [first, second] => Ok([find(first)?, find(second)?]),
-        other => Err(ReconcileError::Ends { sync: input.sync.id.clone(), found: other.len() }),
+        other => Err(ReconcileError::Ends { sync: rows.id.clone(), found: other.len() }),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::model::resource::ResourceName;
 use crate::model::threshold::{Limit, Threshold};
 use crate::rules::ObjectRules;
+use crate::rules::expression::Expression;
 use crate::rules::scope::Scope;
 
 /// What happens to a managed object whose source row is gone.
@@ -185,6 +186,21 @@ pub struct ObjectSync {
     pub scoped: Vec<ScopedThresholds>,
     /// What the target does not let change for some of its objects.
     pub fixed: Vec<Fixed>,
+    /// Mapped attributes whose values refer to other objects, sorted by attribute. Their rule says to which row.
+    pub references: Vec<ReferenceRule>,
+}
+
+/// What an attribute's value refers to: an object that a sync of these two makes, by its id.
+#[derive(Clone, Debug)]
+pub struct ReferenceRule {
+    /// The target attribute.
+    pub attribute: String,
+    /// The source resource that the row is one of.
+    pub from: ResourceName,
+    /// The resource type that its object is of, at the same target.
+    pub to: ResourceName,
+    /// A rule on the rows of `from`: the one is meant for which it yields the value; `None`: by its key.
+    pub by: Option<Expression>,
 }
 
 /// Attributes that the target does not let change for some of its objects: those of federated users.

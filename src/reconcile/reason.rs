@@ -113,6 +113,16 @@ pub(crate) fn lacking(scanner: &Scanner<'_>, row: &dyn Cells, key: &str, attribu
     block(BlockReason::Incomplete, detail)
 }
 
+/// Attributes that refer to nobody, and that no object may be without.
+pub(crate) fn nobody(sync: &ObjectSync, attributes: &[(String, String, String)]) -> Option<Block> {
+    let parts: Vec<String> = attributes
+        .iter()
+        .map(|(name, named, why)| format!("`{name}` is required and refers to `{named}`, but {why}"))
+        .collect();
+    let detail = format!("{}; correct {} or what it refers to, and run again", parts.join("; "), sync.from);
+    block(BlockReason::MissingReference, detail)
+}
+
 pub(crate) fn failed(sync: &ObjectSync, key: &str, failures: &[(String, String)]) -> Option<Block> {
     let parts: Vec<String> = failures.iter().map(|(name, failure)| format!("`{name}`: {failure}")).collect();
     let detail = format!(

@@ -138,6 +138,7 @@ impl Decider<'_> {
             block: self.never(&[key, id, &name]).or(own).or(foreign).or(blocked),
             name,
             renamed_from: None,
+            references: Vec::new(),
         });
         Ok(Built { grace, ..built })
     }

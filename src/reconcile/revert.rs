@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
-use crate::model::order::{Change, End, EndRef, Fingerprint, Operation, Order, OrderId, OrderState};
+use crate::model::order::{
+    Block, BlockReason, Change, End, EndRef, Fingerprint, Operation, Order, OrderId, OrderState,
+};
 use crate::model::outcome::Effected;
 use crate::model::plan::{LeftOrder, sort_orders};
+use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::{Attributes, Value};
@@ -16,11 +19,14 @@ use super::error::ReconcileError;
 use super::guard;
 use super::index::KeyHasher;
 use super::input::PlanInput;
+use super::kept_now::{self, KeptNow, RightsNow};
 use super::plan::thresholds;
-use super::reason::some;
+use super::policy::Fixed;
+use super::reason::{block, some};
+use super::seats::{self, SeatsNow};
 use super::standing::Ledger;
-use super::threshold::Loads;
-use super::undo::inverse;
+use super::threshold::{CLOSING, Loads};
+use super::undo::{inverse, opposite};
 
 /// An order that was applied.
 #[derive(Clone, Debug)]
@@ -59,12 +65,29 @@ pub struct UndoTerms<'a> {
     pub deletes: bool,
     /// Objects never to be touched.
     pub protect: &'a BTreeSet<String>,
+    /// Ends of rows whose objects are groups of accounts: the members of protected ones are counted.
+    pub counted: &'a [String],
     /// The rows that a delete may take along, in words.
     pub takes_along: &'a [String],
     /// The account that muster itself uses there, where that is known.
     pub account: Option<&'a OwnAccount>,
-    /// Why nothing may be taken out of use or away here without the members of all groups being counted, in words.
-    pub keeps_one: Option<&'a str>,
+    /// What the target does not let change for some of its objects.
+    pub fixed: &'a [Fixed],
+    /// Attributes without which no object may be, by the job's word.
+    pub required: &'a [String],
+}
+
+/// What a plan's guards go by, as the targets stand now.
+#[derive(Debug, Default)]
+pub struct Preflight {
+    /// What keeps a member in use, as far as it hangs on the orders in question.
+    pub kept: Vec<KeptNow>,
+    /// Objects that hold the account of muster.
+    pub rights: Vec<RightsNow>,
+    /// Seats of each resource.
+    pub seats: Vec<SeatsNow>,
+    /// By the applied order that is undone, why a value that it would have again is not free.
+    pub taken: BTreeMap<OrderId, Block>,
 }
 
 /// Why an order is not undone: half a sentence, and whether there is nothing to do.
@@ -91,16 +114,8 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
     if applied.effected == Some(Effected::AlreadySo) {
         return Err(("it was so already when it was to be applied: muster changed nothing".to_owned(), true));
     }
-    let mut operation = inverse(order, terms.capabilities, terms.deletes).map_err(|why| (why, false))?;
+    let mut operation = opposite(order, terms.capabilities, terms.deletes).map_err(|why| (why, false))?;
     let id = applied.target_id.as_deref();
-    let names: Vec<&str> = [Some(order.key.as_str()), id, Some(order.name.as_str())].into_iter().flatten().collect();
-    let protected = guard::protected(terms.protect, &order.resource, &names).or_else(|| {
-        let end = |end: &End| guard::protected(terms.protect, &end.resource, &[&end.label]);
-        applied.ends.iter().find_map(end)
-    });
-    if let Some(block) = protected {
-        return left(block.detail);
-    }
     let mut notes = String::new();
     let changes = match now {
         Now::Unknown(why) => return left(why.clone()),
@@ -149,17 +164,28 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
             }
         },
     };
-    if let Some(why) = locks_out(applied, operation, &changes, terms) {
-        return left(why);
-    }
+    let held = match now {
+        Now::Object(held) => held.as_ref(),
+        Now::Row(..) | Now::Unknown(_) => None,
+    };
+    let block = stopped(applied, operation, &changes, held, terms);
     let fingerprint = Order::fingerprint_of(&order.resource, operation, &order.object, &changes);
+    // A rename goes back to the key from which it came.
+    let (key, renamed_from) = match &order.renamed_from {
+        Some(was) => (was.clone(), Some(order.key.clone())),
+        None => (order.key.clone(), None),
+    };
     let undoing = Order {
         id: OrderId::new(&fingerprint, 0),
         fingerprint,
         operation,
+        key,
+        renamed_from,
         target_id: applied.target_id.clone().filter(|_| order.ends.is_empty()),
         changes,
         ends: applied.ends.clone(),
+        references: Vec::new(),
+        closes: None,
         situation: match operation {
             Operation::Add => Situation::Missing,
             Operation::Remove | Operation::Delete => Situation::Orphan,
@@ -169,7 +195,8 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
         reason: format!("undoes the {} {} of run {}{notes}", order.operation, order.id, terms.run),
         confidence: 100,
         takes_along: if operation == Operation::Delete { terms.takes_along.to_vec() } else { Vec::new() },
-        block: None,
+        block,
+        thresholds: order.thresholds.iter().filter(|mark| *mark != CLOSING).cloned().collect(),
         undoes: Some(order.id.clone()),
         irreversible: None,
         ..order.clone()
@@ -178,25 +205,66 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
     Ok(Order { irreversible, ..undoing })
 }
 
-/// Whom an order that undoes another would lock out, in words.
-fn locks_out(
+/// What of an order that undoes another must not be or cannot succeed: by the same guards, in the same sequence, as of one
+/// that a sync raises.
+fn stopped(
     applied: &AppliedOrder,
     operation: Operation,
     changes: &[Change],
+    held: Option<&Attributes>,
     terms: &UndoTerms<'_>,
-) -> Option<String> {
-    let order = &applied.order;
-    let own = if order.ends.is_empty() {
-        let names = [applied.target_id.as_deref().unwrap_or_default(), order.name.as_str()];
-        guard::own(terms.account, &order.resource, operation, &names, changes)
-    } else {
-        applied.ends.iter().find_map(|end| {
+) -> Option<Block> {
+    let (order, id) = (&applied.order, applied.target_id.as_deref());
+    let names = [Some(order.key.as_str()), order.source_key.as_deref(), id, Some(order.name.as_str())];
+    let names: Vec<&str> = names.into_iter().flatten().collect();
+    let never = guard::protected(terms.protect, &order.resource, &names).or_else(|| {
+        let end = |end: &End| guard::protected(terms.protect, &end.resource, &[&end.label]);
+        applied.ends.iter().filter(|end| !terms.counted.contains(&end.name)).find_map(end)
+    });
+    let own = || match order.ends.is_empty() {
+        true => {
+            let names = [id.unwrap_or_default(), order.name.as_str()];
+            guard::own(terms.account, &order.resource, operation, &names, changes)
+        }
+        false => applied.ends.iter().find_map(|end| {
             let EndRef::Target(id) = &end.object else { return None };
             guard::own(terms.account, &end.resource, operation, &[id, &end.label], &[])
-        })
+        }),
     };
-    let takes = matches!(operation, Operation::Disable | Operation::Delete | Operation::Remove);
-    own.map(|block| block.detail).or_else(|| terms.keeps_one.filter(|_| takes).map(str::to_owned))
+    let fixed = || {
+        let held = held.filter(|_| operation != Operation::Delete)?;
+        terms.fixed.iter().find_map(|fixed| fixed_now(fixed, &order.resource, held, changes))
+    };
+    never
+        .or_else(own)
+        .or_else(|| lacking(&order.resource, operation, changes, terms))
+        .or_else(fixed)
+        .or_else(|| guard::unsupported(terms.capabilities, &order.resource, operation, changes))
+}
+
+/// Whether the target does not let an object change, as it is now.
+fn fixed_now(fixed: &Fixed, resource: &ResourceName, held: &Attributes, changes: &[Change]) -> Option<Block> {
+    let columns = fixed.target.columns();
+    let cells: Vec<String> =
+        columns.iter().map(|column| held.get(column).map(Value::to_cell).unwrap_or_default()).collect();
+    // A condition that cannot be read was told when the job was planned; it binds to its own columns.
+    let bound = fixed.target.bind(&columns).ok()?;
+    guard::fixed(&[(bound, fixed)], resource, &cells, changes)
+}
+
+/// Values that no object may be without and that would be taken back.
+fn lacking(resource: &ResourceName, operation: Operation, changes: &[Change], terms: &UndoTerms<'_>) -> Option<Block> {
+    if operation == Operation::Delete {
+        return None;
+    }
+    let needed = |change: &&Change| {
+        let is = |names: &[String]| names.contains(&change.attribute);
+        change.after.is_none() && (is(terms.required) || is(&terms.capabilities.required))
+    };
+    let names: Vec<String> =
+        changes.iter().filter(needed).map(|c| format!("`{}` is required and would be empty", c.attribute)).collect();
+    let detail = format!("{} in {resource}; give it a value by hand, and run again", some(&names));
+    block(BlockReason::Incomplete, detail).filter(|_| !names.is_empty())
 }
 
 /// An account that was made is taken out of use. What else was changed of it since is told.
@@ -257,13 +325,14 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// Makes a plan of orders that undo others, each with its target's identity: set against what is live, judged by the
-/// thresholds as any plan. Also returned are those that another order stands in the way of.
+/// guards and thresholds as any plan. Also returned are those that another order stands in the way of.
 ///
 /// # Errors
 /// [`ReconcileError::Memory`] where what earlier runs ordered cannot be told.
 pub fn assemble_revert(
     input: &PlanInput<'_>,
     undoing: Vec<(Order, String)>,
+    preflight: &Preflight,
     loads: Loads<'_>,
 ) -> Result<(PlanDraft, BTreeMap<OrderId, String>), ReconcileError> {
     let mut ledger = Ledger::new(input, KeyHasher::random());
@@ -283,14 +352,29 @@ pub fn assemble_revert(
                 in_the_way.insert(undone.clone(), format!("{why}; wait for it, settle or reject it, and revert again"));
                 continue;
             }
-            ledger.settle(order.clone(), prior, identity);
+            let mut order = order.clone();
+            if order.block.is_none() {
+                order.block = order.undoes.as_ref().and_then(|undone| preflight.taken.get(undone)).cloned();
+            }
+            order.block = order.block.map(to_revert_again);
+            ledger.settle(order, prior, identity);
         }
     }
     ledger.finish(&[], &HashSet::new());
+    kept_now::guard(&preflight.kept, &preflight.rights, &mut ledger);
+    seats::capacity(seats::now(&preflight.seats), &mut ledger);
     thresholds(input, &mut ledger, loads);
     let mut draft = std::mem::take(&mut ledger.draft);
+    for order in &mut draft.orders {
+        order.block = order.block.take().map(to_revert_again);
+    }
     draft.warnings.sort();
     draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
     sort_orders(&mut draft.orders);
     Ok((draft, in_the_way))
+}
+
+/// What blocks an undo is looked at anew by the next `revert`, not by the next `run`.
+fn to_revert_again(block: Block) -> Block {
+    Block { detail: block.detail.replace("run again", "revert again"), ..block }
 }

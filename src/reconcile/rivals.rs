@@ -1,33 +1,49 @@
 //! Two syncs that want one unique value for objects of one target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::model::capabilities::AttributeType;
 use crate::model::order::{BlockReason, Remedy};
+use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 
 use super::canonical;
+use super::objects::ObjectPlan;
 use super::plan::Planned;
 use super::reason::{block, some};
+use super::unique::attributes;
 
 /// Blocks orders of different syncs that would set one unique value; inside a sync that is found before.
 pub(crate) fn unique(plans: &mut [Planned<'_>]) {
-    let mut wanted: BTreeMap<(String, String, String), Vec<(usize, usize)>> = BTreeMap::new();
-    for (at, (plan, _)) in plans.iter().enumerate() {
-        let sync = plan.table.input.sync;
-        let rivals = plans.iter().filter(|(other, _)| other.table.input.sync.to == sync.to);
-        if rivals.count() < 2 {
-            continue;
-        }
-        for attribute in &sync.rules.unique {
-            let kind = plan.table.input.capabilities.attributes.get(attribute).copied().unwrap_or_default();
-            for (number, proposal) in plan.proposals.iter().enumerate() {
-                let change = proposal.order.changes.iter().find(|change| change.attribute == *attribute);
-                let Some(value) = change.and_then(|change| change.after.as_ref()) else { continue };
-                let text = canonical::canonical(&value.to_cell(), kind).into_owned();
-                wanted.entry((sync.to.to_string(), attribute.clone(), text)).or_default().push((at, number));
+    let several: Vec<bool> = plans
+        .iter()
+        .map(|(plan, _)| {
+            let to = &plan.table.input.sync.to;
+            plans.iter().filter(|(other, _)| other.table.input.sync.to == *to).count() > 1
+        })
+        .collect();
+    // Digests first: a million orders want a million values, and hardly one of them is wanted by two syncs.
+    let mut first: HashMap<(&ResourceName, &str, u64), usize> = HashMap::new();
+    let mut disputed: HashSet<(&ResourceName, &str, u64)> = HashSet::new();
+    for (at, (plan, _)) in plans.iter().enumerate().filter(|(at, _)| several[*at]) {
+        for (_, attribute, cell, kind) in values(plan) {
+            let of = (&plan.table.input.sync.to, attribute, canonical::digest(&cell, kind));
+            if *first.entry(of).or_insert(at) != at {
+                disputed.insert(of);
             }
         }
     }
+    let mut wanted: BTreeMap<(String, String, String), Vec<(usize, usize)>> = BTreeMap::new();
+    for (at, (plan, _)) in plans.iter().enumerate().filter(|(at, _)| several[*at] && !disputed.is_empty()) {
+        let to = &plan.table.input.sync.to;
+        for (number, attribute, cell, kind) in values(plan) {
+            if disputed.contains(&(to, attribute, canonical::digest(&cell, kind))) {
+                let text = canonical::canonical(&cell, kind).into_owned();
+                wanted.entry((to.to_string(), attribute.to_owned(), text)).or_default().push((at, number));
+            }
+        }
+    }
+    drop((first, disputed));
     for ((_, attribute, text), all) in wanted {
         for (at, number) in &all {
             let others: BTreeSet<String> = all
@@ -59,4 +75,16 @@ pub(crate) fn unique(plans: &mut [Planned<'_>]) {
             );
         }
     }
+}
+
+/// The unique values that the orders of a sync would set: position of the order, attribute, cell, kind.
+fn values<'p>(plan: &'p ObjectPlan<'_>) -> impl Iterator<Item = (usize, &'p str, String, AttributeType)> {
+    let input = plan.table.input;
+    attributes(input).flat_map(move |attribute| {
+        let kind = input.capabilities.attributes.get(attribute).copied().unwrap_or_default();
+        plan.proposals.iter().enumerate().filter_map(move |(number, proposal)| {
+            let change = proposal.order.changes.iter().find(|change| change.attribute == *attribute)?;
+            Some((number, attribute.as_str(), change.after.as_ref()?.to_cell(), kind))
+        })
+    })
 }

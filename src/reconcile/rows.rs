@@ -32,6 +32,8 @@ pub(crate) struct SourceRows {
     marks: Vec<Mark>,
     /// Why the scope cannot be judged, by row.
     doubts: HashMap<u32, Box<str>>,
+    /// Of each attribute that refers to another row, by row, which one it names; empty where it names none.
+    named: Vec<Texts>,
 }
 
 #[derive(Clone, Copy)]
@@ -132,8 +134,25 @@ impl Rows {
 }
 
 impl SourceRows {
-    pub(crate) fn new(attributes: usize, matchers: usize) -> Self {
-        Self { rows: Rows::new(attributes, matchers), ..Self::default() }
+    pub(crate) fn new(attributes: usize, matchers: usize, references: usize) -> Self {
+        let named = vec![Texts::default(); references];
+        Self { rows: Rows::new(attributes, matchers), named, ..Self::default() }
+    }
+
+    /// Adds to the last row which one it names in each attribute that refers to another row.
+    pub(crate) fn name<'n>(&mut self, named: impl Iterator<Item = &'n str>) {
+        self.named.iter_mut().zip(named).for_each(|(all, named)| all.push(named));
+    }
+
+    /// Which row another one names, in the reference of a position.
+    pub(crate) fn named(&self, reference: usize, row: u32) -> &str {
+        self.named.get(reference).map_or("", |named| named.get(row as usize))
+    }
+
+    /// Sets the digest of a mapped value, once it is known what it refers to.
+    pub(crate) fn set_value(&mut self, row: u32, position: usize, digest: u64) {
+        let at = row as usize * self.rows.width.0 + position;
+        self.rows.values[at] = digest;
     }
 
     /// Adds to the last row what a source row has besides; `doubt` says why its scope cannot be judged.
@@ -151,6 +170,8 @@ impl SourceRows {
             let first = all.marks.len() as u32;
             all.doubts.extend(chunk.doubts.into_iter().map(|(row, doubt)| (first + row, doubt)));
             all.marks.extend(chunk.marks);
+            all.named.resize_with(chunk.named.len(), Texts::default);
+            all.named.iter_mut().zip(&chunk.named).for_each(|(all, some)| all.append(some));
             parts.push(chunk.rows);
         }
         all.rows = Rows::gather(parts);

@@ -31,6 +31,8 @@ pub(crate) struct Attribute {
     pub(crate) column: Option<usize>,
     /// False where the target says that it has no such attribute: never compared, never sent.
     pub(crate) exists: bool,
+    /// Its position among the sync's references, where its value refers to an object.
+    pub(crate) reference: Option<usize>,
 }
 
 /// A match rule, bound to both tables.
@@ -62,6 +64,8 @@ pub(crate) enum Wanted {
     Nothing,
     /// No value.
     Clear,
+    /// The object of this row, in the reference of a position.
+    Named(usize),
     /// The rule failed: the rule, its inputs and the error.
     Failed(String),
 }
@@ -90,7 +94,8 @@ impl<'a> Scanner<'a> {
                 ));
             }
             let (name, column) = (name.to_owned(), input.target.column(name));
-            attributes.push(Attribute { kind: kind(input, &name), column, exists, name });
+            let reference = sync.references.iter().position(|reference| reference.attribute == name);
+            attributes.push(Attribute { kind: kind(input, &name), column, exists, reference, name });
         }
         let mut matchers = Vec::new();
         for rule in &rules.matching {
@@ -113,7 +118,8 @@ impl<'a> Scanner<'a> {
     pub(crate) fn source(&self, is_linked: Option<IsLinked<'_>>) -> Result<SourceRows, ReconcileError> {
         let table = self.input.source;
         let header: Vec<Vec<u8>> = table.columns().iter().map(|name| [name.as_bytes(), &[0]].concat()).collect();
-        let new = || (SourceRows::new(self.attributes.len(), self.matchers.len()), Vec::new(), Vec::new());
+        let references = self.input.sync.references.len();
+        let new = || (SourceRows::new(self.attributes.len(), self.matchers.len(), references), Vec::new(), Vec::new());
         let chunks = table.par_fold(new, |(rows, values, scratch), row| {
             let (admission, doubt) = match self.scope.admits(row) {
                 Ok(true) => (Admission::In, None),
@@ -137,11 +143,29 @@ impl<'a> Scanner<'a> {
                 false => ABSENT,
             });
             rows.rows.push(key(table, row), row.place(), values.iter().copied(), matches);
+            if references > 0 {
+                let named = self.named(row, admission);
+                rows.name(named.iter().map(|named| &**named));
+            }
             rows.mark(raw(&header, row, scratch), admission, failed, doubt);
         })?;
         let rows = SourceRows::gather(chunks.into_iter().map(|(rows, ..)| rows).collect());
         checked(rows.len(), &self.input.sync.from)?;
         Ok(rows)
+    }
+
+    /// Which rows a row names, of each reference; nothing where it is not in scope.
+    fn named<'r>(&'r self, row: &'r dyn Cells, admission: Admission) -> Vec<Cow<'r, str>> {
+        let mut named = vec![Cow::Borrowed(""); self.input.sync.references.len()];
+        if admission != Admission::In {
+            return named;
+        }
+        for (value, attribute) in self.mapping.values(row).zip(&self.attributes) {
+            if let (Mapped::Set(text), Some(reference), true) = (value, attribute.reference, attribute.exists) {
+                named[reference] = text;
+            }
+        }
+        named
     }
 
     /// Every target row, in the file's order.
@@ -163,7 +187,7 @@ impl<'a> Scanner<'a> {
         let values = self.mapping.values(row).zip(&self.attributes).map(|(value, attribute)| match value {
             _ if !attribute.exists => Wanted::Nothing,
             Mapped::Set(text) if text.is_empty() => Wanted::Nothing,
-            Mapped::Set(text) => Wanted::Set(text.into_owned()),
+            Mapped::Set(text) => attribute.reference.map_or_else(|| Wanted::Set(text.into_owned()), Wanted::Named),
             Mapped::Nothing => Wanted::Nothing,
             Mapped::Clear => Wanted::Clear,
             Mapped::Failed(failure) => Wanted::Failed(failure.to_string()),
@@ -245,6 +269,8 @@ fn raw(header: &[Vec<u8>], row: &dyn Cells, scratch: &mut Vec<u8>) -> u64 {
 fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {
     match value {
         _ if !attribute.exists => NOTHING,
+        // To whom it refers is known when all sides are correlated.
+        Mapped::Set(_) if attribute.reference.is_some() => NOTHING,
         Mapped::Set(text) if text.is_empty() => NOTHING,
         Mapped::Set(text) => canonical::digest(text, attribute.kind),
         Mapped::Clear => ABSENT,

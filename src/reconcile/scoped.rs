@@ -59,7 +59,12 @@ impl<'a> Bound<'a> {
 /// The target's columns by the names of the source columns that they are mapped from as they are.
 fn as_mapped(input: &ObjectInput<'_>) -> Vec<String> {
     let source = input.source.columns();
+    let refers = |column: &String| input.sync.references.iter().any(|reference| reference.attribute == *column);
     let name = |column: &String| {
+        // The target holds an id there, and the source what names its row.
+        if refers(column) {
+            return None;
+        }
         let rule = input.sync.rules.mapping.rule(column)?;
         source.iter().find(|known| *known == rule.trim()).cloned()
     };

@@ -16,7 +16,7 @@ use super::input::ObjectInput;
 use super::standing::Ledger;
 
 /// The seats of one resource.
-struct Seats<'a> {
+pub(crate) struct Seats<'a> {
     free: u64,
     /// All of them, where the job tells.
     all: Option<u64>,
@@ -59,22 +59,49 @@ impl Seats<'_> {
     }
 }
 
-/// Orders beyond the free seats are blocked; those that wait since earlier runs come first.
-pub(crate) fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) -> Result<(), ReconcileError> {
+/// Seats of one resource, as they are taken now.
+#[derive(Clone, Debug)]
+pub struct SeatsNow {
+    /// The resource.
+    pub resource: ResourceName,
+    /// Free ones, where the target tells.
+    pub free: Option<u64>,
+    /// All of them and those that are taken, where the job tells.
+    pub all: Option<(u64, u64)>,
+    /// The attribute that says whether an account is in use.
+    pub flag: Option<String>,
+}
+
+/// The seats by resource; of several words about one resource the strictest holds.
+pub(crate) fn now(told: &[SeatsNow]) -> BTreeMap<&ResourceName, Seats<'_>> {
     let mut seats: BTreeMap<&ResourceName, Seats<'_>> = BTreeMap::new();
-    for sync in objects {
-        let left = match sync.seats {
-            Some(all) => Some(all.saturating_sub(taken(sync)?)),
-            None => None,
-        };
-        let Some(free) = left.into_iter().chain(sync.free).min() else { continue };
-        let flag = sync.capabilities.enabled.as_deref();
-        let all = sync.seats.filter(|_| left == Some(free));
-        let known = seats.entry(&sync.sync.to).or_insert(Seats { free, all, flag, waiting: 0 });
+    for SeatsNow { resource, free, all, flag } in told {
+        let left = all.map(|(all, taken)| all.saturating_sub(taken));
+        let Some(free) = left.into_iter().chain(*free).min() else { continue };
+        let all = all.map(|(all, _)| all).filter(|_| left == Some(free));
+        let known = seats.entry(resource).or_insert(Seats { free, all, flag: flag.as_deref(), waiting: 0 });
         if free < known.free {
             (known.free, known.all) = (free, all);
         }
     }
+    seats
+}
+
+/// The seats of what is synced, counted in the target's snapshots.
+pub(crate) fn counted_now(objects: &[&ObjectInput<'_>]) -> Result<Vec<SeatsNow>, ReconcileError> {
+    let of = |sync: &&ObjectInput<'_>| {
+        Ok(SeatsNow {
+            resource: sync.sync.to.clone(),
+            free: sync.free,
+            all: sync.seats.map(|all| Ok::<_, ReconcileError>((all, taken(sync)?))).transpose()?,
+            flag: sync.capabilities.enabled.clone(),
+        })
+    };
+    objects.iter().map(of).collect()
+}
+
+/// Orders beyond the free seats are blocked; those that wait since earlier runs come first.
+pub(crate) fn capacity(mut seats: BTreeMap<&ResourceName, Seats<'_>>, ledger: &mut Ledger<'_>) {
     let already: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
     for live in ledger.remaining() {
         let blocked = live.state == OrderState::Blocked && live.block == Some(BlockReason::Capacity);
@@ -100,7 +127,7 @@ pub(crate) fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) ->
         }
     }
     if seats.is_empty() {
-        return Ok(());
+        return;
     }
     sort_wide(&mut ledger.draft.orders, |a, b| a.object.cmp(&b.object));
     for order in &mut ledger.draft.orders {
@@ -113,7 +140,6 @@ pub(crate) fn capacity(objects: &[&ObjectInput<'_>], ledger: &mut Ledger<'_>) ->
             order.block = Some(full);
         }
     }
-    Ok(())
 }
 
 /// How many accounts of the target are in use.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::canonical::NOTHING;
 use super::correlate::{Correlation, Pairing};
 use super::decide::Work;
@@ -22,30 +24,24 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
     let mut work = Vec::new();
     let (mut unproved, mut scope_failed) = (Vec::new(), Vec::new());
     let was: HashMap<u32, u32> = done.dangling.iter().copied().collect();
+    let looks = look_at_pairs(input, done, plan);
+    let mut confirmed = 0;
     for row in 0..plan.table.source.len() as u32 {
         let source = plan.table.source.get(row);
         let key = || ObjectKey::by_source(&input.sync.to, &input.sync.from, source.key);
         let admission = source.admission;
-        let state = match done.pairing[row as usize] {
+        match done.pairing[row as usize] {
             Pairing::Skipped => {
                 plan.undecided.insert(key());
                 if !source.key.is_empty() && matches!(admission, Admission::Unknown) {
                     scope_failed.push(row);
                 }
-                EndState::Undecided
             }
-            Pairing::Ambiguous { group } => {
-                work.push(Work::Ambiguous { source: row, group });
-                EndState::Undecided
-            }
+            Pairing::Ambiguous { group } => work.push(Work::Ambiguous { source: row, group }),
             Pairing::Renamed { rename } => {
                 let renamed = &done.renames[rename as usize];
                 work.push(Work::Renamed { source: row, rename });
                 plan.table.numbers[renamed.target as usize] = row;
-                match renamed.evidence.confidence(scanner) {
-                    100.. => EndState::Paired(renamed.target),
-                    _ => EndState::Undecided,
-                }
             }
             Pairing::Linked { target, link } => {
                 plan.table.numbers[target as usize] = row;
@@ -53,58 +49,49 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                     Admission::Unknown => {
                         plan.undecided.insert(key());
                         scope_failed.push(row);
-                        EndState::Undecided
                     }
-                    Admission::Out => {
-                        work.push(Work::OutOfScope { source: row, target, link });
-                        EndState::Unwanted(target)
-                    }
+                    Admission::Out => work.push(Work::OutOfScope { source: row, target, link }),
                     Admission::In => {
-                        let link_view = input.links.get(link);
+                        let look = looks[row as usize];
                         // It came back: whatever becomes of the order that says so, its grace is over.
-                        plan.book.graces.extend(link_view.grace.map(|_| (source.key.to_owned(), None)));
-                        let held = plan.table.target.get(target);
-                        let equal = !source.failed && equal(source.values, held.values);
-                        if equal {
-                            *plan.situations.counts.entry(Situation::Confirmed).or_default() += 1;
-                            if !same_agreement(&plan.book, link_view.agreed, source, held) {
-                                plan.book.agreed.push(settled(source, held, link_view.how));
+                        plan.book.graces.extend(look.in_grace.then(|| (source.key.to_owned(), None)));
+                        if look.equal {
+                            confirmed += 1;
+                            if !look.agreed {
+                                let held = plan.table.target.get(target);
+                                plan.book.agreed.push(settled(source, held, input.links.get(link).how));
                             }
                         } else {
                             work.push(Work::Pair { source: row, target, link: Some(link), rule: None });
                         }
-                        EndState::Paired(target)
                     }
                 }
             }
             Pairing::Matched { target, rule } => {
                 let sure = scanner.matchers[rule as usize].confidence >= 100;
-                let equal = !source.failed && equal(source.values, plan.table.target.get(target).values);
+                let equal = looks[row as usize].equal;
                 // What somebody else manages is never linked here: the decider looks at it.
                 work.push(Work::Pair { source: row, target, link: None, rule: Some((rule, equal)) });
                 if sure {
                     plan.table.numbers[target as usize] = row;
-                    EndState::Paired(target)
-                } else {
-                    EndState::Undecided
                 }
             }
             Pairing::None => match admission {
                 Admission::In if input.target_absence => {
                     work.push(Work::Create { source: row, link: was.get(&row).copied() });
-                    EndState::Creating
                 }
                 Admission::In => {
                     *plan.situations.counts.entry(Situation::Missing).or_default() += 1;
                     plan.undecided.insert(key());
                     unproved.push(source.key);
-                    EndState::Undecided
                 }
-                Admission::Out => EndState::Unmanaged,
-                Admission::Unknown => EndState::Undecided,
+                Admission::Out | Admission::Unknown => {}
             },
-        };
-        plan.table.states[row as usize] = state;
+        }
+        plan.table.states[row as usize] = state_of(input, scanner, done, source, row);
+    }
+    if confirmed > 0 {
+        *plan.situations.counts.entry(Situation::Confirmed).or_default() += confirmed;
     }
     if !unproved.is_empty() {
         unproved.sort_unstable();
@@ -120,6 +107,68 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
     drop_links(input, done, plan);
     gone(input, done, plan, &mut work);
     work
+}
+
+/// How the object of a source row stands, from what it is paired with.
+pub(crate) fn state_of(
+    input: &ObjectInput<'_>,
+    scanner: &Scanner<'_>,
+    done: &Correlation,
+    source: SourceRow<'_>,
+    row: u32,
+) -> EndState {
+    match (done.pairing[row as usize], source.admission) {
+        (Pairing::Skipped | Pairing::Ambiguous { .. }, _) => EndState::Undecided,
+        (Pairing::Renamed { rename }, _) => {
+            let renamed = &done.renames[rename as usize];
+            match renamed.evidence.confidence(scanner) {
+                100.. => EndState::Paired(renamed.target),
+                _ => EndState::Undecided,
+            }
+        }
+        (Pairing::Linked { .. }, Admission::Unknown) => EndState::Undecided,
+        (Pairing::Linked { target, .. }, Admission::Out) => EndState::Unwanted(target),
+        (Pairing::Linked { target, .. }, Admission::In) => EndState::Paired(target),
+        (Pairing::Matched { target, rule }, _) if scanner.matchers[rule as usize].confidence >= 100 => {
+            EndState::Paired(target)
+        }
+        (Pairing::Matched { .. }, _) => EndState::Undecided,
+        (Pairing::None, Admission::In) if input.target_absence => EndState::Creating,
+        (Pairing::None, Admission::In | Admission::Unknown) => EndState::Undecided,
+        (Pairing::None, Admission::Out) => EndState::Unmanaged,
+    }
+}
+
+/// What a look at both sides of a pair tells.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    /// The target holds what is wanted.
+    equal: bool,
+    /// That is what was agreed last, from this very row.
+    agreed: bool,
+    /// Its object is in a grace.
+    in_grace: bool,
+}
+
+/// Looks at all pairs, by source row, on all cores: their values lie all over the memory.
+fn look_at_pairs(input: &ObjectInput<'_>, done: &Correlation, plan: &ObjectPlan<'_>) -> Vec<Look> {
+    let look = |(row, pairing): (usize, &Pairing)| {
+        let source = plan.table.source.get(row as u32);
+        let is_equal = |held: TargetRow<'_>| !source.failed && equal(source.values, held.values);
+        match *pairing {
+            Pairing::Linked { target, link } if source.admission == Admission::In => {
+                let (link, held) = (input.links.get(link), plan.table.target.get(target));
+                let equal = is_equal(held);
+                let agreed = equal && same_agreement(&plan.book, link.agreed, source, held);
+                Look { equal, agreed, in_grace: link.grace.is_some() }
+            }
+            Pairing::Matched { target, .. } => {
+                Look { equal: is_equal(plan.table.target.get(target)), ..Look::default() }
+            }
+            _ => Look::default(),
+        }
+    };
+    done.pairing.par_iter().enumerate().map(look).collect()
 }
 
 fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) {

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::order::{
-    Block, BlockReason, Change, EndRef, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
+    Block, BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
 };
 use crate::model::plan::Withheld;
 use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
+use super::error::ReconcileError;
 use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
+use super::lapse::Lapses;
 use super::reason::block;
 
 /// What became of an order that a sync would raise.
@@ -51,6 +53,10 @@ pub(crate) struct Ledger<'a> {
     /// The scoped thresholds that count kept orders as they are now.
     scopes: HashMap<OrderId, Vec<String>>,
     superseded: BTreeMap<OrderId, String>,
+    /// What becomes of orders that withhold something.
+    pub(crate) lapses: Lapses<'a>,
+    /// Where orders stand that live ones refer to, as far as none of the same content came after them.
+    fates: HashMap<OrderId, OrderState>,
     /// The rest of the draft.
     pub(crate) draft: PlanDraft,
 }
@@ -77,6 +83,8 @@ impl<'a> Ledger<'a> {
             stopped: HashSet::new(),
             scopes: HashMap::new(),
             superseded: BTreeMap::new(),
+            lapses: Lapses::new(input.withholding),
+            fates: HashMap::new(),
             draft: PlanDraft::default(),
         };
         for live in input.live.iter().filter(|live| live.state.is_live()) {
@@ -101,6 +109,7 @@ impl<'a> Ledger<'a> {
     pub(crate) fn settle(&mut self, order: Order, prior: &Prior, identity: &str) -> Raised {
         // Rows are nobody's end.
         let name = if order.ends.is_empty() { order.name.clone() } else { String::new() };
+        self.lapses.wanted(identity, &order.object, &order.fingerprint);
         let id = OrderId::new(&order.fingerprint, prior.raised + 1);
         if !self.proposed.insert(self.hasher.hash(&order.object.0)) {
             self.draft.warnings.push(format!(
@@ -167,7 +176,12 @@ impl<'a> Ledger<'a> {
             }
             _ => {}
         }
+        if let Some(undoing) = live.iter().find(|live| order.undoes.is_none() && waits_to_undo(live, identity)) {
+            let why = self.waits_for(undoing, &order);
+            return Raised { id: undoing.id.clone(), name, refused: Some(why) };
+        }
         let mut order = Order { id: id.clone(), ..order };
+        self.lapses.asked_again(identity, &order);
         self.foreign(&mut order, identity);
         for replaced in &live {
             self.superseded.insert(replaced.id.clone(), format!("replaced by {id}"));
@@ -201,7 +215,58 @@ impl<'a> Ledger<'a> {
 
     /// Whether a live order still is about the same things as a wanted one: the same target, and the same ends.
     fn stands(&self, live: &LiveOrder, wanted: &Order, identity: &str) -> bool {
-        live.identity == identity && !self.needs_are_gone(live) && !is_anew(live, wanted)
+        live.identity == identity && !self.needs_are_gone(live) && !is_anew(live, wanted) && self.refers(live, wanted)
+    }
+
+    /// Remembers where the orders stand that live ones refer to.
+    pub(crate) fn remember_fates(&mut self) -> Result<(), ReconcileError> {
+        let mut asked: BTreeMap<&str, BTreeSet<&OrderId>> = BTreeMap::new();
+        for live in self.own.values().flatten() {
+            let refers = live.references.iter().filter_map(|object| match object {
+                EndRef::Order(order) => Some(order),
+                EndRef::Target(_) => None,
+            });
+            asked.entry(&live.identity).or_default().extend(refers.chain(&live.closes));
+        }
+        for (identity, orders) in asked {
+            let (orders, prints): (Vec<&OrderId>, Vec<Fingerprint>) =
+                orders.into_iter().filter_map(|order| Some((order, order.fingerprint()?))).unzip();
+            let priors = self.input.memory.standing(identity, &prints.iter().collect::<Vec<_>>())?;
+            let newest = orders.into_iter().zip(priors).filter_map(|(order, prior)| {
+                let (newest, state, _) = prior.newest?;
+                (newest == *order).then_some((newest, state))
+            });
+            self.fates.extend(newest);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a live order of this job for an object, with this content where one is given.
+    pub(crate) fn has_live(&self, object: &ObjectKey, content: Option<&Fingerprint>) -> bool {
+        let live = self.own.get(object).into_iter().flatten();
+        live.filter(|live| !live.undoes).any(|live| content.is_none_or(|content| live.fingerprint == *content))
+    }
+
+    /// Whether what a live order refers to still is what is wanted: by its id, or by the order that creates it, also
+    /// where that is applied by now or another one does so. Otherwise the value that was reviewed will never be.
+    fn refers(&self, live: &LiveOrder, wanted: &Order) -> bool {
+        let made = |order: &OrderId| self.fates.get(order) == Some(&OrderState::Applied);
+        // What needs an order that was replaced needs the one that came after it.
+        let follows = |order: &OrderId, wanted: &OrderId| {
+            let is_replaced = self.fates.get(order) == Some(&OrderState::Superseded);
+            order == wanted || is_replaced || made(order) || self.superseded.contains_key(order)
+        };
+        let same = |(live, wanted): (&EndRef, &EndRef)| match (live, wanted) {
+            (EndRef::Target(_), _) => live == wanted,
+            (EndRef::Order(order), EndRef::Order(wanted)) => follows(order, wanted),
+            (EndRef::Order(order), EndRef::Target(_)) => made(order),
+        };
+        let closes = match (&live.closes, &wanted.closes) {
+            (Some(order), Some(wanted)) => follows(order, wanted),
+            (Some(order), None) => made(order),
+            (None, wanted) => wanted.is_none(),
+        };
+        closes && live.references.iter().zip(wanted.references.iter().map(|reference| &reference.object)).all(same)
     }
 
     /// Whether a live row order refers to an order that this plan replaced.
@@ -218,6 +283,20 @@ impl<'a> Ledger<'a> {
                 self.superseded.insert(order.id.clone(), why.to_owned());
             }
         }
+    }
+
+    /// A person asked to undo something of the object and has the last word on it: what a plan wants meanwhile is raised
+    /// once that is decided. Says so.
+    fn waits_for(&mut self, undoing: &LiveOrder, order: &Order) -> String {
+        self.kept.insert(undoing.id.clone());
+        let LiveOrder { id, run, operation, state, .. } = undoing;
+        let why = format!(
+            "{}: {} is not raised yet: order {id} ({operation}, {state}) is to undo what was applied to the same object; `muster review {run}` shows it: approve and apply it, or `muster reject {run} --order {id} --comment …`, and run again",
+            order.resource,
+            about(order),
+        );
+        self.draft.warnings.push(why.clone());
+        why
     }
 
     fn withhold(&mut self, before: &OrderId, order: &Order, why: String) {
@@ -254,7 +333,7 @@ impl<'a> Ledger<'a> {
             }
             // What it needs is still stuck; it is freed together with that.
             (OrderState::Blocked, Some(BlockReason::MissingReference), None)
-                if live.ends.iter().any(|end| matches!(end, EndRef::Order(id) if self.stuck.contains(id))) => {}
+                if live.needs().any(|needed| self.stuck.contains(needed) && !self.superseded.contains_key(needed)) => {}
             (OrderState::Blocked, Some(before), None) if !set_by_history(before) => {
                 self.draft.reblocked.push((live.id.clone(), None));
             }
@@ -346,6 +425,7 @@ impl<'a> Ledger<'a> {
         self.draft.superseded = self.superseded.iter().map(|(id, why)| (id.clone(), why.clone())).collect();
         self.draft.withheld.sort();
         self.draft.handed_over.sort();
+        self.draft.lapsed = self.lapses.lapsed(undecided);
     }
 }
 
@@ -357,6 +437,11 @@ pub(crate) fn set_by_history(reason: BlockReason) -> bool {
 /// Whether a person can lift it together with the rows that need the object.
 fn liftable(reason: BlockReason) -> bool {
     matches!(reason.remedy(), Remedy::Approval | Remedy::Acceptance)
+}
+
+/// Whether a live order is to undo something once a person lets it, as nobody else may drop it.
+fn waits_to_undo(live: &LiveOrder, identity: &str) -> bool {
+    live.undoes && live.identity == identity && live.block.is_none_or(liftable)
 }
 
 /// Why rows that need the object of a kept order cannot go.
@@ -387,9 +472,13 @@ fn still_open(replaced: &LiveOrder, new: &Order) -> Option<String> {
 }
 
 /// Whether an end of a wanted row is another object than the live order names: that one is gone, and the same source row
-/// has a new one.
+/// has a new one; or another order is to create it, as the one that was to will not any more.
 fn is_anew(live: &LiveOrder, wanted: &Order) -> bool {
-    let another = |(live, wanted): (&EndRef, &EndRef)| matches!(live, EndRef::Target(_)) && live != wanted;
+    let another = |(live, wanted): (&EndRef, &EndRef)| match (live, wanted) {
+        // What the order created is what is there now.
+        (EndRef::Order(_), EndRef::Target(_)) => false,
+        (live, wanted) => live != wanted,
+    };
     live.ends.iter().zip(wanted.ends.iter().map(|end| &end.object)).any(another)
 }
 

@@ -144,6 +144,14 @@ pub struct Load<'a> {
 /// Marks an order as a rename, among the names of the scoped thresholds that count it.
 pub const RENAME: &str = "rename";
 
+/// Marks an update that closes a circle of references, in the same place: it belongs to the create of its object, which
+/// is counted.
+pub const CLOSING: &str = "@closing";
+
+fn is_counted(marks: &[String]) -> bool {
+    !marks.iter().any(|mark| mark == CLOSING)
+}
+
 /// Whether an order is counted as a rename: one that takes an account out of use is counted for that.
 fn is_rename(operation: Operation, marks: &[String]) -> bool {
     matches!(operation, Operation::Update | Operation::Enable) && marks.iter().any(|mark| mark == RENAME)
@@ -200,7 +208,7 @@ impl<'a> Loads<'a> {
     /// Every load that counts an order of a resource which these scoped thresholds count.
     pub fn counting(&mut self, resource: &ResourceName, scopes: &[String], mut count: impl FnMut(&mut Load<'a>)) {
         for ((of, scope), load) in &mut self.0 {
-            if of == resource && scope.as_ref().is_none_or(|scope| scopes.contains(scope)) {
+            if of == resource && is_counted(scopes) && scope.as_ref().is_none_or(|scope| scopes.contains(scope)) {
                 count(load);
             }
         }
@@ -281,6 +289,7 @@ impl<'a> Counted<'a> {
     /// Whether it counts an order of the resource, which these scoped thresholds count.
     pub fn counts(self, operation: Operation, scopes: &[String]) -> bool {
         self.operations.contains(&operation)
+            && is_counted(scopes)
             && self.renames == is_rename(operation, scopes)
             && self.scope.is_none_or(|scope| scopes.iter().any(|known| known == scope))
     }

@@ -17,18 +17,33 @@ impl ObjectSync {
     }
 }
 
-/// The operation that undoes an applied order.
+/// The operation that undoes an applied order, where the target offers it.
 ///
 /// # Errors
 /// Half a sentence that says why there is none.
 pub fn inverse(order: &Order, capabilities: &ResourceCapabilities, deletes: bool) -> Result<Operation, String> {
     let (resource, offered) = (&order.resource, &capabilities.operations);
+    let opposite = opposite(order, capabilities, deletes)?;
+    if !offered.contains(&opposite) {
+        return Err(format!("{resource} does not offer `{opposite}`"));
+    }
+    let fixed = among(order, &capabilities.immutable);
+    if order.operation != Operation::Create && !fixed.is_empty() {
+        return Err(format!("{resource} does not change {} once set", some(&fixed)));
+    }
+    Ok(opposite)
+}
+
+/// The operation that would undo an applied order, whether or not the target offers it.
+///
+/// # Errors
+/// Half a sentence that says why none could.
+pub(crate) fn opposite(order: &Order, capabilities: &ResourceCapabilities, deletes: bool) -> Result<Operation, String> {
+    let (resource, offered) = (&order.resource, &capabilities.operations);
     let Some(opposite) = order.operation.opposite() else {
         return match order.operation {
             Operation::Create if deletes && offered.contains(&Operation::Delete) => Ok(Operation::Delete),
-            Operation::Create if capabilities.enabled.is_some() && offered.contains(&Operation::Disable) => {
-                Ok(Operation::Disable)
-            }
+            Operation::Create if capabilities.enabled.is_some() => Ok(Operation::Disable),
             Operation::Create if deletes => Err(format!("{resource} offers neither to delete nor to disable objects")),
             Operation::Create => Err(format!(
                 "objects of {resource} cannot be disabled, and the job does not delete there at once (on.orphan is not `delete`, or delete_after is set)"
@@ -36,21 +51,17 @@ pub fn inverse(order: &Order, capabilities: &ResourceCapabilities, deletes: bool
             _ => Err("an object that was deleted comes back, if at all, as a new one with a new id, and without what the target removed along with it".to_owned()),
         };
     };
-    if !offered.contains(&opposite) {
-        return Err(format!("{resource} does not offer `{opposite}`"));
-    }
-    let among = |list: &[String]| -> Vec<&str> {
-        let changed = order.changes.iter().map(|change| change.attribute.as_str());
-        changed.filter(|attribute| list.iter().any(|known| known == attribute)).collect()
-    };
-    let (hidden, fixed) = (among(&capabilities.hidden), among(&capabilities.immutable));
+    let hidden = among(order, &capabilities.hidden);
     if !hidden.is_empty() {
         return Err(format!("{resource} never shows {}, so that what it held before is not known", some(&hidden)));
     }
-    if !fixed.is_empty() {
-        return Err(format!("{resource} does not change {} once set", some(&fixed)));
-    }
     Ok(opposite)
+}
+
+/// Those of an order's attributes that are in a list.
+fn among<'o>(order: &'o Order, list: &[String]) -> Vec<&'o str> {
+    let changed = order.changes.iter().map(|change| change.attribute.as_str());
+    changed.filter(|attribute| list.iter().any(|known| known == attribute)).collect()
 }
 
 /// Marks the orders that cannot be undone, so that whoever reviews them knows before.

@@ -1,15 +1,18 @@
-//! Unique values inside one sync: what two rows want, or what another object of the target holds already.
+//! Unique values inside one sync, by the job's word or the target's: what two rows want, or what another object of the
+//! target holds already.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use crate::model::order::{BlockReason, Operation, Order};
+use crate::model::order::{Block, BlockReason, Operation, Order};
+use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 
 use super::canonical::{self, NOTHING};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
+use super::input::ObjectInput;
 use super::objects::Proposal;
 use super::reason::{block, some};
 use super::rows::Admission;
@@ -21,12 +24,18 @@ pub(crate) fn unique(
     table: &EndTable<'_>,
     proposals: &mut [Proposal],
 ) -> Result<(), ReconcileError> {
-    for attribute in &scanner.input.sync.rules.unique {
+    for attribute in attributes(scanner.input) {
         if let Some(position) = scanner.position(attribute) {
             unique_attribute(scanner, table, proposals, position)?;
         }
     }
     Ok(())
+}
+
+/// Attributes of which no two objects may have one value: by the job's word or the target's.
+pub(crate) fn attributes<'a>(input: &ObjectInput<'a>) -> impl Iterator<Item = &'a String> {
+    let named = &input.sync.rules.unique;
+    named.iter().chain(input.capabilities.unique.iter().filter(|attribute| !named.contains(attribute)))
 }
 
 fn unique_attribute(
@@ -38,26 +47,44 @@ fn unique_attribute(
     let attribute = &scanner.attributes[position];
     let asked = |order: &Order| {
         let change = order.changes.iter().find(|change| change.attribute == attribute.name)?;
-        let cell = change.after.as_ref()?.to_cell();
-        Some(canonical::canonical(&cell, attribute.kind).into_owned())
+        Some(change.after.as_ref()?.to_cell())
     };
-    let concerned: Vec<(usize, String)> = proposals
-        .iter()
+    let digests: Vec<(usize, u64)> = proposals
+        .par_iter()
         .enumerate()
         .filter(|(_, p)| p.order.situation != Situation::Ambiguous)
-        .filter_map(|(i, p)| Some((i, asked(&p.order)?)))
+        .filter_map(|(i, p)| Some((i, canonical::digest(&asked(&p.order)?, attribute.kind))))
+        .collect();
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let interest: HashSet<u64> = digests.iter().map(|(_, digest)| *digest).collect();
+    let concerns = |values: &[u64]| values.get(position).copied().filter(|d| *d != NOTHING && interest.contains(d));
+    let claiming: Vec<(u32, u64)> = (0..table.source.len() as u32)
+        .into_par_iter()
+        .filter(|row| table.source.get(*row).admission == Admission::In)
+        .filter_map(|row| Some((row, concerns(table.source.get(row).values)?)))
+        .collect();
+    let holding: Vec<(u32, u64)> = (0..table.target.len() as u32)
+        .into_par_iter()
+        .filter_map(|row| Some((row, concerns(table.target.get(row).values)?)))
+        .collect();
+    // A first load wants a million values, of which hardly one is wanted twice: only the rows of those are read again.
+    let mut disputed: HashSet<u64> = holding.iter().map(|(_, digest)| *digest).collect();
+    let mut once: HashSet<u64> = HashSet::with_capacity(claiming.len());
+    disputed.extend(claiming.iter().filter(|(_, digest)| !once.insert(*digest)).map(|(_, digest)| *digest));
+    drop(once);
+    let concerned: Vec<(usize, String)> = digests
+        .into_iter()
+        .filter(|(_, digest)| disputed.contains(digest))
+        .filter_map(|(i, _)| Some((i, canonical::canonical(&asked(&proposals[i].order)?, attribute.kind).into_owned())))
         .collect();
     if concerned.is_empty() {
         return Ok(());
     }
-    let interest: HashSet<u64> = concerned.iter().map(|(_, text)| canonical::digest(text, attribute.kind)).collect();
-    let concerns = |values: &[u64]| values.get(position).is_some_and(|d| *d != NOTHING && interest.contains(d));
-    let claimants: Vec<u32> = (0..table.source.len() as u32)
-        .into_par_iter()
-        .filter(|row| table.source.get(*row).admission == Admission::In && concerns(table.source.get(*row).values))
-        .collect();
-    let holders: Vec<u32> =
-        (0..table.target.len() as u32).into_par_iter().filter(|row| concerns(table.target.get(*row).values)).collect();
+    let claimants: Vec<u32> =
+        claiming.into_iter().filter(|(_, digest)| disputed.contains(digest)).map(|(row, _)| row).collect();
+    let holders: Vec<u32> = holding.into_iter().map(|(row, _)| row).collect();
     let mut wanting: HashMap<String, Vec<u32>> = HashMap::new();
     let read: Result<Vec<(u32, String)>, ReconcileError> = claimants
         .into_par_iter()
@@ -176,19 +203,44 @@ impl Clash<'_> {
                     "each holds what the other wants: give one of the two a third value by hand, and run again"
                         .to_owned()
                 } else {
-                    let (operation, id) = (one.operation, self.taken.first().copied().unwrap_or_default());
-                    format!(
-                        "the `{operation}` of {} in this job frees it: approve and apply that one first, then run again",
-                        held_by(table, id)
-                    )
+                    freed_by(one.operation, &held_by(table, self.taken.first().copied().unwrap_or_default()))
                 }
             }
-            _ => {
-                "change one of the values, or `link` the row to the object that it belongs to, and run again".to_owned()
-            }
+            _ => CHANGE_ONE.to_owned(),
         };
-        format!("{} `{}` must be unique: {}; {remedy}", self.attribute, self.text, parts.join("; "))
+        sentence(self.attribute, self.text, &parts.join("; "), &remedy)
     }
+}
+
+/// Why a value cannot be had, and what to do.
+fn sentence(attribute: &str, text: &str, who: &str, remedy: &str) -> String {
+    format!("{attribute} `{text}` must be unique: {who}; {remedy}")
+}
+
+/// Where nobody frees it.
+const CHANGE_ONE: &str = "change one of the values, or `link` the row to the object that it belongs to, and run again";
+
+/// Where another order frees it.
+fn freed_by(operation: Operation, holder: &str) -> String {
+    format!("the `{operation}` of {holder} in this job frees it: approve and apply that one first, then run again")
+}
+
+/// A unique value that other objects of the target hold when it is to be set; `frees` says which of them an order of the
+/// same plan makes give it up.
+pub fn taken(
+    attribute: &str,
+    text: &str,
+    to: &ResourceName,
+    ids: &[String],
+    frees: Option<Operation>,
+) -> Option<Block> {
+    let names: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+    let remedy = match (frees, names.as_slice()) {
+        (Some(operation), [one]) => freed_by(operation, one),
+        _ => CHANGE_ONE.to_owned(),
+    };
+    let who = format!("{} of {to} holds it", some(&names));
+    block(BlockReason::Conflict, sentence(attribute, text, &who, &remedy))
 }
 
 fn held_by(table: &EndTable<'_>, id: &str) -> String {

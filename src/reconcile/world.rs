@@ -15,6 +15,7 @@ use crate::model::capabilities::{AttributeType, OwnAccount, ResourceCapabilities
 use crate::model::grace::Grace;
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
+use crate::model::record::{WithheldFor, Withholding};
 use crate::model::run::RunId;
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
@@ -82,6 +83,7 @@ pub(crate) struct World {
     pub(crate) ties: Option<Ties>,
     pub(crate) live: Vec<LiveOrder>,
     pub(crate) priors: HashMap<Fingerprint, Prior>,
+    pub(crate) withholding: Vec<Withholding>,
     pub(crate) accepted: BTreeMap<String, u64>,
     pub(crate) past: Past,
     pub(crate) protect: BTreeSet<String>,
@@ -123,6 +125,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
             thresholds: OrderThresholds::OFF,
             scoped: Vec::new(),
             fixed: Vec::new(),
+            references: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
@@ -162,6 +165,7 @@ impl World {
             ties: None,
             live: Vec::new(),
             priors: HashMap::new(),
+            withholding: Vec::new(),
             accepted: BTreeMap::new(),
             past: Past::default(),
             protect: BTreeSet::new(),
@@ -269,6 +273,8 @@ impl World {
                 sync: &ties.sync,
                 source,
                 target,
+                source_sha256: None,
+                target_sha256: None,
                 source_absence: ties.absence.0,
                 target_absence: ties.absence.1,
                 capabilities: &capabilities,
@@ -278,8 +284,10 @@ impl World {
         }
         assemble(&PlanInput {
             syncs: &syncs,
+            unplanned: &[],
             live: &self.live,
             memory: self,
+            withholding: &self.withholding,
             ask_again: self.ask_again,
             accepted: &self.accepted,
             past: &self.past,
@@ -298,6 +306,38 @@ impl World {
             prior.newest = Some((order.id.clone(), state, false));
         }
         self
+    }
+
+    /// A person rejects these orders.
+    pub(crate) fn reject(&mut self, draft: &PlanDraft) -> &mut Self {
+        self.raise(draft, OrderState::PendingReview);
+        for order in &draft.orders {
+            self.end(&order.id, OrderState::Rejected, false);
+            self.withholding.push(Withholding {
+                order: order.id.clone(),
+                run: RunId("20260101T000000Z-0001".into()),
+                why: WithheldFor::Rejected,
+                object: order.object.clone(),
+                target_identity: "https://vault".into(),
+                resource: order.resource.clone(),
+                operation: order.operation,
+                key: order.key.clone(),
+                contents: vec![order.fingerprint.clone()],
+                since: DateTime::UNIX_EPOCH,
+            });
+        }
+        self
+    }
+
+    /// Makes a plan and remembers what lapsed by it: the keys.
+    pub(crate) fn lapses(&mut self) -> Vec<String> {
+        let lapsed: Vec<OrderId> = self.plan().lapsed.into_iter().map(|(order, _)| order).collect();
+        for prior in self.priors.values_mut() {
+            prior.newest = prior.newest.take().filter(|(id, ..)| !lapsed.contains(id));
+        }
+        let (gone, left) = self.withholding.drain(..).partition(|w| lapsed.contains(&w.order));
+        self.withholding = left;
+        Vec::into_iter(gone).map(|w: Withholding| w.key).collect()
     }
 
     /// Ends an order: it is live no longer.
@@ -327,6 +367,8 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
         block: order.block.as_ref().map(|block| block.reason),
         changes: Some(order.changes.clone()),
         ends: order.ends.iter().map(|end| end.object.clone()).collect(),
+        references: order.references.iter().map(|reference| reference.object.clone()).collect(),
+        closes: order.closes.clone(),
         thresholds: order.thresholds.clone(),
         undoes: order.undoes.is_some(),
         of_other_job: None,

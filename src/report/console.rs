@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::event_line::{Level, event_line};
+use super::event_line::{Level, event_line, outcome_level};
 use super::figures::counted;
 use super::progress::Progress;
 use super::safe_text;
@@ -169,6 +169,15 @@ impl Reporter for Console {
     fn event(&self, event: &Event) {
         if let Some(progress) = &self.progress {
             progress.event(event);
+        }
+        // Most of what an apply says is for the log alone, and is not put into words for nobody.
+        let for_the_log = match event {
+            Event::Sending { .. } => true,
+            Event::Ended(outcome) => outcome_level(outcome.state) == Level::Detail,
+            _ => false,
+        };
+        if for_the_log {
+            return;
         }
         let shorter = self.without_repetition(event);
         let Some((level, text)) = event_line(shorter.as_ref().unwrap_or(event)) else { return };

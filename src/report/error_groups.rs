@@ -8,6 +8,7 @@ use super::errors_csv::ErrorRow;
 use super::figures::{count, counted, examples};
 use super::safe_text;
 use crate::model::apply_end::KindLeft;
+use crate::model::failure::Class;
 use crate::model::failure_cause::FailureCause;
 use crate::model::order::OrderId;
 use crate::model::run::RunId;
@@ -22,10 +23,12 @@ pub struct ErrorGroup {
     pub name: String,
     /// What they have in common.
     pub cause: FailureCause,
-    /// Orders concerned: those that failed, and those that were not tried because of them.
-    pub orders: u64,
-    /// Orders that failed.
-    pub tried: u64,
+    /// Orders that failed; where the class is `stale`, that were skipped.
+    #[serde(default)]
+    pub failed: u64,
+    /// Orders that were not sent because of them, and stay approved.
+    #[serde(default)]
+    pub untried: u64,
     /// The message of the first, verbatim.
     pub example: String,
     /// What to do next.
@@ -39,10 +42,15 @@ pub struct ErrorGroup {
 }
 
 impl ErrorGroup {
-    /// How many there are and were tried: `150 orders, 1 tried`.
+    /// What became of the orders: `1 failed, 149 not tried`.
     pub fn orders_sentence(&self) -> String {
-        let tried = if self.tried == self.orders { String::new() } else { format!(", {} tried", count(self.tried)) };
-        format!("{}{tried}", counted(self.orders, "order"))
+        let ended = if self.is_skipped() { "skipped" } else { "failed" };
+        format!("{} {ended}{}", count(self.failed), not_tried(self.untried))
+    }
+
+    /// Whether its orders were skipped: what changed since the plan is no failure of anything.
+    fn is_skipped(&self) -> bool {
+        self.cause.class == Class::Stale
     }
 
     /// When it makes sense to send one of them again; what was refused for its content is the same then.
@@ -50,7 +58,7 @@ impl ErrorGroup {
         if self.cause.class.is_about_content() { "as it was" } else { "when that is mended" }
     }
 
-    /// `permission-3f2a, create vault.users: 150 orders, 1 tried`.
+    /// `permission-3f2a, create vault.users: 1 failed, 149 not tried`.
     pub fn sentence(&self) -> String {
         let Self { name, cause, .. } = self;
         let resource = cause.resource.to_string();
@@ -69,15 +77,14 @@ pub fn error_groups(run: &RunId, rows: &[ErrorRow], left: &[KindLeft]) -> Vec<Er
             name: cause.name(),
             retry: format!("muster retry {run} --group {} --first", cause.name()),
             cause,
-            orders: 0,
-            tried: 0,
+            failed: 0,
+            untried: 0,
             example: row.message.clone(),
             remedy: row.remedy.clone(),
             first: Vec::new(),
             keys: Vec::new(),
         });
-        group.orders += 1;
-        group.tried += 1;
+        group.failed += 1;
         if group.first.len() < NAMED {
             group.first.push(row.order.clone());
             group.keys.push(row.key.clone());
@@ -85,20 +92,30 @@ pub fn error_groups(run: &RunId, rows: &[ErrorRow], left: &[KindLeft]) -> Vec<Er
     }
     for left in left {
         if let Some(group) = left.cause.as_ref().and_then(|cause| groups.get_mut(cause)) {
-            group.orders += left.orders;
+            group.untried += left.orders;
         }
     }
     let mut groups: Vec<ErrorGroup> = groups.into_values().collect();
-    groups.sort_by(|a, b| (b.orders, b.tried).cmp(&(a.orders, a.tried)).then_with(|| a.cause.cmp(&b.cause)));
+    let concerned = |group: &ErrorGroup| (group.failed + group.untried, group.failed);
+    groups.sort_by(|a, b| concerned(b).cmp(&concerned(a)).then_with(|| a.cause.cmp(&b.cause)));
     groups
 }
 
-/// All groups in a few words: `1 cause, 150 orders, 1 tried`.
+/// All groups in a few words: `1 cause, 1 order failed, 149 not tried`.
 pub fn groups_sentence(groups: &[ErrorGroup]) -> String {
-    let orders = groups.iter().map(|group| group.orders).sum();
-    let tried: u64 = groups.iter().map(|group| group.tried).sum();
-    let tried = if tried == orders { String::new() } else { format!(", {} tried", count(tried)) };
-    format!("{}, {}{tried}", counted(groups.len() as u64, "cause"), counted(orders, "order"))
+    let (skipped, failed): (Vec<&ErrorGroup>, Vec<&ErrorGroup>) = groups.iter().partition(|group| group.is_skipped());
+    let sum = |groups: &[&ErrorGroup]| groups.iter().map(|group| group.failed).sum::<u64>();
+    let ended = match (sum(&failed), sum(&skipped)) {
+        (0, skipped) => format!("{} skipped", counted(skipped, "order")),
+        (failed, 0) => format!("{} failed", counted(failed, "order")),
+        (failed, skipped) => format!("{} failed, {} skipped", counted(failed, "order"), count(skipped)),
+    };
+    let untried = groups.iter().map(|group| group.untried).sum();
+    format!("{}, {ended}{}", counted(groups.len() as u64, "cause"), not_tried(untried))
+}
+
+fn not_tried(orders: u64) -> String {
+    if orders == 0 { String::new() } else { format!(", {} not tried", count(orders)) }
 }
 
 /// The groups for people: name, kind, count, cause, first objects, what to do next, and the command that tries one again.
@@ -113,7 +130,7 @@ pub fn groups_text(groups: &[ErrorGroup]) -> String {
         if let Some(scim_type) = &cause.scim_type {
             kind.push_str(&format!(", {}", safe_text::line(scim_type)));
         }
-        let objects = examples(group.keys.iter().map(String::as_str), group.tried, 3);
+        let objects = examples(group.keys.iter().map(String::as_str), group.failed, 3);
         text.push_str(&format!(
             "{} [{kind}]\n   {}\n   objects: {objects}\n",
             group.sentence(),
@@ -173,13 +190,13 @@ mod tests {
         let rows: Vec<ErrorRow> = (0..3).map(|n| row(n, &format!("userName 'user {n}' is taken"))).collect();
         let untried = [left(Some(rows[0].cause()))];
         let groups = error_groups(&run(), &rows, &untried);
-        assert_eq!(groups_sentence(&groups), "1 cause, 150 orders, 3 tried");
+        assert_eq!(groups_sentence(&groups), "1 cause, 3 orders failed, 147 not tried");
         assert_eq!(groups[0].first.len(), 3);
         let name = &groups[0].name;
         assert_eq!(
             groups_text(&groups),
             format!(
-                "{name}, create vault.users: 150 orders, 3 tried [conflict, status 409, uniqueness]\n   \
+                "{name}, create vault.users: 3 failed, 147 not tried [conflict, status 409, uniqueness]\n   \
                  userName 'user 0' is taken\n   objects: `u-0`, `u-1`, `u-2`\n   next: rename one of the two\n   \
                  one order again, as it was: muster retry 20261122T150405Z-7f3a --group {name} --first\n"
             )
@@ -192,7 +209,7 @@ mod tests {
     fn what_was_left_for_another_reason_belongs_to_no_cause() {
         let untried = [left(None)];
         let groups = error_groups(&run(), &[row(1, "taken")], &untried);
-        assert_eq!(groups_sentence(&groups), "1 cause, 1 order");
+        assert_eq!(groups_sentence(&groups), "1 cause, 1 order failed");
         assert_eq!(not_started(&untried), "create vault.users (147 orders)");
         assert_eq!(left_text(&untried, Some("the vault is down")), "    147  create vault.users: not started\n");
     }
@@ -204,8 +221,10 @@ mod tests {
         other.status = Some(400);
         rows.insert(0, other);
         let groups = error_groups(&run(), &rows, &[]);
-        assert_eq!(groups.iter().map(|g| (g.tried, g.first.len())).collect::<Vec<_>>(), [(12, 10), (1, 1)]);
-        assert_eq!(groups_sentence(&groups), "2 causes, 13 orders");
+        assert_eq!(groups.iter().map(|g| (g.failed, g.first.len())).collect::<Vec<_>>(), [(12, 10), (1, 1)]);
+        assert_eq!(groups_sentence(&groups), "2 causes, 13 orders failed");
+        rows.iter_mut().take(3).for_each(|row| row.class = Class::Stale);
+        assert_eq!(groups_sentence(&error_groups(&run(), &rows, &[])), "3 causes, 10 orders failed, 3 skipped");
         assert_ne!(groups[0].name, groups[1].name);
     }
 }

@@ -106,8 +106,8 @@ pub const COLUMNS: [&str; 16] = [
     "of_group",
 ];
 
-/// errors.csv: a row each failed order, with the group of one cause that it belongs to and how many of that group there
-/// are and were tried. Made for spreadsheets, so no cell is taken for a formula (see [`safe_text::spreadsheet_cell`]), and
+/// errors.csv: a row each failed order, with the group of one cause that it belongs to and how many of that group
+/// failed and were not tried because of them. Made for spreadsheets, so no cell is taken for a formula (see [`safe_text::spreadsheet_cell`]), and
 /// control characters stand as visible escapes. The JSON twin holds everything verbatim.
 pub fn errors_csv(rows: &[ErrorRow], groups: &[ErrorGroup]) -> String {
     let of_group: BTreeMap<&str, String> =

@@ -39,7 +39,11 @@ impl Level {
 /// The text is one line and safe for a terminal, whatever the event holds.
 pub fn event_line(event: &Event) -> Option<(Level, String)> {
     let (level, text) = match event {
-        Event::RunStarted { run, job, mode, because } => {
+        Event::RunStarted { run, job, undoes: Some(undone), .. } => (
+            Level::Info,
+            format!("run {run} of job {job} undoes run {undone}: each object that it changed is read at its target"),
+        ),
+        Event::RunStarted { run, job, mode, because, undoes: None } => {
             let because = because.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
             (Level::Info, format!("run {run} of job {job}: {mode}{because}"))
         }
@@ -124,13 +128,18 @@ fn stopped_line(kind: Option<&str>, why: &str, untried: u64) -> String {
     text
 }
 
-/// How an order ended.
-fn outcome_line(outcome: &Outcome) -> (Level, String) {
-    let level = match outcome.state {
+/// How much it matters that an order ended so.
+pub(super) fn outcome_level(state: OrderState) -> Level {
+    match state {
         OrderState::Errored | OrderState::Uncertain => Level::Error,
         OrderState::Stale => Level::Warning,
         _ => Level::Detail,
-    };
+    }
+}
+
+/// How an order ended.
+fn outcome_line(outcome: &Outcome) -> (Level, String) {
+    let level = outcome_level(outcome.state);
     let mut text = format!("{} {}", outcome.order, outcome.state);
     match outcome.effected {
         Some(Effected::AlreadySo) => text.push_str(" (it was so already)"),

@@ -12,6 +12,7 @@ pub mod errors_csv;
 pub mod event_line;
 pub mod explanation;
 pub mod figures;
+pub mod log_entry;
 pub mod next_steps;
 pub mod progress;
 pub mod report_json;

@@ -25,6 +25,9 @@ pub struct RunReport {
     pub job: String,
     /// How much was exported.
     pub mode: Mode,
+    /// The run that it undoes, where it does: nothing was exported then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<RunId>,
     /// Where the run stands.
     pub state: RunState,
     /// When it began.
@@ -43,7 +46,7 @@ pub struct RunReport {
     pub applied_by_operation: BTreeMap<ResourceName, BTreeMap<Operation, u64>>,
     /// Thresholds that hold the run.
     pub holds: Vec<Excess>,
-    /// The errors in a few words: `1 cause, 150 orders, 1 tried`; empty where there are none.
+    /// The errors in a few words: `1 cause, 1 order failed, 149 not tried`; empty where there are none.
     pub errors: String,
     /// Failed orders by cause.
     pub error_groups: Vec<ErrorGroup>,
@@ -99,6 +102,7 @@ impl RunReport {
             run,
             job: job.into(),
             mode,
+            undoes: None,
             state,
             started,
             ended: None,
@@ -166,7 +170,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<RunReport>(&text).unwrap(), report);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["format_version"], 1);
-        assert_eq!(json["errors"], "1 cause, 2 orders");
+        assert_eq!(json["errors"], "1 cause, 2 orders failed");
         assert_eq!(json["orders_by_state"]["errored"], 2);
         assert_eq!(json["orders_by_operation"]["vault.users"]["create"], 2);
         assert_eq!(json["error_groups"][0]["cause"]["class"], "conflict");

@@ -190,6 +190,8 @@ pub(super) mod tests {
             name: "Jane".to_owned(),
             changes,
             ends: Vec::new(),
+            references: Vec::new(),
+            closes: None,
             situation: Situation::Changed,
             cause: Cause::Source,
             reason: "the source row changed".to_owned(),

@@ -18,7 +18,8 @@ use crate::model::run::{RunId, RunState};
 /// A run's report for people: what was exported, what became of its orders, the errors by cause, and the next commands
 /// to type, which name the job or the run by `about`.
 pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize) -> String {
-    let mut text = format!("run {} of job {}, {}", report.run, safe_text::line(&report.job), report.mode);
+    let what = report.undoes.as_ref().map_or_else(|| report.mode.to_string(), |undone| format!("undoes run {undone}"));
+    let mut text = format!("run {} of job {}, {what}", report.run, safe_text::line(&report.job));
     let _ = write!(text, "\n  {}, began {}", report.state, time(report.started));
     if let Some(ended) = report.ended {
         let _ = write!(text, ", ended {}", time(ended));
@@ -151,8 +152,8 @@ orders by state
   approved        149
   errored         1
 
-errors: 1 cause, 150 orders, 1 tried
-  {name}, create vault.users: 150 orders, 1 tried [conflict, status 409, uniqueness]
+errors: 1 cause, 1 order failed, 149 not tried
+  {name}, create vault.users: 1 failed, 149 not tried [conflict, status 409, uniqueness]
      no seat left
      objects: `u-1`
      next: rename one of the two

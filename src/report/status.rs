@@ -15,6 +15,7 @@ use super::table::{Column, Format, Listing};
 use crate::model::evidence::Mode;
 use crate::model::order::OrderState;
 use crate::model::plan::InGrace;
+use crate::model::record::WithheldFor;
 use crate::model::run::{RunId, RunState};
 
 /// Where a job stands.
@@ -45,6 +46,9 @@ pub struct JobStatus {
     /// Objects that are out of use and wait for the end of their grace, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace: Option<InGrace>,
+    /// What is not raised again though it may be wanted, by why: so many objects.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub withheld: BTreeMap<WithheldFor, u64>,
     /// What the live orders wait for.
     pub next: NextSteps,
 }
@@ -132,7 +136,30 @@ impl JobStatus {
         if let Some(grace) = &self.grace {
             let _ = writeln!(text, "\nin grace\n  {}", in_grace(grace.objects, grace.due));
         }
+        text.push_str(&self.withheld_text(about));
         let _ = write!(text, "\n{}", self.next_text(about));
+        text
+    }
+
+    /// What is withheld, and how to see it and to ask again.
+    fn withheld_text(&self, about: &str) -> String {
+        if self.withheld.is_empty() {
+            return String::new();
+        }
+        let mut text = String::from("\nwithheld, as long as nothing else is wanted\n");
+        for (why, number) in &self.withheld {
+            let orders = counted(*number, "order");
+            let _ = match why {
+                WithheldFor::Rejected => writeln!(text, "  {orders} rejected before"),
+                WithheldFor::HandedOver => writeln!(text, "  {orders} handed over to people, and not seen done yet"),
+                WithheldFor::Undone => writeln!(text, "  {orders} undone before"),
+            };
+        }
+        let job = safe_text::line(about);
+        let _ = writeln!(text, "  which: muster list {job} --withheld");
+        if self.withheld.keys().any(|why| *why != WithheldFor::HandedOver) {
+            let _ = writeln!(text, "  raise them again: muster plan {job} --ask-again");
+        }
         text
     }
 
@@ -257,6 +284,7 @@ mod tests {
             expired: 0,
             seconded: BTreeMap::new(),
             grace: None,
+            withheld: BTreeMap::from([(WithheldFor::Rejected, 1)]),
             next: NextSteps { review: 12, ..NextSteps::of("idp-to-vault") },
         };
         let text = status.to_text("idp-to-vault", 80);
@@ -281,6 +309,11 @@ export files of run 20261122T150405Z-7f3a
 live orders
   pending-review  12
   errored         1
+
+withheld, as long as nothing else is wanted
+  1 order rejected before
+  which: muster list idp-to-vault --withheld
+  raise them again: muster plan idp-to-vault --ask-again
 
 12 orders wait for review
 next: muster review idp-to-vault

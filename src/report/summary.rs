@@ -63,11 +63,12 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             let _ = writeln!(text, "  {} {what}", counted(number, "order"));
         }
     }
-    for sync in plan.situations.iter().filter(|sync| sync.first_run) {
+    let first: Vec<&str> = plan.situations.iter().filter(|s| s.first_run).map(|s| s.sync.as_str()).collect();
+    if !first.is_empty() {
         let _ = writeln!(
             text,
-            "  first load of {}: every order waits for a person; thresholds in numbers hold it, those in percent not yet",
-            safe_text::line(&sync.sync)
+            "  first load of {}:\n    every order waits for a person; thresholds in numbers hold it, in percent not yet",
+            safe_text::line(&first.join(", "))
         );
     }
     for (sync, grace) in plan.situations.iter().filter_map(|sync| Some((&sync.sync, sync.grace.as_ref()?))) {
@@ -274,8 +275,8 @@ run 20261122T150405Z-7f3a of job idp-to-vault
     vault.groups       8
     vault.users    1,200        4
   1 order of earlier runs still wanted, where they were
-  first load of idp.groups → vault.groups: every order waits for a person; thresholds in numbers hold it, those in \
-percent not yet
+  first load of idp.groups → vault.groups:
+    every order waits for a person; thresholds in numbers hold it, in percent not yet
 
 held, because a threshold is exceeded:
   vault.users/create/count: 1200, the limit is 500

@@ -23,7 +23,7 @@ use crate::connector::target::Target;
 use crate::model::apply_end::ApplyEnd;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Recourse};
-use crate::model::order::{EndRef, Operation, Order, OrderId, OrderState};
+use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::run::RunId;
 
 /// How long a target that cannot say yet what it can do is left alone at first.
@@ -45,12 +45,12 @@ pub struct Applied {
     pub applied: u64,
     /// Orders that the target refused.
     pub errored: u64,
-    /// Orders whose object changed since the plan.
+    /// Orders that were not sent, because their object changed since the plan or they would lock somebody out by now.
     pub stale: u64,
     /// Orders of which nobody can tell whether they took effect.
     pub uncertain: u64,
-    /// The first stale orders, in words: `update vault.users E0007`.
-    pub stale_first: Vec<String>,
+    /// The first stale orders, in words, each with why it was not sent: `update vault.users E0007`.
+    pub stale_first: Vec<(String, String)>,
     /// Orders that stay approved: not tried, or certainly without effect.
     pub untried: u64,
     /// Orders whose request may have taken effect and whose target cannot be asked now: the next run looks them up.
@@ -97,7 +97,8 @@ impl Conductor {
             retried.extend(self.store.retried(run)?);
         }
         let source_of = |sync| self.job.syncs.iter().find(|s| s.index == sync).map(|s| s.from.to_string());
-        let mut kinds = kinds(orders, &retried, source_of);
+        let refers = |sync: usize, attribute: &str| self.job.syncs.get(sync)?.kind.refers(attribute).cloned();
+        let mut kinds = kinds(orders, &retried, source_of, refers);
         if let Some(mut first) = request.first {
             for kind in &mut kinds {
                 kind.truncate(first);
@@ -105,6 +106,11 @@ impl Conductor {
             }
             kinds.retain(|kind| !kind.orders.is_empty());
         }
+        let leavers: HashSet<String> = kinds
+            .iter()
+            .filter(|kind| matches!(kind.operation, Operation::Disable | Operation::Delete))
+            .flat_map(|kind| kind.orders.iter().filter_map(|order| order.target_id.clone()))
+            .collect();
         let budget = Arc::new(Budget::new(self.job.apply.retry_budget));
         let mut senders: BTreeMap<String, Arc<Sender>> = BTreeMap::new();
         let mut under_way = UnderWay { tally: Tally::new(&self.job.apply), left: Left::default(), retried };
@@ -113,7 +119,7 @@ impl Conductor {
             let sender = match (under_way.tally.stopped(&system), senders.get(&system)) {
                 (Some(why), _) => Err(why.to_owned()),
                 (None, Some(sender)) => Ok(sender.clone()),
-                (None, None) => match self.sender(&system, Some(&budget)).await {
+                (None, None) => match self.sender(&system, Some(&budget), &leavers).await {
                     Ok(sender) => {
                         let sender = Arc::new(sender);
                         senders.insert(system.clone(), sender.clone());
@@ -153,8 +159,13 @@ impl Conductor {
     }
 
     /// What sends to a system. With a budget it repeats what failed, for all lanes together; without one the connector
-    /// does so, for each question by itself.
-    pub(super) async fn sender(&self, system: &str, budget: Option<&Arc<Budget>>) -> Result<Sender, Failure> {
+    /// does so, for each question by itself. `leavers` are the ids of the objects that it will take out of use or away.
+    pub(super) async fn sender(
+        &self,
+        system: &str,
+        budget: Option<&Arc<Budget>>,
+        leavers: &HashSet<String>,
+    ) -> Result<Sender, Failure> {
         let alone = if budget.is_some() { Duration::ZERO } else { self.job.apply.retry_budget };
         let target: Arc<dyn Target> = self.target(system, alone).await?;
         let outage = Outage::default();
@@ -172,7 +183,7 @@ impl Conductor {
                 }
             }
         };
-        let guards = self.guards(system, &*target, &capabilities).await?;
+        let guards = self.guards(system, &*target, &capabilities, leavers).await?;
         let identifying = demand::identifying(&self.job);
         Ok(Sender {
             target,
@@ -218,7 +229,8 @@ impl Conductor {
             orders = ready;
         }
         let sizes = &self.job.apply.waves;
-        let mut unsent = Unsent::new(orders, &under_way.retried, !sizes.is_empty());
+        let steps = std::mem::take(&mut kind.steps);
+        let mut unsent = Unsent::new(orders, &under_way.retried, !sizes.is_empty()).in_steps(steps);
         let (mut number, mut step) = (0, 1);
         let mut left_of_waves = Vec::new();
         while !unsent.is_empty() && under_way.tally.stopped(&system).is_none() {
@@ -230,6 +242,10 @@ impl Conductor {
             let Next { orders, proving } = unsent.next(size.copied().unwrap_or(usize::MAX));
             let label = with_rules(&kind.label, &proving);
             let wave = self.still_covered(orders, &*sender.target, plans, result)?;
+            // What an earlier step created has its id by now; what it did not create is waited for.
+            let (wave, waiting) = self.with_known_ids(wave, result)?;
+            let why = "what they refer to is not at the target yet";
+            under_way.left.add((&kind, &kind.label, number > 0), why, None, &ids(&waiting), plans);
             if wave.is_empty() {
                 continue;
             }
@@ -325,5 +341,5 @@ fn ids(orders: &[Order]) -> Vec<OrderId> {
 
 /// Whether an order needs what another one creates.
 fn depends(order: &Order) -> bool {
-    order.ends.iter().any(|end| matches!(end.object, EndRef::Order(_)))
+    order.needs().next().is_some()
 }

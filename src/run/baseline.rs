@@ -15,6 +15,7 @@ use crate::snapshot::diff::{
 };
 use crate::snapshot::digest::Witness;
 use crate::snapshot::error::SnapshotError;
+use crate::snapshot::kept_pairs::{self, KeptPairs};
 use crate::snapshot::manifest::ResourceManifest;
 use crate::snapshot::sidecar::{self, Sidecar, SidecarError};
 use crate::snapshot::table::{KEY_JOINT, Table};
@@ -30,7 +31,8 @@ pub(super) struct OwnChanges {
 }
 
 impl OwnChanges {
-    fn expects(&self, key: &str) -> bool {
+    /// Whether a row moved for what muster did.
+    pub(super) fn expects(&self, key: &str) -> bool {
         if !key.contains(KEY_JOINT) {
             return self.objects.contains(key);
         }
@@ -93,9 +95,17 @@ pub(super) fn examine(
         && let Some(census) = Census::remembered(manifest, new.settings)
         && sidecar::carry_over(path, new.table.path(), new.sha256, &baseline.key).is_ok()
     {
+        if !kept_pairs::carry_over(path, new.table.path()) {
+            number(new, None, &census, options, tell)?;
+        }
         return Ok(Examined { census, moved: None });
     }
-    let watch = Watch::new(new.table, new.settings)?;
+    let has_room = |accepted: &Accepted<'_>| has_room(accepted.baseline.rows, options);
+    let numbered = accepted.filter(has_room).and_then(|old| KeptPairs::open(old.path, &old.baseline.sha256));
+    let watch = match numbered {
+        Some(_) => Watch::without_owners(new.table, new.settings)?,
+        None => Watch::new(new.table, new.settings)?,
+    };
     let unkept = |error: Option<SnapshotError>| {
         if let Some(error) = error {
             tell(format!("{error}; without its digests the next run reads the snapshot again"));
@@ -105,18 +115,62 @@ pub(super) fn examine(
         Ok(_) => difference((accepted.baseline, accepted.path), new, options, tell, &watch),
         Err(cause) => Ok(Err(cause.to_owned())),
     });
-    let moved = match old.transpose()? {
+    let (mut census, moved) = match old.transpose()? {
         Some(Ok(Witnessed { found, told, unkept: error })) => {
             unkept(error);
-            let census = watch.conclude(&told, &found.doubtful)?;
-            return Ok(Examined { census, moved: Some(Ok(found)) });
+            (watch.conclude(&told, &found.doubtful)?, Some(Ok(found)))
         }
-        Some(Err(cause)) => Some(Err(cause)),
-        None => None,
+        other => {
+            let alone = digest_keeping(new.table, options, Some(new.sha256), &watch)?;
+            unkept(alone.unkept);
+            (watch.conclude(&alone.told, &alone.found)?, other.map(|old| old.map(|witnessed| witnessed.found)))
+        }
     };
-    let alone = digest_keeping(new.table, options, Some(new.sha256), &watch)?;
-    unkept(alone.unkept);
-    Ok(Examined { census: watch.conclude(&alone.told, &alone.found)?, moved })
+    let counts_owners = numbered.is_none();
+    let advanced = match (numbered, &moved) {
+        (Some(numbered), Some(Ok(found))) => numbered.advanced(found)?,
+        _ => None,
+    };
+    match number(new, advanced, &census, options, tell)? {
+        _ if counts_owners => {}
+        Some(rows) => census.count_owners(&rows),
+        None => {
+            let watch = Watch::new(new.table, new.settings)?;
+            let alone = digest_keeping(new.table, options, None, &watch)?;
+            census = watch.conclude(&alone.told, &alone.found)?;
+        }
+    }
+    Ok(Examined { census, moved })
+}
+
+/// Bytes that a row takes while it is numbered.
+const NUMBERED: u64 = 24;
+
+/// Whether so many rows may be numbered in the memory that a comparison may take.
+fn has_room(rows: u64, options: &DiffOptions) -> bool {
+    options.memory.is_none_or(|memory| rows.saturating_mul(NUMBERED) <= memory)
+}
+
+/// Keeps the rows of an association as numbers: those that were `advanced` from the baseline's, where they fit, else as
+/// they are read. `None` where its rows are no pairs, or cannot be told apart.
+fn number(
+    new: New<'_>,
+    advanced: Option<KeptPairs>,
+    census: &Census,
+    options: &DiffOptions,
+    tell: &dyn Fn(String),
+) -> Result<Option<KeptPairs>, SnapshotError> {
+    if !census.tells_rows_apart() || !has_room(census.rows(), options) {
+        return Ok(None);
+    }
+    let rows = match advanced.filter(|rows| rows.is_of(new.table) && rows.rows() == census.rows()) {
+        Some(rows) => Some(rows),
+        None => KeptPairs::read(new.table)?,
+    };
+    if let Some(Err(error)) = rows.as_ref().map(|rows| rows.write(new.table.path(), new.sha256)) {
+        tell(format!("{error}; without its numbers the snapshot is read once more"));
+    }
+    Ok(rows)
 }
 
 /// What differs between a baseline and a new snapshot; or, in the inner result, why the baseline cannot be read.

@@ -27,6 +27,10 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
                 let conditions = scoped.chain(objects.fixed.iter().map(|fixed| &fixed.target));
                 let target = target.chain(conditions.flat_map(|target| target.columns()));
                 want(&sync.to, &mut target.collect::<Vec<_>>().into_iter());
+                for reference in &objects.references {
+                    want(&reference.from, &mut reference.by.iter().flat_map(|by| by.columns()));
+                    want(&reference.to, &mut std::iter::empty());
+                }
             }
             SyncKind::Association(association) => {
                 want(&sync.from, &mut std::iter::empty());
@@ -79,17 +83,24 @@ pub(super) fn needs(job: &Job) -> BTreeMap<String, Needs> {
     needs
 }
 
-/// The snapshots that one sync depends on.
+/// The snapshots that one sync depends on: its own, and those of the syncs that make what its rows tie or its
+/// attributes refer to.
 pub(super) fn snapshots_of(job: &Job, index: usize) -> BTreeSet<ResourceName> {
     let mut names = BTreeSet::new();
-    if let Some(sync) = job.syncs.get(index) {
-        names.insert(sync.from.clone());
-        names.insert(sync.to.clone());
-        if let SyncKind::Association(association) = &sync.kind {
-            for end in &association.ends {
-                names.insert(end.from.clone());
-                names.insert(end.to.clone());
-            }
+    let (mut next, mut seen) = (vec![index], BTreeSet::new());
+    while let Some(index) = next.pop() {
+        let Some(sync) = job.syncs.get(index).filter(|_| seen.insert(index)) else { continue };
+        names.extend([sync.from.clone(), sync.to.clone()]);
+        let flows: Vec<(&ResourceName, &ResourceName)> = match &sync.kind {
+            SyncKind::Objects(objects) => objects.references.iter().map(|one| (&one.from, &one.to)).collect(),
+            SyncKind::Association(rows) => rows.ends.iter().map(|end| (&end.from, &end.to)).collect(),
+        };
+        for (from, to) in flows {
+            names.extend([from.clone(), to.clone()]);
+            let makes = |other: &&crate::job::Sync| {
+                matches!(other.kind, SyncKind::Objects(_)) && other.from == *from && other.to == *to
+            };
+            next.extend(job.syncs.iter().filter(makes).map(|other| other.index));
         }
     }
     names

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::landing::{Landed, Landing};
 use crate::connector::source::{ExportError, ExportRequest, ResourceRequest, Source};
 use crate::model::event::Reporter;
-use crate::model::evidence::{Missed, Mode};
+use crate::model::evidence::Mode;
 use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::numbers::counted;
-use crate::snapshot::diff::{DiffOptions, counts};
+use crate::snapshot::diff::{Change, DiffError, DiffOptions, diff};
 use crate::snapshot::manifest::ResourceManifest;
 use crate::snapshot::merge::merge;
 use crate::snapshot::table::Table;
@@ -41,6 +41,17 @@ pub struct SystemExport {
     pub mode: Mode,
     /// Why it was read completely though increments were asked for.
     pub because: Option<String>,
+    /// What the chain of increments would not have shown, by resource, where that was looked at.
+    pub unseen: BTreeMap<String, Unseen>,
+}
+
+/// Keys of rows that a chain of increments would have shown otherwise than a complete export does.
+#[derive(Debug, Default)]
+pub struct Unseen {
+    /// Rows that are new or changed.
+    pub rows: Vec<String>,
+    /// Rows that are gone.
+    pub deletions: Vec<String>,
 }
 
 /// Why a system could not be exported.
@@ -99,6 +110,7 @@ pub async fn export_system(
                     resources: in_folder(resources, &folder, &*source),
                     mode: Mode::Incremental,
                     because: None,
+                    unseen: BTreeMap::new(),
                 });
             }
             Ok(Increment::GoComplete(why)) => because = Some(why),
@@ -112,11 +124,12 @@ pub async fn export_system(
             Err(fault) => return Err(fault),
         }
     }
-    let mut resources = complete(&*source, &request, &home, &reporter).await?;
-    if compares {
-        compare_with_increments(&*source, &request, &home, &reporter, &mut resources).await;
-    }
-    Ok(SystemExport { resources: in_folder(resources, &folder, &*source), mode: Mode::Complete, because })
+    let resources = complete(&*source, &request, &home, &reporter).await?;
+    let unseen = match compares {
+        true => compare_with_increments(&*source, &request, &home, &reporter, &resources).await,
+        false => BTreeMap::new(),
+    };
+    Ok(SystemExport { resources: in_folder(resources, &folder, &*source), mode: Mode::Complete, because, unseen })
 }
 
 /// Says of each resource where it lies in the export folder, and which system it was read from.
@@ -248,8 +261,7 @@ fn put_together(baseline: &Baseline, path: &Path, landed: Landed, out: &Path) ->
     Ok(manifest)
 }
 
-/// Compares what the chain of increments would have shown now with what a complete export shows, and writes down
-/// what it had missed.
+/// Compares what the chain of increments would have shown now with what a complete export shows.
 ///
 /// Only a report hangs on it, so what goes wrong here is no failure of the export.
 async fn compare_with_increments(
@@ -257,24 +269,33 @@ async fn compare_with_increments(
     request: &SystemRequest,
     home: &Path,
     reporter: &Arc<dyn Reporter>,
-    complete: &mut BTreeMap<String, ResourceManifest>,
-) {
+    complete: &BTreeMap<String, ResourceManifest>,
+) -> BTreeMap<String, Unseen> {
+    let mut unseen = BTreeMap::new();
     let asked = request.resources.keys();
     if !asked.into_iter().all(|name| request.baselines.get(name).is_some_and(|(b, _)| b.cursor.is_some())) {
-        return;
+        return unseen;
     }
     let options = DiffOptions { memory: request.memory, ..DiffOptions::default() };
     let chain = home.join("chain");
     for (name, increments) in merged(source, request, &chain, reporter).await.unwrap_or_default() {
-        let Some(whole) = complete.get_mut(&name) else { continue };
+        let Some(whole) = complete.get(&name) else { continue };
         let tables = Table::open(&increments.manifest.file, &whole.key)
             .and_then(|old| Ok((old, Table::open(&whole.file, &whole.key)?)));
         let Ok((old, new)) = tables else { continue };
-        if let Ok(found) = counts(&old, &new, &options) {
-            whole.evidence.missed = Some(Missed { rows: found.added + found.changed, deletions: found.removed });
+        let Ok(found) = diff(&old, &new, &options) else { continue };
+        let mut keys = Unseen::default();
+        let all = found.for_each(|key, change| {
+            let list = if matches!(change, Change::Removed(_)) { &mut keys.deletions } else { &mut keys.rows };
+            list.push(key.to_owned());
+            Ok::<(), DiffError>(())
+        });
+        if all.is_ok() {
+            unseen.insert(name, keys);
         }
     }
     let _ = std::fs::remove_dir_all(&chain);
+    unseen
 }
 
 fn file_name(resource: &str) -> String {

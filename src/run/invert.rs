@@ -4,9 +4,9 @@ use super::Conductor;
 use super::offers::Offers;
 use super::revert::{Candidate, RevertOptions};
 use crate::job::SyncKind;
-use crate::model::order::Order;
+use crate::model::order::{End, Order};
 use crate::model::plan::LeftOrder;
-use crate::reconcile::policy::EndSync;
+use crate::reconcile::policy::Fixed;
 use crate::reconcile::revert::{Now, UndoTerms, invert};
 
 impl Conductor {
@@ -41,36 +41,34 @@ impl Conductor {
                 takes_along.push(format!("its rows of {}, as far as they are left", sync.to));
             }
         }
-        let keeps_one = self.keeps_one(candidate);
+        let (fixed, required): (&[Fixed], &[String]) = match &candidate.sync.kind {
+            SyncKind::Objects(objects) => (&objects.fixed, &objects.rules.required),
+            SyncKind::Association(_) => (&[], &[]),
+        };
+        let is_account = |end: &End| {
+            let offered = offers.get(&end.resource.system);
+            let offered = offered.and_then(|(_, offered)| offered.resources.get(&end.resource.resource));
+            offered.is_some_and(|offered| offered.enabled.is_some())
+        };
+        let counted: Vec<String> = match candidate.applied.ends.as_slice() {
+            [first, second] => [(first, second), (second, first)]
+                .into_iter()
+                .filter(|(groups, members)| !is_account(groups) && is_account(members))
+                .map(|(groups, _)| groups.name.clone())
+                .collect(),
+            _ => Vec::new(),
+        };
         let terms = UndoTerms {
             run: &options.of,
             capabilities,
             deletes,
             protect: &self.job.apply.protect,
+            counted: &counted,
             takes_along: &takes_along,
             account: offers.get(&order.resource.system).and_then(|(_, offered)| offered.account.as_ref()),
-            keeps_one: keeps_one.as_deref(),
+            fixed,
+            required,
         };
         invert(&candidate.applied, now, &terms)
-    }
-
-    /// A sync with `keep_one` that concerns an applied order. Who is left is counted only where a run plans from whole
-    /// snapshots; rows without a condition are looked at once more when they are sent.
-    fn keeps_one(&self, candidate: &Candidate<'_>) -> Option<String> {
-        let order = &candidate.applied.order;
-        let concerned = self.job.syncs.iter().find(|sync| match &sync.kind {
-            SyncKind::Association(rows) => rows.keep_one.as_ref().is_some_and(|keep| {
-                let member = |end: &EndSync| end.name != keep.end && end.to == order.resource;
-                match order.ends.is_empty() {
-                    true => rows.ends.iter().any(member),
-                    false => sync.id == candidate.sync.id && keep.scope.is_some(),
-                }
-            }),
-            SyncKind::Objects(_) => false,
-        })?;
-        Some(format!(
-            "whether everybody else is gone by now is not counted here, and the sync to {} keeps one (`keep_one`); change it at the source, and run",
-            concerned.to
-        ))
     }
 }

@@ -151,6 +151,19 @@ impl ExportSink for Landing<'_> {
         Ok(Some(rows))
     }
 
+    fn copy(
+        &mut self,
+        resource: &str,
+        columns: &[String],
+        key: &[String],
+        file: &File,
+        rows: u64,
+    ) -> Result<bool, ExportError> {
+        self.begin(resource, columns, key)?;
+        self.write(resource, |writer| writer.copied_rows(file, rows))?;
+        Ok(true)
+    }
+
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError> {
         // One that begins anew leaves nothing in the new one's place.
         self.open.remove(resource);

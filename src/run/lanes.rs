@@ -1,13 +1,14 @@
 //! Sends the orders of one wave: so many at once, intents on the disk before their requests, outcomes after.
 //!
 //! One commit is under way at a time, and takes everything that waits for one: outcomes of what has ended, intents of
-//! what comes next. Intents run a little ahead of the requests, so that no lane waits for the disk.
+//! what comes next. Intents run a little ahead of the requests, so that no lane waits for the disk; and a lane whose
+//! order took effect goes on with the next one by itself, so that it does not wait for whoever counts either.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -17,10 +18,11 @@ use super::approved::{Plans, push_once};
 use super::error::RunError;
 use super::journal::{Journal, Turned};
 use super::rows::ResolvedRow;
-use super::send::{Ended, Sender};
+use super::send::{Ended, Sender, unsent};
 use super::tally::{Stop, Tally};
 use crate::model::event::Event;
 use crate::model::order::{Operation, Order, OrderId, OrderState};
+use crate::model::outcome::Effected;
 use crate::store::journal::{Finished, Refused};
 use crate::store::verified::ApprovedPlan;
 
@@ -96,6 +98,67 @@ impl Parcel {
     }
 }
 
+/// What the lanes of a wave share with who conducts them.
+struct Belt {
+    /// Intents that are on the disk, and whose requests no lane has taken up yet.
+    begun: Lock<VecDeque<Parcel>>,
+    /// What has ended and was not judged yet.
+    ended: Lock<Vec<(Order, Sent)>>,
+    /// How many of these are told at once, and wait for no others to share a commit.
+    enough: usize,
+    /// Something ended that is worth looking at.
+    news: Notify,
+}
+
+impl Belt {
+    fn new(width: usize) -> Self {
+        Self { begun: Lock::default(), ended: Lock::default(), enough: width.div_ceil(2), news: Notify::new() }
+    }
+
+    fn begun(&self) -> MutexGuard<'_, VecDeque<Parcel>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Parcel> {
+        self.begun().pop_front()
+    }
+
+    /// What ended is put down. The first of several and the one that makes them enough are told; a lane that ends tells
+    /// by that.
+    fn put(&self, sent: Vec<(Order, Sent)>) {
+        let mut ended = self.ended();
+        let before = ended.len();
+        ended.extend(sent);
+        if before == 0 || (before < self.enough && ended.len() >= self.enough) {
+            self.news.notify_one();
+        }
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Vec<(Order, Sent)>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a parcel, and what comes after it as long as all goes well: whatever is no plain success is judged before
+    /// this lane sends anything else.
+    async fn lane(self: Arc<Self>, first: Parcel, sender: Arc<Sender>, stop: Stop) {
+        let mut next = Some(first);
+        while let Some(parcel) = next {
+            let sent = parcel.send(sender.clone(), stop.clone()).await;
+            let goes_on = sent.iter().all(|(_, sent)| sent.took_effect()) && !stop.raised();
+            self.put(sent);
+            next = if goes_on { self.take() } else { None };
+        }
+    }
+}
+
+impl Sent {
+    /// Whether the target did something just now: then it takes more.
+    fn took_effect(&self) -> bool {
+        let Self::Ended(Ended::Outcome(outcome, _)) = self else { return false };
+        outcome.state == OrderState::Applied && outcome.effected != Some(Effected::AlreadySo)
+    }
+}
+
 /// A commit under way, and what it is about.
 struct Commit {
     ended: Vec<(Order, Sent)>,
@@ -126,29 +189,40 @@ impl Conductor {
         let width = self.job.apply.concurrency.max(1);
         let stop = Stop::default();
         let mut waiting = parcels.into_iter();
-        let mut begun: VecDeque<Parcel> = VecDeque::new();
-        let mut lanes: JoinSet<Vec<(Order, Sent)>> = JoinSet::new();
+        let belt = Arc::new(Belt::new(width));
+        let mut lanes: JoinSet<()> = JoinSet::new();
         let mut ended: Vec<(Order, Sent)> = Vec::new();
         let mut commit: Option<Commit> = None;
         let mut broken = None;
         // When the outcomes at hand are to be committed at the latest.
-        let mut due = Instant::now();
+        let mut due: Option<Instant> = None;
+        let mut has_lane_ended = false;
         loop {
+            let is_due = due.is_some_and(|due| Instant::now() >= due);
+            let is_enough = ended.len() + belt.ended().len() >= belt.enough;
+            // What took effect may gather; whatever else ended its lane, and is judged before another one begins.
+            let is_told = has_lane_ended || lanes.is_empty() || stop.raised();
+            if is_told || (commit.is_none() && (is_enough || is_due)) {
+                let news = std::mem::take(&mut *belt.ended());
+                ended.extend(news.into_iter().inspect(|(order, sent)| judge(order, sent, tally, &stop)));
+            }
+            has_lane_ended = false;
             if stop.raised() {
-                ended.extend(begun.drain(..).flat_map(Parcel::left));
+                ended.extend(belt.begun().drain(..).flat_map(Parcel::left));
             }
             // Those that fail one after another are counted before there are too many of them.
             let lanes_now = width.min(tally.room(wave.sender.target.system()));
             while lanes.len() < lanes_now
-                && let Some(parcel) = begun.pop_front()
+                && let Some(parcel) = belt.take()
             {
-                lanes.spawn(parcel.send(wave.sender.clone(), stop.clone()));
+                lanes.spawn(belt.clone().lane(parcel, wave.sender.clone(), stop.clone()));
             }
             // Without a free lane there is time to gather.
             let hungry = lanes.is_empty() || (lanes.len() < lanes_now && waiting.len() > 0) || stop.raised();
-            if commit.is_none() && (hungry || ended.len() * 2 >= width || Instant::now() >= due) {
-                let room =
-                    if stop.raised() { 0 } else { (width + wave.ahead).saturating_sub(lanes.len() + begun.len()) };
+            if commit.is_none() && (hungry || is_enough || is_due) {
+                due = None;
+                let under_way = lanes.len() + belt.begun().len();
+                let room = if stop.raised() { 0 } else { (width + wave.ahead).saturating_sub(under_way) };
                 let next: Vec<Parcel> = waiting.by_ref().take(room).collect();
                 match self.commit(wave, std::mem::take(&mut ended), next, result) {
                     Ok(begun) => commit = begun,
@@ -159,27 +233,26 @@ impl Conductor {
                     }
                 }
             }
+            if due.is_none() && !(ended.is_empty() && belt.ended().is_empty()) {
+                due = Some(Instant::now() + PATIENCE);
+            }
             tokio::select! {
                 Some(done) = lanes.join_next() => {
-                    if ended.is_empty() {
-                        due = Instant::now() + PATIENCE;
-                    }
+                    has_lane_ended = true;
                     let mut done = Some(done);
-                    while let Some(sent) = done {
-                        match sent {
-                            Ok(sent) => ended.extend(sent.into_iter().inspect(|(order, sent)| judge(order, sent, tally, &stop))),
-                            // Its intent stays open: the next run looks the order up.
-                            Err(error) => {
-                                stop.raise_quietly();
-                                broken = Some(RunError::Here(format!("a lane ended without a word: {error}")));
-                            }
+                    while let Some(lane) = done {
+                        // The intent of what it sent stays open: the next run looks the order up.
+                        if let Err(error) = lane {
+                            stop.raise_quietly();
+                            broken = Some(RunError::Here(format!("a lane ended without a word: {error}")));
                         }
                         done = lanes.try_join_next();
                     }
                 }
+                () = belt.news.notified(), if !lanes.is_empty() => {}
                 turned = async { commit.as_mut().map(|commit| &mut commit.done)?.await.ok() }, if commit.is_some() => {
                     let Some(done) = commit.take() else { continue };
-                    match self.committed(done, turned, &mut begun, &mut left, result) {
+                    match self.committed(done, turned, &belt, &mut left, result) {
                         Ok(()) => {}
                         // No record, no action: nothing more is begun; what is under way ends by itself.
                         Err(error) => {
@@ -188,7 +261,7 @@ impl Conductor {
                         }
                     }
                 }
-                () = sleep_until(due), if commit.is_none() && !ended.is_empty() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if commit.is_none() && due.is_some() => {}
                 else => break,
             }
         }
@@ -246,7 +319,7 @@ impl Conductor {
         &self,
         commit: Commit,
         turned: Option<Turned>,
-        begun: &mut VecDeque<Parcel>,
+        belt: &Belt,
         left: &mut Vec<OrderId>,
         result: &mut Applied,
     ) -> Result<(), RunError> {
@@ -262,7 +335,7 @@ impl Conductor {
             turned.refused.into_iter().map(|refused| (refused.order.clone(), refused)).collect();
         for parcel in commit.next {
             let (go, no) = parcel.only(&turned.begun);
-            begun.extend(go);
+            belt.begun().extend(go);
             for order in no {
                 match refused.get(&order.id) {
                     Some(Refused { why, is_expired: true, .. }) => {
@@ -307,7 +380,11 @@ impl Conductor {
             OrderState::Stale => {
                 result.stale += 1;
                 if result.stale_first.len() < NAMED {
-                    result.stale_first.push(format!("{} {} {}", order.operation, order.resource, order.key));
+                    let why = outcome.failure.as_ref().map_or("", |failure| failure.cause.as_str());
+                    // Which order it is stands in front of it already.
+                    let why = why.strip_prefix(&unsent(order)).unwrap_or(why).to_owned();
+                    let what = format!("{} {} {}", order.operation, order.resource, order.key);
+                    result.stale_first.push((what, why));
                 }
             }
             OrderState::Uncertain => result.uncertain += 1,

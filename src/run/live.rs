@@ -52,6 +52,8 @@ fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<
         block: record.block.as_ref().map(|b| b.reason),
         changes: order.map(|o| o.changes.clone()),
         ends: order.into_iter().flat_map(|o| &o.ends).map(|end| end.object.clone()).collect(),
+        references: order.into_iter().flat_map(|o| &o.references).map(|reference| reference.object.clone()).collect(),
+        closes: order.and_then(|o| o.closes.clone()),
         thresholds: order.map(|o| o.thresholds.clone()).unwrap_or_default(),
         undoes: order.is_some_and(|o| o.undoes.is_some()),
         of_other_job,

@@ -2,198 +2,202 @@
 //! may be another by now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
-use tokio::sync::{Mutex, MutexGuard};
-
-use super::Conductor;
+use super::kept::Kept;
+use super::leaving::{Leaver, Ticket};
 use super::rows::ResolvedRow;
-use super::send::Sender;
-use crate::connector::target::Target;
-use crate::job::SyncKind;
-use crate::model::capabilities::Capabilities;
-use crate::model::failure::{Class, Failure, Recourse};
+use super::send::{Ended, Sender};
+use crate::model::failure::{Effect, Failure};
 use crate::model::object::Object;
-use crate::model::order::{Operation, Order};
-use crate::model::resource::ResourceName;
+use crate::model::order::{Operation, Order, OrderState};
 use crate::model::value::Value;
 use crate::reconcile::NAMES;
-
-/// What of one target system always keeps a member in use.
-#[derive(Default)]
-pub(super) struct Guards {
-    kept: Vec<Kept>,
-    /// Two orders that may take the last members of one group wait for each other.
-    turn: Mutex<()>,
-}
-
-/// The groups of one association.
-struct Kept {
-    association: String,
-    /// The end that the groups are at, and the one of their members.
-    end: String,
-    other: String,
-    groups: ResourceName,
-    members: String,
-    /// Groups that the job protects: id, and how the job calls them.
-    protected: BTreeMap<String, String>,
-    /// Every group keeps one (`keep_one`).
-    all: bool,
-}
-
-impl Conductor {
-    /// What is looked at before an order takes something away at a system. Asks the target which groups are meant.
-    pub(super) async fn guards(
-        &self,
-        system: &str,
-        target: &dyn Target,
-        capabilities: &Capabilities,
-    ) -> Result<Guards, Failure> {
-        let mut guards = Guards::default();
-        // What cannot be read back cannot be looked at before.
-        for sync in self.job.syncs.iter().filter(|sync| sync.to.system == system && capabilities.reads_back) {
-            let SyncKind::Association(association) = &sync.kind else { continue };
-            let [first, second] = association.ends.as_slice() else { continue };
-            for (groups, members) in [(first, second), (second, first)] {
-                let offered = |name: &ResourceName| capabilities.resources.get(&name.resource);
-                let is_account = |name: &ResourceName| offered(name).is_some_and(|offered| offered.enabled.is_some());
-                let mut protected = BTreeMap::new();
-                if !is_account(&groups.to) && is_account(&members.to) {
-                    let prefix = format!("{}/", groups.to);
-                    for name in self.job.apply.protect.iter().filter_map(|name| name.strip_prefix(prefix.as_str())) {
-                        for id in self.called(target, &groups.to, name, capabilities).await? {
-                            protected.insert(id, name.to_owned());
-                        }
-                    }
-                }
-                let keep = association.keep_one.as_ref().filter(|keep| keep.end == groups.name);
-                let all = keep.is_some_and(|keep| keep.scope.is_none());
-                if all || !protected.is_empty() {
-                    guards.kept.push(Kept {
-                        association: sync.to.resource.clone(),
-                        end: groups.name.clone(),
-                        other: members.name.clone(),
-                        groups: groups.to.clone(),
-                        members: members.to.resource.clone(),
-                        protected,
-                        all,
-                    });
-                }
-            }
-        }
-        Ok(guards)
-    }
-
-    /// Ids of the target's objects that go by a name: their id, what they are called, the key of their source row.
-    async fn called(
-        &self,
-        target: &dyn Target,
-        resource: &ResourceName,
-        name: &str,
-        capabilities: &Capabilities,
-    ) -> Result<BTreeSet<String>, Failure> {
-        let mut ids = BTreeSet::new();
-        let known = capabilities.resources.get(&resource.resource);
-        let attributes = NAMES.iter().filter(|name| known.is_some_and(|known| known.attributes.contains_key(**name)));
-        for attribute in attributes {
-            let found = target.find(&resource.resource, attribute, name).await?;
-            ids.extend(found.into_iter().map(|object| object.id));
-        }
-        match target.get(&resource.resource, name).await {
-            Ok(found) => ids.extend(found.map(|object| object.id)),
-            // Not every server takes every text for an id.
-            Err(failure) if failure.recourse == Recourse::GiveUp => {}
-            Err(failure) => return Err(failure),
-        }
-        for sync in self.job.syncs.iter().filter(|sync| sync.to == *resource) {
-            let link = self.store.link_of(&self.job.name, &sync.id, name).map_err(|error| {
-                let remedy = "see to the state folder's disk";
-                Failure::new(Class::Configuration, Recourse::Stop, &resource.system, error.to_string(), remedy)
-            })?;
-            ids.extend(link.map(|link| link.target_id));
-        }
-        Ok(ids)
-    }
-}
 
 /// Why something is not taken away, in a sentence without its remedy.
 pub(super) type Why = String;
 
+/// Whether a member in use stays.
+#[derive(Clone, Copy, PartialEq)]
+enum Stays {
+    Yes,
+    /// Nobody: the others have left.
+    No,
+    /// Nobody if what is under way takes effect.
+    IfOthersStay,
+}
+
 impl Sender {
-    /// Whether an order on one object would lock somebody out. Where it may be sent, nothing else that concerns the same
-    /// groups is sent while the guard lives.
+    /// Whether an order on one object would lock somebody out. Where it may be sent, whoever leaves by it is counted as
+    /// gone from now on, until the ticket says otherwise.
     pub(super) async fn locks_out(
         &self,
         order: &Order,
         held: Option<&Object>,
         tries: &mut u32,
-    ) -> Result<Result<Option<MutexGuard<'_, ()>>, Why>, Failure> {
+    ) -> Result<Result<Ticket<'_>, Why>, Failure> {
         let resource = order.resource.resource.as_str();
         let id = order.target_id.as_deref().unwrap_or_default();
         if !matches!(order.operation, Operation::Disable | Operation::Delete) {
-            return Ok(Ok(None));
+            return Ok(Ok(Ticket::none()));
         }
         let name =
             held.and_then(|object| object.attributes.get("userName")).and_then(Value::as_text).unwrap_or_default();
         if let Some(why) = self.is_own(resource, &[id, name]) {
             return Ok(Err(why));
         }
-        let mut turn = None;
+        if order.operation == Operation::Delete
+            && let Some(why) = self.takes_own_rights(order, resource, id, tries).await?
+        {
+            return Ok(Err(why));
+        }
+        let mut at_stake: Vec<(&Kept, BTreeSet<String>)> = Vec::new();
         for kept in self.guards.kept.iter().filter(|kept| kept.members == resource) {
-            for (group, called) in &kept.protected {
-                let read = || self.target.members(&kept.association, &kept.end, group);
-                if !self.patiently(order, tries, read).await?.iter().any(|member| member == id) {
+            let mut groups: BTreeSet<String> = kept.protected.keys().cloned().collect();
+            if kept.all {
+                let of_member = || self.target.members(&kept.association, &kept.other, id);
+                groups.extend(self.patiently(order, tries, of_member).await?);
+                groups.extend(kept.last_known.get(id).into_iter().flatten().cloned());
+            }
+            at_stake.push((kept, groups));
+        }
+        if at_stake.iter().all(|(_, groups)| groups.is_empty()) {
+            return Ok(Ok(Ticket::none()));
+        }
+        loop {
+            let mut woken = pin!(self.guards.leaving.woken());
+            woken.as_mut().enable();
+            let turn = self.guards.leaving.turn().await;
+            match self.account_stays(order, id, &at_stake, tries).await? {
+                None => {
+                    let leaver = Leaver::Account(resource.to_owned(), id.to_owned());
+                    return Ok(Ok(self.guards.leaving.begin(BTreeSet::from([leaver]))));
+                }
+                Some((Stays::IfOthersStay, _)) => {
+                    drop(turn);
+                    woken.await;
+                }
+                Some((_, why)) => return Ok(Err(why)),
+            }
+        }
+    }
+
+    /// Whether an account has to stay for one of some groups, and why.
+    async fn account_stays(
+        &self,
+        order: &Order,
+        id: &str,
+        at_stake: &[(&Kept, BTreeSet<String>)],
+        tries: &mut u32,
+    ) -> Result<Option<(Stays, Why)>, Failure> {
+        let mut waits = None;
+        for (kept, groups) in at_stake {
+            for group in groups {
+                let members = self.members(order, kept, group, tries).await?;
+                if !members.iter().any(|member| member == id) || !kept.may_count(group, id) {
                     continue;
                 }
-                if turn.is_none() {
-                    turn = Some(self.guards.turn.lock().await);
-                }
-                let members = self.patiently(order, tries, read).await?;
-                if !self.stays(order, kept, &members, &BTreeSet::from([id]), tries).await? {
-                    return Ok(Err(kept.why(called)));
+                match self.stays(order, kept, group, &members, &BTreeSet::from([id]), tries).await? {
+                    Stays::Yes => {}
+                    Stays::IfOthersStay => waits = Some((Stays::IfOthersStay, String::new())),
+                    Stays::No => {
+                        let called = self.group_called(order, kept, group, tries).await?;
+                        return Ok(Some((Stays::No, kept.why(&called))));
+                    }
                 }
             }
         }
-        Ok(Ok(turn))
+        Ok(waits)
     }
 
-    /// Of rows that are to be removed, those that must stay, each with its reason.
+    /// Of rows that are to be removed, those that must stay, each with its reason. The others are counted as gone from
+    /// now on, until the ticket says otherwise.
     pub(super) async fn rows_that_stay(
         &self,
         resource: &str,
         rows: &[ResolvedRow],
         open: &[usize],
         tries: &mut u32,
-    ) -> Result<BTreeMap<usize, Why>, Failure> {
-        let mut staying = BTreeMap::new();
+    ) -> Result<(BTreeMap<usize, Why>, Ticket<'_>), Failure> {
+        let mut own = BTreeMap::new();
         for at in open.iter().copied() {
             for end in &rows[at].order.ends {
                 let id = rows[at].ends.get(&end.name).map_or("", String::as_str);
                 if let Some(why) = self.is_own(&end.resource.resource, &[id, &end.label]) {
-                    staying.insert(at, why);
+                    own.insert(at, why);
                 }
             }
         }
+        if !self.guards.kept.iter().any(|kept| kept.association == resource) {
+            return Ok((own, Ticket::none()));
+        }
+        loop {
+            let mut woken = pin!(self.guards.leaving.woken());
+            woken.as_mut().enable();
+            let turn = self.guards.leaving.turn().await;
+            let mut staying = own.clone();
+            if self.kept_rows(resource, rows, open, &mut staying, tries).await? {
+                drop(turn);
+                woken.await;
+                continue;
+            }
+            let going = open.iter().filter(|at| !staying.contains_key(at));
+            let leavers = going.flat_map(|at| self.leavers(resource, &rows[*at])).collect();
+            return Ok((staying, self.guards.leaving.begin(leavers)));
+        }
+    }
+
+    /// Adds to `staying` the rows without which an object would keep none; true where that hangs on others that are under
+    /// way.
+    async fn kept_rows(
+        &self,
+        resource: &str,
+        rows: &[ResolvedRow],
+        open: &[usize],
+        staying: &mut BTreeMap<usize, Why>,
+        tries: &mut u32,
+    ) -> Result<bool, Failure> {
         for kept in self.guards.kept.iter().filter(|kept| kept.association == resource) {
             let end = |at: usize, name: &str| rows[at].ends.get(name).map_or("", String::as_str);
             let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
             for at in open.iter().copied().filter(|at| !staying.contains_key(at)) {
                 let group = end(at, &kept.end);
-                if kept.all || kept.protected.contains_key(group) {
+                let is_kept = kept.all || kept.protected.contains_key(group);
+                if is_kept && kept.may_count(group, end(at, &kept.other)) {
                     groups.entry(group).or_default().push(at);
                 }
             }
             for (group, going) in groups {
                 let order = &rows[going[0]].order;
-                let read = || self.target.members(&kept.association, &kept.end, group);
-                let members = self.patiently(order, tries, read).await?;
+                let members = self.members(order, kept, group, tries).await?;
                 let leaving = going.iter().map(|at| end(*at, &kept.other)).collect();
-                if !self.stays(order, kept, &members, &leaving, tries).await? {
-                    let label = order.ends.iter().find(|end| end.name == kept.end).map_or(group, |end| &end.label);
-                    staying.extend(going.into_iter().map(|at| (at, kept.why(label))));
+                match self.stays(order, kept, group, &members, &leaving, tries).await? {
+                    Stays::Yes => {}
+                    Stays::IfOthersStay => return Ok(true),
+                    Stays::No => {
+                        let label = order.ends.iter().find(|end| end.name == kept.end).map_or(group, |end| &end.label);
+                        for at in going {
+                            // Whoever is out of use already is nobody's last one.
+                            if self.is_in_use(order, kept, end(at, &kept.other), tries).await? {
+                                staying.insert(at, kept.why(label));
+                            }
+                        }
+                    }
                 }
             }
         }
-        Ok(staying)
+        Ok(false)
+    }
+
+    /// What a row that goes is called among those who leave: for each object that keeps one.
+    pub(super) fn leavers(&self, resource: &str, row: &ResolvedRow) -> BTreeSet<Leaver> {
+        let end = |name: &str| row.ends.get(name).cloned().unwrap_or_default();
+        let kept = self.guards.kept.iter().filter(|kept| kept.association == resource);
+        kept.map(|kept| Leaver::Row(resource.to_owned(), end(&kept.end), end(&kept.other))).collect()
+    }
+
+    async fn members(&self, order: &Order, kept: &Kept, group: &str, tries: &mut u32) -> Result<Vec<String>, Failure> {
+        self.patiently(order, tries, || self.target.members(&kept.association, &kept.end, group)).await
     }
 
     /// Whether a member in use stays when some leave.
@@ -201,36 +205,98 @@ impl Sender {
         &self,
         order: &Order,
         kept: &Kept,
+        group: &str,
         members: &[String],
         leaving: &BTreeSet<&str>,
         tries: &mut u32,
-    ) -> Result<bool, Failure> {
-        let flag = self.capabilities.resources.get(&kept.members).and_then(|offered| offered.enabled.as_deref());
-        for id in members.iter().filter(|id| !leaving.contains(id.as_str())) {
-            let Some(member) = self.patiently(order, tries, || self.target.get(&kept.members, id)).await? else {
+    ) -> Result<Stays, Failure> {
+        let mut waits = false;
+        for id in members {
+            if leaving.contains(id.as_str()) || !kept.counts(group, id) {
                 continue;
-            };
-            let state = flag.and_then(|flag| member.attributes.get(flag)).and_then(Value::as_text);
-            if state != Some("false") {
-                return Ok(true);
+            }
+            let as_account = Leaver::Account(kept.members.clone(), id.clone());
+            let as_row = Leaver::Row(kept.association.clone(), group.to_owned(), id.clone());
+            let leaves = [self.guards.leaving.leaves(&as_account), self.guards.leaving.leaves(&as_row)];
+            if leaves.contains(&Some(true)) {
+                continue;
+            }
+            match (self.is_in_use(order, kept, id, tries).await?, leaves.contains(&Some(false))) {
+                (false, _) => {}
+                (true, true) => waits = true,
+                (true, false) => return Ok(Stays::Yes),
             }
         }
-        Ok(false)
+        Ok(if waits { Stays::IfOthersStay } else { Stays::No })
+    }
+
+    /// Whether a member is there and not disabled.
+    async fn is_in_use(&self, order: &Order, kept: &Kept, id: &str, tries: &mut u32) -> Result<bool, Failure> {
+        let flag = self.capabilities.resources.get(&kept.members).and_then(|offered| offered.enabled.as_deref());
+        let found = self.patiently(order, tries, || self.target.get(&kept.members, id)).await?;
+        Ok(found.is_some_and(|member| {
+            flag.and_then(|flag| member.attributes.get(flag)).and_then(Value::as_text) != Some("false")
+        }))
+    }
+
+    /// What a group is called, for people.
+    async fn group_called(&self, order: &Order, kept: &Kept, group: &str, tries: &mut u32) -> Result<String, Failure> {
+        if let Some(called) = kept.protected.get(group) {
+            return Ok(called.clone());
+        }
+        let found = self.patiently(order, tries, || self.target.get(&kept.groups.resource, group)).await?;
+        let name = |name: &&str| found.as_ref()?.attributes.get(*name).and_then(Value::as_text).map(str::to_owned);
+        Ok(NAMES.iter().find_map(name).unwrap_or_else(|| group.to_owned()))
     }
 
     fn is_own(&self, resource: &str, names: &[&str]) -> Option<Why> {
-        let has_accounts = self.capabilities.resources.get(resource).is_some_and(|offered| offered.enabled.is_some());
-        let account = self.capabilities.account.as_ref().filter(|account| has_accounts && account.is(names))?;
+        let account =
+            self.capabilities.account.as_ref().filter(|account| self.is_account(resource) && account.is(names))?;
         Some(format!("it is the account that muster itself uses (known by {})", account.known_by))
+    }
+
+    fn is_account(&self, resource: &str) -> bool {
+        self.capabilities.resources.get(resource).is_some_and(|offered| offered.enabled.is_some())
+    }
+
+    /// Whether deleting an object takes rights from the account that muster itself uses.
+    async fn takes_own_rights(
+        &self,
+        order: &Order,
+        resource: &str,
+        id: &str,
+        tries: &mut u32,
+    ) -> Result<Option<Why>, Failure> {
+        let Some(account) = &self.capabilities.account else { return Ok(None) };
+        for tie in self.guards.ties.iter().filter(|tie| tie.of == resource && self.is_account(&tie.others)) {
+            let held = self.patiently(order, tries, || self.target.members(&tie.association, &tie.end, id)).await?;
+            if held.is_empty() {
+                continue;
+            }
+            let mut own: BTreeSet<String> = account.names.iter().cloned().collect();
+            for name in &account.names {
+                let found = self.patiently(order, tries, || self.target.find(&tie.others, "userName", name)).await?;
+                own.extend(found.into_iter().map(|object| object.id));
+            }
+            if held.iter().any(|id| own.contains(id)) {
+                let known_by = &account.known_by;
+                return Ok(Some(format!(
+                    "it holds the account that muster itself uses (known by {known_by}), whose rights would go with it"
+                )));
+            }
+        }
+        Ok(None)
     }
 }
 
-impl Kept {
-    fn why(&self, called: &str) -> Why {
-        let setting = if self.protected.values().any(|name| name == called) { "[apply] protect" } else { "keep_one" };
-        format!(
-            "`{}/{called}` would be left without a {} in use ({setting}): the others are gone or disabled by now",
-            self.groups, self.other
-        )
+/// Whether whoever was to leave by an order certainly is where they were.
+pub(super) fn certainly_stayed(ended: &Ended) -> bool {
+    match ended {
+        Ended::Untried(_) => true,
+        Ended::Open(_) => false,
+        Ended::Outcome(outcome, _) => match outcome.state {
+            OrderState::Applied | OrderState::Uncertain => false,
+            _ => outcome.failure.as_ref().is_none_or(|failure| failure.effect == Effect::None),
+        },
     }
 }

@@ -20,13 +20,7 @@ impl Conductor {
     /// Orders that were applied within the longest window of the job's thresholds, but for those of first loads: nobody
     /// limits a system for a week because it was filled.
     pub(super) fn past(&self) -> Result<Past, RunError> {
-        let thresholds = self.job.syncs.iter().flat_map(|sync| match &sync.kind {
-            SyncKind::Objects(sync) => all(&sync.thresholds, sync.scoped.iter().map(|scoped| &scoped.thresholds)),
-            SyncKind::Association(sync) => all(&sync.thresholds, sync.scoped.iter().map(|scoped| &scoped.thresholds)),
-        });
-        let Some(Window(longest)) = thresholds.filter_map(|threshold| threshold.window).max() else {
-            return Ok(Past::default());
-        };
+        let Some(longest) = self.longest_window() else { return Ok(Past::default()) };
         let now = (self.clock)();
         let found = self.store.orders_by_kind(&self.job.name, Some(OrderState::Applied), now - longest)?;
         let mut first_loads: HashMap<RunId, HashSet<String>> = HashMap::new();
@@ -43,6 +37,15 @@ impl Conductor {
             }
         }
         Ok(Past { applied, settled: self.store.last_accepted(&self.job.name)? })
+    }
+
+    /// The longest time over which orders are counted.
+    pub(super) fn longest_window(&self) -> Option<Duration> {
+        let thresholds = self.job.syncs.iter().flat_map(|sync| match &sync.kind {
+            SyncKind::Objects(sync) => all(&sync.thresholds, sync.scoped.iter().map(|scoped| &scoped.thresholds)),
+            SyncKind::Association(sync) => all(&sync.thresholds, sync.scoped.iter().map(|scoped| &scoped.thresholds)),
+        });
+        thresholds.filter_map(|threshold| threshold.window).max().map(|Window(longest)| longest)
     }
 
     /// The syncs of whose first load a run's plan was. A plan that is gone or damaged proves nothing: its orders count.

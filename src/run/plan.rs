@@ -18,12 +18,13 @@ use crate::model::link::{Link, Links};
 use crate::model::numbers::counted;
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::plan::{Plan, Reverted};
-use crate::model::record::{Hold, HoldKind};
+use crate::model::record::{Hold, HoldKind, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::reconcile::draft::{ListedObject, PlanDraft};
 use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
-use crate::reconcile::input::Wishes;
+use crate::reconcile::input::{UnplannedRows, Wishes};
+use crate::reconcile::policy::EndSync;
 use crate::reconcile::threshold::Counted;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
@@ -54,6 +55,20 @@ struct Memories {
     first_run: bool,
 }
 
+/// What was read before the systems were exported.
+pub(super) struct Remembered {
+    pub(super) links: LinksAhead,
+    /// What was withheld by then: the snapshots are younger, and may show that it is not wanted any more.
+    pub(super) withholding: Vec<Withholding>,
+}
+
+impl Remembered {
+    /// All is read when it is needed, and nothing lapses.
+    pub(super) fn nothing() -> Self {
+        Self { links: LinksAhead::none(), withholding: Vec::new() }
+    }
+}
+
 /// What a plan is made from and about, besides its orders.
 pub(super) struct Basis {
     /// SHA-256 of each snapshot.
@@ -80,10 +95,10 @@ impl Conductor {
         run: &RunId,
         proof: &Proof,
         options: &PlanOptions,
-        links: LinksAhead,
+        known: Remembered,
     ) -> Result<RunState, RunError> {
         let targets = self.ask_targets(proof).await?;
-        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, links, false))?;
+        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, known, false))?;
         self.register(run, proof, draft, &snapshots, &targets)
     }
 
@@ -91,7 +106,7 @@ impl Conductor {
     /// offered then. Asks no system and writes nothing.
     pub(super) fn survey(&self, proof: &Proof) -> Result<Vec<ListedObject>, RunError> {
         let targets = self.kept_targets(&proof.manifest.run)?;
-        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), LinksAhead::none(), true))?;
+        let (draft, _) = compute(|| self.draft(proof, &targets, &PlanOptions::default(), Remembered::nothing(), true))?;
         Ok(draft.listed)
     }
 
@@ -106,17 +121,20 @@ impl Conductor {
         proof: &Proof,
         targets: &Offers,
         options: &PlanOptions,
-        links: LinksAhead,
+        known: Remembered,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
         let snapshots = open(proof)?;
-        let mut links = links.taken(&self.store)?;
+        let mut links = known.links.taken(&self.store)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
             memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
         }
         let claimed = BTreeMap::new();
         let absent = |name: &ResourceName| snapshots.whole.contains(name);
+        let sha256 = |name: &ResourceName| {
+            proof.manifest.resource(&name.system, &name.resource).map(|exported| &exported.sha256)
+        };
         let mut syncs = Vec::new();
         for (sync, memory) in &memories {
             let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
@@ -141,6 +159,8 @@ impl Conductor {
                     sync: association,
                     source,
                     target,
+                    source_sha256: sha256(&sync.from),
+                    target_sha256: sha256(&sync.to),
                     source_absence: absent(&sync.from),
                     // Rows of an association are read with their owners, which are counted.
                     target_absence: target_absence
@@ -151,13 +171,16 @@ impl Conductor {
                 }),
             });
         }
+        let unplanned = self.unplanned(proof, &snapshots, targets);
         let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
         let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
         let (accepted, past) = (self.accepted_thresholds()?, self.past()?);
         let mut draft = assemble(&PlanInput {
             syncs: &syncs,
+            unplanned: &unplanned,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
+            withholding: &known.withholding,
             ask_again: options.ask_again,
             accepted: &accepted,
             past: &past,
@@ -176,6 +199,26 @@ impl Conductor {
             }
         }
         Ok((draft, snapshots))
+    }
+
+    /// Associations of this plan's targets that cannot be planned now.
+    fn unplanned<'a>(&'a self, proof: &Proof, snapshots: &'a Snapshots, targets: &'a Offers) -> Vec<UnplannedRows<'a>> {
+        let unplanned = |sync: &'a Sync| {
+            let SyncKind::Association(rows) = &sync.kind else { return None };
+            let (_, offered) = targets.get(&sync.to.system).filter(|_| !self.plannable(sync.index, proof))?;
+            let is_account = |end: Option<&EndSync>| {
+                let end = end.and_then(|end| offered.resources.get(&end.to.resource));
+                end.is_some_and(|offered| offered.enabled.is_some())
+            };
+            Some(UnplannedRows {
+                sync: rows,
+                target: snapshots.tables.get(&sync.to),
+                accounts: [is_account(rows.ends.first()), is_account(rows.ends.get(1))],
+                asked_again: offered.reads_back,
+                account: offered.account.as_ref(),
+            })
+        };
+        self.job.syncs.iter().filter_map(unplanned).collect()
     }
 
     /// Whether the job file is another than that of the last plan that was within its limits.
@@ -284,7 +327,8 @@ impl Conductor {
             // Both may hold at once: the plan as a whole, and the syncs whose snapshots are in doubt.
             holds.extend(basis.holds.iter().cloned());
         }
-        let register = RegisterPlan { run, orders: &orders, superseded: &draft.superseded, holds: &holds };
+        let register =
+            RegisterPlan { run, orders: &orders, superseded: &draft.superseded, lapsed: &draft.lapsed, holds: &holds };
         // The files are written while the database takes the orders; they show before it says that they are there.
         std::thread::scope(|scope| {
             let files = scope.spawn(|| plan_files::begin(&folder, &draft.orders));
@@ -319,6 +363,16 @@ impl Conductor {
             let orders = counted(draft.withheld.len() as u64, "order");
             let why = "rejected or undone before, and not raised again though wanted";
             self.reporter.event(&Event::Note(format!("{why}: {orders}; `muster review {run}` tells which")));
+        }
+        if !draft.handed_over.is_empty() {
+            let orders = counted(draft.handed_over.len() as u64, "order");
+            let why = "handed over to people before, and not done yet";
+            self.reporter.event(&Event::Note(format!("{why}: {orders}; `muster list {} --withheld`", self.job.name)));
+        }
+        if !draft.lapsed.is_empty() {
+            let orders = counted(draft.lapsed.len() as u64, "order");
+            let why = "rejected, handed over or undone before, and not wanted any more, so that a person is asked when it is wanted again";
+            self.reporter.event(&Event::Note(format!("{why}: {orders}")));
         }
         Ok(holds)
     }

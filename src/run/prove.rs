@@ -11,10 +11,10 @@ use super::Conductor;
 use super::baseline::{Accepted, Examined, New, OwnChanges, examine, explain, movements};
 use super::demand;
 use super::error::RunError;
-use super::export::{ExportFault, SystemExport, SystemRequest, export_system};
+use super::export::{ExportFault, SystemExport, SystemRequest, Unseen, export_system};
 use super::offload::{apart, compute};
 use crate::model::event::Event;
-use crate::model::evidence::{Completeness, Mode};
+use crate::model::evidence::{Completeness, Missed, Mode};
 use crate::model::order::EndRef;
 use crate::model::record::{Hold, HoldKind, Movement};
 use crate::model::resource::ResourceName;
@@ -159,7 +159,7 @@ impl Conductor {
         };
         let (mut usable, mut holds, mut failures) = (BTreeSet::new(), Vec::new(), Vec::new());
         let mut moved = Vec::new();
-        for (system, export) in systems {
+        for (system, mut export) in systems {
             if let Some(because) = &export.because {
                 self.reporter.event(&Event::Warning(format!("{system} was read completely: {because}")));
             }
@@ -168,6 +168,9 @@ impl Conductor {
                 let name = ResourceName::new(&system, &resource);
                 let path = exported.path(&folder)?;
                 let mut moves = None;
+                if let Some(unseen) = export.unseen.remove(&resource) {
+                    exported.evidence.missed = Some(self.missed(&system, &unseen)?);
+                }
                 let verdict = self.verdict(&name, &path, &mut exported, &accepted, &mut own, &mut moves)?;
                 // What is here under another run's acceptance was settled with that run, and counts no second time.
                 moved.extend(moves.map(|(moves, is_accepted)| {
@@ -293,7 +296,7 @@ impl Conductor {
                     // The resources of a system were mostly exported together: its orders are read once.
                     let own = &*match own.entry(baseline.at) {
                         Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(unknown) => unknown.insert(self.own_changes(baseline)?),
+                        Entry::Vacant(unknown) => unknown.insert(self.own_changes(&name.system, baseline.at)?),
                     };
                     let mut movements = movements(&moved, own)?;
                     let all = snapshot.thresholds.each().into_iter().flat_map(|(_, thresholds)| thresholds);
@@ -344,10 +347,21 @@ impl Conductor {
         }
     }
 
-    /// What muster's own orders changed at a system since a baseline was exported.
-    fn own_changes(&self, baseline: &Baseline) -> Result<OwnChanges, RunError> {
+    /// What a chain of increments had missed: what muster's own orders did since it began is known without them.
+    fn missed(&self, system: &str, unseen: &Unseen) -> Result<Missed, RunError> {
+        if unseen.rows.is_empty() && unseen.deletions.is_empty() {
+            return Ok(Missed::default());
+        }
+        let begun = self.store.export_record(&self.job.name, system)?.complete;
+        let own = begun.map(|begun| self.own_changes(system, begun)).transpose()?.unwrap_or_default();
+        let news = |keys: &[String]| keys.iter().filter(|key| !own.expects(key)).count() as u64;
+        Ok(Missed { rows: news(&unseen.rows), deletions: news(&unseen.deletions) })
+    }
+
+    /// What muster's own orders changed at a system since a moment.
+    fn own_changes(&self, system: &str, since: DateTime<Utc>) -> Result<OwnChanges, RunError> {
         let mut own = OwnChanges::default();
-        let applied = self.store.applied_since(&self.job.name, &baseline.resource.system, baseline.at)?;
+        let applied = self.store.applied_since(&self.job.name, system, since)?;
         for (run, outcomes) in applied {
             for order in self.store.read_orders(&run)? {
                 let order = order?;

@@ -1,10 +1,11 @@
 //! After a crash: what was in flight is looked up at the target before anything is sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Conductor;
 use super::error::RunError;
 use super::precondition::{Standing, look};
+use super::referred::Created;
 use super::send::{Sender, planned_anew};
 use crate::connector::source::Source;
 use crate::model::event::Event;
@@ -12,7 +13,7 @@ use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::record::OrderRecord;
-use crate::model::run::RunId;
+use crate::model::run::{RunId, RunState};
 use crate::store::journal::Finished;
 
 /// What a recovery came to.
@@ -32,8 +33,13 @@ enum Found {
 }
 
 impl Conductor {
-    /// Gives every order that a crash left in flight an outcome, or returns it to approved.
+    /// Gives every order that a crash left in flight an outcome, or returns it to approved. Whoever calls this holds the
+    /// job's lock, and has begun no run yet.
     pub(super) async fn recover(&mut self) -> Result<Recovered, RunError> {
+        for run in self.store.runs(&self.job.name, 200)?.into_iter().filter(|run| run.state == RunState::Started) {
+            let why = "interrupted: muster ended before its plan was made, so that nothing of it was sent";
+            self.store.set_run_state(&run.id, RunState::Failed, why, (self.clock)())?;
+        }
         let open = self.store.in_flight(&self.job.name)?;
         let mut result = Recovered::default();
         if open.is_empty() {
@@ -46,10 +52,19 @@ impl Conductor {
         for order in self.planned(&open)? {
             let system = &order.resource.system;
             if !senders.contains_key(system) {
-                senders.insert(system.clone(), self.sender(system, None).await?);
+                senders.insert(system.clone(), self.sender(system, None, &HashSet::new()).await?);
             }
             let Some(sender) = senders.get(system) else { continue };
             let named = sender.target.identity();
+            // It was sent with the ids of what it refers to; without them it was not.
+            let order = match self.with_ids(order, &mut Created::new())? {
+                Ok(order) => order,
+                Err((order, _)) => {
+                    self.settle(&order, Found::NotSent, sender)?;
+                    continue;
+                }
+            };
+            let system = &order.resource.system;
             let found = match targets.get(&order.id) {
                 Some(&then) if then != named => {
                     Found::Neither(OrderState::Uncertain, elsewhere(system, &order, then, &named))

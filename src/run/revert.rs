@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 
 use super::Conductor;
-use super::demand;
 use super::error::RunError;
 use super::live::Database;
 use super::offers::Offers;
 use super::offload::compute;
 use super::plan::Basis;
 use super::stage::{RunOptions, Stage};
+use super::undo_guards::Undoing;
 use crate::connector::source::Source;
 use crate::job::{Sync, SyncKind};
 use crate::model::event::Event;
@@ -25,8 +25,7 @@ use crate::model::plan::{LeftOrder, Plan, Reverted};
 use crate::model::record::{OrderRecord, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
-use crate::model::value::Value;
-use crate::reconcile::revert::{AppliedOrder, Now, assemble_revert};
+use crate::reconcile::revert::{AppliedOrder, Now, Preflight, assemble_revert};
 use crate::reconcile::threshold::Loads;
 use crate::reconcile::{PlanDraft, PlanInput, Wishes};
 
@@ -65,7 +64,7 @@ pub(super) struct Candidate<'j> {
     pub(super) sync: &'j Sync,
 }
 
-type Sources = BTreeMap<String, Arc<dyn Source>>;
+pub(super) type Sources = BTreeMap<String, Arc<dyn Source>>;
 
 impl Conductor {
     /// Plans the inverse of what a run applied, for the same review as any plan. Sends nothing.
@@ -84,7 +83,7 @@ impl Conductor {
             from: None,
         };
         self.layout.create_run(&self.job.name, &options.run)?;
-        self.begin(&run, Some(format!("it undoes run {}: each object is read", of.id)))?;
+        self.begin(&run, None, Some(&of.id))?;
         match self.plan_revert(options, &chosen, &sources, &offers).await {
             Ok(end) => Ok(end),
             Err(error) => {
@@ -103,7 +102,7 @@ impl Conductor {
         let folder = self.layout.run_folder(&self.job.name, &of.id);
         if !folder.join("plan.json").is_file() || !folder.join("orders.ndjson").is_file() {
             return cannot(format!(
-                "its plan, which holds what was there before, is gone from {} (runs are kept as long as [retention] says); restore the folder from a backup, or set the objects right at the source and run again",
+                "its plan, which holds what was there before, is gone from {} (a run can be undone as long as [retention] keeps it); restore the folder from a backup, or set the objects right at the source and run again",
                 folder.display()
             ));
         }
@@ -183,12 +182,12 @@ impl Conductor {
                     Err(reason) => left.push(reason),
                 }
             }
-            let undoing = self.without_taken(undoing, sources, &mut left).await?;
             let named: BTreeMap<OrderId, Order> =
                 candidates.into_iter().map(|c| (c.applied.order.id.clone(), c.applied.order)).collect();
             (undoing, named)
         };
-        let (draft, in_the_way) = compute(|| self.draft_revert(undoing, offers))?;
+        let preflight = self.preflight(&undoing, sources, offers).await?;
+        let (draft, in_the_way) = compute(|| self.draft_revert(undoing, &preflight, offers))?;
         for (id, why) in in_the_way {
             left.extend(named.get(&id).map(|order| LeftOrder::of(order, why, false)));
         }
@@ -240,6 +239,13 @@ impl Conductor {
             let ends = match self.resolve(&order, &mut known)? {
                 Ok(ids) => order.ends.iter().map(|end| at_target(end, &ids)).collect(),
                 Err(why) => {
+                    left.push(LeftOrder::of(&order, why, false));
+                    continue;
+                }
+            };
+            let order = match self.with_ids(order, &mut known)? {
+                Ok(order) => order,
+                Err((order, why)) => {
                     left.push(LeftOrder::of(&order, why, false));
                     continue;
                 }
@@ -322,45 +328,10 @@ impl Conductor {
         Ok(gone)
     }
 
-    /// Leaves out orders that would set a value which identifies an object, and which another one has by now.
-    async fn without_taken(
-        &self,
-        undoing: Vec<(Order, String)>,
-        sources: &Sources,
-        left: &mut Vec<LeftOrder>,
-    ) -> Result<Vec<(Order, String)>, RunError> {
-        let identifying = demand::identifying(&self.job);
-        let concerned: HashSet<(ResourceName, String)> =
-            undoing.iter().filter_map(|(o, _)| Some((o.resource.clone(), o.target_id.clone()?))).collect();
-        let mut free = Vec::with_capacity(undoing.len());
-        'orders: for (order, identity) in undoing {
-            let names = identifying.get(&order.resource);
-            for change in order.changes.iter().filter(|c| names.is_some_and(|names| names.contains(&c.attribute))) {
-                let (Some(Value::Text(value)), Some(source)) = (&change.after, sources.get(&order.resource.system))
-                else {
-                    continue;
-                };
-                let found = source.find(&order.resource.resource, &change.attribute, value).await?;
-                let other = found.into_iter().find(|object| {
-                    // What is undone together frees its value itself.
-                    Some(&object.id) != order.target_id.as_ref()
-                        && !concerned.contains(&(order.resource.clone(), object.id.clone()))
-                });
-                if let Some(other) = other {
-                    let why = format!("{} `{value}` is taken by object `{}` now", change.attribute, other.id);
-                    let of = order.undoes.clone().unwrap_or_else(|| order.id.clone());
-                    left.push(LeftOrder { order: of, ..LeftOrder::of(&order, why, false) });
-                    continue 'orders;
-                }
-            }
-            free.push((order, identity));
-        }
-        Ok(free)
-    }
-
     fn draft_revert(
         &self,
-        undoing: Vec<(Order, String)>,
+        undoing: Vec<Undoing>,
+        preflight: &Preflight,
         offers: &Offers,
     ) -> Result<(PlanDraft, BTreeMap<OrderId, String>), RunError> {
         let identities: BTreeSet<&str> = offers.values().map(|(identity, _)| identity.as_str()).collect();
@@ -370,8 +341,10 @@ impl Conductor {
         let loads = self.loads(&touched)?;
         let input = PlanInput {
             syncs: &[],
+            unplanned: &[],
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
+            withholding: &[],
             // Whoever asks for it asks again.
             ask_again: true,
             accepted: &accepted,
@@ -385,7 +358,7 @@ impl Conductor {
             },
         };
         drop(touched);
-        Ok(assemble_revert(&input, undoing, loads)?)
+        Ok(assemble_revert(&input, undoing, preflight, loads)?)
     }
 
     /// What the thresholds of some resources are held against: as many objects as are linked, or rows as were counted

@@ -8,7 +8,10 @@ use tokio::sync::Mutex;
 use super::Conductor;
 use super::error::RunError;
 use super::lanes::Parcel;
+use super::leaving::Ticket;
+use super::lockout::certainly_stayed;
 use super::outage::Try;
+use super::referred::Created;
 use super::send::{Ended, Sender, kept, stopping};
 use crate::connector::target::RowChange;
 use crate::model::event::Event;
@@ -51,18 +54,14 @@ impl Conductor {
     pub(super) fn resolve(
         &self,
         order: &Order,
-        known: &mut BTreeMap<OrderId, Option<String>>,
+        known: &mut Created,
     ) -> Result<Result<BTreeMap<String, String>, String>, RunError> {
         let mut ends = BTreeMap::new();
         for end in &order.ends {
             let id = match &end.object {
                 EndRef::Target(id) => id.clone(),
                 EndRef::Order(needed) => {
-                    let created = match known.get(needed) {
-                        Some(created) => created.clone(),
-                        None => known.entry(needed.clone()).or_insert(self.created_by(needed)?).clone(),
-                    };
-                    let Some(id) = created else {
+                    let Some(id) = self.created(needed, known)? else {
                         return Ok(Err(format!("{} is to be created by order {needed} first", end.label)));
                     };
                     id
@@ -75,7 +74,7 @@ impl Conductor {
 
     /// The object that an order created, or a later order for the same object. Where that creates it anew, the first one
     /// is gone.
-    fn created_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
+    pub(super) fn created_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
         let made = |order: &OrderId| -> Result<Option<String>, RunError> {
             let outcome = self.store.outcome(order)?.filter(|outcome| outcome.state == OrderState::Applied);
             Ok(outcome.and_then(|outcome| outcome.target_id))
@@ -118,16 +117,23 @@ impl Sender {
                 open.push(i);
             }
         }
+        let mut leaving = Ticket::none();
         if !wanted && !open.is_empty() {
             match self.rows_that_stay(&resource, rows, &open, &mut tries).await {
-                Ok(staying) => {
+                Ok((staying, ticket)) => {
+                    leaving = ticket;
                     open.retain(|at| !staying.contains_key(at));
                     for (at, why) in staying {
                         let failure = kept(self.target.system(), &rows[at].order, &why);
                         results[at] = Some(self.row_failed(&rows[at], failure, tries + 1));
                     }
                 }
-                Err(failure) => return rows.iter().map(|row| self.row_failed(row, failure.clone(), tries)).collect(),
+                // Nothing is removed unseen; what was so already is so.
+                Err(failure) => {
+                    for at in open.drain(..) {
+                        results[at] = Some(self.row_failed(&rows[at], failure.clone(), tries));
+                    }
+                }
             }
         }
         let mut waiting = if open.is_empty() { Vec::new() } else { vec![open] };
@@ -187,6 +193,9 @@ impl Sender {
         };
         let mut ended: Vec<Ended> = results.into_iter().map(|end| end.unwrap_or_else(lost)).collect();
         self.confirm(&resource, wanted, rows, &ends, &mut ended).await;
+        for (row, _) in rows.iter().zip(&ended).filter(|(_, ended)| certainly_stayed(ended)) {
+            self.leavers(&resource, row).iter().for_each(|leaver| leaving.of(leaver).stayed());
+        }
         ended
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::lockout::Guards;
+use super::kept::Guards;
+use super::lockout::certainly_stayed;
 use super::outage::{Outage, Try};
 use super::precondition::{Standing, look, wanted, without_effect};
 use crate::connector::backoff::Budget;
@@ -15,6 +16,7 @@ use crate::connector::target::{Applied, ObjectChange, Target};
 use crate::model::capabilities::{Capabilities, ResourceCapabilities};
 use crate::model::event::{Event, Reporter};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
+use crate::model::object::Object;
 use crate::model::order::{Operation, Order, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::value::Attributes;
@@ -58,7 +60,8 @@ impl Sender {
     /// Sends an order on one object. Its intent is committed already.
     pub(super) async fn object(&self, order: &Order) -> Ended {
         let resource = order.resource.resource.as_str();
-        let types = self.capabilities.resources.get(resource).cloned().unwrap_or_default();
+        let nothing = ResourceCapabilities::default();
+        let types = self.capabilities.resources.get(resource).unwrap_or(&nothing);
         let none = BTreeSet::new();
         let identifying = self.identifying.get(resource).unwrap_or(&none);
         self.reporter.event(&Event::Sending {
@@ -68,20 +71,33 @@ impl Sender {
             key: order.key.clone(),
         });
         let mut tries = 0u32;
-        let mut object =
-            match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types)).await {
-                Ok(Standing::AsPlanned(object)) => object,
-                Ok(standing) => return self.without_sending(order, standing, tries),
-                Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
-                Err(failure) => return Ended::Untried(failure),
-            };
-        // Kept until the change is through.
-        let _turn = match self.locks_out(order, object.as_deref(), &mut tries).await {
-            Ok(Ok(turn)) => turn,
+        let object = match self.patiently(order, &mut tries, || look(&*self.target, order, identifying, types)).await {
+            Ok(Standing::AsPlanned(object)) => object,
+            Ok(standing) => return self.without_sending(order, standing, tries),
+            Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
+            Err(failure) => return Ended::Untried(failure),
+        };
+        let mut leaving = match self.locks_out(order, object.as_deref(), &mut tries).await {
+            Ok(Ok(leaving)) => leaving,
             Ok(Err(why)) => return self.kept(order, why, tries),
             Err(failure) if failure.recourse == Recourse::GiveUp => return self.errored(order, failure, tries),
             Err(failure) => return Ended::Untried(failure),
         };
+        let ended = self.send(order, object, (types, identifying), tries).await;
+        if certainly_stayed(&ended) {
+            leaving.stayed();
+        }
+        ended
+    }
+
+    /// Sends the change of an object that is as it was planned.
+    async fn send(
+        &self,
+        order: &Order,
+        mut object: Option<Box<Object>>,
+        (types, identifying): (&ResourceCapabilities, &BTreeSet<String>),
+        mut tries: u32,
+    ) -> Ended {
         let mut attempt = 0u32;
         loop {
             attempt += 1;
@@ -89,7 +105,7 @@ impl Sender {
             match self.target.apply(&change).await {
                 Ok(applied) => {
                     self.outage.went_well(Try::Write);
-                    return self.read_back(order, applied, &types, tries + attempt).await;
+                    return self.read_back(order, applied, types, tries + attempt).await;
                 }
                 Err(failure) if failure.effect == Effect::Unknown => {
                     if identifying.is_empty() && order.operation == Operation::Create {
@@ -97,7 +113,7 @@ impl Sender {
                     }
                     let again =
                         failure.recourse == Recourse::Retry && self.wait(order, &failure, attempt, Try::Write).await;
-                    let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, &types));
+                    let seen = self.patiently(order, &mut tries, || look(&*self.target, order, identifying, types));
                     match seen.await {
                         Ok(Standing::InEffect(id)) => return self.found(order, id, tries + attempt),
                         Ok(Standing::AsPlanned(now)) if again => object = now,
@@ -117,7 +133,7 @@ impl Sender {
                 Err(failure) if failure.recourse == Recourse::Stop => return Ended::Untried(failure),
                 Err(failure) if order.operation == Operation::Create && failure.class == Class::Conflict => {
                     // 409: somebody, perhaps an earlier try of ours, was first. Equal means adopt.
-                    return match look(&*self.target, order, identifying, &types).await {
+                    return match look(&*self.target, order, identifying, types).await {
                         Ok(Standing::InEffect(id)) => self.in_effect(order, id, tries + attempt),
                         _ => self.errored(order, failure, tries + attempt),
                     };
@@ -125,7 +141,7 @@ impl Sender {
                 Err(failure) if failure.status == Some(412) => {
                     // The version that was read is not the newest: by somebody's change, or by this request, delivered
                     // twice on its way. In effect means applied.
-                    return match look(&*self.target, order, identifying, &types).await {
+                    return match look(&*self.target, order, identifying, types).await {
                         Ok(Standing::InEffect(id)) => self.found(order, id, tries + attempt),
                         _ => self.errored(order, failure, tries + attempt),
                     };
@@ -140,7 +156,7 @@ impl Sender {
         operation != Operation::Create || self.identifying.get(resource).is_some_and(|names| !names.is_empty())
     }
 
-    fn change(&self, order: &Order, object: Option<&crate::model::object::Object>) -> ObjectChange {
+    fn change(&self, order: &Order, object: Option<&Object>) -> ObjectChange {
         ObjectChange {
             order: order.id.clone(),
             operation: order.operation,
@@ -281,7 +297,7 @@ impl Sender {
             Class::Stale,
             Recourse::GiveUp,
             self.target.system(),
-            format!("{} of {} was not sent: {what}", order.operation, order.key),
+            format!("{}{what}", unsent(order)),
             planned_anew(order),
         );
         self.ended(order, OrderState::Stale, None, order.target_id.clone(), None, Some(failure), tries)
@@ -373,13 +389,18 @@ impl Sender {
     }
 }
 
+/// How it is told that an order was skipped: the reason follows.
+pub(super) fn unsent(order: &Order) -> String {
+    format!("{} of {} was not sent: ", order.operation, order.key)
+}
+
 /// An order that would lock somebody out by now, though it would not have when it was planned.
 pub(super) fn kept(system: &str, order: &Order, why: &str) -> Failure {
     Failure::new(
         Class::Stale,
         Recourse::GiveUp,
         system,
-        format!("{} of {} was not sent: {why}", order.operation, order.key),
+        format!("{}{why}", unsent(order)),
         "look at who is left; the next run plans it anew, and blocks it (`protected`) as long as that is so",
     )
 }

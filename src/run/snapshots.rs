@@ -11,7 +11,8 @@ use crate::model::record::{Hold, HoldKind, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
-use crate::snapshot::sidecar;
+use crate::snapshot::{kept_pairs, sidecar};
+use crate::store::retention::Folder;
 
 /// Why the snapshots of a held run are of no use any more.
 #[derive(Debug)]
@@ -71,6 +72,13 @@ impl Conductor {
 
     /// Refuses to plan from the snapshots of run `from` where the job names other systems by now.
     pub(super) async fn require_same_systems(&self, from: &RunId) -> Result<(), RunError> {
+        if let Some(at) = self.store.removed_at(from, Folder::Export)? {
+            return Err(RunError::Here(format!(
+                "cannot plan from the snapshots of run {from}: they were removed on {}, when the time of [retention] was over; export anew with `muster plan {}`",
+                at.format("%Y-%m-%d"),
+                self.job.name
+            )));
+        }
         let manifest = Manifest::read(&self.layout.export(&self.job.name, from).join(FILE_NAME))?;
         match self.read_elsewhere(&manifest).await {
             None => Ok(()),
@@ -101,6 +109,7 @@ impl Conductor {
                 // Its digests save time; where they cannot be had, they are made anew.
                 let (digests, copied) = (sidecar::path_of(&file), sidecar::path_of(&copy));
                 let _ = std::fs::hard_link(&digests, &copied).or_else(|_| std::fs::copy(&digests, &copied).map(drop));
+                kept_pairs::carry_over(&file, &copy);
             }
         }
         manifest.run = run.clone();

@@ -3,8 +3,7 @@
 use super::Conductor;
 use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
-use super::links_ahead::LinksAhead;
-use super::plan::PlanOptions;
+use super::plan::{PlanOptions, Remembered};
 use super::prove::Proof;
 use super::snapshots::Overtaken;
 use crate::model::event::Event;
@@ -89,15 +88,16 @@ impl Conductor {
             because = because.map(|earlier| format!("{earlier}; {why}")).or(Some(why));
         }
         let options = &options;
-        self.begin(options, because)?;
-        match self.carry(options, from.as_ref(), overtaken.as_ref()).await {
-            Ok(end) => Ok(end),
-            Err(error) => {
-                // The run's own record says how it ended, even where this process is about to say it too.
-                self.store.set_run_state(&options.run, RunState::Failed, &error.to_string(), (self.clock)())?;
-                Err(error)
-            }
+        self.begin(options, because, None)?;
+        let carried = self.carry(options, from.as_ref(), overtaken.as_ref()).await;
+        if let Err(error) = &carried {
+            // The run's own record says how it ended, even where this process is about to say it too.
+            self.store.set_run_state(&options.run, RunState::Failed, &error.to_string(), (self.clock)())?;
         }
+        if options.stage == Stage::Apply {
+            self.tidy();
+        }
+        carried
     }
 
     /// Why no system can be read by increments, where that is known before anything is read.
@@ -112,7 +112,12 @@ impl Conductor {
         })
     }
 
-    pub(super) fn begin(&mut self, options: &RunOptions, because: Option<String>) -> Result<(), RunError> {
+    pub(super) fn begin(
+        &mut self,
+        options: &RunOptions,
+        because: Option<String>,
+        undoes: Option<&RunId>,
+    ) -> Result<(), RunError> {
         let run = NewRun {
             id: options.run.clone(),
             job: self.job.name.clone(),
@@ -120,6 +125,7 @@ impl Conductor {
             mode: options.mode,
             starter: self.starter.clone(),
             review: self.job.review.terms(),
+            undoes: undoes.cloned(),
         };
         self.store.start_run(&run, (self.clock)())?;
         self.reporter.event(&Event::RunStarted {
@@ -127,6 +133,7 @@ impl Conductor {
             job: self.job.name.clone(),
             mode: options.mode,
             because,
+            undoes: undoes.cloned(),
         });
         Ok(())
     }
@@ -138,11 +145,13 @@ impl Conductor {
         overtaken: Option<&(RunId, Overtaken)>,
     ) -> Result<RunEnd, RunError> {
         let run = &options.run;
-        let links = if options.stage > Stage::Export { self.read_links_ahead() } else { LinksAhead::none() };
+        let mut known = if options.stage > Stage::Export { self.read_ahead()? } else { Remembered::nothing() };
         let proof = match from {
             Some(from) => {
                 self.require_same_systems(from).await?;
                 let proof = self.take_over(from, run)?;
+                // Snapshots from before a decision say nothing of what became of the wish since.
+                known.withholding.retain(|withholding| withholding.since < proof.manifest.started);
                 let why = format!("continued as run {run}");
                 if self.store.run(from)?.state == RunState::HeldSnapshot && proof.holds.is_empty() {
                     self.store.set_run_state(from, RunState::Replaced, &why, (self.clock)())?;
@@ -176,7 +185,7 @@ impl Conductor {
         } else if nothing {
             self.without_plan(run, &proof)?
         } else {
-            self.plan(run, &proof, &options.plan, links).await?
+            self.plan(run, &proof, &options.plan, known).await?
         };
         if end.state == RunState::HeldSnapshot {
             end.repeats = self.same_hold(run, &proof.holds)?;
@@ -194,6 +203,11 @@ impl Conductor {
         Ok(end)
     }
 
+    /// Reads, or begins to read, what is remembered before anything is exported.
+    fn read_ahead(&self) -> Result<Remembered, RunError> {
+        Ok(Remembered { links: self.read_links_ahead(), withholding: self.store.withholding(&self.job.name)? })
+    }
+
     fn close_export(&mut self, run: &RunId, proof: &Proof) -> Result<RunState, RunError> {
         let state = if proof.failures.is_empty() { RunState::Planned } else { RunState::Failed };
         let mut note = String::from("exported only");
@@ -201,6 +215,7 @@ impl Conductor {
             let names: Vec<&str> = proof.holds.iter().map(|h| h.name.as_str()).collect();
             note = format!("exported only; would be held by {}", names.join(", "));
         }
+        self.keep_holds(run, state, proof)?;
         self.store.set_run_state(run, state, &note, (self.clock)())?;
         Ok(state)
     }
@@ -212,7 +227,16 @@ impl Conductor {
             return Ok(RunState::HeldSnapshot);
         }
         let why: Vec<String> = proof.failures.iter().map(|(system, why)| format!("{system}: {why}")).collect();
+        self.keep_holds(run, RunState::Failed, proof)?;
         self.store.set_run_state(run, RunState::Failed, &why.join("; "), now)?;
         Ok(RunState::Failed)
+    }
+
+    /// What holds the snapshots of a run without a plan holds whatever is planned from them later, too.
+    fn keep_holds(&mut self, run: &RunId, state: RunState, proof: &Proof) -> Result<(), RunError> {
+        if !proof.holds.is_empty() {
+            self.store.hold(run, state, &proof.holds, (self.clock)())?;
+        }
+        Ok(())
     }
 }

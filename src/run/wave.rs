@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::sequence::{places, steps};
 use crate::model::order::{Operation, Order, OrderId};
 use crate::model::resource::ResourceName;
 
@@ -18,8 +19,10 @@ pub(super) struct Kind {
     pub resource: ResourceName,
     /// For people: `create vault.users`; `create vault.users from hr.staff` where several syncs make such orders.
     pub label: String,
-    /// Those that were tried before come first, then the plan's sequence.
+    /// Those of the first step come first; in a step those that were tried before, then the plan's sequence.
     pub orders: Vec<Order>,
+    /// The steps of orders that go after others of their kind: those before them have ended when they are sent.
+    pub steps: HashMap<OrderId, u32>,
     /// Orders of this kind that this apply was not asked for; what stops the kind stops them too.
     pub beyond: Vec<Order>,
 }
@@ -34,43 +37,40 @@ impl Kind {
 /// Sorts orders into kinds, in the sequence in which they depend on each other.
 ///
 /// Accounts lose access first. Then what others refer to comes before what refers to it (containers and groups,
-/// users, associations); removals go the other way round. Orders in `retried` failed before: how they end now tells most.
+/// users, associations); removals go the other way round. `refers` says of a sync's attribute to what it refers. Orders in `retried` failed before: how they end now tells most.
 pub(super) fn kinds(
     orders: Vec<Order>,
     retried: &HashSet<OrderId>,
     source_of: impl Fn(usize) -> Option<String>,
+    refers: impl Fn(usize, &str) -> Option<ResourceName>,
 ) -> Vec<Kind> {
-    let mut kinds: BTreeMap<(u8, ResourceName, Operation, usize), Vec<Order>> = BTreeMap::new();
-    for order in orders {
-        let key = (phase(&order), order.resource.clone(), order.operation, order.sync);
+    let places = places(&orders, refers);
+    let steps = steps(&orders, &places);
+    let mut kinds: BTreeMap<(u8, u32, ResourceName, Operation, usize), Vec<Order>> = BTreeMap::new();
+    for (order, place) in orders.into_iter().zip(places) {
+        let key = (place.phase, place.turn, order.resource.clone(), order.operation, order.sync);
         kinds.entry(key).or_default().push(order);
     }
-    let mut syncs: BTreeMap<(ResourceName, Operation), usize> = BTreeMap::new();
-    for (_, resource, operation, _) in kinds.keys() {
-        *syncs.entry((resource.clone(), *operation)).or_default() += 1;
+    let mut syncs: BTreeMap<(ResourceName, Operation), BTreeSet<usize>> = BTreeMap::new();
+    for (_, _, resource, operation, sync) in kinds.keys() {
+        syncs.entry((resource.clone(), *operation)).or_default().insert(*sync);
     }
-    let kind = |((_, resource, operation, sync), mut orders): ((u8, ResourceName, Operation, usize), Vec<Order>)| {
-        let mut label = format!("{operation} {resource}");
-        if syncs.get(&(resource.clone(), operation)).is_some_and(|syncs| *syncs > 1)
-            && let Some(source) = source_of(sync)
-        {
-            label.push_str(&format!(" from {source}"));
-        }
-        orders.sort_by_key(|order| !retried.contains(&order.id));
-        Kind { operation, resource, label, orders, beyond: Vec::new() }
-    };
-    kinds.into_iter().map(kind).collect()
-}
-
-fn phase(order: &Order) -> u8 {
-    let account = order.resource.resource == "users";
-    match order.operation {
-        Operation::Disable => 0,
-        Operation::Create | Operation::Update | Operation::Enable => 1 + u8::from(account),
-        Operation::Add => 3,
-        Operation::Remove => 4,
-        Operation::Delete => 6 - u8::from(account),
-    }
+    kinds
+        .into_iter()
+        .map(|((_, _, resource, operation, sync), mut orders)| {
+            let mut label = format!("{operation} {resource}");
+            if syncs.get(&(resource.clone(), operation)).is_some_and(|syncs| syncs.len() > 1)
+                && let Some(source) = source_of(sync)
+            {
+                label.push_str(&format!(" from {source}"));
+            }
+            let step = |order: &Order| steps.get(&order.id).copied().unwrap_or(0);
+            orders.sort_by_key(|order| (step(order), !retried.contains(&order.id)));
+            let later = orders.iter().filter(|order| step(order) > 0);
+            let steps = later.map(|order| (order.id.clone(), step(order))).collect();
+            Kind { operation, resource, label, orders, steps, beyond: Vec::new() }
+        })
+        .collect()
 }
 
 /// The rules that an order rests on: for an update those of the attributes that it changes, each of which may be wrong by
@@ -100,6 +100,7 @@ pub(super) struct Unsent {
     retried: HashSet<OrderId>,
     /// What most orders have in common: a failure of such a one tells most.
     usual: Option<Vec<String>>,
+    steps: HashMap<OrderId, u32>,
 }
 
 /// Orders that go together.
@@ -115,7 +116,16 @@ impl Unsent {
         let retried = orders.iter().map(|order| &order.id).filter(|id| retried.contains(id)).cloned().collect();
         let usual = has_canary.then(|| usual(&orders)).flatten();
         let (unproved, ready) = if has_canary { (orders, Vec::new()) } else { (Vec::new(), orders) };
-        Self { unproved, ready, proved: BTreeSet::new(), retried, usual }
+        Self { unproved, ready, proved: BTreeSet::new(), retried, usual, steps: HashMap::new() }
+    }
+
+    /// Lets no order go together with one of an earlier step.
+    pub(super) fn in_steps(self, steps: HashMap<OrderId, u32>) -> Self {
+        Self { steps, ..self }
+    }
+
+    fn step(&self, order: &Order) -> u32 {
+        self.steps.get(&order.id).copied().unwrap_or(0)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,29 +141,32 @@ impl Unsent {
     pub(super) fn next(&mut self, size: usize) -> Next {
         let size = size.max(1);
         if !self.ready.is_empty() {
-            let rest = self.ready.split_off(size.min(self.ready.len()));
+            let first = self.ready.first().map(|order| self.step(order));
+            let together = self.ready.iter().take(size).take_while(|order| Some(self.step(order)) == first).count();
+            let rest = self.ready.split_off(together.max(1));
             let orders = std::mem::replace(&mut self.ready, rest);
             return Next { orders, proving: BTreeSet::new() };
         }
         let Some(first) = self.canary() else { return Next { orders: Vec::new(), proving: BTreeSet::new() } };
-        let proving = self.unproved_rules(&self.unproved[first]);
+        let (proving, step) = (self.unproved_rules(&self.unproved[first]), self.step(&self.unproved[first]));
         let mut orders = vec![self.unproved.remove(first)];
         while orders.len() < size
-            && let Some(at) = self.unproved.iter().position(|order| self.unproved_rules(order) == proving)
+            && let Some(at) =
+                self.unproved.iter().position(|o| self.step(o) == step && self.unproved_rules(o) == proving)
         {
             orders.push(self.unproved.remove(at));
         }
         Next { orders, proving }
     }
 
-    /// The order whose failure tells most: one that failed before; one that proves the fewest rules, so that its failure
+    /// The order whose failure tells most: of the first step; one that failed before; one that proves the fewest rules, so that its failure
     /// points at one; one that is like most others; the first of the plan.
     fn canary(&self) -> Option<usize> {
         let key = |(at, order): &(usize, &Order)| {
             let is_usual =
                 self.usual.as_ref().is_none_or(|usual| attributes(order).eq(usual.iter().map(String::as_str)));
             let proving = rules(order).iter().filter(|rule| !self.proved.contains(**rule)).count();
-            (!self.retried.contains(&order.id), proving, !is_usual, *at)
+            (self.step(order), !self.retried.contains(&order.id), proving, !is_usual, *at)
         };
         self.unproved.iter().enumerate().min_by_key(key).map(|(at, _)| at)
     }
@@ -239,6 +252,8 @@ mod tests {
             name: String::new(),
             changes,
             ends: Vec::new(),
+            references: Vec::new(),
+            closes: None,
             situation: Situation::Changed,
             cause: Cause::Source,
             reason: String::new(),

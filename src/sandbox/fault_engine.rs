@@ -31,6 +31,7 @@ pub(super) struct Tweaks {
     pub(super) empty_filter: bool,
     pub(super) repeat_page: bool,
     pub(super) ignore_preconditions: bool,
+    pub(super) strict_references: bool,
     pub(super) clip_page: Option<usize>,
     pub(super) clip_members: Option<usize>,
 }
@@ -198,6 +199,7 @@ pub(super) fn tweaks(actions: &[Action]) -> Tweaks {
             Action::EmptyFilter => tweaks.empty_filter = true,
             Action::RepeatPage => tweaks.repeat_page = true,
             Action::IgnorePreconditions => tweaks.ignore_preconditions = true,
+            Action::StrictReferences => tweaks.strict_references = true,
             Action::ClipPage { max } => tweaks.clip_page = Some(*max),
             Action::ClipMembers { max } => tweaks.clip_members = Some(*max),
             _ => {}

@@ -158,6 +158,8 @@ pub enum Action {
     RefusePatch,
     /// If-Match and If-None-Match are ignored.
     IgnorePreconditions,
+    /// A user's `manager` that is no user here is 400 `invalidValue`; to delete one whom another still names is 409.
+    StrictReferences,
 }
 
 /// Why a script cannot be used.

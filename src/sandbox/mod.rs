@@ -7,7 +7,7 @@
 //! - `server`: connections, credentials, faults; `line`: connections that can be cut; `request_log`: what was asked
 //! - `protocol`: which request means what; `discovery`: what the server says about itself
 //! - `query`, `listing`, `cursor`, `projection`: lists and what of a resource is shown
-//! - `database`, `resources`, `members`, `seed`: what is kept
+//! - `database`, `resources`, `members`, `managers`, `seed`: what is kept
 
 mod cursor;
 mod database;
@@ -16,6 +16,7 @@ mod fault_engine;
 mod faults;
 mod line;
 mod listing;
+mod managers;
 mod members;
 mod projection;
 mod protocol;

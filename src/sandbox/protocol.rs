@@ -120,7 +120,7 @@ impl Service {
             (Target::Search(kinds), "POST") => self.list(&kinds, Query::from_body(&request.json()?)?, request),
             (Target::Collection(kind), "POST") => {
                 let body = request.json()?;
-                let record = resources::create(self, kind, &body)?;
+                let record = resources::create(self, kind, &body, &request.tweaks)?;
                 let answer = self.shown(&record, 201, request)?;
                 Ok(answer.header("location", self.location(&record)))
             }
@@ -142,12 +142,12 @@ impl Service {
             (Target::Me, _) => Err(ScimError::new(501, "this server does not offer it")),
             (Target::Resource(kind, id), "PUT") => {
                 let body = request.json()?;
-                let record = resources::replace(self, kind, &id, &body, request.condition())?;
+                let record = resources::replace(self, kind, &id, &body, request)?;
                 self.shown(&record, 200, request)
             }
             (Target::Resource(kind, id), "PATCH") => {
                 let body = request.json()?;
-                let record = resources::patch(self, kind, &id, &body, request.condition())?;
+                let record = resources::patch(self, kind, &id, &body, request)?;
                 // §3.5.2: who names attributes wants to see them.
                 if Query::from_url(&request.query)?.projection.is_default() {
                     return Ok(Answer::empty(204).header("etag", record.etag()));
@@ -155,7 +155,7 @@ impl Service {
                 self.shown(&record, 200, request)
             }
             (Target::Resource(kind, id), "DELETE") => {
-                resources::delete(self, kind, &id, request.condition())?;
+                resources::delete(self, kind, &id, request)?;
                 Ok(Answer::empty(204))
             }
             (target, _) => {
@@ -209,7 +209,7 @@ impl Request {
     }
 
     /// The tags of If-Match, where they count.
-    fn condition(&self) -> Option<&str> {
+    pub(super) fn condition(&self) -> Option<&str> {
         self.if_match.as_deref().filter(|_| !self.tweaks.ignore_preconditions)
     }
 }

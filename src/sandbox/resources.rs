@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::database::{Data, Kind, Record, stamp};
+use super::fault_engine::Tweaks;
+use super::managers;
 use super::members;
-use super::protocol::{Service, names, not_found};
+use super::protocol::{Request, Service, names, not_found};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Operation};
 use crate::scim::path::member;
@@ -12,13 +14,14 @@ use crate::scim::urn;
 use crate::scim::validate;
 
 /// Creates a resource (RFC 7644 §3.3).
-pub(super) fn create(service: &Service, kind: Kind, sent: &Value) -> Result<Record, ScimError> {
+pub(super) fn create(service: &Service, kind: Kind, sent: &Value, tweaks: &Tweaks) -> Result<Record, ScimError> {
     let (body, wanted) = incoming(kind, sent)?;
     let id = uuid::Uuid::new_v4().to_string();
     let now = stamp((service.clock)());
     service.database.write(|data| {
         let record = data.insert(kind, id, body, &now)?;
         seated(service, data, &record, false)?;
+        strictly(tweaks, data, &record)?;
         members::replace(data, record.seq, &wanted)?;
         Ok(record)
     })
@@ -30,7 +33,7 @@ pub(super) fn replace(
     kind: Kind,
     id: &str,
     sent: &Value,
-    condition: Option<&str>,
+    request: &Request,
 ) -> Result<Record, ScimError> {
     if let Some(sent) = member(sent, "id").and_then(Value::as_str)
         && sent != id
@@ -39,13 +42,14 @@ pub(super) fn replace(
     }
     let (body, wanted) = incoming(kind, sent)?;
     service.database.write(|data| {
-        let mut record = current(data, kind, id, condition)?;
+        let mut record = current(data, kind, id, request.condition())?;
         let was_seated = has_seat(&record);
         let mut changed = members::replace(data, record.seq, &wanted)?;
         changed |= body != record.body;
         record.body = body;
         touch(service, data, &mut record, changed)?;
         seated(service, data, &record, was_seated)?;
+        strictly(&request.tweaks, data, &record)?;
         Ok(record)
     })
 }
@@ -56,14 +60,14 @@ pub(super) fn patch(
     kind: Kind,
     id: &str,
     sent: &Value,
-    condition: Option<&str>,
+    request: &Request,
 ) -> Result<Record, ScimError> {
     let operations = patch::one_attribute_each(patch::parse(sent)?, kind.definition())?;
     // Members are rows: they are changed there, without reading those that stay.
     let (of_members, others): (Vec<Operation>, Vec<Operation>) =
         operations.into_iter().partition(|operation| kind == Kind::Group && is_about_members(operation));
     service.database.write(|data| {
-        let mut record = current(data, kind, id, condition)?;
+        let mut record = current(data, kind, id, request.condition())?;
         let was_seated = has_seat(&record);
         let mut changed = patch::apply(&mut record.body, others, kind.definition())?;
         for operation in of_members {
@@ -72,15 +76,19 @@ pub(super) fn patch(
         drop_secrets(&mut record.body);
         touch(service, data, &mut record, changed)?;
         seated(service, data, &record, was_seated)?;
+        strictly(&request.tweaks, data, &record)?;
         Ok(record)
     })
 }
 
 /// Deletes a resource, also from the groups that hold it (RFC 7644 §3.6).
-pub(super) fn delete(service: &Service, kind: Kind, id: &str, condition: Option<&str>) -> Result<(), ScimError> {
+pub(super) fn delete(service: &Service, kind: Kind, id: &str, request: &Request) -> Result<(), ScimError> {
     let now = stamp((service.clock)());
     service.database.write(|data| {
-        let record = current(data, kind, id, condition)?;
+        let record = current(data, kind, id, request.condition())?;
+        if request.tweaks.strict_references {
+            managers::unnamed(data, &record)?;
+        }
         data.delete(&record, &now)
     })
 }
@@ -165,6 +173,11 @@ fn seated(service: &Service, data: &Data<'_>, record: &Record, was_seated: bool)
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a manager who is not there, where the server is strict about it.
+fn strictly(tweaks: &Tweaks, data: &Data<'_>, record: &Record) -> Result<(), ScimError> {
+    if tweaks.strict_references { managers::known(data, record) } else { Ok(()) }
 }
 
 fn touch(service: &Service, data: &Data<'_>, record: &mut Record, changed: bool) -> Result<(), ScimError> {

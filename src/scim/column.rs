@@ -113,6 +113,10 @@ impl ColumnReader {
     /// The cell of a resource.
     pub fn cell(&self, resource: &Value) -> String {
         let found = self.path.select(resource);
+        // Most columns of most resources are empty.
+        if found.is_empty() {
+            return String::new();
+        }
         let mut listed = false;
         let mut texts = Vec::with_capacity(found.len());
         for value in &found {

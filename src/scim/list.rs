@@ -32,6 +32,9 @@ pub enum ListError {
     NotAList(String),
 }
 
+/// The members of the message that are read.
+const MEMBERS: [&str; 6] = ["totalResults", "itemsPerPage", "startIndex", "nextCursor", "previousCursor", "Resources"];
+
 impl ListResponse {
     /// Reads a body. Names may have any case, numbers may be texts, `schemas` and `Resources` may be missing; without
     /// both rows and a total it is no list.
@@ -53,18 +56,18 @@ impl ListResponse {
         };
         let mut list = Self::default();
         let mut known = false;
-        let names = message.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
+        let mut names = Vec::new();
         for (name, value) in message {
-            match name.to_ascii_lowercase().as_str() {
-                "totalresults" => {
+            match MEMBERS.iter().find(|known| name.eq_ignore_ascii_case(known)).copied().unwrap_or_default() {
+                "totalResults" => {
                     list.total = number(&value);
                     known |= list.total.is_some();
                 }
-                "itemsperpage" => list.items_per_page = number(&value),
-                "startindex" => list.start_index = number(&value),
-                "nextcursor" => list.next_cursor = cursor(value),
-                "previouscursor" => list.previous_cursor = cursor(value),
-                "resources" => match value {
+                "itemsPerPage" => list.items_per_page = number(&value),
+                "startIndex" => list.start_index = number(&value),
+                "nextCursor" => list.next_cursor = cursor(value),
+                "previousCursor" => list.previous_cursor = cursor(value),
+                "Resources" => match value {
                     Value::Array(rows) => {
                         list.resources = rows;
                         known = true;
@@ -74,8 +77,10 @@ impl ListResponse {
                 },
                 _ => {}
             }
+            names.push(name);
         }
-        if known { Ok(list) } else { Err(ListError::NotAList(format!("it has: {names}"))) }
+        names.truncate(6);
+        if known { Ok(list) } else { Err(ListError::NotAList(format!("it has: {}", names.join(", ")))) }
     }
 
     /// The message as it goes over the wire.

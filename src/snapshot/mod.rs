@@ -5,12 +5,14 @@
 //! whole, `merge` puts an incremental export into its baseline, and `manifest` binds all of it. `sidecar` keeps digests
 //! beside their file, and `sharing` gives a file that did not change a second name.
 
+mod as_written;
 mod chunks;
 pub mod completeness;
 pub mod diff;
 pub mod digest;
 pub mod error;
 mod hashing;
+pub mod kept_pairs;
 pub mod manifest;
 pub mod markup;
 mod mask;

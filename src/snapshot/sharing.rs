@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::hashing::Hashing;
+use super::kept_pairs;
 use super::sidecar::{SHARE, Sidecar, Stamp, path_of};
 use crate::disk::atomic::sync_folder_of;
 use crate::model::digest::Digest;
@@ -85,6 +86,7 @@ impl Shareable {
         let shared = path_of(to);
         let whole = || -> io::Result<bool> {
             std::fs::hard_link(path_of(&self.file), &shared)?;
+            kept_pairs::carry_over(&self.file, to);
             sync_folder_of(to).map_err(|error| error.cause)?;
             self.settle()
         };
@@ -92,6 +94,7 @@ impl Shareable {
             return Some(header.stamp.bytes);
         }
         // Nothing can be done about a failure here: what stays is replaced, what is not believed is made anew.
+        let _ = std::fs::remove_file(kept_pairs::path_of(to));
         let _ = std::fs::remove_file(&shared);
         let _ = std::fs::remove_file(to);
         let _ = self.settle();

@@ -1,6 +1,8 @@
 //! Writing a snapshot file while its rows arrive.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::error::SnapshotError;
@@ -104,6 +106,22 @@ impl Writer {
         Ok(())
     }
 
+    /// All rows of another file, which is to the byte what is written of these columns and so many rows.
+    pub fn copied_rows(&mut self, file: &File, rows: u64) -> Result<(), SnapshotError> {
+        self.flush()?;
+        let mut piece = vec![0; BUFFER];
+        loop {
+            match file.read_at(&mut piece, self.bytes) {
+                Ok(0) => break,
+                Ok(bytes) => self.write(&piece[..bytes])?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(DiskError::of("copy rows to", self.file.path())(error).into()),
+            }
+        }
+        self.rows += rows;
+        Ok(())
+    }
+
     /// Syncs the file and gives it its name.
     pub fn finish(mut self) -> Result<Written, SnapshotError> {
         self.flush()?;
@@ -114,16 +132,7 @@ impl Writer {
 
     fn record(&mut self, cells: &[&str]) -> Result<(), SnapshotError> {
         let begin = self.buffer.len();
-        for (i, cell) in cells.iter().enumerate() {
-            if i > 0 {
-                self.buffer.push(b',');
-            }
-            push_cell(&mut self.buffer, cell);
-        }
-        // An empty line would be no row at all.
-        if self.buffer.len() == begin {
-            self.buffer.extend_from_slice(b"\"\"");
-        }
+        push_cells(&mut self.buffer, cells.iter().copied());
         self.end_record(begin)
     }
 
@@ -156,6 +165,21 @@ impl Writer {
 
     fn refusal(&self, cause: String) -> SnapshotError {
         SnapshotError::Row { path: self.file.path().to_owned(), row: self.rows + 2, cause }
+    }
+}
+
+/// Appends a record, without its line end.
+pub(super) fn push_cells<'c>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'c str>) {
+    let begin = out.len();
+    for (i, cell) in cells.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        push_cell(out, cell);
+    }
+    // An empty line would be no row at all.
+    if out.len() == begin {
+        out.extend_from_slice(b"\"\"");
     }
 }
 

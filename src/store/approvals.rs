@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::database::{Store, digest};
 use super::error::{Fault, StoreError};
 use super::plan_files;
+use super::retention::Folder;
 use super::verified::{ApprovedPlan, Sealed, VerifiedApprovals};
 use crate::model::approval::{Approval, Refusal, SignerFault};
 use crate::model::digest::Digest;
@@ -298,7 +299,10 @@ impl Store {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(changed("plan.json is gone".to_owned()));
+                return Err(match self.removed_at(run, Folder::Run)? {
+                    Some(at) => StoreError::Removed { run: run.clone(), at },
+                    None => changed("plan.json is gone".to_owned()),
+                });
             }
             Err(source) => return Err(StoreError::file("read", &path, source)),
         };

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::database::{Store, instant, stamp, values_in_common};
+use super::database::{Store, as_json, instant, stamp, values_in_common};
 use super::error::{Fault, StoreError};
 use crate::model::digest::Digest;
 use crate::model::order::OrderId;
@@ -84,7 +84,7 @@ impl Chain {
 
     fn write(&mut self, tx: &Connection, entry: &Entry<'_>, orders: &[(i64, OrderId)]) -> Result<(), Fault> {
         let at = stamp(entry.at);
-        let detail = entry.detail.to_string();
+        let detail = as_json(&entry.detail)?;
         let ids = orders.iter().map(|(_, id)| id.0.as_str()).collect::<Vec<_>>().join(" ");
         let run = entry.run.map(|run| run.0.as_str());
         self.seq += 1;

@@ -1,5 +1,7 @@
 //! Looking things up in the log.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use rusqlite::ToSql;
 
@@ -9,6 +11,9 @@ use super::error::StoreError;
 use crate::model::order::Operation;
 use crate::model::record::LogEntry;
 use crate::model::run::RunId;
+
+/// Orders among whose keys a misspelt one is looked for.
+const NEWEST: usize = 100_000;
 
 /// Which entries to show: those for which all of it holds.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +121,54 @@ impl Store {
             }
             entries.reverse();
             Ok(entries)
+        })
+    }
+
+    /// The systems that were ever exported.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn systems_of_log(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.texts("SELECT DISTINCT system FROM exports")
+    }
+
+    /// Everybody and everything that caused an entry.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn people_of_log(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.texts("SELECT DISTINCT who FROM log WHERE who <> ''")
+    }
+
+    /// The keys and names that the newest orders are found by: enough to tell a slip of the pen.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn keys_of_log(&self) -> Result<BTreeSet<String>, StoreError> {
+        let newest = format!("SELECT key, name FROM orders ORDER BY n DESC LIMIT {NEWEST}");
+        let mut keys = self.texts(&format!("SELECT key FROM ({newest})"))?;
+        keys.extend(self.texts(&format!("SELECT name FROM ({newest}) WHERE name <> ''"))?);
+        Ok(keys)
+    }
+
+    /// Whether an order was ever about a key, a name, an object or an id, or an object is linked under it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_key_of_log(&self, key: &str) -> Result<bool, StoreError> {
+        self.read(|db| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM orders
+                 WHERE key = ?1 OR id = ?1 OR object = ?1 OR name = ?1 COLLATE NOCASE)
+               OR EXISTS (SELECT 1 FROM links WHERE source_key = ?1 OR target_id = ?1)";
+            Ok(db.query_row(sql, [key], |row| row.get(0))?)
+        })
+    }
+
+    fn texts(&self, sql: &str) -> Result<BTreeSet<String>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare(sql)?;
+            let texts = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(texts)
         })
     }
 }

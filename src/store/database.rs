@@ -46,7 +46,11 @@ impl Store {
     /// When the database cannot be opened.
     pub fn reader(&self) -> Result<Self, StoreError> {
         let open = || {
-            let db = Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let db = Connection::open_with_flags(
+                &self.file,
+                // One thread has it: SQLite need not lock it for every row.
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?;
             db.busy_timeout(BUSY)?;
             db.pragma_update(None, "trusted_schema", "OFF")?;
             Ok(Self { db, file: self.file.clone(), layout: self.layout.clone() })

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 use crate::disk::{DiskError, remedy};
 use crate::model::approval::Refusal;
 use crate::model::order::{OrderId, OrderState};
@@ -91,6 +93,17 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong, and what to do.
         what: String,
+    },
+    /// The files of a run are gone because their time was over.
+    #[error(
+        "the plan of run {run} was removed on {}, when the time of [retention] was over; what is remembered of it: muster log {run}",
+        at.format("%Y-%m-%d")
+    )]
+    Removed {
+        /// The run.
+        run: RunId,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// There is no such run.
     #[error("run {run} is not known in this state folder; `muster status` lists the runs")]

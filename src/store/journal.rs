@@ -312,6 +312,7 @@ fn finish(
     at: DateTime<Utc>,
 ) -> Result<Vec<(OrderId, String)>, Fault> {
     let mut failed = Vec::new();
+    let mut approvers = Approvers::default();
     for end in ends {
         let outcome = &end.outcome;
         let (n, order) = require(tx, &outcome.order)?;
@@ -323,7 +324,8 @@ fn finish(
         if !end.links.is_empty() {
             write_changes(tx, sync_number(tx, &order.job, &order.sync_id)?, &end.links)?;
         }
-        log_outcome(tx, log, n, &order, outcome, at)?;
+        let who = approvers.of(tx, &order.run, order.approved_by)?;
+        log_outcome(tx, log, (n, &order), outcome, who, at)?;
         if matches!(outcome.state, OrderState::Errored | OrderState::Stale) {
             failed.push(n);
         }
@@ -383,9 +385,9 @@ fn end_attempt(tx: &Connection, n: i64, outcome: &Outcome) -> Result<(), Fault> 
 fn log_outcome(
     tx: &Connection,
     log: &mut Chain,
-    n: i64,
-    order: &OrderRecord,
+    (n, order): (i64, &OrderRecord),
     outcome: &Outcome,
+    who: &str,
     at: DateTime<Utc>,
 ) -> Result<(), Fault> {
     let kind = match outcome.state {
@@ -403,8 +405,25 @@ fn log_outcome(
         "effected": outcome.effected, "note": outcome.note, "failure": failure, "tries": outcome.tries,
     });
     let numbered: [Numbered; 1] = [(n, outcome.order.clone())];
-    let who = approver(tx, &order.run, order.approved_by)?;
-    log.append_orders(tx, &Entry { error, ..Entry::new(at, kind, Some(&order.run), detail).by(&who) }, &numbered)
+    log.append_orders(tx, &Entry { error, ..Entry::new(at, kind, Some(&order.run), detail).by(who) }, &numbered)
+}
+
+/// Who approved the orders of one transaction: mostly one person, under one approval.
+#[derive(Default)]
+struct Approvers(Vec<(RunId, Option<u32>, String)>);
+
+impl Approvers {
+    fn of(&mut self, tx: &Connection, run: &RunId, approval: Option<u32>) -> Result<&str, Fault> {
+        let known = self.0.iter().position(|(of, number, _)| (of, *number) == (run, approval));
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.0.push((run.clone(), approval, approver(tx, run, approval)?));
+                self.0.len() - 1
+            }
+        };
+        Ok(&self.0[at].2)
+    }
 }
 
 /// Who approved what was sent; empty where that is not known.

@@ -70,6 +70,8 @@ fn create(key: &str) -> Order {
         name: format!("{key}@corp"),
         changes: Vec::new(),
         ends: Vec::new(),
+        references: Vec::new(),
+        closes: None,
         situation: Situation::Missing,
         cause: Cause::Initial,
         reason: "wanted and absent".to_owned(),
@@ -124,7 +126,7 @@ impl House {
         self.runs += 1;
         let id = RunId::new(now() + Duration::from_secs(self.runs.into()), self.runs);
         let (job, job_digest, starter, review) = (JOB.into(), Digest::of(b"job"), "cron".into(), Default::default());
-        let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review };
+        let run = NewRun { id: id.clone(), job, job_digest, mode: Mode::Complete, starter, review, undoes: None };
         self.store.start_run(&run, now()).unwrap();
         id
     }
@@ -146,7 +148,7 @@ impl House {
         files.show(&plan).unwrap();
         let orders: Vec<NewOrder<'_>> =
             orders.iter().map(|order| NewOrder { order, raised: 1, sync_id: SYNC, target_identity: TARGET }).collect();
-        let register = RegisterPlan { run: &run, orders: &orders, superseded, holds };
+        let register = RegisterPlan { run: &run, orders: &orders, superseded, lapsed: &[], holds };
         self.store.register_plan(&register, || Ok(plan.digest()), now()).map(|()| run)
     }
 

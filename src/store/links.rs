@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::chain::{Chain, Entry};
 use super::database::{Store, as_json, json};
@@ -231,39 +231,36 @@ pub(super) fn change_links(
     log.append(tx, &Entry::new(at, "links", None, detail).by(who))
 }
 
+const PUT: &str = "INSERT INTO links (sync, source_key, target_id, how, attributes, agreed) VALUES (?1,?2,?3,?4,?5,?6)
+  ON CONFLICT (sync, source_key) DO UPDATE SET target_id = ?3, how = ?4, attributes = ?5, agreed = ?6,
+    grace_since = NULL, grace_counted = NULL, grace_seen = NULL, grace_latest = NULL";
+
 /// Writes changes to links and rows. Pairs that move make room first, so that two may exchange their targets.
 pub(super) fn write_changes(tx: &Connection, sync: i64, changes: &[LinkChange]) -> Result<(), Fault> {
-    let mut drop_link = tx.prepare_cached("DELETE FROM links WHERE sync = ? AND source_key = ?")?;
-    let mut make_room = tx.prepare_cached("DELETE FROM links WHERE sync = ? AND source_key = ? AND target_id <> ?")?;
+    let (mut drop_link, mut make_room, mut put, mut add, mut remove) = Default::default();
     for change in changes {
         match change {
-            LinkChange::Drop(source_key) => drop_link.execute(params![sync, source_key])?,
-            LinkChange::Put(link) => make_room.execute(params![sync, link.source_key, link.target_id])?,
-            LinkChange::Move { to, target, .. } => make_room.execute(params![sync, to, target])?,
+            LinkChange::Drop(source_key) => {
+                prepared(&mut drop_link, tx, "DELETE FROM links WHERE sync = ? AND source_key = ?")?
+                    .execute(params![sync, source_key])?
+            }
+            LinkChange::Put(Link { source_key: to, target_id: target, .. }) | LinkChange::Move { to, target, .. } => {
+                prepared(&mut make_room, tx, "DELETE FROM links WHERE sync = ? AND source_key = ? AND target_id <> ?")?
+                    .execute(params![sync, to, target])?
+            }
             LinkChange::AddedRow(_) | LinkChange::RemovedRow(_) | LinkChange::Grace(..) => 0,
         };
     }
-    let mut move_link = tx.prepare_cached(
-        "UPDATE links SET source_key = ?3, how = ?5, former = json_insert(coalesce(former, '[]'), '$[#]', ?2),
-           grace_since = NULL, grace_counted = NULL, grace_seen = NULL, grace_latest = NULL
-         WHERE sync = ?1 AND source_key = ?2 AND target_id = ?4",
-    )?;
     for change in changes {
         if let LinkChange::Move { from, to, target, how } = change {
-            move_link.execute(params![sync, from, to, target, *how as u8])?;
+            tx.prepare_cached(
+                "UPDATE links SET source_key = ?3, how = ?5, former = json_insert(coalesce(former, '[]'), '$[#]', ?2),
+                   grace_since = NULL, grace_counted = NULL, grace_seen = NULL, grace_latest = NULL
+                 WHERE sync = ?1 AND source_key = ?2 AND target_id = ?4",
+            )?
+            .execute(params![sync, from, to, target, *how as u8])?;
         }
     }
-    let mut put = tx.prepare_cached(
-        "INSERT INTO links (sync, source_key, target_id, how, attributes, agreed) VALUES (?1,?2,?3,?4,?5,?6)
-         ON CONFLICT (sync, source_key) DO UPDATE SET target_id = ?3, how = ?4, attributes = ?5, agreed = ?6,
-           grace_since = NULL, grace_counted = NULL, grace_seen = NULL, grace_latest = NULL",
-    )?;
-    let mut set_grace = tx.prepare_cached(
-        "UPDATE links SET grace_since = ?3, grace_counted = ?4, grace_seen = ?5, grace_latest = ?6
-         WHERE sync = ?1 AND source_key = ?2",
-    )?;
-    let mut add = tx.prepare_cached("INSERT OR IGNORE INTO managed_rows VALUES (?, ?)")?;
-    let mut remove = tx.prepare_cached("DELETE FROM managed_rows WHERE sync = ? AND ends = ?")?;
     let mut sets: HashMap<Arc<[String]>, i64> = HashMap::new();
     for change in changes {
         match change {
@@ -276,25 +273,53 @@ pub(super) fn write_changes(tx: &Connection, sync: i64, changes: &[LinkChange]) 
                     None => None,
                 };
                 let blob = link.agreed.as_ref().map(blob);
-                put.execute(params![sync, link.source_key, link.target_id, link.how as u8, set, blob])
+                prepared(&mut put, tx, PUT)?
+                    .execute(params![sync, link.source_key, link.target_id, link.how as u8, set, blob])
                     .map_err(|error| link_taken(tx, sync, link, error))?;
             }
-            LinkChange::AddedRow(ends) => drop(add.execute(params![sync, ends])?),
-            LinkChange::RemovedRow(ends) => drop(remove.execute(params![sync, ends])?),
-            LinkChange::Grace(key, grace) => {
-                let seconds = |instant: fn(&Grace) -> DateTime<Utc>| grace.as_ref().map(|g| instant(g).timestamp());
-                set_grace.execute(params![
-                    sync,
-                    key,
-                    seconds(|grace| grace.since),
-                    grace.map(|grace| grace.counted.num_seconds()),
-                    seconds(|grace| grace.seen),
-                    seconds(|grace| grace.latest)
-                ])?;
+            LinkChange::AddedRow(ends) => {
+                prepared(&mut add, tx, "INSERT OR IGNORE INTO managed_rows VALUES (?, ?)")?
+                    .execute(params![sync, ends])?;
             }
+            LinkChange::RemovedRow(ends) => {
+                prepared(&mut remove, tx, "DELETE FROM managed_rows WHERE sync = ? AND ends = ?")?
+                    .execute(params![sync, ends])?;
+            }
+            LinkChange::Grace(key, grace) => set_grace(tx, sync, key, grace.as_ref())?,
             LinkChange::Drop(_) | LinkChange::Move { .. } => {}
         }
     }
+    Ok(())
+}
+
+/// A statement that is prepared when it is first needed: most changes come one by one, with their outcomes, and need two
+/// of all statements.
+fn prepared<'a, 'c>(
+    statement: &'a mut Option<CachedStatement<'c>>,
+    tx: &'c Connection,
+    sql: &str,
+) -> Result<&'a mut CachedStatement<'c>, Fault> {
+    let ready = match statement.take() {
+        Some(ready) => ready,
+        None => tx.prepare_cached(sql)?,
+    };
+    Ok(statement.insert(ready))
+}
+
+fn set_grace(tx: &Connection, sync: i64, key: &str, grace: Option<&Grace>) -> Result<(), Fault> {
+    let seconds = |instant: fn(&Grace) -> DateTime<Utc>| grace.map(|grace| instant(grace).timestamp());
+    tx.prepare_cached(
+        "UPDATE links SET grace_since = ?3, grace_counted = ?4, grace_seen = ?5, grace_latest = ?6
+         WHERE sync = ?1 AND source_key = ?2",
+    )?
+    .execute(params![
+        sync,
+        key,
+        seconds(|grace| grace.since),
+        grace.map(|grace| grace.counted.num_seconds()),
+        seconds(|grace| grace.seen),
+        seconds(|grace| grace.latest)
+    ])?;
     Ok(())
 }
 
@@ -336,8 +361,12 @@ pub(super) fn sync_known(db: &Connection, job: &str, sync_id: &str) -> Result<Op
 
 fn attribute_set(tx: &Connection, names: &[String]) -> Result<i64, Fault> {
     let names = as_json(&names)?;
-    tx.execute("INSERT OR IGNORE INTO attribute_sets (names) VALUES (?)", [&names])?;
-    Ok(tx.query_row("SELECT n FROM attribute_sets WHERE names = ?", [&names], |row| row.get(0))?)
+    let mut known = tx.prepare_cached("SELECT n FROM attribute_sets WHERE names = ?")?;
+    if let Some(set) = known.query_row([&names], |row| row.get(0)).optional()? {
+        return Ok(set);
+    }
+    tx.execute("INSERT INTO attribute_sets (names) VALUES (?)", [&names])?;
+    Ok(tx.last_insert_rowid())
 }
 
 fn attribute_sets(db: &Connection) -> Result<HashMap<i64, Arc<[String]>>, Fault> {

@@ -2,7 +2,7 @@
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
 //! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`live_kinds`], [`seal`], [`approvals`],
-//! [`journal`], [`apply_ends`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the
+//! [`journal`], [`apply_ends`], [`lapses`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the
 //! same transaction.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
@@ -18,6 +18,7 @@ pub mod database;
 pub mod error;
 mod graces;
 pub mod journal;
+pub mod lapses;
 pub mod layout;
 #[cfg(test)]
 mod lifecycle;

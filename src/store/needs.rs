@@ -1,4 +1,4 @@
-//! Orders that need another one first: association rows whose end is yet to be created.
+//! Orders that need another one first: association rows whose end is yet to be created, objects that refer to such ones.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};

@@ -9,6 +9,7 @@ use super::alike::counted_alike;
 use super::chain::{Chain, Entry};
 use super::database::{Store, instant, maybe_instant, stamp, word};
 use super::error::{Fault, StoreError};
+use super::links::sync_known;
 use super::reverts::Reversals;
 use super::transition::may_become;
 use crate::model::order::{Block, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
@@ -31,7 +32,7 @@ pub struct Standing {
     /// The highest raising, by any job.
     pub raised: u64,
     /// The newest order with this fingerprint of the job that asked, its state, and whether it was handed over to
-    /// people; `None` where only other jobs raised it.
+    /// people; `None` where only other jobs raised it, or where it withholds nothing any more.
     pub newest: Option<(OrderId, OrderState, bool)>,
     /// The applied order that undid what this content does, where nobody asked for it again since.
     pub reversal: Option<Reversal>,
@@ -122,7 +123,7 @@ impl Store {
                 db.prepare_cached("SELECT raised FROM orders WHERE id > ? AND id < ? ORDER BY raised DESC LIMIT 1")?;
             // Whoever rejects that something is undone says nothing of what the source may want one day.
             let mut newest = db.prepare_cached(
-                "SELECT o.id, o.state, o.handed_over FROM orders o JOIN syncs s ON s.n = o.sync
+                "SELECT o.id, o.state, o.handed_over, o.lapsed IS NULL FROM orders o JOIN syncs s ON s.n = o.sync
                  JOIN targets t ON t.n = o.target
                  WHERE o.id > ? AND o.id < ? AND s.job = ? AND t.identity = ?
                    AND NOT (o.state = 'rejected' AND o.n IN (SELECT \"order\" FROM reverts))
@@ -143,9 +144,12 @@ impl Store {
                     continue;
                 };
                 let newest = newest
-                    .query_row([&from, &to, job, target_identity], |row| Ok((row.get(0)?, word(row, 1), row.get(2)?)))
+                    .query_row([&from, &to, job, target_identity], |row| {
+                        Ok((row.get(0)?, word(row, 1), row.get(2)?, row.get(3)?))
+                    })
                     .optional()?;
-                let newest = newest.map(|(id, state, handed)| Ok::<_, Fault>((OrderId(id), state?, handed)));
+                let newest = newest.filter(|(.., lasts)| *lasts);
+                let newest = newest.map(|(id, state, handed, _)| Ok::<_, Fault>((OrderId(id), state?, handed)));
                 found.push(Standing { raised: raised as u64, newest: newest.transpose()?, reversal });
             }
             Ok(found)
@@ -278,10 +282,11 @@ pub(super) fn step(
 
 /// The number that stands for a sync of a job.
 pub(super) fn sync_number(tx: &Connection, job: &str, sync_id: &str) -> Result<i64, Fault> {
-    tx.prepare_cached("INSERT OR IGNORE INTO syncs (job, sync_id) VALUES (?, ?)")?.execute([job, sync_id])?;
-    Ok(tx
-        .prepare_cached("SELECT n FROM syncs WHERE job = ? AND sync_id = ?")?
-        .query_row([job, sync_id], |row| row.get(0))?)
+    if let Some(known) = sync_known(tx, job, sync_id)? {
+        return Ok(known);
+    }
+    tx.execute("INSERT INTO syncs (job, sync_id) VALUES (?, ?)", [job, sync_id])?;
+    Ok(tx.last_insert_rowid())
 }
 
 /// The live order of an object.

@@ -8,11 +8,12 @@ use rusqlite::{Connection, ToSql, params};
 use super::chain::Entry;
 use super::database::{Store, stamp, values_in_common};
 use super::error::{Fault, StoreError};
+use super::lapses::lapse;
 use super::needs::inherit_needs;
 use super::orders::{Numbered, live_of, require, supersede, sync_number};
 use super::reverts::insert_reverts;
 use crate::model::digest::Digest;
-use crate::model::order::{BlockReason, EndRef, Order, OrderId, OrderState};
+use crate::model::order::{BlockReason, Order, OrderId, OrderState};
 use crate::model::record::Hold;
 use crate::model::run::{RunId, RunState};
 
@@ -25,6 +26,8 @@ pub struct RegisterPlan<'a> {
     pub orders: &'a [NewOrder<'a>],
     /// Live orders that are no longer wanted or are replaced, each with a sentence why.
     pub superseded: &'a [(OrderId, String)],
+    /// Orders that withhold nothing any more, each with a sentence why.
+    pub lapsed: &'a [(OrderId, String)],
     /// Provisioning thresholds that hold the plan; where there are any, the run's state becomes `held-plan`.
     pub holds: &'a [Hold],
 }
@@ -54,7 +57,7 @@ const COMMON: usize = 13;
 const OWN: usize = 7;
 
 impl Store {
-    /// Records a plan: first what it supersedes, then its orders, all or nothing.
+    /// Records a plan: first what it supersedes and what lapses, then its orders, all or nothing.
     ///
     /// `show` is called when all of it can be recorded. It shows the plan's files, and gives the digest of plan.json:
     /// meanwhile they may still be written.
@@ -73,6 +76,7 @@ impl Store {
         self.write_known(|tx, log| {
             let run = super::runs::known(tx, plan.run)?;
             let superseded = supersede(tx, log, Some(&run), plan.superseded, at)?;
+            lapse(tx, log, &run, plan.lapsed, at)?;
             let numbered = insert_orders(tx, &run.job, plan, at)?;
             insert_reverts(tx, plan.orders.iter().zip(&numbered).map(|(new, (n, _))| (*n, new.order)))?;
             insert_needs(tx, plan.orders, &numbered)?;
@@ -194,16 +198,15 @@ fn insert(
     insert.raw_execute().map(drop)
 }
 
-/// Records which orders need which. A row's ends may stand later in the plan than the row, so needs come when all orders
-/// are there.
+/// Records which orders need which. What one needs may stand later in the plan than it, so needs come when all orders are
+/// there.
 fn insert_needs(tx: &Connection, orders: &[NewOrder<'_>], numbered: &[Numbered]) -> Result<(), Fault> {
     let objects = orders.iter().zip(numbered).filter(|(new, _)| new.order.ends.is_empty());
     let known: HashMap<&OrderId, i64> = objects.map(|(_, (n, id))| (id, *n)).collect();
     let mut need = tx.prepare_cached("INSERT OR IGNORE INTO needs (needed, needing) VALUES (?, ?)")?;
     let mut look_up = tx.prepare_cached("INSERT OR IGNORE INTO needs SELECT n, ? FROM orders WHERE id = ?")?;
     for (new, (n, _)) in orders.iter().zip(numbered) {
-        for end in &new.order.ends {
-            let EndRef::Order(needed) = &end.object else { continue };
+        for needed in new.order.needs() {
             match known.get(needed) {
                 Some(known) => need.execute([known, n])?,
                 None => look_up.execute(params![n, needed.0])?,

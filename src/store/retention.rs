@@ -1,132 +1,300 @@
 //! Which export and run folders may be removed, and removing them.
+//!
+//! A folder goes by a new name first, so that what a crash leaves of it is taken for nothing else; what was renamed is
+//! removed for good by whoever comes next. The database keeps what it knows of every run.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
 
-use super::database::Store;
-use super::error::StoreError;
+use super::chain::Entry;
+use super::database::{Store, stamp};
+use super::error::{Fault, StoreError};
+use super::layout::Layout;
+use crate::disk::atomic::sync_folder_of;
+use crate::model::record::RunRecord;
 use crate::model::run::{RunId, RunState};
 use crate::model::settings::RetentionSettings;
+use crate::snapshot::manifest::FILE_NAME;
 use crate::snapshot::sharing::Shareable;
 
-/// What decides how long a run's folders are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// When the run started.
-    pub started: DateTime<Utc>,
-    /// Whether a baseline lies in its export folder.
-    pub baseline: bool,
-    /// Whether it is held, under way, or has live orders.
-    pub waiting: bool,
+/// What the name of a folder that is being removed begins with. No job, run or system has such a name.
+const REMOVED: &str = ".removed-";
+
+/// One of the two folders of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// Its snapshots.
+    Export,
+    /// Its plan, approvals and reports.
+    Run,
 }
 
-/// Folders that may be removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Removable {
-    /// Runs whose export folder may go.
-    pub exports: Vec<RunId>,
-    /// Runs whose run folder may go.
-    pub runs: Vec<RunId>,
-}
-
-/// Decides, for runs with folders, which folders may go: the time is over, nothing waits, and for exports no
-/// baseline lies there. A run folder never goes before its export folder's baseline does.
-pub fn removable(runs: &BTreeMap<RunId, Keep>, settings: &RetentionSettings, now: DateTime<Utc>) -> Removable {
-    let mut found = Removable::default();
-    for (run, keep) in runs {
-        // A clock that went back makes nothing old.
-        let age = (now - keep.started).to_std().unwrap_or_default();
-        if keep.waiting || keep.baseline {
-            continue;
-        }
-        if age > settings.exports {
-            found.exports.push(run.clone());
-        }
-        if age > settings.runs {
-            found.runs.push(run.clone());
+impl Folder {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Run => "run",
         }
     }
-    found
+
+    /// What the log calls its removal.
+    fn removal(self) -> &'static str {
+        match self {
+            Self::Export => "export-removed",
+            Self::Run => "run-removed",
+        }
+    }
+
+    /// Where those of a job lie.
+    fn home(self, layout: &Layout, job: &str) -> PathBuf {
+        match self {
+            Self::Export => layout.exports(job),
+            Self::Run => layout.runs(job),
+        }
+    }
+}
+
+/// A folder whose time is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// The run that it is of.
+    pub run: RunId,
+    /// Which of the run's folders.
+    pub folder: Folder,
+    /// Bytes of its files. One that is kept under two names counts under each.
+    pub bytes: u64,
+    /// Why it stays all the same, in a few words; `None` where it goes.
+    pub stays: Option<String>,
+    path: PathBuf,
 }
 
 impl Store {
-    /// Removes a job's folders whose time is over; the folders that were removed.
+    /// The folders of a job whose time is over, exports first, each by age; with why one stays.
     ///
     /// Folders of runs that the database does not know (it was lost, or they were put there) are left alone.
     ///
     /// # Errors
-    /// When the database cannot be read or a folder cannot be removed.
-    pub fn clean(
-        &mut self,
+    /// When the database or a folder cannot be read.
+    pub fn overdue(
+        &self,
         job: &str,
         settings: &RetentionSettings,
         now: DateTime<Utc>,
-    ) -> Result<Vec<PathBuf>, StoreError> {
-        let accepted = self.baselines(job)?;
-        let baselines: BTreeSet<RunId> = accepted.values().map(|baseline| baseline.run.clone()).collect();
-        let live: BTreeSet<RunId> = self.live_runs(job)?.into_iter().collect();
-        let runs = self.runs(job, 0)?;
-        let newest = runs.first().map(|run| run.id.clone());
-        let keeps = runs.into_iter().map(|run| {
-            let under_way = run.state == RunState::Started && newest.as_ref() == Some(&run.id);
-            let waiting = run.state.is_held() || live.contains(&run.id) || under_way;
-            let baseline = baselines.contains(&run.id);
-            (run.id, Keep { started: run.started, baseline, waiting })
-        });
-        let found = removable(&keeps.collect(), settings, now);
-        let exports = found.exports.iter().map(|run| self.layout.export(job, run));
-        let folders = exports.chain(found.runs.iter().map(|run| self.layout.run_folder(job, run)));
+    ) -> Result<Vec<Overdue>, StoreError> {
+        let runs: BTreeMap<RunId, RunRecord> =
+            self.runs(job, 0)?.into_iter().map(|run| (run.id.clone(), run)).collect();
+        let needs = self.needs_of(job, &runs, now)?;
+        let mut found = Vec::new();
+        for (folder, keep) in [(Folder::Export, settings.exports), (Folder::Run, settings.runs)] {
+            for (name, path) in entries(&folder.home(&self.layout, job))? {
+                let Some(run) = runs.get(&RunId(name)) else { continue };
+                // A clock that went back makes nothing old.
+                if (now - run.started).to_std().unwrap_or_default() <= keep {
+                    continue;
+                }
+                let stays = match needs.stays(run) {
+                    None if folder == Folder::Run => self.explains_changes(&run.id, needs.oldest_baseline)?,
+                    stays => stays,
+                };
+                let bytes = Sizes::default().add(&path)?;
+                found.push(Overdue { run: run.id.clone(), folder, bytes, stays, path });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes those of these folders that do not stay, and what an interrupted removal left; the bytes that are free now.
+    ///
+    /// # Errors
+    /// When the database cannot be written or a folder cannot be removed; what was removed before stays removed.
+    pub fn remove_overdue(&mut self, job: &str, overdue: &[Overdue], now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.sweep(job, now)?;
+        let going: Vec<&Overdue> = overdue.iter().filter(|folder| folder.stays.is_none()).collect();
+        if going.is_empty() {
+            return Ok(0);
+        }
         // A snapshot may share its file with one that goes.
+        let accepted = self.baselines(job)?;
         let kept = accepted.values().filter_map(|baseline| {
             Shareable::untouched(&self.layout.root.join(&baseline.path), &baseline.sha256, &baseline.key)
         });
         let kept: Vec<Shareable> = kept.collect();
-        let mut removed = Vec::new();
-        for folder in folders.collect::<Vec<_>>() {
-            match std::fs::remove_dir_all(&folder) {
-                Ok(()) => removed.push(folder),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(StoreError::file("remove the folder", &folder, source)),
+        let mut sizes = Sizes::default();
+        for folder in &going {
+            sizes.add(&folder.path)?;
+            let removed = folder.path.with_file_name(format!("{REMOVED}{}", folder.run));
+            match fs::rename(&folder.path, &removed) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                renamed => renamed.map_err(|error| StoreError::file("remove the folder", &folder.path, error))?,
             }
         }
+        for path in going.iter().map(|folder| folder.path.as_path()) {
+            sync_folder_of(path)?;
+        }
+        self.sweep(job, now)?;
         for snapshot in kept {
             // Where it fails, its digests are made anew.
             let _ = snapshot.settle();
         }
-        if !removed.is_empty() {
-            let names: Vec<_> = removed.iter().map(|folder| folder.display().to_string()).collect();
-            self.note(None, "", &format!("retention removed {}", names.join(", ")), false, now)?;
+        Ok(sizes.freed())
+    }
+
+    /// Removes for good what was renamed, and logs it where that was not done yet.
+    fn sweep(&mut self, job: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        for folder in [Folder::Export, Folder::Run] {
+            for (name, path) in entries(&folder.home(&self.layout, job))? {
+                let Some(run) = name.strip_prefix(REMOVED).map(|run| RunId(run.to_owned())) else { continue };
+                let bytes = Sizes::default().add(&path)?;
+                self.write(|tx, log| {
+                    if is_logged(tx, &run, folder)? {
+                        return Ok(());
+                    }
+                    let detail = serde_json::json!({ "job": job, "bytes": bytes, "why": "its time was over" });
+                    log.append(tx, &Entry::new(now, folder.removal(), Some(&run), detail))
+                })?;
+                fs::remove_dir_all(&path).map_err(|error| StoreError::file("remove the folder", &path, error))?;
+            }
         }
-        Ok(removed)
+        Ok(())
+    }
+
+    /// When a folder of a run was removed because its time was over.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn removed_at(&self, run: &RunId, folder: Folder) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(self.last_of_kind(run, folder.removal())?.map(|entry| entry.at))
+    }
+
+    fn needs_of(&self, job: &str, runs: &BTreeMap<RunId, RunRecord>, now: DateTime<Utc>) -> Result<Needs, StoreError> {
+        let mut needs = Needs::default();
+        for (resource, baseline) in self.baselines(job)? {
+            needs.baselines.entry(baseline.run).or_default().push(resource.to_string());
+            needs.oldest_baseline = Some(needs.oldest_baseline.map_or(baseline.at, |oldest| oldest.min(baseline.at)));
+        }
+        needs.live = self.live_runs(job)?.into_iter().collect();
+        needs.newest = runs.keys().next_back().cloned();
+        // A plan that undoes another has no snapshots: those that `list` goes by are of an earlier one.
+        let has_snapshots =
+            |run: &&RunRecord| run.plan_digest.is_some() && self.layout.export(job, &run.id).join(FILE_NAME).is_file();
+        needs.newest_plan = runs.values().rev().find(has_snapshots).map(|run| run.id.clone());
+        needs.approved = self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT DISTINCT a.run FROM approvals a JOIN runs r ON r.id = a.run WHERE r.job = ? AND a.expires > ?",
+            )?;
+            let approved = statement.query_map(params![job, stamp(now)], |row| row.get(0).map(RunId))?;
+            Ok(approved.collect::<Result<_, _>>()?)
+        })?;
+        Ok(needs)
+    }
+
+    /// Whether a run's orders tell what of the changes since the last accepted snapshots is muster's own.
+    fn explains_changes(&self, run: &RunId, since: Option<DateTime<Utc>>) -> Result<Option<String>, StoreError> {
+        let Some(since) = since else { return Ok(None) };
+        let explains: bool = self.read(|db| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM orders WHERE run = ? AND state = 'applied' AND updated >= ?)";
+            Ok(db.query_row(sql, params![run.0, stamp(since)], |row| row.get(0))?)
+        })?;
+        let why = || "applied since the accepted snapshots".to_owned();
+        Ok(explains.then(why))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
+/// What the folders of a job's runs are still needed for.
+#[derive(Debug, Default)]
+struct Needs {
+    /// The resources whose last accepted snapshot lies with a run.
+    baselines: BTreeMap<RunId, Vec<String>>,
+    oldest_baseline: Option<DateTime<Utc>>,
+    live: BTreeSet<RunId>,
+    approved: BTreeSet<RunId>,
+    newest: Option<RunId>,
+    newest_plan: Option<RunId>,
+}
 
-    #[test]
-    fn only_what_is_old_and_needed_by_nothing_goes() {
-        let now = DateTime::UNIX_EPOCH + Duration::from_secs(1000 * 86_400);
-        let id = |name: &str| RunId(name.into());
-        let keep = |days: u64, baseline, waiting| Keep {
-            started: now - Duration::from_secs(days * 86_400),
-            baseline,
-            waiting,
-        };
-        let runs = BTreeMap::from([
-            (id("future"), Keep { started: now + Duration::from_secs(86_400), baseline: false, waiting: false }),
-            (id("young"), keep(6, false, false)),
-            (id("old"), keep(8, false, false)),
-            (id("baseline"), keep(500, true, false)),
-            (id("held"), keep(500, false, true)),
-            (id("ancient"), keep(366, false, false)),
-        ]);
-        let found = removable(&runs, &RetentionSettings::default(), now);
-        assert_eq!(found.exports, [id("ancient"), id("old")]);
-        assert_eq!(found.runs, [id("ancient")]);
+impl Needs {
+    fn stays(&self, run: &RunRecord) -> Option<String> {
+        let id = &run.id;
+        if run.state.is_held() {
+            return Some("held".to_owned());
+        }
+        if let Some(resources) = self.baselines.get(id) {
+            return Some(match resources.as_slice() {
+                [only] => format!("accepted snapshot of {only}"),
+                several => format!("accepted snapshots of {} resources", several.len()),
+            });
+        }
+        if self.live.contains(id) {
+            return Some("orders have not ended".to_owned());
+        }
+        if self.approved.contains(id) {
+            return Some("an approval still holds".to_owned());
+        }
+        if run.state == RunState::Started && self.newest.as_ref() == Some(id) {
+            return Some("may be under way".to_owned());
+        }
+        (self.newest_plan.as_ref() == Some(id)).then(|| "newest plan".to_owned())
     }
+}
+
+/// The bytes of some folders, and what their removal frees: a file goes with the last of its names.
+#[derive(Default)]
+struct Sizes {
+    /// By device and number: bytes, names that there are, names that were seen.
+    files: HashMap<(u64, u64), (u64, u64, u64)>,
+}
+
+impl Sizes {
+    /// Bytes of all files below a folder.
+    fn add(&mut self, folder: &Path) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        for (_, path) in entries(folder)? {
+            let found = match fs::symlink_metadata(&path) {
+                Ok(found) => found,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::file("read", &path, error)),
+            };
+            if found.is_dir() {
+                bytes += self.add(&path)?;
+                continue;
+            }
+            bytes += found.len();
+            let file = self.files.entry((found.dev(), found.ino())).or_insert((found.len(), found.nlink(), 0));
+            file.2 += 1;
+        }
+        Ok(bytes)
+    }
+
+    fn freed(&self) -> u64 {
+        self.files.values().filter(|(_, names, seen)| seen >= names).map(|(bytes, ..)| bytes).sum()
+    }
+}
+
+fn is_logged(tx: &Connection, run: &RunId, folder: Folder) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM log WHERE run = ? AND kind = ?)";
+    Ok(tx.query_row(sql, params![run.0, folder.removal()], |row| row.get(0))?)
+}
+
+/// What a folder holds by name, sorted; nothing where it is not there.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+    let read = |error| StoreError::file("read", folder, error);
+    let listed = match fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(read(error)),
+    };
+    let mut found = Vec::new();
+    for entry in listed {
+        let entry = entry.map_err(read)?;
+        found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    found.sort();
+    Ok(found)
 }

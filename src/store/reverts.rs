@@ -26,6 +26,10 @@ pub(super) fn insert_reverts<'o>(tx: &Connection, orders: impl Iterator<Item = (
     Ok(())
 }
 
+/// Whether the undoing order `o` was itself undone: then it withholds nothing.
+pub(super) const IS_UNDONE: &str = "EXISTS (SELECT 1 FROM reverts y JOIN orders z ON z.n = y.\"order\"
+  WHERE y.undone = o.n AND z.state = 'applied')";
+
 /// Finds what undid a content, for one job and target. Most databases hold nothing of the kind: they are asked once.
 pub(super) struct Reversals<'a> {
     job: &'a str,
@@ -45,18 +49,19 @@ impl<'a> Reversals<'a> {
         if !self.are_any {
             return Ok(None);
         }
-        let mut statement = db.prepare_cached(
-            "SELECT v.id, v.run, coalesce(a.reviewer, r.starter)
-             FROM orders v JOIN reverts x ON x.\"order\" = v.n JOIN syncs s ON s.n = v.sync
-               JOIN targets t ON t.n = v.target JOIN runs r ON r.id = v.run
-               LEFT JOIN approvals a ON a.run = v.run AND a.number = v.approved_by
-             WHERE v.n IN (SELECT \"order\" FROM reverts WHERE counter = ?1
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT o.id, o.run, coalesce(a.reviewer, r.starter)
+             FROM orders o JOIN reverts x ON x.\"order\" = o.n JOIN syncs s ON s.n = o.sync
+               JOIN targets t ON t.n = o.target JOIN runs r ON r.id = o.run
+               LEFT JOIN approvals a ON a.run = o.run AND a.number = o.approved_by
+             WHERE o.n IN (SELECT \"order\" FROM reverts WHERE counter = ?1
                  UNION SELECT y.\"order\" FROM reverts y JOIN orders u ON u.n = y.undone WHERE u.fingerprint = ?1)
-               AND x.withholds AND v.state = 'applied' AND s.job = ?2 AND t.identity = ?3
-               AND NOT EXISTS (SELECT 1 FROM orders f WHERE f.id > 'o-' || ?1 || '-' AND f.id < 'o-' || ?1 || '.' AND f.n > v.n
+               AND x.withholds AND o.state = 'applied' AND o.lapsed IS NULL AND s.job = ?2 AND t.identity = ?3
+               AND NOT {IS_UNDONE}
+               AND NOT EXISTS (SELECT 1 FROM orders f WHERE f.id > 'o-' || ?1 || '-' AND f.id < 'o-' || ?1 || '.' AND f.n > o.n
                  AND (f.state = 'applied' OR f.n NOT IN (SELECT \"order\" FROM reverts)))
-             ORDER BY v.n DESC LIMIT 1",
-        )?;
+             ORDER BY o.n DESC LIMIT 1"
+        ))?;
         let found = statement.query_row(params![fingerprint.0, self.job, self.identity], |row| {
             Ok(Reversal { order: OrderId(row.get(0)?), run: RunId(row.get(1)?), who: row.get(2)? })
         });

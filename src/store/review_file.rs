@@ -295,6 +295,8 @@ mod tests {
             name: String::new(),
             changes: Vec::new(),
             ends: Vec::new(),
+            references: Vec::new(),
+            closes: None,
             situation: Situation::Orphan,
             cause: Cause::Source,
             reason: "gone".to_owned(),

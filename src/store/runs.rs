@@ -32,6 +32,8 @@ pub struct NewRun {
     pub starter: String,
     /// What its review takes, from here on.
     pub review: ReviewTerms,
+    /// The run that it undoes, where it does.
+    pub undoes: Option<RunId>,
 }
 
 impl Store {
@@ -44,8 +46,10 @@ impl Store {
             if find(tx, &run.id)?.is_some() {
                 return Err(StoreError::RunExists { run: run.id.clone() }.into());
             }
+            let note = run.undoes.as_ref().map(|undone| format!("undoes run {undone}")).unwrap_or_default();
             tx.execute(
-                "INSERT INTO runs (id, job, job_digest, mode, started, state, starter, review) VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO runs (id, job, job_digest, mode, started, state, starter, note, review)
+                 VALUES (?,?,?,?,?,?,?,?,?)",
                 params![
                     run.id.0,
                     run.job,
@@ -54,12 +58,16 @@ impl Store {
                     stamp(at),
                     RunState::Started.word(),
                     run.starter,
+                    note,
                     as_json(&run.review)?
                 ],
             )?;
-            let detail = serde_json::json!({
+            let mut detail = serde_json::json!({
                 "job": run.job, "job_digest": run.job_digest, "mode": run.mode, "review": run.review,
             });
+            if let Some(undone) = &run.undoes {
+                detail["undoes"] = serde_json::json!(undone);
+            }
             log.append(tx, &Entry::new(at, "run-started", Some(&run.id), detail).by(&run.starter))
         })
     }

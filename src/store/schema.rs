@@ -6,7 +6,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
 pub(super) const STEPS: &[&str] =
-    &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES, REVERTS, LIVE_BY_EQUALITY];
+    &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES, REVERTS, LIVE_BY_EQUALITY, LAPSES];
 
 const FIRST: &str = "
 CREATE TABLE runs (
@@ -147,6 +147,14 @@ CREATE INDEX live_orders ON orders (sync, state) WHERE (state = 'pending-review'
   OR state = 'approved' OR state = 'in-flight' OR state = 'errored' OR state = 'uncertain');
 ";
 
+/// When an order that was rejected, handed over, or undid another ceased to withhold what it was about: a run found that
+/// this is not wanted any more. Those that never did are looked up job by job.
+const LAPSES: &str = "
+ALTER TABLE orders ADD COLUMN lapsed TEXT;
+CREATE INDEX rejected_orders ON orders (sync) WHERE state = 'rejected' AND lapsed IS NULL;
+CREATE INDEX handed_over_orders ON orders (sync) WHERE handed_over = 1 AND lapsed IS NULL;
+";
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -178,6 +186,15 @@ mod tests {
             let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM orders o WHERE {condition} AND {live}");
             let how: String = db.query_row(&sql, [], |row| row.get("detail")).unwrap();
             assert!(how.contains(index), "{how}");
+        }
+        use crate::store::lapses::{HANDED_OVER, REJECTED};
+        for (condition, index) in [(REJECTED, "rejected_orders (sync=?)"), (HANDED_OVER, "handed_over_orders (sync=?)")]
+        {
+            let sql = "EXPLAIN QUERY PLAN SELECT * FROM orders o JOIN syncs s ON s.n = o.sync WHERE s.job = ? AND o.lapsed IS NULL";
+            let mut statement = db.prepare(&format!("{sql} AND {condition}")).unwrap();
+            let how = statement.query_map(["x"], |row| row.get("detail")).unwrap();
+            let how: Vec<String> = how.map(Result::unwrap).collect();
+            assert!(how.iter().any(|step| step.contains(index)), "{how:?}");
         }
     }
 }

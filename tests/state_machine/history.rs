@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use muster::model::approval::Decision;
-use muster::model::order::{Fingerprint, Operation, Order, OrderId, OrderState};
-use muster::model::record::OrderRecord;
-use muster::model::run::RunId;
+use muster::model::order::{Operation, Order, OrderId, OrderState, Remedy};
+use muster::model::record::{HoldKind, OrderRecord, RunRecord};
+use muster::model::run::{RunId, RunState};
 use muster::run::Stage;
 use muster::store::chain_query::LogQuery;
 use serde_json::json;
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::house::{Content, House, User};
 use crate::round::{Dice, Round, disturbed};
 use crate::support::company::{Person, people, person};
+use crate::wishes::{Left, Sides, Wish, Withheld, team};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(crate) enum Step {
     Apply,
     Fire(Round),
     Retry,
+    /// Somebody wants undone what was applied last.
+    Undo,
 }
 
 /// The steps of a seed.
@@ -52,7 +55,7 @@ pub(crate) fn steps(seed: u64) -> Vec<Step> {
     let mut steps = vec![Step::Run { applies: false }, Step::Review(seed), Step::Apply];
     for _ in 0..14 {
         let (one, other) = (dice.below(8), dice.below(3));
-        steps.push(match dice.below(23) {
+        steps.push(match dice.below(24) {
             0 => Step::Hire,
             1 => Step::Leave(one),
             2 | 3 => Step::Rename(one, other),
@@ -67,6 +70,7 @@ pub(crate) fn steps(seed: u64) -> Vec<Step> {
             17 | 18 => Step::Fire(Round::roll(&mut dice)),
             19 => Step::Return,
             20 | 21 => Step::Wait(1 + dice.below(14) as i64),
+            22 => Step::Undo,
             _ => Step::Retry,
         });
     }
@@ -81,10 +85,10 @@ struct World {
     orders: BTreeMap<OrderId, OrderRecord>,
     planned: BTreeMap<OrderId, Order>,
     content: Content,
-    /// Keys of which a rejected order leaves something undone.
-    denied: BTreeSet<String>,
-    /// Who left, and when; deletes have a grace, or none.
-    left: Vec<(Person, DateTime<Utc>)>,
+    /// What is not raised again, because it was rejected or undone.
+    withheld: Withheld,
+    /// Who left; deletes have a grace, or none.
+    left: Vec<Left>,
     has_grace: bool,
 }
 
@@ -102,7 +106,7 @@ pub(crate) async fn play(seed: u64, steps: &[Step]) -> Result<(), String> {
         orders: BTreeMap::new(),
         planned: BTreeMap::new(),
         content: Content::default(),
-        denied: BTreeSet::new(),
+        withheld: Withheld::default(),
         left: Vec::new(),
         has_grace,
     };
@@ -137,11 +141,17 @@ impl World {
             Step::Strike(one) => self.at_target(*one, None).await,
             Step::Run { applies } => {
                 self.house.hr(&self.staff);
+                // It may go on from what was held, as both sides were then.
+                let goes_on = self.house.store().runs("corp", 0).unwrap().iter().any(is_held);
+                let told = self.tell();
                 let stage = if *applies { Stage::Apply } else { Stage::Plan };
                 let end = self.house.run(stage).await.map_err(|error| format!("the run failed: {error}"))?;
                 if !end.failures.is_empty() {
                     return Err(format!("the run ended with {:?}", end.failures));
                 }
+                let holds = self.house.store().holds(&end.run).unwrap();
+                let is_held = holds.iter().any(|hold| hold.kind != HoldKind::Plan);
+                self.lapse(told, goes_on, is_held, *applies)?;
             }
             Step::Review(seed) => self.review(
                 |dice, _| match dice.below(10) {
@@ -153,11 +163,78 @@ impl World {
             ),
             Step::Apply => self.house.apply(Duration::ZERO).await.map(drop).map_err(|error| error.to_string())?,
             Step::Fire(round) => disturbed(&self.house, round).await,
+            Step::Undo => {
+                let applied = self.orders.values().filter(|order| order.state == OrderState::Applied);
+                if let Some(of) = applied.map(|order| order.run.clone()).max() {
+                    // Refused where orders of it are under way.
+                    let _ = self.house.revert(of).await;
+                }
+            }
             Step::Retry => {
                 let mut store = self.house.store();
                 let errored = self.orders.values().filter(|order| order.state == OrderState::Errored);
                 let errored: Vec<OrderId> = errored.map(|order| order.id.clone()).collect();
                 store.retry(&errored, "jane", self.house.now()).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a run that looks at both sides as they are would say of all that is or was withheld.
+    fn tell(&self) -> BTreeMap<OrderId, Wish> {
+        let under_way = |order: &&OrderRecord| matches!(order.state, OrderState::InFlight | OrderState::Uncertain);
+        let under_way = self.orders.values().filter(under_way).flat_map(|order| keys(&self.planned[&order.id]));
+        let sides = Sides {
+            staff: &self.staff,
+            content: &self.content,
+            has_grace: self.has_grace,
+            under_way: under_way.collect(),
+        };
+        let wish = |id: &OrderId| match &self.planned[id] {
+            undoing @ Order { undoes: Some(undone), .. } => sides.wish_to_redo(undoing, &self.planned[undone]),
+            order => sides.wish(order),
+        };
+        self.withheld.standing.iter().chain(&self.withheld.lapsed).map(|id| (id.clone(), wish(id))).collect()
+    }
+
+    /// A run was made. What was not wanted any more is withheld no longer, all else is; and what lapsed once and is wanted
+    /// again is asked. Where a snapshot is held, nothing need lapse, and nothing is said of what goes on from an older one.
+    fn lapse(
+        &mut self,
+        told: BTreeMap<OrderId, Wish>,
+        goes_on: bool,
+        is_held: bool,
+        applies: bool,
+    ) -> Result<(), String> {
+        let store = self.house.store();
+        let withheld: BTreeSet<OrderId> =
+            store.withholding("corp").unwrap().into_iter().map(|withholding| withholding.order).collect();
+        // What a run itself applied, to undo something, withholds from then on.
+        let is_of_before = |id: &&OrderId| !applies || self.planned[*id].undoes.is_none();
+        if let Some(new) = withheld.difference(&self.withheld.standing).find(is_of_before) {
+            return Err(format!("{new} withholds something, and should not"));
+        }
+        for id in self.withheld.standing.clone() {
+            let (is_withheld, wish) = (withheld.contains(&id), told[&id]);
+            let fits = match wish {
+                Wish::Same => is_withheld || goes_on,
+                Wish::Other => !is_withheld || goes_on || is_held,
+                Wish::Unclear => true,
+            };
+            if !fits {
+                return Err(format!("that {id} withholds something is {is_withheld}, and its wish is {wish:?}"));
+            }
+            if !is_withheld {
+                self.withheld.ends(&id);
+            }
+        }
+        let contents = self.withheld.contents(&self.planned);
+        let live: BTreeSet<_> = store.live_orders("corp").unwrap().into_iter().map(|order| order.object).collect();
+        for id in self.withheld.lapsed.iter().filter(|id| told.get(*id) == Some(&Wish::Same)) {
+            let order = &self.planned[id];
+            let is_asked = live.contains(&order.object) || contents.contains(&order.fingerprint);
+            if order.undoes.is_none() && !is_asked && !goes_on && !is_held && !applies {
+                return Err(format!("{id} lapsed and is wanted again, and nobody is asked"));
             }
         }
         Ok(())
@@ -170,9 +247,8 @@ impl World {
         for run in runs {
             let dice = std::cell::RefCell::new(Dice(seed));
             let report = self.house.review(&run, |order| decide(&mut dice.borrow_mut(), order));
-            for id in report.rejected {
-                self.denied.extend(keys(&self.planned[&id]));
-            }
+            let rejected = report.rejected.into_iter().filter(|id| self.planned[id].undoes.is_none());
+            self.withheld.standing.extend(rejected);
         }
     }
 
@@ -216,10 +292,7 @@ impl World {
                 return Err(format!("{other} and {} both live for {}", order.id, order.object.0));
             }
         }
-        let rejected: BTreeSet<&Fingerprint> = (self.orders.values())
-            .filter(|order| order.state == OrderState::Rejected)
-            .map(|order| &order.fingerprint)
-            .collect();
+        let withheld = self.withheld.contents(&self.planned);
         let mut applied = Vec::new();
         for (id, order) in &now {
             let before = self.orders.get(id).map(|order| order.state);
@@ -230,8 +303,17 @@ impl World {
             if is_delete && order.resource.resource == "users" && self.left.iter().any(early) {
                 return Err(format!("{id} is a delete, and its grace is not over"));
             }
-            if before.is_none() && rejected.contains(&order.fingerprint) {
-                return Err(format!("{id} was raised, and the same was rejected"));
+            let undoes = self.planned[id].undoes.as_ref();
+            if before.is_none() && undoes.is_none() && withheld.contains(&order.fingerprint) {
+                return Err(format!("{id} was raised, and the same is withheld"));
+            }
+            let by_run = |other: &OrderRecord| other.run != order.run && self.planned[&other.id].undoes.is_none();
+            if undoes.is_some() && order.state == OrderState::Superseded && before != Some(OrderState::Superseded) {
+                let liftable = self.orders.get(id).and_then(|o| o.block.as_ref()).map(|b| b.reason.remedy());
+                let heir = now.values().find(|other| other.object == order.object && other.state.is_live());
+                if liftable != Some(Remedy::CauseGone) && heir.is_some_and(by_run) {
+                    return Err(format!("{id} was to undo something, and a run dropped it for {heir:?}"));
+                }
             }
             if let Some(before) = before.filter(|before| !before.is_live() && *before != order.state) {
                 return Err(format!("{id} was {before} and is {}", order.state));
@@ -242,6 +324,14 @@ impl World {
                 }
                 applied.push(id.clone());
             }
+        }
+        for id in &applied {
+            let Some(undone) = &self.planned[id].undoes else { continue };
+            // What is undone in turn withholds nothing, and nor does what undoes it.
+            if self.planned[undone].undoes.is_none() || self.is_turned(undone) {
+                self.withheld.standing.insert(id.clone());
+            }
+            self.withheld.ends(undone);
         }
         let told = store.log(&LogQuery::default()).map_err(|error| error.to_string())?;
         let mut ends: BTreeMap<&OrderId, usize> = BTreeMap::new();
@@ -258,6 +348,12 @@ impl World {
         }
         (self.orders, self.content) = (now, content);
         Ok(())
+    }
+
+    /// Whether an order undoes one that undid another.
+    fn is_turned(&self, id: &OrderId) -> bool {
+        let undone = self.planned[id].undoes.as_ref();
+        undone.is_some_and(|undone| self.planned[undone].undoes.is_some() && !self.is_turned(undone))
     }
 
     /// The target is what it was, and what was applied since. Of what is under way nobody knows yet.
@@ -299,7 +395,11 @@ impl World {
             self.take(&Step::Run { applies: true }).await?;
             self.check(false).await?;
             let is_open = |order: &OrderRecord| order.state.is_live() && order.state != OrderState::Blocked;
-            let held = self.house.store().newest_run("corp").unwrap().is_some_and(|run| run.state.is_held());
+            // A run that says the same as one that is held is none itself.
+            let store = self.house.store();
+            let runs = store.runs("corp", 0).unwrap();
+            let held = runs.first().is_some_and(|run| run.state.is_held()) || runs.iter().any(is_held);
+            drop(store);
             let graces = self.house.store().graces("corp", "hr.users->vault.users").unwrap();
             if !held && graces.is_empty() && !self.orders.values().any(is_open) {
                 break;
@@ -310,20 +410,21 @@ impl World {
             self.take(&Step::Apply).await?;
             self.check(false).await?;
         }
+        let denied: BTreeSet<String> = self.withheld.standing.iter().flat_map(|id| keys(&self.planned[id])).collect();
         // Nobody can be in a group that may not be.
-        let is_group_denied = self.denied.iter().any(|key| key.starts_with('T'));
+        let is_group_denied = denied.iter().any(|key| key.starts_with('T'));
         for person in &self.staff {
             let held = self.content.users.get(&person.id).cloned();
             let mut wanted = User::of(person);
             if let Some(held) = held.as_ref().filter(|_| is_group_denied) {
                 wanted.teams = held.teams.clone();
             }
-            if held.as_ref() != Some(&wanted) && !self.denied.contains(&person.id) {
+            if held.as_ref() != Some(&wanted) && !denied.contains(&person.id) {
                 return Err(format!("{} is {held:?}, and not {wanted:?}; {:#?}", person.id, self.about(&person.id)));
             }
         }
         for key in self.content.users.keys() {
-            if !self.staff.iter().any(|person| person.id == *key) && !self.denied.contains(key) {
+            if !self.staff.iter().any(|person| person.id == *key) && !denied.contains(key) {
                 return Err(format!("{key} is still there; {:#?}", self.about(key)));
             }
         }
@@ -340,8 +441,12 @@ impl World {
     }
 }
 
+fn is_held(run: &RunRecord) -> bool {
+    run.state == RunState::HeldSnapshot
+}
+
 /// The source keys that an order is about.
-fn keys(order: &Order) -> Vec<String> {
+pub(crate) fn keys(order: &Order) -> Vec<String> {
     let after = |name: &str| {
         let (_, rest) = order.object.0.split_once(name)?;
         Some(rest.split([' ', ')', ';']).next().unwrap_or(rest).to_owned())
@@ -357,7 +462,7 @@ fn effect(order: &Order, users: &mut BTreeMap<String, User>) {
     }
     if order.resource.resource == "memberships" {
         let [user, group] = &keys[..] else { return };
-        let name = ["Databases", "Network", "Payments"][group[1..].parse::<usize>().unwrap()];
+        let name = team(group);
         if let Some(user) = users.get_mut(user) {
             match order.operation {
                 Operation::Add => drop(user.teams.insert(name.to_owned())),

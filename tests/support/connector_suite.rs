@@ -141,6 +141,21 @@ async fn memberships(subject: &Subject) {
     ];
     let held = subject.target.holds("memberships", &asked).await.expect("answers");
     assert_eq!(held, [true, false, false, true]);
+    // By either end; by that of the one who is in a group also where their own resource does not say.
+    let mut of_group = vec![people[0].clone(), people[1].clone()];
+    of_group.sort();
+    let mut looks = vec![
+        ("memberships", "group", groups[0].as_str(), of_group),
+        ("memberships", "user", people[0].as_str(), vec![groups[0].clone()]),
+        ("memberships", "user", "nobody", Vec::new()),
+    ];
+    if subject.server.is_some() {
+        subject.put_members(&[(&groups[1], &groups[2])]).await;
+        looks.push(("nestings", "child", &groups[2], vec![groups[1].clone()]));
+    }
+    for (resource, end, id, expected) in looks {
+        assert_eq!(subject.target.members(resource, end, id).await.expect("an answer"), expected, "{resource} {end}");
+    }
 }
 
 async fn object_changes(subject: &Subject) {

@@ -24,7 +24,9 @@ use muster::model::evidence::Mode;
 use muster::model::order::{Order, OrderId, OrderState};
 use muster::model::record::OrderRecord;
 use muster::model::run::RunId;
-use muster::run::{Applied, ApplyRequest, Conductor, PlanOptions, RunEnd, RunError, RunOptions, Stage};
+use muster::run::{
+    Applied, ApplyRequest, Conductor, PlanOptions, RevertEnd, RevertOptions, RunEnd, RunError, RunOptions, Stage,
+};
 use muster::sandbox::{RunningSandbox, Sandbox, SandboxOptions};
 use muster::store::database::Store;
 use muster::store::layout::Layout;
@@ -190,6 +192,13 @@ impl House {
         Layout::new(self.state()).create_run("corp", &run)?;
         let options = RunOptions { run, mode: Mode::Complete, stage, plan, from: None };
         self.conductor(Duration::ZERO)?.run(&options).await
+    }
+
+    /// Plans the inverse of what a run applied.
+    pub async fn revert(&self, of: RunId) -> Result<RevertEnd, RunError> {
+        let run = RunId::new(self.now(), self.runs.fetch_add(1, Ordering::SeqCst));
+        let options = RevertOptions { run, of, orders: BTreeSet::new(), kind: None };
+        self.conductor(Duration::ZERO)?.revert(&options).await
     }
 
     /// Recovers, and applies what is approved.

@@ -10,6 +10,7 @@ pub mod company;
 pub mod gateway;
 pub mod nobody;
 pub mod orders;
+pub mod undo;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

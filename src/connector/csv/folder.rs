@@ -182,6 +182,7 @@ impl CsvSystem {
             immutable: Vec::new(),
             hidden: Vec::new(),
             required: Vec::new(),
+            unique: Vec::new(),
             read_only: Vec::new(),
             key: opened.key.clone(),
             ends: opened.ends.iter().map(|(end, resource)| (end.clone(), vec![resource.clone()])).collect(),

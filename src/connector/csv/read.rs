@@ -103,6 +103,13 @@ impl CsvSystem {
             self.still_the_same(&opened)?;
             return sink.end(resource, end_of(rows, false));
         }
+        // What cannot be read is told below, where its rows are asked for.
+        if let Ok(Some(rows)) = opened.table.rows_as_written()
+            && sink.copy(resource, columns, &opened.key, opened.table.file(), rows)?
+        {
+            self.still_the_same(&opened)?;
+            return sink.end(resource, end_of(rows, false));
+        }
         sink.begin(resource, columns, &opened.key)?;
         let mut rows = 0;
         let mut written = WrittenRows { resource, ..WrittenRows::default() };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, DATE, ETAG, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 
 /// An HTTP answer, read to its end.
 #[derive(Clone, Debug, Default)]
@@ -15,18 +15,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Statuses of the tries before this one.
     pub refused: Vec<u16>,
-    /// Its media type, lower case, without parameters.
-    pub media_type: Option<String>,
-    /// Where the created object is.
-    pub location: Option<String>,
-    /// The entity tag.
-    pub etag: Option<String>,
-    /// The server's own time.
-    pub date: Option<DateTime<Utc>>,
-    /// How long the server asks to wait.
-    pub retry_after: Option<Duration>,
-    /// The server's id of the request.
-    pub request_id: Option<String>,
+    /// Its headers; most answers are read without most of them.
+    head: HeaderMap,
 }
 
 /// Headers in which servers send the id of a request, the most telling first.
@@ -42,21 +32,30 @@ const REQUEST_IDS: &[&str] = &[
 ];
 
 impl Answer {
-    pub(super) fn from_head(response: &Response) -> Self {
-        let headers = response.headers();
-        let date = text(headers, DATE.as_str()).and_then(|date| http_date(&date));
-        Self {
-            status: response.status().as_u16(),
-            body: Vec::new(),
-            refused: Vec::new(),
-            media_type: text(headers, CONTENT_TYPE.as_str())
-                .map(|full| full.split(';').next().unwrap_or("").trim().to_ascii_lowercase()),
-            location: text(headers, LOCATION.as_str()),
-            etag: text(headers, ETAG.as_str()),
-            retry_after: text(headers, RETRY_AFTER.as_str()).and_then(|wait| retry_after(&wait, date)),
-            request_id: REQUEST_IDS.iter().find_map(|name| text(headers, name)),
-            date,
-        }
+    /// An answer whose body is still to come; takes the headers of the response.
+    pub(super) fn from_head(response: &mut Response) -> Self {
+        let head = std::mem::take(response.headers_mut());
+        Self { status: response.status().as_u16(), body: Vec::new(), refused: Vec::new(), head }
+    }
+
+    /// Where the created object is.
+    pub fn location(&self) -> Option<&str> {
+        text(&self.head, LOCATION.as_str())
+    }
+
+    /// The server's own time.
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        text(&self.head, DATE.as_str()).and_then(http_date)
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        text(&self.head, RETRY_AFTER.as_str()).and_then(|wait| retry_after(wait, self.date()))
+    }
+
+    /// The server's id of the request.
+    pub fn request_id(&self) -> Option<&str> {
+        REQUEST_IDS.iter().find_map(|name| text(&self.head, name))
     }
 
     /// Whether the status says that it was done.
@@ -66,7 +65,11 @@ impl Answer {
 
     /// Whether the body is a page for people.
     pub fn is_html(&self) -> bool {
-        let by_type = self.media_type.as_deref().is_some_and(|t| t == "text/html" || t == "application/xhtml+xml");
+        let media_type = text(&self.head, CONTENT_TYPE.as_str()).and_then(|full| full.split(';').next()).map(str::trim);
+        let is_page = |media_type: &str| {
+            ["text/html", "application/xhtml+xml"].iter().any(|page| media_type.eq_ignore_ascii_case(page))
+        };
+        let by_type = media_type.is_some_and(is_page);
         by_type || self.body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'<')
     }
 
@@ -76,8 +79,8 @@ impl Answer {
     }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned).filter(|value| !value.is_empty())
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
 /// The three date formats of HTTP come down to the one that is sent today (RFC 9110 section 5.6.7).

@@ -1,5 +1,6 @@
 //! What muster proves itself with: kept as a secret, sent to one origin, never printed.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -22,6 +23,8 @@ pub(super) struct Credential {
     token_url: Option<Url>,
     /// The access token in use, and until when.
     token: Mutex<Option<(HeaderValue, Instant)>>,
+    /// The header of a credential that is its own proof, made once.
+    fixed: OnceLock<HeaderValue>,
     redaction: Redaction,
 }
 
@@ -70,7 +73,7 @@ impl Credential {
         };
         let redaction = Redaction::default();
         redaction.remember(secret.expose_secret());
-        Ok(Self { auth: auth.clone(), secret, token_url, token: Mutex::new(None), redaction })
+        Ok(Self { auth: auth.clone(), secret, token_url, token: Mutex::new(None), fixed: OnceLock::new(), redaction })
     }
 
     pub(super) fn reference(&self) -> &SecretRef {
@@ -107,8 +110,16 @@ impl Credential {
                 *token = Some((header.clone(), Instant::now() + (lasts - margin)));
                 Ok(header)
             }
-            (Auth::Basic { user, .. }, _) => self.basic(http, user),
-            _ => self.sensitive(http, &format!("Bearer {}", self.secret.expose_secret())),
+            (auth, _) => {
+                if let Some(header) = self.fixed.get() {
+                    return Ok(header.clone());
+                }
+                let header = match auth {
+                    Auth::Basic { user, .. } => self.basic(http, user)?,
+                    _ => self.sensitive(http, &format!("Bearer {}", self.secret.expose_secret()))?,
+                };
+                Ok(self.fixed.get_or_init(|| header).clone())
+            }
         }
     }
 
@@ -150,7 +161,7 @@ impl Credential {
     ) -> Result<(HeaderValue, Duration), Failure> {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.map(|scope| ("scope", scope)));
-        let spoken = format!("POST {url}");
+        let spoken = || format!("POST {url}");
         let escape = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!("{}:{}", escape(client_id), escape(self.secret.expose_secret()));
         let header = self.sensitive(http, &format!("Basic {}", base64(pair.as_bytes())))?;
@@ -167,16 +178,16 @@ impl Credential {
             if matches!(answer.status, 400 | 401 | 403) {
                 return Err(self.failure(
                     http,
-                    &format!("is refused by {spoken} with {}", answer.status),
+                    &format!("is refused by {} with {}", spoken(), answer.status),
                     Some(&error),
                 ));
             }
-            return Err(http.refused(&answer, Asked::Discovery, &spoken));
+            return Err(http.refused(&answer, Asked::Discovery, &spoken()));
         }
         let body = answer.json().unwrap_or_default();
         let token = body.get("access_token").and_then(|token| token.as_str()).unwrap_or("");
         if token.is_empty() {
-            return Err(self.failure(http, &format!("gets no access_token from {spoken}"), None));
+            return Err(self.failure(http, &format!("gets no access_token from {}", spoken()), None));
         }
         let lasts = body.get("expires_in").and_then(|seconds| match seconds {
             serde_json::Value::String(text) => text.parse().ok(),

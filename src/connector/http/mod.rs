@@ -227,23 +227,26 @@ impl Http {
     }
 
     async fn send_once(&self, request: &Request) -> Result<Answer, Failure> {
-        let spoken = request.spoken();
+        let media_type = HeaderValue::from_static(self.media_type);
         let mut builder =
-            self.client.request(request.method.clone(), request.url.clone()).header(ACCEPT, self.media_type);
+            self.client.request(request.method.clone(), request.url.clone()).header(ACCEPT, media_type.clone());
         if let Some(body) = &request.body {
-            builder = builder.header(CONTENT_TYPE, self.media_type).body(body.to_string());
+            // JSON in memory cannot but be written; its `Display` takes thrice as long.
+            let bytes = serde_json::to_vec(body).unwrap_or_else(|_| body.to_string().into_bytes());
+            builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
         }
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
         if let Some(credential) = &self.credential {
-            if request.url.origin() != self.base.origin() {
+            if !is_same_origin(&request.url, &self.base) {
                 return Err(Failure::new(
                     Class::Configuration,
                     Recourse::GiveUp,
                     &self.system,
                     format!(
-                        "{spoken} leads away from {}: the credential is sent nowhere else",
+                        "{} leads away from {}: the credential is sent nowhere else",
+                        request.spoken(),
                         self.base.origin().ascii_serialization()
                     ),
                     "see why this system names foreign addresses; if it moved, write its new address as url",
@@ -254,12 +257,12 @@ impl Http {
         }
         let pass = self.congestion.pass().await;
         self.limit.turn().await;
-        let answer = self.exchange(builder, &request.url, &spoken, request.asked).await?;
-        pass.answered(answer.status == 429 || answer.status == 503 && answer.retry_after.is_some());
+        let answer = self.exchange(builder, &request.url, &|| request.spoken(), request.asked).await?;
+        pass.answered(answer.status == 429 || answer.status == 503 && answer.retry_after().is_some());
         if answer.is_success() && (answer.body.is_empty() || !answer.is_html()) {
             return Ok(answer);
         }
-        Err(self.refused(&answer, request.asked, &spoken))
+        Err(self.refused(&answer, request.asked, &request.spoken()))
     }
 
     /// The failure that an answer means which is no success.
@@ -274,33 +277,32 @@ impl Http {
             scim_type: error.scim_type.as_deref(),
             message: Some(error.detail.as_str()).filter(|detail| !detail.is_empty()),
             credential: self.credential.as_ref().map(Credential::reference),
-            request_id: answer.request_id.as_deref(),
-            retry_after: answer.retry_after,
+            request_id: answer.request_id(),
+            retry_after: answer.retry_after(),
         })
     }
 
-    /// Sends and reads the whole answer, inside the limits of time and size. Every status is an answer.
+    /// Sends and reads the whole answer, inside the limits of time and size. Every status is an answer. What was
+    /// asked is `spoken` where that has to be told.
     async fn exchange(
         &self,
         builder: reqwest::RequestBuilder,
         url: &Url,
-        spoken: &str,
+        spoken: &(dyn Fn() -> String + Sync),
         asked: Asked,
     ) -> Result<Answer, Failure> {
         let effect = if asked == Asked::Write { Effect::Unknown } else { Effect::None };
         let whole = async {
-            let response = builder.send().await.map_err(|error| self.transport_failure(error, url, spoken, effect))?;
-            let mut answer = Answer::from_head(&response);
-            let mut response = response;
-            while let Some(chunk) =
-                response.chunk().await.map_err(|error| self.transport_failure(error, url, spoken, effect))?
-            {
+            let failed = |error| self.transport_failure(error, url, &spoken(), effect);
+            let mut response = builder.send().await.map_err(failed)?;
+            let mut answer = Answer::from_head(&mut response);
+            while let Some(chunk) = response.chunk().await.map_err(failed)? {
                 if answer.body.len() as u64 + chunk.len() as u64 > self.max_bytes {
                     let mut failure = Failure::new(
                         Class::Server,
                         Recourse::GiveUp,
                         &self.system,
-                        format!("the answer to {spoken} did not end within {} bytes", count(self.max_bytes)),
+                        format!("the answer to {} did not end within {} bytes", spoken(), count(self.max_bytes)),
                         "see at the server why it does not end its answer; if a page is rightly that large, set a smaller page_size, or a larger max_answer_bytes, for this system",
                     );
                     (failure.effect, failure.stage, failure.status) = (effect, Some(Stage::Http), Some(answer.status));
@@ -320,7 +322,12 @@ impl Http {
                     Class::Connection,
                     Recourse::Retry,
                     &self.system,
-                    format!("{spoken} had no whole answer within {} s from {}", self.timeout.as_secs(), host_port(url)),
+                    format!(
+                        "{} had no whole answer within {} s from {}",
+                        spoken(),
+                        self.timeout.as_secs(),
+                        host_port(url)
+                    ),
                     "see whether the system is slow or a firewall or proxy swallows its answers; timeout_seconds can be raised",
                 );
                 (failure.effect, failure.stage) = (effect, Some(Stage::Http));
@@ -328,6 +335,12 @@ impl Http {
             }
         }
     }
+}
+
+/// Whether two web addresses have one origin (RFC 6454 section 5).
+fn is_same_origin(one: &Url, other: &Url) -> bool {
+    let port = Url::port_or_known_default;
+    one.scheme() == other.scheme() && one.host() == other.host() && port(one) == port(other) && one.has_host()
 }
 
 /// Host and port of an address, for people.

@@ -9,7 +9,7 @@ use crate::connector::config::ScimConfig;
 use crate::model::capabilities::{AttributeType, Capabilities, OwnAccount, ResourceCapabilities};
 use crate::model::order::Operation;
 use crate::scim::column::Column;
-use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned};
+use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned, Uniqueness};
 use crate::scim::urn;
 
 pub(super) fn of(discovery: &Discovery, config: &ScimConfig, account: Option<OwnAccount>) -> Capabilities {
@@ -58,6 +58,7 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .collect(),
         hidden: hidden(definition),
         required: required(definition),
+        unique: columns.iter().filter(|column| is_unique(column)).map(|column| column.name.clone()).collect(),
         attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
         key: vec!["id".to_owned()],
         ends: BTreeMap::new(),
@@ -88,6 +89,12 @@ fn required(definition: &Definition) -> Vec<String> {
     needed.map(|attribute| attribute.name.clone()).collect()
 }
 
+/// Whether no two resources may have one value of a column (RFC 7643, section 7). Of a list nobody compares the elements
+/// here, and what the server writes itself is its own concern.
+fn is_unique(column: &Column) -> bool {
+    column.uniqueness != Uniqueness::None && !column.multi_valued && column.mutability != Mutability::ReadOnly
+}
+
 fn association(ends: [(&str, Vec<String>); 2]) -> ResourceCapabilities {
     ResourceCapabilities {
         operations: vec![Operation::Add, Operation::Remove],
@@ -104,5 +111,27 @@ fn type_of(column: &Column) -> AttributeType {
         Kind::DateTime => AttributeType::Time,
         Kind::String if !column.case_exact => AttributeType::CaselessText,
         Kind::String | Kind::Binary | Kind::Reference | Kind::Complex => AttributeType::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::scim::schema::{ResourceType, Schema};
+
+    #[test]
+    fn what_must_be_unique_and_how_it_is_compared_is_what_the_schema_says() {
+        let document = json!({"id": "urn:x:Thing", "attributes": [
+            {"name": "code", "caseExact": true, "uniqueness": "global"}, {"name": "title", "uniqueness": "server"},
+            {"name": "serial", "uniqueness": "server", "mutability": "readOnly"}, {"name": "note"},
+            {"name": "aliases", "uniqueness": "server", "multiValued": true}]});
+        let core = Schema::parse(&document).unwrap_or_default();
+        let resource_type = ResourceType { schema: core.id.clone(), ..ResourceType::default() };
+        let offered = of_type(&Definition { resource_type, core, extensions: Vec::new() });
+        assert_eq!(offered.unique, ["code", "title"]);
+        assert_eq!(offered.attributes["code"], AttributeType::Text);
+        assert_eq!(offered.attributes["title"], AttributeType::CaselessText);
     }
 }

@@ -10,7 +10,7 @@ use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::scim::path::member;
-use crate::scim::schema::{Definition, Schema, ServiceProviderConfig, schema_documents};
+use crate::scim::schema::{Definition, Schema, ServiceProviderConfig, Uniqueness, schema_documents};
 use crate::scim::urn;
 
 /// What a provider is like.
@@ -61,6 +61,7 @@ pub(super) async fn discover(system: &ScimSystem) -> Result<Discovery, Failure> 
     if definitions.is_empty() {
         notes.push("no resource types are published: users and groups are assumed".to_owned());
         definitions = vec![Definition::user(), Definition::group()];
+        definitions.iter_mut().for_each(|definition| definition.core = assumed(definition.core.clone()));
     }
     let built_in: Vec<Schema> = schema_documents().iter().filter_map(Schema::parse).collect();
     for definition in &mut definitions {
@@ -84,7 +85,7 @@ fn complete(definition: &mut Definition, built_in: &[Schema], notes: &mut Vec<St
         && let Some(schema) = standard(&definition.core.id)
     {
         notes.push(format!("the schema {} is not published: the one of RFC 7643 is assumed", schema.id));
-        definition.core = schema;
+        definition.core = assumed(schema);
     }
     for urn in definition.resource_type.extensions.clone() {
         if definition.extension(&urn).is_none()
@@ -103,6 +104,15 @@ fn complete(definition: &mut Definition, built_in: &[Schema], notes: &mut Vec<St
         // Nothing certain is published, so the usual extension is offered too; an unused column does no harm.
         definition.extensions.push(schema);
     }
+}
+
+/// A schema that nobody published. Of what it says is unique only `userName` is so at every provider (RFC 7643,
+/// section 4.1.1).
+fn assumed(mut schema: Schema) -> Schema {
+    for attribute in schema.attributes.iter_mut().filter(|attribute| attribute.name != "userName") {
+        attribute.uniqueness = Uniqueness::None;
+    }
+    schema
 }
 
 async fn document(system: &ScimSystem, name: &str) -> Result<Json, Failure> {

@@ -29,17 +29,20 @@ pub(super) async fn read(system: &ScimSystem, definition: &Definition, id: &str)
         return Ok(None);
     }
     let url = system.http.address(&[definition.resource_type.endpoint.trim_matches('/'), id]);
-    let what = format!("GET {url}");
-    let answer = match system.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
+    let request = Request::new(Method::GET, url, Asked::Object);
+    let answer = match system.http.read(&request).await {
         Ok(answer) => answer,
         Err(failure) if failure.class == Class::Stale => return Ok(None),
         Err(failure) => return Err(failure),
     };
-    let json = answer.json().map_err(|error| system.bad_answer(&what, error, &answer, Effect::None))?;
+    let what = || format!("GET {}", request.url);
+    let json = answer.json().map_err(|error| system.bad_answer(&what(), error, &answer, Effect::None))?;
     match id_of(&json) {
         Some(found) if found == id => Ok(Some(json)),
-        Some(found) => Err(system.bad_answer(&what, format!("asked for `{id}`, got `{found}`"), &answer, Effect::None)),
-        None => Err(system.bad_answer(&what, "the answer has no id", &answer, Effect::None)),
+        Some(found) => {
+            Err(system.bad_answer(&what(), format!("asked for `{id}`, got `{found}`"), &answer, Effect::None))
+        }
+        None => Err(system.bad_answer(&what(), "the answer has no id", &answer, Effect::None)),
     }
 }
 

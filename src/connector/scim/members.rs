@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
-use super::lookup::read;
+use super::lookup::{find, read};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -117,17 +117,35 @@ pub(super) async fn holds(
     Ok(answers)
 }
 
-/// The ids at the other end of all rows of an owner; none where it is not there.
+/// The ids at the other end of all rows of an object; none where it is not there.
 pub(super) async fn members(system: &ScimSystem, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
-    if ends_of(resource).is_none_or(|(owner, _)| owner != end) {
-        let cause =
-            format!("the rows of `{resource}` cannot be read by `{end}`; they are read by the end that holds them");
-        return Err(system.failure(Class::Configuration, cause, "correct `keep_one` of the sync in the job file"));
-    }
-    let group = read(system, system.definition("groups").await?, id).await?;
-    let mut ids: Vec<String> = group.as_ref().map(member_ids).unwrap_or_default().into_iter().collect();
+    let mut ids: Vec<String> = match ends_of(resource) {
+        Some((owner, _)) if owner == end => {
+            let group = read(system, system.definition("groups").await?, id).await?;
+            group.as_ref().map(member_ids).unwrap_or_default().into_iter().collect()
+        }
+        Some((_, member)) if member == end => owners(system, resource, id).await?,
+        _ => {
+            let cause = format!("the rows of `{resource}` have no end `{end}`");
+            return Err(system.failure(Class::Configuration, cause, "correct the sync's `ends` in the job file"));
+        }
+    };
     ids.sort();
+    ids.dedup();
     Ok(ids)
+}
+
+/// The ids of the groups that somebody is in: as their own resource says (RFC 7643, section 4.1.2), else those that are
+/// found to hold them. Groups that hold them through another group may be among them.
+async fn owners(system: &ScimSystem, resource: &str, id: &str) -> Result<Vec<String>, Failure> {
+    if resource == MEMBERSHIPS {
+        let user = read(system, system.definition("users").await?, id).await?;
+        if let Some(groups) = user.as_ref().and_then(|user| member(user, "groups")).and_then(Json::as_array) {
+            return Ok(groups.iter().filter_map(describe).map(|(id, _)| id).collect());
+        }
+    }
+    let found = find(system, "groups", "members.value", id).await?;
+    Ok(found.into_iter().map(|group| group.id).collect())
 }
 
 pub(super) async fn apply_rows(

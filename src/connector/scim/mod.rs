@@ -164,7 +164,7 @@ fn bad_answer(system: &str, what: &str, problem: impl std::fmt::Display, answer:
         "see whether url leads to a SCIM 2.0 service; if so, the fault is on the server's side",
     );
     (failure.effect, failure.status) = (effect, Some(answer.status));
-    failure.request_id.clone_from(&answer.request_id);
+    failure.request_id = answer.request_id().map(str::to_owned);
     failure
 }
 

@@ -263,7 +263,7 @@ impl<'a> Pager<'a> {
         for status in answer.refused.iter().chain([&answer.status]) {
             *self.evidence.statuses.entry(*status).or_default() += 1;
         }
-        self.date = self.date.or(answer.date);
+        self.date = self.date.or_else(|| answer.date());
         Ok(list)
     }
 
@@ -374,13 +374,13 @@ async fn list(
 
 /// The list at an address.
 pub(super) async fn read_list(http: &Http, url: Url) -> Result<(ListResponse, Answer), Failure> {
-    let spoken = url.clone();
-    let mut answer = http.read(&Request::new(Method::GET, url, Asked::List)).await?;
+    let request = Request::new(Method::GET, url, Asked::List);
+    let mut answer = http.read(&request).await?;
     match ListResponse::parse(&std::mem::take(&mut answer.body)) {
         Ok(list) => Ok((list, answer)),
         Err(error) => {
             // A query may hold personal data.
-            let mut address = spoken;
+            let mut address = request.url;
             address.set_query(None);
             Err(bad_answer(http.system(), &format!("GET {address}"), error, &answer, Effect::None))
         }

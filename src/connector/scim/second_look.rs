@@ -11,14 +11,19 @@ pub(super) fn doubt(seen: &Evidence) -> Option<String> {
     {
         return Some(format!("the server's own total moved from {} to {}", count(start), count(end)));
     }
-    if seen.shifted_rows > 0 {
-        return Some(format!("{} came on two pages", counted(seen.shifted_rows, "row")));
-    }
-    if !seen.anomalies.is_empty() {
-        return Some("a page came again in another's place".to_owned());
+    if let Some(why) = moved(seen) {
+        return Some(why);
     }
     let total = seen.total_end.or(seen.total_start).filter(|total| *total != seen.rows_received)?;
     Some(format!("{} of the server's own total of {} came", counted(seen.rows_received, "row"), count(total)))
+}
+
+/// Why its pages do not fit together, in a clause.
+pub(super) fn moved(seen: &Evidence) -> Option<String> {
+    if seen.shifted_rows > 0 {
+        return Some(format!("{} came on two pages", counted(seen.shifted_rows, "row")));
+    }
+    (!seen.anomalies.is_empty()).then(|| "a page came again in another's place".to_owned())
 }
 
 /// What is kept of a look that was not enough.

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::export::{Since, cursor, refused, unsupported};
 use super::pager::{Pager, total};
 use super::rows::{RowReader, last_modified};
-use super::second_look::{doubt, first_look};
+use super::second_look::{doubt, first_look, moved};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of, members};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -68,7 +68,7 @@ enum MembersIn {
 
 impl Walk<'_> {
     /// Reads the list, and a second time where the first look leaves a doubt: what the sink got of the first is thrown
-    /// away. An increment is not looked at again: what it makes is held against the total of the whole list.
+    /// away.
     pub(super) async fn run(
         self,
         system: &ScimSystem,
@@ -76,12 +76,12 @@ impl Walk<'_> {
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
         let mut seen = self.look(system, since.as_ref(), sink).await?;
-        if since.is_none()
-            && let Some(why) = doubt(&seen.evidence)
-        {
+        // What an increment makes is held against the total of the whole list; its own total is no proof of anything.
+        let unsure = if since.is_some() { moved(&seen.evidence) } else { doubt(&seen.evidence) };
+        if let Some(why) = unsure {
             system.notice_once(format!("{}: {why}: the list is read once more", self.list));
             let first = first_look(why, seen.evidence);
-            seen = self.look(system, None, sink).await?;
+            seen = self.look(system, since.as_ref(), sink).await?;
             seen.evidence.first_look = Some(first);
         }
         let Look { mut evidence, feeds, newest, date } = seen;

@@ -88,7 +88,7 @@ async fn create(system: &ScimSystem, definition: &Definition, change: &ObjectCha
         return Ok(applied(Some(id), Effected::Sent, note));
     }
     // 201 without a body: the address of what was made says its id, and reading it proves it.
-    let id = answer.location.as_deref().and_then(|location| {
+    let id = answer.location().and_then(|location| {
         let path = location.split(['?', '#']).next().unwrap_or(location).trim_end_matches('/');
         let tail = path.rsplit('/').next().filter(|tail| !tail.is_empty())?;
         Some(percent_encoding::percent_decode_str(tail).decode_utf8_lossy().into_owned())
@@ -128,12 +128,14 @@ fn differences(
     created: &Json,
 ) -> Result<Option<String>, Failure> {
     let reader = system.reader(&change.resource, definition, change.attributes.keys())?;
-    let Some(object) = reader.object(created) else { return Ok(None) };
     let told: Vec<String> = change
         .attributes
         .iter()
-        .filter_map(|(name, wanted)| Some((name, wanted.as_ref()?, object.attributes.get(name)?)))
-        .filter(|(_, wanted, found)| wanted.to_cell().to_lowercase() != found.to_cell().to_lowercase())
+        .filter_map(|(name, wanted)| {
+            let found = Value::from_cell(&reader.column(name)?.cell(created))?;
+            Some((name, wanted.as_ref()?, found))
+        })
+        .filter(|(_, wanted, found)| *wanted != found && wanted.to_cell().to_lowercase() != found.to_cell().to_lowercase())
         .filter(|(_, wanted, found)| !matches!((wanted, found), (Value::Text(one), Value::Many(list)) if list.as_slice() == std::slice::from_ref(one)))
         .map(|(name, wanted, found)| format!("{name} is `{found}`, not `{wanted}`"))
         .collect();

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::diff::{Doubtful, name_duplicates, name_keyless};
 use super::super::digest::Witness;
 use super::super::error::SnapshotError;
+use super::super::kept_pairs::KeptPairs;
 use super::super::manifest::ResourceManifest;
 use super::super::partition::{Sorted, bits_for, gather};
 use super::super::row::{Cells, Row};
@@ -54,6 +55,8 @@ pub(crate) struct Watch<'a> {
     sampled: u64,
     /// How many bits choose a share of the owners.
     bits: u32,
+    /// Whether the owners of an association are counted here.
+    counts_owners: bool,
 }
 
 /// What one chunk of the file holds.
@@ -73,6 +76,18 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// Where the table cannot be read.
     pub(crate) fn new(table: &'a Table, settings: &'a Settings) -> Result<Self, SnapshotError> {
+        Self::counting(table, settings, true)
+    }
+
+    /// The same but for the owners of an association, which [`Census::count_owners`] then tells.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub(crate) fn without_owners(table: &'a Table, settings: &'a Settings) -> Result<Self, SnapshotError> {
+        Self::counting(table, settings, false)
+    }
+
+    fn counting(table: &'a Table, settings: &'a Settings, counts_owners: bool) -> Result<Self, SnapshotError> {
         let rows = table.estimated_rows()?;
         Ok(Self {
             table,
@@ -82,6 +97,7 @@ impl<'a> Watch<'a> {
             // Chosen by their keys, so that the rows that are looked at are the same in every snapshot.
             sampled: (u64::MAX / rows.max(1)).saturating_mul(SAMPLED),
             bits: bits_for(rows),
+            counts_owners,
         })
     }
 
@@ -109,7 +125,7 @@ impl<'a> Watch<'a> {
                 census.fingerprints.insert(name.clone(), whole);
             }
         }
-        for (i, end) in self.ends.iter().enumerate() {
+        for (i, end) in self.ends.iter().enumerate().filter(|_| self.counts_owners) {
             let owners: Vec<&Sorted<u64>> = told.iter().map(|chunk| &chunk.owners[i]).collect();
             let (largest, different) = largest(&owners, self.bits);
             let column = &self.table.columns()[*end];
@@ -142,6 +158,9 @@ impl Witness for Watch<'_> {
         chunk.rows += 1;
         row.count_empty(&mut chunk.empty);
         for (owners, end) in chunk.owners.iter_mut().zip(&self.ends) {
+            if !self.counts_owners {
+                owners.clear();
+            }
             owners.push(xxh3_64(row.cell(*end).as_bytes()));
         }
         if self.key_hash(row, chunk).is_some_and(|hash| hash <= self.sampled) {
@@ -195,6 +214,24 @@ impl Watch<'_> {
 }
 
 impl Census {
+    /// How many rows there are.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether each row has a key that no other has.
+    pub fn tells_rows_apart(&self) -> bool {
+        self.empty_keys.count == 0 && self.duplicate_keys.count == 0
+    }
+
+    /// Takes in how many rows the owners of an association have.
+    pub fn count_owners(&mut self, rows: &KeptPairs) {
+        for (column, largest, different) in rows.owners() {
+            self.largest.insert(column.to_owned(), largest);
+            self.owners.insert(column.to_owned(), different);
+        }
+    }
+
     /// What the manifest of a snapshot tells of its file, if that is enough for these settings: the same bytes hold the
     /// same, so they need not be counted again.
     pub fn remembered(of: &ResourceManifest, settings: &Settings) -> Option<Self> {

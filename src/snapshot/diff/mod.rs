@@ -274,15 +274,6 @@ pub fn digest_keeping<W: Witness>(
     Ok(Witnessed { found: joined.doubtful, told, unkept })
 }
 
-/// Counts what differs; costs no memory for what does, and no second look at rows that only one side has.
-pub fn counts(old: &Table, new: &Table, options: &DiffOptions) -> Result<Counts, DiffError> {
-    let columns = Columns::of(old, new, options, None)?;
-    let comparison = Comparison::of(old, new, options);
-    let hashes = comparison.hashes(random_seed(options), false);
-    let (joined, ..) = comparison.join(&columns, hashes, Old::Read, &(), |_| ())?;
-    Ok(joined.counts())
-}
-
 fn random_seed(options: &DiffOptions) -> u64 {
     options.seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish())
 }

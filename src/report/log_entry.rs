@@ -1,0 +1,108 @@
+//! One entry of the log in one line.
+
+use chrono::SecondsFormat;
+use serde_json::{Map, Value};
+
+use super::figures::{count, counted};
+use super::safe_text;
+use crate::model::apply_end::ApplyEnd;
+use crate::model::record::LogEntry;
+
+/// Orders that one line names.
+const NAMED: usize = 3;
+
+/// Digits of a SHA-256 that a line shows.
+const DIGITS: usize = 12;
+
+/// An entry in one line, whole but for the digits of digests: what is looked for in a log stands at its end as often as
+/// not. Ends with a line break.
+pub fn entry_line(entry: &LogEntry) -> String {
+    let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut parts = vec![format!("{:>6}  {at}  {:<16}", entry.seq, entry.kind)];
+    if entry.error {
+        parts.push("ERROR".to_owned());
+    }
+    parts.extend(entry.run.as_ref().map(|run| format!("run {run}")));
+    if !entry.who.is_empty() {
+        parts.push(format!("by {}", entry.who));
+    }
+    if !entry.orders.is_empty() {
+        let mut orders: Vec<&str> = entry.orders.iter().take(NAMED).map(|order| order.0.as_str()).collect();
+        let more = format!("and {} more", entry.orders.len() - orders.len());
+        if entry.orders.len() > NAMED {
+            orders.push(&more);
+        }
+        parts.push(orders.join(" "));
+    }
+    parts.push(entry_detail(entry, Some(DIGITS)));
+    safe_text::line(parts.join("  ").trim_end()).into_owned() + "\n"
+}
+
+/// What an entry says besides, in words; of each digest so many digits, all where it is not said.
+pub fn entry_detail(entry: &LogEntry, digits: Option<usize>) -> String {
+    match (entry.kind.as_str(), &entry.detail) {
+        ("apply-ended", detail) => {
+            serde_json::from_value(detail.clone()).map_or_else(|_| words(detail, digits), |end| apply_ended(&end))
+        }
+        (_, Value::Object(fields)) => pairs(fields, digits),
+        (_, other) => words(other, digits),
+    }
+}
+
+/// How an apply ended: `stopped: …; left approved: 149 orders of create vault.users (orders failed: see data-3f2a)`.
+fn apply_ended(end: &ApplyEnd) -> String {
+    let mut parts: Vec<String> = end.stopped.iter().map(|why| format!("stopped: {why}")).collect();
+    let left = end.left.iter().map(|left| {
+        let begun = if left.is_started { "" } else { "not started: " };
+        let why = if end.stopped.as_ref() == Some(&left.why) { "for that" } else { left.why.as_str() };
+        format!("{} of {} ({begun}{why})", counted(left.orders, "order"), left.kind)
+    });
+    let left = left.collect::<Vec<_>>().join(", ");
+    parts.push(if left.is_empty() { "nothing is left approved".to_owned() } else { format!("left approved: {left}") });
+    parts.join("; ")
+}
+
+/// `key=value`, without quotes where it can be; what is not there is left out.
+fn pairs(fields: &Map<String, Value>, digits: Option<usize>) -> String {
+    let told = fields.iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| {
+        let said = words(value, digits);
+        let quote = said.contains(char::is_whitespace) && !said.starts_with(['(', '[']);
+        if quote { format!("{name}=\"{said}\"") } else { format!("{name}={said}") }
+    });
+    told.collect::<Vec<_>>().join(" ")
+}
+
+/// A value in words: what is said of several things stands in brackets, thing by thing.
+fn words(value: &Value, digits: Option<usize>) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), count),
+        Value::String(text) => match digits.and_then(|digits| text.get(..digits)) {
+            Some(first) if is_digest(text) => format!("{first}…"),
+            _ => text.clone(),
+        },
+        Value::Array(values) => {
+            let told: Vec<String> = values.iter().map(|value| words(value, digits)).collect();
+            format!("[{}]", told.join(", "))
+        }
+        Value::Object(fields) => {
+            let told = fields.iter().filter(|(_, value)| !is_nothing(value));
+            let told: Vec<String> = told.map(|(name, value)| format!("{name}: {}", words(value, digits))).collect();
+            format!("({})", told.join(", "))
+        }
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

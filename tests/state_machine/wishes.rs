@@ -1,0 +1,164 @@
+//! What a run would raise, worked out from both sides alone; and for how long that is withheld.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use muster::model::order::{Change, Fingerprint, Operation, Order, OrderId};
+
+use crate::history::keys;
+use crate::house::{Content, User};
+use crate::support::company::Person;
+
+/// Both sides as a run finds them.
+pub(crate) struct Sides<'a> {
+    pub(crate) staff: &'a [Person],
+    pub(crate) content: &'a Content,
+    pub(crate) has_grace: bool,
+    /// Keys of objects of which nobody knows yet whether a request took effect.
+    pub(crate) under_way: BTreeSet<String>,
+}
+
+/// What a run says of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It would raise the same.
+    Same,
+    /// It would not.
+    Other,
+    /// That depends on what this model does not know.
+    Unclear,
+}
+
+/// Attributes with their values before and after.
+type Changes = BTreeMap<String, (Option<String>, Option<String>)>;
+
+impl Sides<'_> {
+    /// Whether a run would raise the same as this order.
+    pub(crate) fn wish(&self, order: &Order) -> Wish {
+        let keys = keys(order);
+        if keys.iter().any(|key| self.under_way.contains(key)) {
+            return Wish::Unclear;
+        }
+        match order.resource.resource.as_str() {
+            "groups" => self.group(&keys[0]),
+            "memberships" => self.row(order.operation, &keys[0], &keys[1]),
+            _ => self.user(order.operation, &changes(&order.changes), &keys[0]),
+        }
+    }
+
+    /// The same for what an order that undid another withholds: that other one, and what would undo the first in turn.
+    pub(crate) fn wish_to_redo(&self, undoing: &Order, undone: &Order) -> Wish {
+        let swapped = |c: &Change| Change { before: c.after.clone(), after: c.before.clone(), ..c.clone() };
+        let counter = undoing.operation.opposite().map(|operation| Order {
+            operation,
+            changes: undoing.changes.iter().map(swapped).collect(),
+            ..undoing.clone()
+        });
+        let wishes: Vec<Wish> = [undone].into_iter().chain(&counter).map(|order| self.wish(order)).collect();
+        [Wish::Unclear, Wish::Same].into_iter().find(|wish| wishes.contains(wish)).unwrap_or(Wish::Other)
+    }
+
+    fn person(&self, key: &str) -> Option<&Person> {
+        self.staff.iter().find(|person| person.id == key)
+    }
+
+    fn user(&self, operation: Operation, asked: &Changes, key: &str) -> Wish {
+        let (person, held) = (self.person(key), self.content.users.get(key));
+        let values = |user: &User| {
+            let pairs = [
+                ("externalId", key.to_owned()),
+                ("userName", user.login.clone()),
+                ("name.familyName", user.family.clone()),
+                ("emails", user.email.clone()),
+                ("active", user.enabled.to_string()),
+            ];
+            pairs.map(|(name, value)| (name.to_owned(), value))
+        };
+        let is = |same: bool| if same { Wish::Same } else { Wish::Other };
+        match (person, held) {
+            (None, None) => Wish::Other,
+            (Some(person), None) => {
+                let all = values(&User::of(person)).map(|(name, value)| (name, (None, Some(value))));
+                is(operation == Operation::Create && *asked == Changes::from(all))
+            }
+            (Some(person), Some(held)) => {
+                let pairs = values(held).into_iter().zip(values(&User::of(person)));
+                let differ = pairs.filter(|(before, after)| before != after);
+                let changes: Changes =
+                    differ.map(|((name, before), (_, after))| (name, (Some(before), Some(after)))).collect();
+                is(!changes.is_empty() && *asked == changes)
+            }
+            (None, Some(held)) if self.has_grace && held.enabled => {
+                let off = ("active".to_owned(), (Some("true".to_owned()), Some("false".to_owned())));
+                is(*asked == Changes::from([off]))
+            }
+            (None, Some(held)) => {
+                let lost = values(held).map(|(name, value)| (name, (Some(value), None)));
+                match operation == Operation::Delete && *asked == Changes::from(lost) {
+                    // Whether its grace is over.
+                    true if self.has_grace => Wish::Unclear,
+                    same => is(same),
+                }
+            }
+        }
+    }
+
+    fn group(&self, key: &str) -> Wish {
+        if self.content.groups.contains(team(key)) { Wish::Other } else { Wish::Same }
+    }
+
+    fn row(&self, operation: Operation, user: &str, group: &str) -> Wish {
+        let (person, held) = (self.person(user), self.content.users.get(user));
+        let is_tied = held.is_some_and(|held| held.teams.contains(team(group)));
+        let belongs = person.is_some_and(|person| person.team == group);
+        match (operation, is_tied, belongs) {
+            (Operation::Add, false, true) => Wish::Same,
+            (Operation::Remove, true, false) if person.is_some() => Wish::Same,
+            // Whoever is deleted takes the rows along.
+            (Operation::Remove, true, false) if !self.has_grace => Wish::Other,
+            (Operation::Remove, true, false) if held.is_some_and(|held| held.enabled) => Wish::Same,
+            (Operation::Remove, true, false) => Wish::Unclear,
+            _ => Wish::Other,
+        }
+    }
+}
+
+fn changes(changes: &[Change]) -> Changes {
+    let text = |value: &Option<muster::model::value::Value>| value.as_ref().map(ToString::to_string);
+    changes.iter().map(|c| (c.attribute.clone(), (text(&c.before), text(&c.after)))).collect()
+}
+
+/// What a group is called.
+pub(crate) fn team(key: &str) -> &'static str {
+    ["Databases", "Network", "Payments"][key[1..].parse::<usize>().unwrap()]
+}
+
+/// What is withheld, by the order because of which it is.
+#[derive(Default)]
+pub(crate) struct Withheld {
+    pub(crate) standing: BTreeSet<OrderId>,
+    /// Those that were, and are not any more.
+    pub(crate) lapsed: BTreeSet<OrderId>,
+}
+
+impl Withheld {
+    /// What is not raised.
+    pub(crate) fn contents(&self, planned: &BTreeMap<OrderId, Order>) -> BTreeSet<Fingerprint> {
+        let contents = |id: &OrderId| match &planned[id] {
+            undoing @ Order { undoes: Some(undone), .. } => {
+                [Some(planned[undone].fingerprint.clone()), undoing.counter()]
+            }
+            order => [Some(order.fingerprint.clone()), None],
+        };
+        self.standing.iter().flat_map(contents).flatten().collect()
+    }
+
+    pub(crate) fn ends(&mut self, order: &OrderId) {
+        if self.standing.remove(order) {
+            self.lapsed.insert(order.clone());
+        }
+    }
+}
+
+/// Who left, and when.
+pub(crate) type Left = (Person, DateTime<Utc>);
