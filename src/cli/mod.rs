@@ -19,8 +19,10 @@ mod demo;
 mod diff;
 mod ending;
 mod exit;
+mod explain;
 mod export;
 mod generate;
+mod history;
 mod link;
 mod list;
 mod log;
@@ -110,6 +112,10 @@ enum Command {
     Status(status::Args),
     /// Which objects of the target are managed, which are local
     List(list::Args),
+    /// One object, step by step: read, scope, map, correlate, compare, decide, order, outcome
+    Explain(explain::Args),
+    /// Every change of one object's values, with what and who made it
+    History(history::Args),
     /// What became of each order of a run
     Report(report::Args),
     /// The limits in force, and what they would have done in the past
@@ -200,6 +206,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Settle(args) => settle::run(&context()?, args),
         Command::Status(args) => status::run(&context()?, args),
         Command::List(args) => list::run(&context()?, args).await,
+        Command::Explain(args) => explain::run(&context()?, args).await,
+        Command::History(args) => history::run(&context()?, args),
         Command::Report(args) => report::run(&context()?, args),
         Command::Thresholds(args) => thresholds::run(&context()?, args),
         Command::Log(args) => log::run(&context()?, args),

@@ -51,6 +51,7 @@ mod rows;
 mod scan;
 mod scoped;
 mod seats;
+pub mod single;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;

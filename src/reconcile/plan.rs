@@ -23,8 +23,55 @@ use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix
 use super::threshold::{self, Counted, Loads};
 use super::undo;
 
-/// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
+/// What is wanted of each object and each row, set against what earlier runs ordered; not judged together yet.
+pub(crate) struct Considered<'a> {
+    pub(crate) ledger: Ledger<'a>,
+    pub(crate) plans: Vec<Planned<'a>>,
+    objects: Vec<&'a ObjectInput<'a>>,
+    loads: Loads<'a>,
+    told: Vec<Told>,
+}
+
+impl Considered<'_> {
+    /// What a person should know so far, in sentences.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
+        let told = self.told.iter().flat_map(|told| &told.warnings);
+        told.chain(&self.ledger.draft.warnings).map(String::as_str)
+    }
+}
+
+/// Makes a plan.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
+    judge(input, consider(input)?)
+}
+
+/// Judges all orders together: who would be the last to go, who gets a seat, which limits are exceeded.
+pub(crate) fn judge(input: &PlanInput<'_>, considered: Considered<'_>) -> Result<PlanDraft, ReconcileError> {
+    let Considered { mut ledger, plans, objects, loads, mut told } = considered;
+    lockout::guard(input, &plans, &mut ledger)?;
+    drop(plans);
+    seats::capacity(&objects, &mut ledger)?;
+    thresholds(input, &mut ledger, loads);
+
+    let mut draft = std::mem::take(&mut ledger.draft);
+    told.sort_by_key(|told| told.index);
+    let mut warnings = Vec::new();
+    for told in told {
+        draft.situations.push(told.situations);
+        warnings.extend(told.warnings);
+    }
+    draft.warnings.sort();
+    draft.warnings.splice(0..0, warnings);
+    draft.listed.sort();
+    draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
+    undo::mark(&mut draft.orders, input);
+    sort_orders(&mut draft.orders);
+    Ok(draft)
+}
+
+/// Decides about each object and each row. Syncs of objects come first, so that associations know what becomes of their
+/// ends.
+pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, ReconcileError> {
     let hasher = KeyHasher::random();
     let mut ledger = Ledger::new(input, hasher);
     let mut loads = Loads::default();
@@ -108,25 +155,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
     }
     ledger.finish(&judged, &undecided);
-    lockout::guard(input, &plans, &mut ledger)?;
-    drop(plans);
-    seats::capacity(&objects, &mut ledger)?;
-    thresholds(input, &mut ledger, loads);
-
-    let mut draft = std::mem::take(&mut ledger.draft);
-    told.sort_by_key(|told| told.index);
-    let mut warnings = Vec::new();
-    for told in told {
-        draft.situations.push(told.situations);
-        warnings.extend(told.warnings);
-    }
-    draft.warnings.sort();
-    draft.warnings.splice(0..0, warnings);
-    draft.listed.sort();
-    draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
-    undo::mark(&mut draft.orders, input);
-    sort_orders(&mut draft.orders);
-    Ok(draft)
+    Ok(Considered { ledger, plans, objects, loads, told })
 }
 
 /// Plans one sync of objects. Where a person refused to take two keys for one object, they are two.

@@ -320,6 +320,25 @@ impl<'a> Ledger<'a> {
         self.scopes.get(&live.id).unwrap_or(&live.thresholds)
     }
 
+    /// Takes back whatever a finished plan says of objects that do not concern it: nothing new is raised for them, and
+    /// their live orders stay as they are.
+    pub(crate) fn keep_only(&mut self, concerns: &dyn Fn(&ObjectKey) -> bool) {
+        let own = self.own.values().flatten();
+        let others: HashSet<&OrderId> = own.filter(|live| !concerns(&live.object)).map(|live| &live.id).collect();
+        self.superseded.retain(|id, _| !others.contains(id));
+        self.stopped.retain(|id| !others.contains(id));
+        self.kept.retain(|id| !others.contains(id));
+        self.draft.orders.retain(|order| concerns(&order.object));
+        self.draft.kept.retain(|id| !others.contains(id));
+        self.draft.superseded.retain(|(id, _)| !others.contains(id));
+        self.draft.reblocked.retain(|(id, _)| !others.contains(id));
+    }
+
+    /// The live orders of this job, by their ids, with the objects that they concern.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &'a LiveOrder> + '_ {
+        self.own.values().flatten().copied()
+    }
+
     /// Supersedes what no planned sync wants any more.
     pub(crate) fn finish(&mut self, judged: &[Judged], undecided: &HashSet<ObjectKey>) {
         for live in self.own.values().flatten() {

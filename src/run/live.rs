@@ -37,7 +37,7 @@ impl Conductor {
     }
 }
 
-fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<String>) -> LiveOrder {
+pub(super) fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<String>) -> LiveOrder {
     LiveOrder {
         id: record.id.clone(),
         fingerprint: record.fingerprint.clone(),
@@ -76,6 +76,6 @@ impl Memory for Database<'_> {
     }
 }
 
-fn untold(error: StoreError) -> ReconcileError {
+pub(super) fn untold(error: StoreError) -> ReconcileError {
     ReconcileError::Memory(error.to_string())
 }

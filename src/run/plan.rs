@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use super::demand;
 use super::error::RunError;
+use super::explain::ExplainRequest;
 use super::links_ahead::LinksAhead;
 use super::live::Database;
 use super::offers::Offers;
@@ -24,6 +25,7 @@ use crate::model::run::{RunId, RunState};
 use crate::reconcile::draft::{ListedObject, PlanDraft};
 use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
 use crate::reconcile::input::Wishes;
+use crate::reconcile::single::assemble_only;
 use crate::reconcile::threshold::Counted;
 use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
 use crate::snapshot::table::Table;
@@ -38,13 +40,15 @@ pub struct PlanOptions {
     pub block: bool,
     /// What was rejected is asked again.
     pub ask_again: bool,
+    /// One object alone, by whatever it goes by, and the resource where that is to be looked for.
+    pub only: Option<ExplainRequest>,
 }
 
 /// Links that are written in one transaction: a first load finds as many as there are objects.
 const LINKS_AT_ONCE: usize = 50_000;
 
 /// One sync with what is remembered of it, before its tables are borrowed.
-struct Memories {
+pub(super) struct Memories {
     links: Links,
     identity: String,
     capabilities: ResourceCapabilities,
@@ -65,8 +69,8 @@ pub(super) struct Basis {
 }
 
 /// The tables of a run's usable snapshots.
-struct Snapshots {
-    tables: BTreeMap<ResourceName, Table>,
+pub(super) struct Snapshots {
+    pub(super) tables: BTreeMap<ResourceName, Table>,
     /// What is not in the table is not in the system.
     whole: BTreeSet<ResourceName>,
     /// The table has as many rows as the system says it holds.
@@ -84,7 +88,7 @@ impl Conductor {
     ) -> Result<RunState, RunError> {
         let targets = self.ask_targets(proof).await?;
         let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, links, false))?;
-        self.register(run, proof, draft, &snapshots, &targets)
+        self.register(run, proof, draft, &snapshots, &targets, options.only.is_none())
     }
 
     /// What a plan from these snapshots would come to, and every object that is not confirmed, as of what the targets
@@ -116,45 +120,11 @@ impl Conductor {
             memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
         }
         let claimed = BTreeMap::new();
-        let absent = |name: &ResourceName| snapshots.whole.contains(name);
-        let mut syncs = Vec::new();
-        for (sync, memory) in &memories {
-            let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
-            let target_absence = absent(&sync.to) || snapshots.counted.contains(&sync.to);
-            syncs.push(match &sync.kind {
-                SyncKind::Objects(objects) => SyncInput::Objects(ObjectInput {
-                    sync: objects,
-                    source,
-                    target,
-                    source_absence: absent(&sync.from),
-                    target_absence,
-                    links: &memory.links,
-                    claimed: &claimed,
-                    capabilities: &memory.capabilities,
-                    identity: &memory.identity,
-                    first_run: memory.first_run,
-                    free: memory.free,
-                    seats: memory.seats,
-                    account: memory.account.as_ref(),
-                }),
-                SyncKind::Association(association) => SyncInput::Association(AssociationInput {
-                    sync: association,
-                    source,
-                    target,
-                    source_absence: absent(&sync.from),
-                    // Rows of an association are read with their owners, which are counted.
-                    target_absence: target_absence
-                        || association.ends.iter().all(|end| snapshots.counted.contains(&end.to)),
-                    capabilities: &memory.capabilities,
-                    identity: &memory.identity,
-                    first_run: memory.first_run,
-                }),
-            });
-        }
+        let syncs = sync_inputs(&memories, &snapshots, &claimed);
         let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
         let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
         let (accepted, past) = (self.accepted_thresholds()?, self.past()?);
-        let mut draft = assemble(&PlanInput {
+        let input = PlanInput {
             syncs: &syncs,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
@@ -168,7 +138,11 @@ impl Conductor {
                 now: (self.clock)(),
                 list,
             },
-        })?;
+        };
+        let mut draft = match &options.only {
+            None => assemble(&input)?,
+            Some(only) => assemble_only(&input, &self.subject_of(&input, only)?)?,
+        };
         if !list {
             let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
             for excess in &mut draft.excesses {
@@ -186,7 +160,7 @@ impl Conductor {
     }
 
     /// What is remembered of a sync; its links, where they were not read ahead, are read now.
-    fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
+    pub(super) fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
             // A first load that waits for its review stays a first load.
@@ -226,6 +200,7 @@ impl Conductor {
         draft: PlanDraft,
         snapshots: &Snapshots,
         targets: &Offers,
+        is_whole: bool,
     ) -> Result<RunState, RunError> {
         let digests = snapshots.tables.keys().filter_map(|name| {
             Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
@@ -242,7 +217,7 @@ impl Conductor {
         } else {
             RunState::Planned
         };
-        if draft.excesses.is_empty() {
+        if draft.excesses.is_empty() && is_whole {
             self.replace_held(run, RunState::HeldPlan)?;
         }
         // To give back the memory of many orders takes a while, which nobody needs to wait for.
@@ -378,7 +353,7 @@ impl Conductor {
 
 /// Opens the snapshots of a proof. That their files are those that were written is known: this run wrote them, or they
 /// were verified when they were taken up again.
-fn open(proof: &Proof) -> Result<Snapshots, RunError> {
+pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
     let mut snapshots = Snapshots { tables: BTreeMap::new(), whole: BTreeSet::new(), counted: BTreeSet::new() };
     for name in &proof.usable {
         let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
@@ -411,6 +386,50 @@ fn plan_holds(draft: &PlanDraft) -> Vec<Hold> {
         return Vec::new();
     }
     draft.excesses.iter().map(|excess| Hold::of(HoldKind::Plan, excess)).collect()
+}
+
+/// What each sync is planned from.
+pub(super) fn sync_inputs<'a>(
+    memories: &'a [(&'a Sync, Memories)],
+    snapshots: &'a Snapshots,
+    claimed: &'a BTreeMap<String, String>,
+) -> Vec<SyncInput<'a>> {
+    let absent = |name: &ResourceName| snapshots.whole.contains(name);
+    let mut syncs = Vec::new();
+    for (sync, memory) in memories {
+        let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
+        let target_absence = absent(&sync.to) || snapshots.counted.contains(&sync.to);
+        syncs.push(match &sync.kind {
+            SyncKind::Objects(objects) => SyncInput::Objects(ObjectInput {
+                sync: objects,
+                source,
+                target,
+                source_absence: absent(&sync.from),
+                target_absence,
+                links: &memory.links,
+                claimed,
+                capabilities: &memory.capabilities,
+                identity: &memory.identity,
+                first_run: memory.first_run,
+                free: memory.free,
+                seats: memory.seats,
+                account: memory.account.as_ref(),
+            }),
+            SyncKind::Association(association) => SyncInput::Association(AssociationInput {
+                sync: association,
+                source,
+                target,
+                source_absence: absent(&sync.from),
+                // Rows of an association are read with their owners, which are counted.
+                target_absence: target_absence
+                    || association.ends.iter().all(|end| snapshots.counted.contains(&end.to)),
+                capabilities: &memory.capabilities,
+                identity: &memory.identity,
+                first_run: memory.first_run,
+            }),
+        });
+    }
+    syncs
 }
 
 fn new_order<'a>(job: &'a Job, order: &'a Order, targets: &'a Offers) -> NewOrder<'a> {

@@ -122,6 +122,7 @@ impl Conductor {
             review: self.job.review.terms(),
         };
         self.store.start_run(&run, (self.clock)())?;
+        self.keep_job_file(&run.id)?;
         self.reporter.event(&Event::RunStarted {
             run: options.run.clone(),
             job: self.job.name.clone(),

@@ -10,6 +10,7 @@ pub mod completeness;
 pub mod diff;
 pub mod digest;
 pub mod error;
+mod excerpt;
 mod hashing;
 pub mod manifest;
 pub mod markup;
