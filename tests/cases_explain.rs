@@ -181,16 +181,23 @@ fn case_k8_one_user_on_demand_goes_through_the_same_review() {
 fn case_k9_an_update_that_is_not_reflected_is_told_why() {
     let company = Company::of(3);
     let file = |phone: &str, family: &str| {
-        format!("id,login,email,family,enabled,phone\nE0001,one@corp.example,one@corp.example,{family},true,{phone}\n")
+        let row = |(n, phone, family): (usize, &str, &str)| {
+            format!("E{n:04},user{n}@corp.example,user{n}@corp.example,{family},true,{phone}\n")
+        };
+        let others = (2..=20).map(|n| row((n, "0", "Other")));
+        format!("id,login,email,family,enabled,phone\n{}{}", row((1, phone, family)), others.collect::<String>())
     };
+    company.world.write("hr/memberships.csv", "group,user\nT0,E0001\n");
     company.world.write("hr/users.csv", file("1", "Family1"));
     job(&company, "active = \"enabled\"", "active = \"enabled\"\ntitle = \"family == 'X' ? 'Boss' : ''\"");
     company.world.settle("corp");
     // No rule reads it.
     company.world.write("hr/users.csv", file("2", "Family1"));
-    run(&company, 0);
+    let changed = run(&company, 0);
     let explained = explain(&company, &["E0001"]);
     assert_eq!(explained["situation"], "confirmed");
+    has(fact(&explained, "read", "hr.users phone"), &["from `1` to `2`", &changed, "no rule of the mapping"]);
+    has(&step(&explained, "compare")["verdict"], &["no mapped attribute differs"]);
     // A rule swallows it.
     company.world.write("hr/users.csv", file("2", ""));
     run(&company, 0);
@@ -272,6 +279,7 @@ fn case_p9_a_value_tells_its_source_its_rule_and_the_run_at_which_it_changed() {
     let family = fact(&explained, "compare", "name.familyName");
     has(family, &["confirmed", "`Newname`", "`Family1` → `Newname` (source)", &changed]);
     has(fact(&explained, "map", "name.familyName"), &["hr.users: family = `Newname`", "family"]);
+    has(fact(&explained, "read", "hr.users family"), &["from `Family1` to `Newname`", &changed, "name.familyName"]);
     let history = company.world.muster(&["history", "corp", "E0001", "--format", "json"]).ended(0).json();
     let entries = history["entries"].as_array().unwrap();
     let find = |kind: &str, what: &str| {
@@ -315,19 +323,16 @@ fn case_p10_wrong_values_are_told_by_identity_data_rule_or_target() {
         &["drift (changed at the target)", "`Local`", "holds something else"],
     );
     // Now the rule is another, and the row of E0002 is as it was.
-    job(&company, "\"name.familyName\" = \"family\"", "\"name.familyName\" = \"family.upperAscii()\"");
+    job(&company, "\"name.familyName\" = \"family\"", "\"name.familyName\" = \"family + '!'\"");
     let with_rule = run(&company, 3);
     let ruled = explain(&company, &["E0002"]);
     let family = fact(&ruled, "compare", "name.familyName");
-    has(
-        family,
-        &["rule (the row is as it was", "`FAMILY2`", "the job file changed", "family.upperAscii()", &with_rule],
-    );
+    has(family, &["rule (the row is as it was", "`Family2!`", "the job file changed", "family + '!'", &with_rule]);
     let history = company.world.muster(&["history", "corp", "E0002", "--format", "json"]).ended(0).json();
     let entries = history["entries"].as_array().unwrap();
     let edit = entries.iter().find(|entry| entry["kind"] == "job-file").unwrap();
     has(&edit["before"], &["\"name.familyName\" = \"family\""]);
-    has(&edit["after"], &["family.upperAscii()"]);
+    has(&edit["after"], &["family + '!'"]);
     assert_eq!(edit["run"], with_rule.as_str());
 }
 

@@ -231,6 +231,11 @@ impl World {
 
     /// Makes the plan.
     pub(crate) fn plan(&self) -> PlanDraft {
+        self.planned_by(|input| assemble(input).unwrap())
+    }
+
+    /// Hands out what the plan is made from.
+    pub(crate) fn planned_by<T>(&self, plan: impl FnOnce(&PlanInput<'_>) -> T) -> T {
         let sides: Vec<(&Side, Table, Table, Links)> = [&self.users, &self.groups]
             .into_iter()
             .map(|side| {
@@ -276,7 +281,7 @@ impl World {
                 first_run: false,
             }));
         }
-        assemble(&PlanInput {
+        plan(&PlanInput {
             syncs: &syncs,
             live: &self.live,
             memory: self,
@@ -286,7 +291,6 @@ impl World {
             block_all: self.block_all,
             wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, now: self.now, list: true },
         })
-        .unwrap()
     }
 
     /// A plan's input of the users alone, with whole tables and neither links nor live orders; and all links.

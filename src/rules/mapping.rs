@@ -49,6 +49,13 @@ impl Mapping {
         columns.into_iter().collect()
     }
 
+    /// The attributes whose rules read a source column.
+    pub fn readers(&self, column: &str) -> Vec<&str> {
+        let rules = self.attributes.iter().zip(&self.rules);
+        let reads = |rule: &Rule| rule.expression.columns().iter().any(|read| *read == column);
+        rules.filter(|(_, rule)| reads(rule)).map(|(attribute, _)| attribute.as_str()).collect()
+    }
+
     /// The rule's text for an attribute.
     pub fn rule(&self, attribute: &str) -> Option<&str> {
         let position = self.attributes.binary_search_by(|name| name.as_str().cmp(attribute)).ok()?;

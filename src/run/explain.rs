@@ -11,9 +11,10 @@ use super::offers::Offers;
 use super::offload::compute;
 use super::plan::{Memories, Snapshots, open, sync_inputs};
 use super::prove::Proof;
-use crate::job::Sync;
+use crate::job::{Sync, SyncKind};
 use crate::model::evidence::Completeness;
 use crate::model::explained::{Explained, Fact, Step, StepName};
+use crate::model::history::HistoryEntry;
 use crate::model::link::Links;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -242,7 +243,11 @@ impl Conductor {
     /// The account of an object, with what files and the database say of it.
     fn told(&self, look: &Look, opened: &Opened<'_>, account: Account) -> Result<Explained, RunError> {
         let sync = &self.job.syncs[account.subject.sync];
-        let mut steps = vec![self.read_step(look, opened, sync, &account)];
+        let mut read = self.read_step(look, opened, sync, &account);
+        for change in self.changed_last(sync, account.subject.source_key.as_deref(), look.run.as_ref())? {
+            read.facts.push(changed(sync, &change));
+        }
+        let mut steps = vec![read];
         steps.push(Step::new(
             StepName::Assign,
             format!("the job has no assignment besides its scope: every row of {} counts as assigned", sync.from),
@@ -335,4 +340,19 @@ impl Conductor {
         }
         fact
     }
+}
+
+/// What changed last in a column, and which rules read it.
+fn changed(sync: &Sync, change: &HistoryEntry) -> Fact {
+    let shown = |value: &Option<String>| value.as_ref().map_or_else(|| "(empty)".to_owned(), |v| format!("`{v}`"));
+    let verdict = format!("changed from {} to {}", shown(&change.before), shown(&change.after));
+    let readers = match &sync.kind {
+        SyncKind::Objects(objects) => objects.rules.mapping.readers(&change.what).join(", "),
+        SyncKind::Association(_) => String::new(),
+    };
+    let readers =
+        if readers.is_empty() { "no rule of the mapping: nothing follows from it".to_owned() } else { readers };
+    Fact::new(format!("{} {}", sync.from, change.what), verdict)
+        .with("in", format!("run {}", change.run))
+        .with("read by", readers)
 }

@@ -32,6 +32,9 @@ pub enum HistoryEnd {
     None(String),
 }
 
+/// Kept snapshots that differ and are looked at where one object is explained; `history` looks at all.
+const LOOKED_AT: usize = 4;
+
 /// Lines of a job file's change that are told.
 const LINES: usize = 12;
 
@@ -108,27 +111,28 @@ impl Conductor {
         let mut runs = self.store.runs(&self.job.name, 0)?;
         runs.reverse();
         let mut entries = self.job_files(&runs);
-        let (orders, applied, ids) = self.of_orders(sync, subject)?;
+        let OfOrders { entries: orders, applied, ids } = self.of_orders(sync, subject)?;
         entries.extend(orders);
         let target_id = subject.target_id.clone().or_else(|| ids.into_iter().next_back());
         let mut since = None;
         let source = self.kept(&runs, &sync.from, subject.source_key.as_deref(), &mut since)?;
         entries.extend(moved(&source, HistoryKind::Source, &[]));
+        let mapped: &[String] = match &sync.kind {
+            SyncKind::Objects(objects) => objects.rules.mapping.attributes(),
+            SyncKind::Association(_) => &[],
+        };
         let target = self.kept(&runs, &sync.to, target_id.as_deref(), &mut since)?;
-        entries.extend(moved(&target, HistoryKind::Target, &applied));
+        // What the job does not map is no change of its.
+        entries.extend(moved(&target, HistoryKind::Target, &applied).into_iter().filter(|e| mapped.contains(&e.what)));
         entries.sort_by(|a, b| (a.at, a.kind, &a.what).cmp(&(b.at, b.kind, &b.what)));
         let key = subject.source_key.as_deref().or(subject.target_id.as_deref()).unwrap_or_default();
         Ok(History { about: format!("{} {key}", sync.to), entries, snapshots_since: since })
     }
 
     /// The orders of an object, a change an entry; those that were applied; and the ids that it got.
-    fn of_orders(
-        &self,
-        sync: &Sync,
-        subject: &Subject,
-    ) -> Result<(Vec<HistoryEntry>, Vec<HistoryEntry>, BTreeSet<String>), RunError> {
-        let (mut entries, mut applied, mut ids) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let Some(key) = &subject.source_key else { return Ok((entries, applied, ids)) };
+    fn of_orders(&self, sync: &Sync, subject: &Subject) -> Result<OfOrders, RunError> {
+        let OfOrders { mut entries, mut applied, mut ids } = OfOrders::default();
+        let Some(key) = &subject.source_key else { return Ok(OfOrders::default()) };
         for (record, order) in self.orders_of_object(&ObjectKey::by_source(&sync.to, &sync.from, key))? {
             let who = self.store.approver(&record)?.map(|by| by.reviewer).unwrap_or_default();
             let ended = self.store.outcome(&record.id)?;
@@ -164,7 +168,7 @@ impl Conductor {
             }
             entries.extend(of_order);
         }
-        Ok((entries, applied, ids))
+        Ok(OfOrders { entries, applied, ids })
     }
 
     /// A row as each kept snapshot has it, oldest first; snapshots with the same bytes are read once.
@@ -211,6 +215,38 @@ impl Conductor {
             kept.push(Kept { run: run.id.clone(), at: manifest.started, starter: run.starter.clone(), row });
         }
         Ok(kept)
+    }
+
+    /// What changed last in each column of a source row, and in which run: as far as the newest few kept snapshots that
+    /// differ tell it, up to and with the one of run `newest`.
+    pub(super) fn changed_last(
+        &self,
+        sync: &Sync,
+        key: Option<&str>,
+        newest: Option<&RunId>,
+    ) -> Result<Vec<HistoryEntry>, RunError> {
+        let (Some(key), Some(newest)) = (key, newest) else { return Ok(Vec::new()) };
+        let (mut some, mut last, mut differing) = (Vec::new(), None, 0);
+        for run in self.store.runs(&self.job.name, 0)?.into_iter().filter(|run| run.id <= *newest) {
+            let folder = self.layout.export(&self.job.name, &run.id);
+            let Ok(manifest) = Manifest::read(&folder.join(FILE_NAME)) else { continue };
+            let Some(exported) = manifest.resource(&sync.from.system, &sync.from.resource) else { continue };
+            if last.as_ref() != Some(&exported.sha256) {
+                differing += 1;
+                last = Some(exported.sha256.clone());
+            }
+            if differing > LOOKED_AT {
+                break;
+            }
+            some.push(run);
+        }
+        some.reverse();
+        let moves = moved(&self.kept(&some, &sync.from, Some(key), &mut None)?, HistoryKind::Source, &[]);
+        let mut newest_of: BTreeMap<String, HistoryEntry> = BTreeMap::new();
+        for entry in moves {
+            newest_of.insert(entry.what.clone(), entry);
+        }
+        Ok(newest_of.into_values().collect())
     }
 
     /// Where the job file of a run is another than that of the run before.
@@ -269,6 +305,17 @@ impl Conductor {
     }
 }
 
+/// What the orders of an object tell.
+#[derive(Default)]
+struct OfOrders {
+    /// Each change of each order.
+    entries: Vec<HistoryEntry>,
+    /// Each attribute's change by orders that were applied.
+    applied: Vec<HistoryEntry>,
+    /// The ids that the object had at the target.
+    ids: BTreeSet<String>,
+}
+
 /// A row as one snapshot has it.
 struct Kept {
     run: RunId,
@@ -293,7 +340,7 @@ fn moved(kept: &[Kept], kind: HistoryKind, applied: &[HistoryEntry]) -> Vec<Hist
                 .find(|order| order.what == *column && order.at <= after.at && order.after.as_ref() == new.get(column));
             let cause = match (kind, carried) {
                 (HistoryKind::Target, Some(order)) => order.cause,
-                (HistoryKind::Target, None) => Some(Cause::Drift),
+                (HistoryKind::Target, None) => before.row.is_some().then_some(Cause::Drift),
                 _ => Some(Cause::Source),
             };
             entries.push(HistoryEntry {

@@ -59,9 +59,15 @@ pub fn find(input: &PlanInput<'_>, text: &str, recall: &dyn Recall) -> Result<Ve
 
 fn find_in(input: &ObjectInput<'_>, text: &str, recall: &dyn Recall) -> Result<Vec<Hit>, ReconcileError> {
     let scanner = Scanner::bind(input, &mut Vec::new())?;
-    let unique: Vec<usize> = input.sync.rules.unique.iter().filter_map(|name| scanner.position(name)).collect();
+    let telling = input.sync.rules.unique.iter().map(String::as_str).chain(NAMES);
+    let unique: Vec<usize> = telling.filter_map(|name| scanner.position(name)).collect();
     let named: Vec<(&str, usize)> = NAMES.iter().filter_map(|name| Some((*name, input.target.column(name)?))).collect();
-    let same = |value: &str| !value.is_empty() && (value == text || value.to_lowercase() == text.to_lowercase());
+    let lower = text.to_lowercase();
+    // Asked of every row: only what is not plain needs a copy in small letters.
+    let same = |value: &str| match text.is_ascii() {
+        true => !value.is_empty() && value.eq_ignore_ascii_case(text),
+        false => !value.is_empty() && value.to_lowercase() == lower,
+    };
     let digests: Vec<u64> = unique.iter().map(|at| canonical::digest(text, scanner.attributes[*at].kind)).collect();
     let key_column = |table: &crate::snapshot::table::Table| match table.key_columns() {
         [only] => Some(*only),

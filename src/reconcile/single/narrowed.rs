@@ -1,12 +1,13 @@
 //! A plan's input, narrowed to what decides about one object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::link::Links;
 use crate::model::order::ObjectKey;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::input::{LiveOrder, ObjectInput, PlanInput, SyncInput};
 use crate::reconcile::policy::{ObjectSync, OrderThresholds};
+use crate::snapshot::row::Place;
 use crate::snapshot::table::Table;
 
 use super::Subject;
@@ -24,6 +25,8 @@ pub(super) struct NarrowedSync<'a> {
     links: Links,
     /// Source keys whose objects may be concerned.
     keys: BTreeSet<String>,
+    /// Where the rows stand in the whole snapshots, by key: the source's, the target's.
+    pub(super) places: [HashMap<String, Place>; 2],
 }
 
 impl<'a> NarrowedSync<'a> {
@@ -32,20 +35,22 @@ impl<'a> NarrowedSync<'a> {
         sync.thresholds = OrderThresholds::OFF;
         sync.scoped.iter_mut().for_each(|scoped| scoped.thresholds = OrderThresholds::OFF);
         let keys = vicinity.source.asked.clone();
+        let places = [vicinity.source.keys.clone(), vicinity.target.keys.clone()];
         if vicinity.is_whole {
             let links = recall.all_links(&sync.id)?;
-            return Ok(Self { input, sync, source: None, target: None, links, keys });
+            return Ok(Self { input, sync, source: None, target: None, links, keys, places });
         }
-        let places = |found: &super::vicinity::Found| found.rows.keys().copied().collect::<Vec<_>>();
+        let rows = |found: &super::vicinity::Found| found.rows.keys().copied().collect::<Vec<_>>();
         let asked = |found: &super::vicinity::Found| found.asked.iter().cloned().collect::<Vec<_>>();
         let links = recall.links(&sync.id, &asked(&vicinity.source), &asked(&vicinity.target))?;
         Ok(Self {
             input,
             sync,
-            source: Some(input.source.excerpt(&places(&vicinity.source))?),
-            target: Some(input.target.excerpt(&places(&vicinity.target))?),
+            source: Some(input.source.excerpt(&rows(&vicinity.source))?),
+            target: Some(input.target.excerpt(&rows(&vicinity.target))?),
             links,
             keys,
+            places,
         })
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Recall, Subject, account};
+use super::{Recall, Subject, account, assemble_only};
 use crate::model::link::Links;
 use crate::model::order::Fingerprint;
 use crate::model::order::{ObjectKey, Order, OrderState};
@@ -159,7 +159,7 @@ fn said(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     /// For every user of any world: the situation, the order, what is kept, replaced and blocked.
     #[test]
@@ -188,6 +188,20 @@ proptest! {
                 planned(&draft, &world, &key),
             );
             prop_assert_eq!(alone, all, "{} of\n{}\n{}\n{:?}", key, world.users.source, world.users.target, case);
+            // A plan of this one alone raises, keeps and replaces the same, and touches nobody else.
+            let subject = Subject { sync: 0, source_key: Some(key.clone()), target_id: None };
+            let only = world.planned_by(|input| assemble_only(input, &subject).unwrap());
+            let all = planned(&draft, &world, &key);
+            prop_assert_eq!(planned(&only, &world, &key), all, "only {} {:?}", key, case);
+            let object = ObjectKey::by_source(&world.users.sync.to, &world.users.sync.from, &key);
+            let was = only.orders.iter().find_map(|order| order.renamed_from.clone()).unwrap_or_default();
+            let before = ObjectKey::by_source(&world.users.sync.to, &world.users.sync.from, &was);
+            prop_assert!(only.orders.iter().all(|order| order.object == object));
+            let touched = only.superseded.iter().map(|(id, _)| id).chain(only.reblocked.iter().map(|(id, _)| id));
+            for id in touched {
+                let live = world.live.iter().find(|live| live.id == *id).unwrap();
+                prop_assert!(live.object == object || live.object == before, "{} touches {:?}", key, live.object);
+            }
         }
     }
 }

@@ -231,6 +231,7 @@ fn decided(
     Ok(Verdict {
         situation: order.as_ref().map(|order| order.situation),
         note: String::new(),
+        operation: order.as_ref().map(|order| order.operation),
         kept: draft.kept.iter().find(|id| is_own(id)).cloned(),
         reblocked: draft.reblocked.iter().filter(|(id, _)| is_own(id)).map(|(_, block)| block.clone()).collect(),
         superseded: draft.superseded.iter().filter(|(id, _)| is_own(id)).cloned().collect(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::explained::{Fact, Step, StepName};
-use crate::model::order::{Block, ObjectKey, Order, OrderId};
+use crate::model::order::{Block, ObjectKey, Operation, Order, OrderId};
 use crate::model::plan::Withheld;
 use crate::model::situation::Situation;
 use crate::reconcile::ends::{EndState, name_in};
@@ -13,7 +13,7 @@ use crate::reconcile::plan::{Considered, consider};
 use crate::reconcile::scan::Scanner;
 use crate::reconcile::undo;
 use crate::snapshot::row::OwnedRow;
-use crate::snapshot::table::Line;
+use crate::snapshot::table::{Line, Table};
 
 use super::Subject;
 use super::narrowed::{NarrowedSync, narrow};
@@ -27,6 +27,8 @@ pub struct Verdict {
     pub situation: Option<Situation>,
     /// What there is to say where no order says it; may be empty.
     pub note: String,
+    /// What a plan would do about it, be it by a new order or by one that is live.
+    pub operation: Option<Operation>,
     /// The order that a plan would raise.
     pub order: Option<Order>,
     /// The live order that it would keep.
@@ -164,6 +166,7 @@ fn tell(
         _ => None,
     };
     let own_live = few.live.iter().filter(|live| live.of_other_job.is_none() && Some(&live.object) == object.as_ref());
+    let kept_live = own_live.clone().find(|live| draft.kept.contains(&live.id));
     let own_live: Vec<&OrderId> = own_live.map(|live| &live.id).collect();
     let named = source_key.as_ref().map(|key| format!(" `{key}` in {}", input.sync.to)).unwrap_or_default();
     let is_about = |text: &str| !named.is_empty() && text.ends_with(&named);
@@ -174,6 +177,7 @@ fn tell(
             Some(renamed) => format!("its row goes by another key now, explain `{}`: {}", renamed.key, renamed.reason),
             None => listed.filter(|_| order.is_none()).map(|listed| listed.note.clone()).unwrap_or_default(),
         },
+        operation: order.as_ref().map(|order| order.operation).or(kept_live.map(|live| live.operation)),
         kept: draft.kept.iter().find(|kept| own_live.contains(kept)).cloned(),
         reblocked: draft.reblocked.iter().filter(|(id, _)| own_live.contains(&id)).map(|(_, b)| b.clone()).collect(),
         superseded: draft.superseded.iter().filter(|(id, _)| own_live.contains(&id)).cloned().collect(),
@@ -193,24 +197,14 @@ fn tell(
     let paired_id = paired.map(|row| table.target.key(row));
     let correlated = shown.correlate(&candidates, paired_id, why.as_deref().unwrap_or_default());
     let steps = vec![shown.scope(), shown.map(), correlated, shown.compare(), decide(&verdict)];
-    let place_in = |whole: &crate::snapshot::table::Table, key: &str| -> Result<Option<Line>, ReconcileError> {
-        let keys = std::iter::once(key.to_owned()).collect();
-        let is_asked = super::vicinity::asked_for(whole, &keys);
-        let places = whole.par_fold(Vec::new, |places, row| {
-            if is_asked(row) {
-                places.push(row.place());
-            }
-        })?;
-        Ok(places.into_iter().flatten().next().map(|place| whole.line_of(place)).transpose()?)
+    let line_in = |side: usize, whole: &Table, key: Option<&str>, row: Option<&OwnedRow>| {
+        // Of whole snapshots the row itself says where it stands.
+        let itself = row.filter(|_| own.is_whole()).map(OwnedRow::place);
+        let place = itself.or_else(|| key.and_then(|key| own.places[side].get(key)).copied().filter(|_| row.is_some()));
+        place.map(|place| whole.line_of(place)).transpose()
     };
-    let source_line = match (&source, source_key.as_deref()) {
-        (Some(_), Some(key)) => place_in(own.input.source, key)?,
-        _ => None,
-    };
-    let target_line = match (&target, target_id.as_deref()) {
-        (Some(_), Some(id)) => place_in(own.input.target, id)?,
-        _ => None,
-    };
+    let source_line = line_in(0, own.input.source, source_key.as_deref(), source.as_ref())?;
+    let target_line = line_in(1, own.input.target, target_id.as_deref(), target.as_ref())?;
     let cells = |row: &OwnedRow| {
         let cells = input.source.columns().iter().enumerate();
         cells.map(|(at, name)| (name.clone(), crate::snapshot::row::Cells::cell(row, at).to_owned())).collect()
@@ -249,6 +243,10 @@ fn decide(verdict: &Verdict) -> Step {
     let word = |situation: Situation| situation.word();
     let Some(order) = &verdict.order else {
         let text = match (verdict.situation, verdict.note.is_empty()) {
+            (Some(situation), false) if verdict.operation.is_some() => {
+                let operation = verdict.operation.map_or("", Operation::word);
+                format!("{}: {operation}; {}", word(situation), verdict.note)
+            }
             (Some(situation), true) => format!("{}: nothing to do", word(situation)),
             (Some(situation), false) => format!("{}: {}", word(situation), verdict.note),
             (None, false) => verdict.note.clone(),
