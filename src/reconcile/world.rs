@@ -50,7 +50,7 @@ pub(crate) struct Ties {
 
 impl Side {
     /// The links as the database gives them.
-    fn remembered(&self) -> Links {
+    pub(crate) fn remembered(&self) -> Links {
         let mut links = Links::default();
         for link in &self.links {
             let one: Links = std::iter::once(link.clone()).collect();
@@ -291,40 +291,6 @@ impl World {
             block_all: self.block_all,
             wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, now: self.now, list: true },
         })
-    }
-
-    /// A plan's input of the users alone, with whole tables and neither links nor live orders; and all links.
-    pub(crate) fn alone<T>(&self, ask: impl FnOnce(&PlanInput<'_>, Links) -> T) -> T {
-        let side = &self.users;
-        let (source, target) =
-            (self.table("alone-from", &side.source, &["id"]), self.table("alone-to", &side.target, &["id"]));
-        let none = Links::default();
-        let objects = ObjectInput {
-            sync: &side.sync,
-            source: &source,
-            target: &target,
-            source_absence: side.absence.0,
-            target_absence: side.absence.1,
-            links: &none,
-            claimed: &side.claimed,
-            capabilities: &side.capabilities,
-            identity: "https://vault",
-            first_run: side.first_run,
-            free: side.free,
-            seats: side.seats,
-            account: side.account.as_ref(),
-        };
-        let input = PlanInput {
-            syncs: &[SyncInput::Objects(objects)],
-            live: &[],
-            memory: self,
-            ask_again: self.ask_again,
-            accepted: &self.accepted,
-            past: &self.past,
-            block_all: self.block_all,
-            wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, now: self.now, list: true },
-        };
-        ask(&input, side.remembered())
     }
 
     /// Makes a plan's orders live, in a state.

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Recall, Subject, account, assemble_only};
+use super::{Recall, Subject, account, assemble_only, tie};
 use crate::model::link::Links;
 use crate::model::order::Fingerprint;
 use crate::model::order::{ObjectKey, Order, OrderState};
+use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 use crate::reconcile::input::{LiveOrder, Memory, Prior};
-use crate::reconcile::policy::OrphanAction;
+use crate::reconcile::policy::{Members, Nested, OrphanAction};
 use crate::reconcile::world::{World, link};
 use crate::reconcile::{PlanDraft, ReconcileError};
 use crate::rules::matching::MatchRule;
@@ -21,7 +22,14 @@ use crate::rules::scope::Scope;
 /// The world's memory, asked about single objects.
 struct Remembered<'a> {
     world: &'a World,
-    links: Links,
+    users: Links,
+    groups: Links,
+}
+
+impl<'a> Remembered<'a> {
+    fn of(world: &'a World) -> Self {
+        Self { world, users: world.users.remembered(), groups: world.groups.remembered() }
+    }
 }
 
 impl Memory for Remembered<'_> {
@@ -44,7 +52,9 @@ impl Recall for Remembered<'_> {
     }
 
     fn all_links(&self, sync_id: &str) -> Result<Links, ReconcileError> {
-        Ok(if sync_id == self.world.users.sync.id { self.links.clone() } else { Links::default() })
+        let known = [(&self.world.users, &self.users), (&self.world.groups, &self.groups)];
+        let found = known.into_iter().find(|(side, _)| side.sync.id == sync_id);
+        Ok(found.map(|(_, links)| links.clone()).unwrap_or_default())
     }
 
     fn live(&self, _: &str, objects: &[ObjectKey]) -> Result<Vec<LiveOrder>, ReconcileError> {
@@ -159,7 +169,7 @@ fn said(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     /// For every user of any world: the situation, the order, what is kept, replaced and blocked.
     #[test]
@@ -170,11 +180,9 @@ proptest! {
         let keys: BTreeSet<u8> = case.source.keys().copied().chain(case.links.iter().map(|(s, _)| *s)).collect();
         for key in keys {
             let key = key.to_string();
-            let alone = world.alone(|input, links| {
-                let recall = Remembered { world: &world, links };
-                let subject = Subject { sync: 0, source_key: Some(key.clone()), target_id: None };
-                account(input, &subject, &recall).unwrap().unwrap()
-            });
+            let subject = Subject { sync: 0, source_key: Some(key.clone()), target_id: None };
+            let recall = Remembered::of(&world);
+            let alone = world.planned_by(|input| account(input, &subject, &recall).unwrap().unwrap());
             let verdict = &alone.verdict;
             let superseded: Vec<_> = verdict.superseded.iter().collect();
             let reblocked: Vec<_> = verdict.reblocked.iter().collect();
@@ -189,7 +197,6 @@ proptest! {
             );
             prop_assert_eq!(alone, all, "{} of\n{}\n{}\n{:?}", key, world.users.source, world.users.target, case);
             // A plan of this one alone raises, keeps and replaces the same, and touches nobody else.
-            let subject = Subject { sync: 0, source_key: Some(key.clone()), target_id: None };
             let only = world.planned_by(|input| assemble_only(input, &subject).unwrap());
             let all = planned(&draft, &world, &key);
             prop_assert_eq!(planned(&only, &world, &key), all, "only {} {:?}", key, case);
@@ -203,5 +210,88 @@ proptest! {
                 prop_assert!(live.object == object || live.object == before, "{} touches {:?}", key, live.object);
             }
         }
+    }
+
+    /// For every pair of a user and a group of any world: the order that ties or unties them.
+    #[test]
+    fn one_row_is_decided_as_the_plan_of_all_decides_it(case in ties()) {
+        let world = case.world();
+        let draft = world.plan();
+        let recall = Remembered::of(&world);
+        for (user, group) in (0..6).flat_map(|user| (0..3).map(move |group| (user, group))) {
+            let of = |sync: usize, key: String| Subject { sync, source_key: Some(key), target_id: None };
+            let (user, group) = (of(0, user.to_string()), of(1, format!("g{group}")));
+            let (object, alone) = world.planned_by(|input| {
+                let user = account(input, &user, &recall).unwrap().unwrap();
+                let group = account(input, &group, &recall).unwrap().unwrap();
+                let tie = tie(input, 2, (&user, &group), &recall).unwrap().unwrap();
+                (tie.object, tie.verdict.order)
+            });
+            let all = draft.orders.iter().find(|order| Some(&order.object) == object.as_ref());
+            prop_assert_eq!(alone.as_ref(), all, "{:?} {:?} of {:?}", user, group, case);
+        }
+    }
+}
+
+/// Who is in which group on either side. Members from 6 on are groups.
+#[derive(Clone, Debug)]
+struct Tied {
+    users: BTreeSet<u8>,
+    linked: BTreeSet<u8>,
+    wanted: BTreeSet<(u8, u8)>,
+    held: BTreeSet<(u8, u8)>,
+    nested: usize,
+    /// Whether: the source has the last word, all rows are muster's, one title is out of scope.
+    choices: [bool; 3],
+}
+
+fn ties() -> impl Strategy<Value = Tied> {
+    let some = || proptest::collection::btree_set(0u8..6, 0..6);
+    let pairs = |members: u8| proptest::collection::btree_set((0u8..3, 0u8..members), 0..12);
+    (some(), some(), pairs(9), pairs(6), 0usize..3, any::<[bool; 3]>()).prop_map(
+        |(users, linked, wanted, held, nested, choices)| Tied { users, linked, wanted, held, nested, choices },
+    )
+}
+
+impl Tied {
+    fn world(&self) -> World {
+        let [authoritative, ours, scoped] = self.choices;
+        let mut world = World::new();
+        let source: Vec<String> = self.users.iter().map(|n| format!("{n},u{n}@x,title {},true", n % 2)).collect();
+        let target: Vec<String> = self.linked.iter().map(|n| format!("t{n},u{n}@x,title {},true", n % 2)).collect();
+        world.users(
+            &source.iter().map(String::as_str).collect::<Vec<_>>(),
+            &target.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+        world.users.links = self.linked.iter().map(|n| link(&n.to_string(), &format!("t{n}"))).collect();
+        if scoped {
+            world.users.sync.rules.scope = Scope::compile(&["title != 'title 1'".to_owned()]).unwrap();
+        }
+        world.groups.source = "id,name\ng0,G0\ng1,G1\ng2,G2\n".into();
+        world.groups.target = "id,displayName\nv0,G0\nv1,G1\n".into();
+        world.groups.links = vec![link("g0", "v0")];
+        let member = |n: u8| if n > 5 { format!("g{}", n - 6) } else { n.to_string() };
+        let wanted: Vec<String> = self.wanted.iter().map(|(group, n)| format!("g{group},{}", member(*n))).collect();
+        let held: Vec<String> = self.held.iter().map(|(group, n)| format!("v{group},t{n}")).collect();
+        let ties = world.tie(
+            &wanted.iter().map(String::as_str).collect::<Vec<_>>(),
+            &held.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+        ties.sync.nested = [Nested::Flatten, Nested::Direct, Nested::Refuse][self.nested];
+        if authoritative {
+            ties.sync.members = Members::Authoritative;
+        }
+        if ours {
+            let to: [ResourceName; 3] =
+                ["vault.memberships", "vault.groups", "vault.users"].map(|name| name.parse().unwrap());
+            let from: [ResourceName; 2] = ["idp.groups", "idp.users"].map(|name| name.parse().unwrap());
+            let row = |(group, n): &(u8, u8)| {
+                let group = ObjectKey::by_source(&to[1], &from[0], &format!("g{group}"));
+                let user = ObjectKey::by_source(&to[2], &from[1], &n.to_string());
+                ObjectKey::association(&to[0], &[&group, &user]).0
+            };
+            ties.managed_rows = self.held.iter().map(row).collect();
+        }
+        world
     }
 }

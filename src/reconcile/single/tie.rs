@@ -8,6 +8,7 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::input::{AssociationInput, Past, PlanInput, SyncInput, Wishes};
 use crate::reconcile::plan::consider;
 use crate::reconcile::policy::{AssociationSync, Nested, OrderThresholds};
+use crate::reconcile::undo;
 use crate::snapshot::row::{Cells, OwnedRow};
 use crate::snapshot::table::{Line, Table};
 
@@ -216,7 +217,8 @@ fn decided(
         block_all: input.block_all,
         wishes: Wishes { list: true, ..input.wishes },
     };
-    let considered = consider(&considered_input)?;
+    let mut considered = consider(&considered_input)?;
+    undo::mark(&mut considered.ledger.draft.orders, &considered_input);
     let draft = &considered.ledger.draft;
     let is_own = |id: &crate::model::order::OrderId| {
         live.iter().any(|live| live.id == *id && Some(&live.object) == object && live.of_other_job.is_none())
