@@ -9,7 +9,7 @@ use crate::model::explained::{Explained, Fact, Step, StepName};
 use crate::model::situation::Situation;
 use crate::reconcile::PlanInput;
 use crate::reconcile::policy::{AssociationSync, Members, Nested};
-use crate::reconcile::single::{Account, Tie, account, tie};
+use crate::reconcile::single::{Account, Tie, account, find, tie};
 
 /// Columns that tell who answers for a group, where the source has them.
 const OWNERS: [&str; 5] = ["owner", "requester", "approver", "manager", "responsible"];
@@ -31,9 +31,8 @@ impl Conductor {
                 false => ExplainEnd::Several(hits.into_iter().filter_map(|hit| self.known(hit)).collect()),
             });
         };
-        let asked = ExplainRequest { key: group.to_owned(), resource: None, entitlement: None };
-        let mut groups = self.hits(input, &asked, recall)?;
-        groups.retain(|hit| self.association_of(member.subject.sync, hit.subject.sync).is_some());
+        let is_tied = |index: usize| self.association_of(member.subject.sync, index).is_some();
+        let groups = find(input, group, &is_tied, recall)?;
         let [group_hit] = groups.as_slice() else {
             if groups.is_empty() {
                 return Ok(ExplainEnd::None(format!(

@@ -189,14 +189,11 @@ impl Conductor {
         ask: &ExplainRequest,
         recall: &Database<'_>,
     ) -> Result<Vec<Hit>, RunError> {
-        let mut hits = find(input, &ask.key, recall)?;
-        if let Some(resource) = &ask.resource {
-            let is_there = |hit: &Hit| {
-                self.job.syncs.get(hit.subject.sync).is_some_and(|s| s.from == *resource || s.to == *resource)
-            };
-            hits.retain(is_there);
-        }
-        Ok(hits)
+        let is_there = |index: usize| match (&ask.resource, self.job.syncs.get(index)) {
+            (Some(resource), Some(sync)) => sync.from == *resource || sync.to == *resource,
+            _ => true,
+        };
+        Ok(find(input, &ask.key, &is_there, recall)?)
     }
 
     pub(super) fn known(&self, hit: Hit) -> Option<KnownObject> {

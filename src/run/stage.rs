@@ -122,7 +122,11 @@ impl Conductor {
             review: self.job.review.terms(),
         };
         self.store.start_run(&run, (self.clock)())?;
-        self.keep_job_file(&run.id)?;
+        if let Err(error) = self.keep_job_file(&run.id) {
+            let text =
+                format!("the job file is not kept with this run, `history` will not tell what changed in it: {error}");
+            self.reporter.event(&Event::Warning(text));
+        }
         self.reporter.event(&Event::RunStarted {
             run: options.run.clone(),
             job: self.job.name.clone(),

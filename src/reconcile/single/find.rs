@@ -26,18 +26,23 @@ pub struct Hit {
 /// With more objects of one login than so many, somebody means something else.
 const MOST: usize = 50;
 
-/// The objects of all syncs that go by a text, sorted: by their source key or their target's id, else by what match rules,
-/// unique attributes and names show. `input` has whole tables and no links.
+/// The objects that go by a text, of those syncs that `among` names by their positions, sorted: by their source key or
+/// their target's id, else by what match rules, unique attributes and names show. `input` has whole tables and no links.
 ///
 /// # Errors
 /// Where a snapshot or what is remembered cannot be read.
-pub fn find(input: &PlanInput<'_>, text: &str, recall: &dyn Recall) -> Result<Vec<Hit>, ReconcileError> {
+pub fn find(
+    input: &PlanInput<'_>,
+    text: &str,
+    among: &dyn Fn(usize) -> bool,
+    recall: &dyn Recall,
+) -> Result<Vec<Hit>, ReconcileError> {
     let mut hits = Vec::new();
     let objects = input.syncs.iter().filter_map(|sync| match sync {
         SyncInput::Objects(objects) => Some(objects),
         SyncInput::Association(_) => None,
     });
-    for objects in objects {
+    for objects in objects.filter(|objects| among(objects.sync.index)) {
         hits.extend(find_in(objects, text, recall)?);
     }
     if hits.iter().any(|hit| ["key", "id"].contains(&hit.by.as_str())) {
