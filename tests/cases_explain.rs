@@ -262,6 +262,26 @@ fn case_p8_one_user_is_planned_and_the_orders_of_others_stay_as_they_are() {
         .muster(&["plan", "corp", "--only", "nobody"])
         .ended(1)
         .says(&["in no snapshot", "nothing was planned"]);
+    // Limits count what lives of others too: two updates are waiting, a third one is over the limit.
+    job(&company, "active = \"enabled\"", "active = \"enabled\"\n\n[sync.thresholds]\nupdate = { count = 2 }");
+    company.hr(&with(5, |all| {
+        all[1].family = "First".into();
+        all[2].family = "Third".into();
+        all[3].family = "Fourth".into();
+    }));
+    company.world.muster(&["plan", "corp", "--only", "E0004"]).ended(4).says(&["vault.users/update/count"]);
+    let held = company.world.orders("corp", &company.world.newest_run("corp"));
+    assert_eq!((held.len(), &held[0]["block"]["reason"]), (1, &json!("threshold")), "{held:#?}");
+    assert_eq!(
+        (states(&first), states(&alone)),
+        (vec!["pending-review".to_owned()], vec!["pending-review".to_owned()])
+    );
+    company.world.muster(&["reject", "corp", "--order", held[0]["id"].as_str().unwrap(), "--comment", "no"]);
+    company.hr(&with(5, |all| {
+        all[1].family = "Second".into();
+        all[2].family = "Third".into();
+        all.remove(4);
+    }));
     // A plan of all of them does what it would have done.
     run(&company, 3);
     assert_eq!((states(&first), states(&alone)), (vec!["superseded".to_owned()], vec!["pending-review".to_owned()]));
