@@ -58,7 +58,7 @@ impl Conductor {
         };
         let mut story = self.story_of(orders, &account.verdict)?;
         if story.live.is_none() && account.verdict.order.is_some() {
-            let key = account.subject.source_key.as_deref().unwrap_or_default();
+            let key = typed(account.subject.source_key.as_deref().unwrap_or_default());
             story.next.push(format!("muster explain {} {key} --apply   # plan just this object", self.job.name));
             story.next.push(format!("muster run {}", self.job.name));
         }
@@ -157,7 +157,7 @@ impl Conductor {
             (OrderState::Blocked, Some(block)) => match block.reason.remedy() {
                 Remedy::Approval => vec![format!("muster review {run}"), approve()],
                 Remedy::Acceptance => vec![accept(run, block)],
-                Remedy::Choice => vec![format!("muster link {} {} TARGET", self.job.name, record.key)],
+                Remedy::Choice => vec![format!("muster link {} {} TARGET", self.job.name, typed(&record.key))],
                 Remedy::CauseGone => vec![format!("muster run {}   # once its cause is gone", self.job.name)],
             },
             (OrderState::Approved, _) => vec![format!("muster apply {run}")],
@@ -262,7 +262,28 @@ fn accept(run: &RunId, block: &Block) -> String {
     }
 }
 
+/// A key as it is typed in a shell: in quotes where it has anything that a shell would take for its own.
+fn typed(key: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | ':' | '+' | '/');
+    match key.chars().all(is_plain) && !key.is_empty() {
+        true => key.to_owned(),
+        false => format!("'{}'", key.replace('\'', "'\\''")),
+    }
+}
+
 /// A point in time to the second.
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed;
+
+    #[test]
+    fn a_key_is_typed_so_that_a_shell_leaves_it_alone() {
+        assert_eq!(typed("jane@example.com"), "jane@example.com");
+        assert_eq!(typed("O'Brien & Co"), "'O'\\''Brien & Co'");
+        assert_eq!(typed(""), "''");
+    }
 }
