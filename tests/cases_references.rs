@@ -372,3 +372,16 @@ fn mistakes_in_references_are_told_with_their_place() {
         "`a` refers to another object, which many may do; it cannot be unique",
     ]);
 }
+
+#[test]
+fn explain_tells_whom_a_value_refers_to_and_plans_one_with_whom_they_need_alone() {
+    let department = Department::of(&["A > M", "M"]);
+    department.world.muster(&["run", "dept"]).ended(3);
+    department.world.muster(&["explain", "dept", "A"]).says(&["refers to `M`", "create"]);
+    department.world.muster(&["reject", "dept", "--all", "--comment", "not yet"]);
+    department.people(&["A > M", "M", "X"]);
+    // X needs nobody; the orders of others stay as they are.
+    department.world.muster(&["plan", "dept", "--only", "X"]).ended(3);
+    let orders = department.world.orders("dept", &department.world.newest_run("dept"));
+    assert_eq!(orders.iter().map(|order| order["key"].clone()).collect::<Vec<_>>(), [json!("X")]);
+}

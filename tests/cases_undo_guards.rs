@@ -106,3 +106,29 @@ fn an_undo_that_needs_a_seat_or_a_login_of_somebody_else_is_blocked() {
     carry_out(&company);
     assert_eq!(company.vault.user(&before).unwrap()["externalId"], "E0001");
 }
+
+#[test]
+fn an_undo_that_waits_is_blocked_by_what_came_to_forbid_it_meanwhile() {
+    let company = Company::of(4);
+    company.settle();
+    let mut staff = people(4);
+    (staff[0].family, staff[1].family) = ("One".into(), "Two".into());
+    let run = change(&company, &staff);
+    let (undoing, said) = revert(&company, &run);
+    said.ended(3);
+    let orders = orders_of(&company, &undoing);
+    let (first, second) = (order(&orders, "update", "E0001"), order(&orders, "update", "E0002"));
+    company.job("[apply]\nprotect = [\"vault.users/E0001\"]\n");
+    company.world.muster(&["run", "corp"]);
+    assert_eq!(standing(&company, first), ("blocked".to_owned(), "protected".to_owned()));
+    assert_eq!(standing(&company, second), ("pending-review".to_owned(), String::new()));
+    let groups = "[[sync]]\nfrom = \"hr.groups\"";
+    let fixed = "[[sync.fixed]]\ntarget = \"true\"\nattributes = [\"name.familyName\"]\n\n";
+    company.world.write("jobs/corp.toml", company.job_text("").replace(groups, &format!("{fixed}{groups}")));
+    company.world.muster(&["run", "corp"]);
+    assert_eq!(standing(&company, second), ("blocked".to_owned(), "unsupported".to_owned()));
+    company.world.muster(&["approve", "corp", "--all", "--comment", "seen"]);
+    company.world.muster(&["apply", "corp"]);
+    assert_eq!(company.vault.user(&staff[0].login).unwrap()["name"]["familyName"], "One");
+    assert_eq!(company.vault.user(&staff[1].login).unwrap()["name"]["familyName"], "Two");
+}

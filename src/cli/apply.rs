@@ -8,6 +8,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
 use super::{ending, outcome_report, run, selection};
+use crate::job::Job;
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
 use crate::report::error_groups::{ErrorGroup, not_started};
@@ -35,17 +36,29 @@ pub(super) struct Args {
 
 /// Sends what is approved.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let (job, job_file) = {
+    let job_file = {
         let store = selection::open_store(context)?;
         let selected = selection::runs(&store, &args.run)?;
         let Some(first) = selected.first() else {
             return Err(UsageError(format!("there is no run of `{}`", args.run)).into());
         };
-        (first.job.clone(), session::job_of(&store, &first.job)?)
+        session::job_of(&store, &first.job)?
     };
-    let mut session = session::of(context, job_file, Purpose::Apply(args.wait))?;
-    let request = ApplyRequest { run: RunId::is_id(&args.run).then(|| RunId(args.run.clone())), first: args.first };
-    let applied = session.conductor.apply_after_recovery(&request).await;
+    let run = RunId::is_id(&args.run).then(|| RunId(args.run.clone()));
+    let request = ApplyRequest { run, first: args.first, only: None };
+    send(context, (&args.run, job_file), &request, args.wait).await
+}
+
+/// Sends what is approved of a job; `typed` is what the user called it.
+pub(super) async fn send(
+    context: &Context,
+    (typed, job_file): (&str, Job),
+    request: &ApplyRequest,
+    wait: Duration,
+) -> Result<u8> {
+    let job = job_file.name.clone();
+    let mut session = session::of(context, job_file, Purpose::Apply(wait))?;
+    let applied = session.conductor.apply_after_recovery(request).await;
     session.console.end();
     let applied = applied?;
     tell(context, &applied);
@@ -66,7 +79,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         say!(context, "nothing is approved");
     }
     if nothing || context.tells || ending != Ending::Done {
-        say!(context, "{}", steps.text(selection::typed(store, &args.run, &job), None).trim_end());
+        say!(context, "{}", steps.text(selection::typed(store, typed, &job), None).trim_end());
     }
     Ok(ending.status())
 }

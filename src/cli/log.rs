@@ -122,7 +122,7 @@ fn run_id(text: &str) -> Result<RunId, String> {
 }
 
 /// A duration before `now`, or a time.
-fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+pub(super) fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok(at.with_timezone(&Utc));
     }

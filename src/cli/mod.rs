@@ -28,8 +28,10 @@ mod demo;
 mod diff;
 mod ending;
 mod exit;
+mod explain;
 mod export;
 mod generate;
+mod history;
 mod link;
 mod list;
 mod log;
@@ -104,7 +106,7 @@ enum Command {
     Review(review::Args),
     /// Approve orders, and accept thresholds and suspicions; the decision is sealed
     Approve(approve::ApproveArgs),
-    /// Reject orders; a rejected order is not raised again until its content changes
+    /// Reject orders; a rejected order is not raised again while run after run would raise the same
     Reject(approve::RejectArgs),
     /// Send the approved orders of a run or a job
     Apply(apply::Args),
@@ -122,6 +124,10 @@ enum Command {
     Status(status::Args),
     /// Which objects of the target are managed, which are local
     List(list::Args),
+    /// One object, step by step: read, scope, map, correlate, compare, decide, order, outcome
+    Explain(explain::Args),
+    /// Every change of one object's values, with what and who made it
+    History(history::Args),
     /// What became of each order of a run
     Report(report::Args),
     /// Remove folders of runs whose time is over, as every run does at its end
@@ -214,6 +220,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Settle(args) => settle::run(&context()?, args),
         Command::Status(args) => status::run(&context()?, args),
         Command::List(args) => list::run(&context()?, args).await,
+        Command::Explain(args) => explain::run(&context()?, args).await,
+        Command::History(args) => history::run(&context()?, args),
         Command::Report(args) => report::run(&context()?, args),
         Command::Prune(args) => prune::run(&context()?, args),
         Command::Thresholds(args) => thresholds::run(&context()?, args),

@@ -8,13 +8,14 @@ use super::context::Context;
 use super::exit::UsageError;
 use super::run::carry;
 use super::session;
+use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
-use crate::run::{PlanOptions, Stage};
+use crate::run::{ExplainRequest, PlanOptions, Stage};
 
 /// `muster plan`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  muster plan idp-to-vault\n  muster plan idp-to-vault --from 20261122T150405Z-7f3a"
+    after_help = "Examples:\n  muster plan idp-to-vault\n  muster plan idp-to-vault --from 20261122T150405Z-7f3a\n  muster plan idp-to-vault --only E0004"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
@@ -25,6 +26,12 @@ pub(super) struct Args {
     /// Plan from the snapshots of this run instead of exporting
     #[arg(long, value_name = "RUN")]
     from: Option<String>,
+    /// Only this object and its association rows, by its key, id, login or address; orders of others stay as they are
+    #[arg(long, value_name = "KEY")]
+    only: Option<String>,
+    /// With --only: where several objects go by the key
+    #[arg(long, value_name = "SYSTEM.RESOURCE", requires = "only")]
+    resource: Option<ResourceName>,
     /// Block every order: a person lifts each one
     #[arg(long)]
     block: bool,
@@ -45,6 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         }
         None => None,
     };
-    let plan = PlanOptions { block: args.block, ask_again: args.ask_again };
+    let only = args.only.map(|key| ExplainRequest { key, resource: args.resource, entitlement: None });
+    let plan = PlanOptions { block: args.block, ask_again: args.ask_again, only };
     carry(context, &args.job, &args.mode, Stage::Plan, plan, from, args.wait).await
 }

@@ -39,7 +39,7 @@ pub(super) struct Args {
 
 /// Runs a job to its end.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let plan = PlanOptions { block: args.block, ask_again: false };
+    let plan = PlanOptions { block: args.block, ..PlanOptions::default() };
     carry(context, &args.job, &args.mode, Stage::Apply, plan, None, args.wait).await
 }
 

@@ -37,7 +37,8 @@ pub(crate) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn get(self, reference: usize) -> Option<&'a Referred> {
+    /// Whom it names in the reference of a position, if anybody.
+    pub(crate) fn get(self, reference: usize) -> Option<&'a Referred> {
         self.table.references.get(reference)?.get(self.row)
     }
 }

@@ -88,6 +88,7 @@ pub enum SyncInput<'a> {
 }
 
 /// A sync of objects with its snapshots and links.
+#[derive(Clone, Copy)]
 pub struct ObjectInput<'a> {
     /// What the job says.
     pub sync: &'a ObjectSync,
@@ -119,6 +120,7 @@ pub struct ObjectInput<'a> {
 }
 
 /// A sync of an association with its snapshots and memory.
+#[derive(Clone, Copy)]
 pub struct AssociationInput<'a> {
     /// What the job says.
     pub sync: &'a AssociationSync,

@@ -20,6 +20,7 @@ mod compare;
 mod correlate;
 mod decide;
 pub mod draft;
+mod earlier;
 mod ends;
 mod error;
 pub mod explanation;
@@ -60,6 +61,7 @@ mod scan;
 mod scoped;
 pub mod seats;
 mod settling;
+pub mod single;
 #[cfg(test)]
 mod situation_tests;
 mod sorting;
@@ -68,6 +70,7 @@ pub mod suggestion;
 pub mod threshold;
 mod uncounted;
 pub mod undo;
+mod undo_guard;
 pub mod unique;
 #[cfg(test)]
 mod world;

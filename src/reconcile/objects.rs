@@ -134,7 +134,7 @@ pub(crate) fn plan<'a>(
 }
 
 /// What the target does not let change, with conditions that know their columns.
-fn bound_fixed<'a>(input: &ObjectInput<'a>) -> Result<Vec<(BoundScope, &'a Fixed)>, ReconcileError> {
+pub(crate) fn bound_fixed<'a>(input: &ObjectInput<'a>) -> Result<Vec<(BoundScope, &'a Fixed)>, ReconcileError> {
     let bind = |fixed: &'a Fixed| {
         let bound = fixed.target.bind(input.target.columns()).map_err(|problems| ReconcileError::Rule {
             sync: input.sync.id.clone(),

@@ -16,6 +16,7 @@ use super::objects::{self, Claims, ObjectPlan};
 use super::policy::{AssociationSync, EndSync};
 use super::references;
 use super::rename::Apart;
+use super::revert;
 use super::rivals;
 use super::scoped;
 use super::seats;
@@ -23,9 +24,58 @@ use super::settling;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
 use super::undo;
+use super::undo_guard;
 
-/// Makes a plan. Syncs of objects come first, so that associations know what becomes of their ends.
+/// What is wanted of each object and each row, set against what earlier runs ordered; not judged together yet.
+pub(crate) struct Considered<'a> {
+    pub(crate) ledger: Ledger<'a>,
+    pub(crate) plans: Vec<Planned<'a>>,
+    objects: Vec<&'a ObjectInput<'a>>,
+    loads: Loads<'a>,
+    told: Vec<Told>,
+}
+
+impl Considered<'_> {
+    /// What a person should know so far, in sentences.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
+        let told = self.told.iter().flat_map(|told| &told.warnings);
+        told.chain(&self.ledger.draft.warnings).map(String::as_str)
+    }
+}
+
+/// Makes a plan.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
+    judge(input, consider(input)?)
+}
+
+/// Judges all orders together: who would be the last to go, who gets a seat, which limits are exceeded.
+pub(crate) fn judge(input: &PlanInput<'_>, considered: Considered<'_>) -> Result<PlanDraft, ReconcileError> {
+    let Considered { mut ledger, plans, objects, loads, mut told } = considered;
+    lockout::guard(input, &plans, &mut ledger)?;
+    drop(plans);
+    let taken = seats::counted_now(&objects)?;
+    seats::capacity(seats::now(&taken), &mut ledger);
+    thresholds(input, &mut ledger, loads);
+
+    let mut draft = std::mem::take(&mut ledger.draft);
+    told.sort_by_key(|told| told.index);
+    let mut warnings = Vec::new();
+    for told in told {
+        draft.situations.push(told.situations);
+        warnings.extend(told.warnings);
+    }
+    draft.warnings.sort();
+    draft.warnings.splice(0..0, warnings);
+    draft.listed.sort();
+    draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
+    undo::mark(&mut draft.orders, input);
+    sort_orders(&mut draft.orders);
+    Ok(draft)
+}
+
+/// Decides about each object and each row. Syncs of objects come first, so that associations know what becomes of their
+/// ends.
+pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, ReconcileError> {
     let hasher = KeyHasher::random();
     let mut ledger = Ledger::new(input, hasher);
     ledger.remember_fates()?;
@@ -105,27 +155,13 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         order.takes_along = along.get(&(order.resource.clone(), id)).cloned().unwrap_or_default();
     }
     plans.iter().for_each(|(plan, _)| ledger.lapses.look_at_objects(&plan.table));
-    ledger.finish(&judged, &undecided);
-    lockout::guard(input, &plans, &mut ledger)?;
-    drop(plans);
-    let taken = seats::counted_now(&objects)?;
-    seats::capacity(seats::now(&taken), &mut ledger);
-    thresholds(input, &mut ledger, loads);
-
-    let mut draft = std::mem::take(&mut ledger.draft);
-    told.sort_by_key(|told| told.index);
-    let mut warnings = Vec::new();
-    for told in told {
-        draft.situations.push(told.situations);
-        warnings.extend(told.warnings);
+    for live in ledger.live().filter(|live| live.undoes).collect::<Vec<_>>() {
+        if let Some(block) = undo_guard::forbids(input, &plans, live)? {
+            ledger.reblock(live, Some(&revert::to_revert_again(block)));
+        }
     }
-    draft.warnings.sort();
-    draft.warnings.splice(0..0, warnings);
-    draft.listed.sort();
-    draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
-    undo::mark(&mut draft.orders, input);
-    sort_orders(&mut draft.orders);
-    Ok(draft)
+    ledger.finish(&judged, &undecided);
+    Ok(Considered { ledger, plans, objects, loads, told })
 }
 
 /// The plans of all syncs of objects.

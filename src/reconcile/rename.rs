@@ -102,7 +102,7 @@ pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation
     for rule in 0..sides.scanner.matchers.len() {
         search.by_rule(rule)?;
     }
-    for position in search.ids() {
+    for position in ids(sides.scanner) {
         search.by_id(position)?;
     }
     search.by_likeness(least);
@@ -185,14 +185,6 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Mapped attributes that an object keeps for its life: `externalId`, and those that the target never changes.
-    fn ids(&self) -> Vec<usize> {
-        let scanner = self.sides.scanner;
-        let immutable = &scanner.input.capabilities.immutable;
-        let is_id = |name: &String| name == "externalId" || immutable.contains(name);
-        (0..scanner.attributes.len()).filter(|position| is_id(&scanner.attributes[*position].name)).collect()
-    }
-
     fn by_id(&mut self, position: usize) -> Result<(), ReconcileError> {
         let sides = self.sides;
         let digest = |values: &[u64]| values.get(position).copied().filter(|d| ![ABSENT, NOTHING].contains(d));
@@ -212,24 +204,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Attributes that say something about who an object is: not the row's key, which changed, nor whether it is in use,
-    /// which muster itself may have changed.
-    fn telling(&self) -> Vec<usize> {
-        let input = self.sides.scanner.input;
-        let keys: Vec<&str> =
-            input.source.key_columns().iter().map(|key| input.source.columns()[*key].as_str()).collect();
-        let tells = |position: &usize| {
-            let attribute = &self.sides.scanner.attributes[*position];
-            let rule = input.sync.rules.mapping.rule(&attribute.name).map(|rule| rule.trim().to_owned());
-            attribute.exists
-                && input.capabilities.enabled.as_deref() != Some(&attribute.name)
-                && !rule.is_some_and(|rule| keys.contains(&rule.as_str()))
-        };
-        (0..self.sides.scanner.attributes.len()).filter(tells).collect()
-    }
-
     fn by_likeness(&mut self, least: f64) {
-        let telling = self.telling();
+        let telling = telling(self.sides.scanner);
         let sides = self.sides;
         if telling.len() < LEAST_ATTRIBUTES || self.free.is_empty() {
             return;
@@ -312,7 +288,29 @@ impl Search<'_> {
     }
 }
 
+/// Mapped attributes that an object keeps for its life: `externalId`, and those that the target never changes.
+pub(crate) fn ids(scanner: &Scanner<'_>) -> Vec<usize> {
+    let immutable = &scanner.input.capabilities.immutable;
+    let is_id = |name: &String| name == "externalId" || immutable.contains(name);
+    (0..scanner.attributes.len()).filter(|position| is_id(&scanner.attributes[*position].name)).collect()
+}
+
+/// Attributes that say something about who an object is: not the row's key, which changed, nor whether it is in use,
+/// which muster itself may have changed.
+pub(crate) fn telling(scanner: &Scanner<'_>) -> Vec<usize> {
+    let input = scanner.input;
+    let keys: Vec<&str> = input.source.key_columns().iter().map(|key| input.source.columns()[*key].as_str()).collect();
+    let tells = |position: &usize| {
+        let attribute = &scanner.attributes[*position];
+        let rule = input.sync.rules.mapping.rule(&attribute.name).map(|rule| rule.trim().to_owned());
+        attribute.exists
+            && input.capabilities.enabled.as_deref() != Some(&attribute.name)
+            && !rule.is_some_and(|rule| keys.contains(&rule.as_str()))
+    };
+    (0..scanner.attributes.len()).filter(tells).collect()
+}
+
 /// How many of so many have to be equal.
-fn needed(least: f64, of: usize) -> usize {
+pub(crate) fn needed(least: f64, of: usize) -> usize {
     ((least * of as f64 - 1e-9).ceil().max(1.0) as usize).min(of)
 }

@@ -375,6 +375,6 @@ pub fn assemble_revert(
 }
 
 /// What blocks an undo is looked at anew by the next `revert`, not by the next `run`.
-fn to_revert_again(block: Block) -> Block {
+pub(crate) fn to_revert_again(block: Block) -> Block {
     Block { detail: block.detail.replace("run again", "revert again"), ..block }
 }

@@ -195,6 +195,16 @@ impl<'a> Scanner<'a> {
         values.collect()
     }
 
+    /// Whether a source row takes part, and which alternative of the scope says what of it.
+    pub(crate) fn scope(&self) -> &BoundScope {
+        &self.scope
+    }
+
+    /// The digest of what the rules want of one attribute, by its position.
+    pub(crate) fn wanted_digest(&self, position: usize, row: &dyn Cells) -> u64 {
+        digest_of(&self.mapping.value(position, row), &self.attributes[position])
+    }
+
     /// The position of an attribute among the mapped ones.
     pub(crate) fn position(&self, attribute: &str) -> Option<usize> {
         self.attributes.iter().position(|a| a.name == attribute)

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::order::{
-    Block, BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
+    Block, BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState, Remedy,
 };
 use crate::model::plan::Withheld;
 use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
+use super::earlier::{is_anew, liftable, refused, set_by_history, still_open, waits_to_undo};
 use super::error::ReconcileError;
 use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
@@ -324,7 +325,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// A kept order whose cause to be blocked appeared, changed or is gone.
-    fn reblock(&mut self, live: &LiveOrder, now: Option<&Block>) {
+    pub(crate) fn reblock(&mut self, live: &LiveOrder, now: Option<&Block>) {
         let now = now.filter(|_| live.state != OrderState::Errored);
         match (live.state, live.block, now) {
             (OrderState::Blocked, Some(before), Some(now)) if before != now.reason => {
@@ -399,6 +400,25 @@ impl<'a> Ledger<'a> {
         self.scopes.get(&live.id).unwrap_or(&live.thresholds)
     }
 
+    /// Takes back whatever a finished plan says of objects that do not concern it: nothing new is raised for them, and
+    /// their live orders stay as they are.
+    pub(crate) fn keep_only(&mut self, concerns: &dyn Fn(&ObjectKey) -> bool) {
+        let own = self.own.values().flatten();
+        let others: HashSet<&OrderId> = own.filter(|live| !concerns(&live.object)).map(|live| &live.id).collect();
+        self.superseded.retain(|id, _| !others.contains(id));
+        self.stopped.retain(|id| !others.contains(id));
+        self.kept.retain(|id| !others.contains(id));
+        self.draft.orders.retain(|order| concerns(&order.object));
+        self.draft.kept.retain(|id| !others.contains(id));
+        self.draft.superseded.retain(|(id, _)| !others.contains(id));
+        self.draft.reblocked.retain(|(id, _)| !others.contains(id));
+    }
+
+    /// The live orders of this job, by their ids, with the objects that they concern.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &'a LiveOrder> + '_ {
+        self.own.values().flatten().copied()
+    }
+
     /// Supersedes what no planned sync wants any more.
     pub(crate) fn finish(&mut self, judged: &[Judged], undecided: &HashSet<ObjectKey>) {
         for live in self.own.values().flatten() {
@@ -427,59 +447,6 @@ impl<'a> Ledger<'a> {
         self.draft.handed_over.sort();
         self.draft.lapsed = self.lapses.lapsed(undecided);
     }
-}
-
-/// Blocks that come from earlier runs or from the whole plan, not from the object.
-pub(crate) fn set_by_history(reason: BlockReason) -> bool {
-    matches!(reason, BlockReason::RunBlocked | BlockReason::PriorOrder | BlockReason::Threshold | BlockReason::Capacity)
-}
-
-/// Whether a person can lift it together with the rows that need the object.
-fn liftable(reason: BlockReason) -> bool {
-    matches!(reason.remedy(), Remedy::Approval | Remedy::Acceptance)
-}
-
-/// Whether a live order is to undo something once a person lets it, as nobody else may drop it.
-fn waits_to_undo(live: &LiveOrder, identity: &str) -> bool {
-    live.undoes && live.identity == identity && live.block.is_none_or(liftable)
-}
-
-/// Why rows that need the object of a kept order cannot go.
-fn refused(live: &LiveOrder, now: Option<&Block>) -> Option<String> {
-    if live.state == OrderState::Errored {
-        return Some(format!("order {} of run {}, which would make it, errored", live.id, live.run));
-    }
-    let lasting = live.block.filter(|before| live.state == OrderState::Blocked && set_by_history(*before));
-    let reason = now.map(|b| b.reason).or(lasting).filter(|reason| !liftable(*reason))?;
-    Some(format!("order {} of run {}, which would make it, is blocked ({reason})", live.id, live.run))
-}
-
-/// Whether a replaced order was open in a way that a person should see before the new one goes.
-fn still_open(replaced: &LiveOrder, new: &Order) -> Option<String> {
-    match (replaced.state, replaced.block) {
-        (OrderState::Blocked, Some(reason)) if liftable(reason) => Some(format!("is blocked ({reason})")),
-        (OrderState::Errored, _) if replaced.operation == new.operation => {
-            let asked_again = |old: &Change| {
-                new.changes
-                    .iter()
-                    .any(|c| (&c.attribute, &c.before, &c.after) == (&old.attribute, &old.before, &old.after))
-            };
-            let repeated = replaced.changes.as_ref().is_some_and(|changes| changes.iter().all(asked_again));
-            repeated.then(|| "errored, and everything that it asked for is asked for again".to_owned())
-        }
-        _ => None,
-    }
-}
-
-/// Whether an end of a wanted row is another object than the live order names: that one is gone, and the same source row
-/// has a new one; or another order is to create it, as the one that was to will not any more.
-fn is_anew(live: &LiveOrder, wanted: &Order) -> bool {
-    let another = |(live, wanted): (&EndRef, &EndRef)| match (live, wanted) {
-        // What the order created is what is there now.
-        (EndRef::Order(_), EndRef::Target(_)) => false,
-        (live, wanted) => live != wanted,
-    };
-    live.ends.iter().zip(wanted.ends.iter().map(|end| &end.object)).any(another)
 }
 
 /// What an order is about, for people.

@@ -51,7 +51,7 @@ pub(crate) struct Ties {
 
 impl Side {
     /// The links as the database gives them.
-    fn remembered(&self) -> Links {
+    pub(crate) fn remembered(&self) -> Links {
         let mut links = Links::default();
         for link in &self.links {
             let one: Links = std::iter::once(link.clone()).collect();
@@ -235,6 +235,11 @@ impl World {
 
     /// Makes the plan.
     pub(crate) fn plan(&self) -> PlanDraft {
+        self.planned_by(|input| assemble(input).unwrap())
+    }
+
+    /// Hands out what the plan is made from.
+    pub(crate) fn planned_by<T>(&self, plan: impl FnOnce(&PlanInput<'_>) -> T) -> T {
         let sides: Vec<(&Side, Table, Table, Links)> = [&self.users, &self.groups]
             .into_iter()
             .map(|side| {
@@ -282,7 +287,7 @@ impl World {
                 first_run: false,
             }));
         }
-        assemble(&PlanInput {
+        plan(&PlanInput {
             syncs: &syncs,
             unplanned: &[],
             live: &self.live,
@@ -294,7 +299,6 @@ impl World {
             block_all: self.block_all,
             wishes: Wishes { protect: &self.protect, delete_after: self.delete_after, now: self.now, list: true },
         })
-        .unwrap()
     }
 
     /// Makes a plan's orders live, in a state.

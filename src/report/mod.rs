@@ -10,6 +10,7 @@ pub mod difference;
 pub mod error_groups;
 pub mod errors_csv;
 pub mod event_line;
+pub mod explained_text;
 pub mod explanation;
 pub mod figures;
 pub mod log_entry;

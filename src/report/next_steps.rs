@@ -101,7 +101,7 @@ impl NextSteps {
         let mut step = |what: String, next: String| text.push_str(&format!("{what}\nnext: {next}\n"));
         for run in &self.held {
             step(
-                format!("run {run} is held: nothing of it is applied before what holds it is accepted"),
+                format!("run {run} is held: what depends on that is not applied before it is accepted"),
                 format!("muster review {run}"),
             );
         }

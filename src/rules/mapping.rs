@@ -49,6 +49,13 @@ impl Mapping {
         columns.into_iter().collect()
     }
 
+    /// The attributes whose rules read a source column.
+    pub fn readers(&self, column: &str) -> Vec<&str> {
+        let rules = self.attributes.iter().zip(&self.rules);
+        let reads = |rule: &Rule| rule.expression.columns().iter().any(|read| *read == column);
+        rules.filter(|(_, rule)| reads(rule)).map(|(attribute, _)| attribute.as_str()).collect()
+    }
+
     /// The rule's text for an attribute.
     pub fn rule(&self, attribute: &str) -> Option<&str> {
         let position = self.attributes.binary_search_by(|name| name.as_str().cmp(attribute)).ok()?;
@@ -95,22 +102,31 @@ pub struct BoundMapping {
 impl BoundMapping {
     /// Maps one row: one entry an attribute, in the order of [`Mapping::attributes`].
     pub fn values<'r>(&'r self, row: &'r dyn Cells) -> impl Iterator<Item = Mapped<'r>> {
-        self.rules.iter().map(|(rule, clears)| match rule.cell(row) {
-            Ok(cell) if cell.is_empty() || cell == "[]" => {
-                if *clears {
-                    Mapped::Clear
-                } else {
-                    Mapped::Nothing
-                }
-            }
-            Ok(cell) => Mapped::Set(cell),
-            Err(failure) => Mapped::Failed(failure),
-        })
+        self.rules.iter().map(|rule| mapped(rule, row))
+    }
+
+    /// The same for one attribute alone, by its position.
+    pub fn value<'r>(&'r self, attribute: usize, row: &'r dyn Cells) -> Mapped<'r> {
+        self.rules.get(attribute).map_or(Mapped::Nothing, |rule| mapped(rule, row))
     }
 
     /// The columns that an attribute's rule reads with their cells in a row, for explanations.
     pub fn inputs(&self, attribute: usize, row: &dyn Cells) -> Vec<(String, String)> {
         self.rules.get(attribute).map_or_else(Vec::new, |(rule, _)| rule.inputs(row))
+    }
+}
+
+fn mapped<'r>((rule, clears): &'r (Bound, bool), row: &'r dyn Cells) -> Mapped<'r> {
+    match rule.cell(row) {
+        Ok(cell) if cell.is_empty() || cell == "[]" => {
+            if *clears {
+                Mapped::Clear
+            } else {
+                Mapped::Nothing
+            }
+        }
+        Ok(cell) => Mapped::Set(cell),
+        Err(failure) => Mapped::Failed(failure),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct ApplyRequest {
     pub run: Option<RunId>,
     /// Only the first so many orders, in the sequence in which they are sent.
     pub first: Option<usize>,
+    /// Only this order.
+    pub only: Option<OrderId>,
 }
 
 /// What an apply came to.

@@ -49,8 +49,9 @@ impl Conductor {
         let rules = self.review_rules()?;
         for run in runs {
             let records = self.store.orders_of(&run)?;
-            let approved: BTreeMap<_, _> =
-                records.into_iter().filter(|r| r.state == OrderState::Approved).map(|r| (r.id.clone(), r)).collect();
+            let asked = |order: &OrderId| request.only.as_ref().is_none_or(|only| only == order);
+            let approved = records.into_iter().filter(|r| r.state == OrderState::Approved && asked(&r.id));
+            let approved: BTreeMap<_, _> = approved.map(|r| (r.id.clone(), r)).collect();
             let holds = self.store.unaccepted_holds(&run)?;
             if self.store.run(&run)?.state == RunState::HeldPlan && holds.iter().any(|h| h.kind == HoldKind::Plan) {
                 result.untried += approved.len() as u64;

@@ -12,32 +12,11 @@ use crate::store::orders::Standing;
 impl Conductor {
     /// The live orders of this job, and those of other jobs at the same targets.
     pub(super) fn live(&self, identities: &[&str]) -> Result<Vec<LiveOrder>, RunError> {
-        let mut live = Vec::new();
-        for of_run in self.store.live_orders(&self.job.name)?.chunk_by(|a, b| a.run == b.run) {
-            // Both are in the plan's sequence, so that no more than one order is held at a time.
-            let mut planned = self.store.read_orders(&of_run[0].run)?.zip(0u64..);
-            for record in of_run {
-                let mut own = None;
-                for (order, seq) in planned.by_ref() {
-                    let order = order?;
-                    if seq == record.seq {
-                        own = Some(order).filter(|order| order.id == record.id);
-                        break;
-                    }
-                }
-                live.push(live_order(record, own.as_ref(), None));
-            }
-        }
-        for identity in identities {
-            for (_, record) in self.store.live_elsewhere(&self.job.name, identity)? {
-                live.push(live_order(&record, None, Some(record.job.clone())));
-            }
-        }
-        Ok(live)
+        Database { store: &self.store, job: &self.job.name }.live_orders(identities)
     }
 }
 
-fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<String>) -> LiveOrder {
+pub(super) fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_job: Option<String>) -> LiveOrder {
     LiveOrder {
         id: record.id.clone(),
         fingerprint: record.fingerprint.clone(),
@@ -78,6 +57,34 @@ impl Memory for Database<'_> {
     }
 }
 
-fn untold(error: StoreError) -> ReconcileError {
+impl Database<'_> {
+    /// The live orders of the job, and those of other jobs at these targets.
+    pub(super) fn live_orders(&self, identities: &[&str]) -> Result<Vec<LiveOrder>, RunError> {
+        let mut live = Vec::new();
+        for of_run in self.store.live_orders(self.job)?.chunk_by(|a, b| a.run == b.run) {
+            // Both are in the plan's sequence, so that no more than one order is held at a time.
+            let mut planned = self.store.read_orders(&of_run[0].run)?.zip(0u64..);
+            for record in of_run {
+                let mut own = None;
+                for (order, seq) in planned.by_ref() {
+                    let order = order?;
+                    if seq == record.seq {
+                        own = Some(order).filter(|order| order.id == record.id);
+                        break;
+                    }
+                }
+                live.push(live_order(record, own.as_ref(), None));
+            }
+        }
+        for identity in identities {
+            for (_, record) in self.store.live_elsewhere(self.job, identity)? {
+                live.push(live_order(&record, None, Some(record.job.clone())));
+            }
+        }
+        Ok(live)
+    }
+}
+
+pub(super) fn untold(error: StoreError) -> ReconcileError {
     ReconcileError::Memory(error.to_string())
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Conductor;
 use super::demand;
 use super::error::RunError;
+use super::explain::ExplainRequest;
 use super::links_ahead::LinksAhead;
 use super::live::Database;
 use super::offers::Offers;
 use super::offload::compute;
+use super::plan_input::{Memories, Snapshots, open, sync_inputs};
 use super::prove::Proof;
 use crate::job::{Job, Sync, SyncKind};
-use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::event::Event;
 use crate::model::link::{Link, Links};
@@ -25,9 +26,9 @@ use crate::reconcile::draft::{ListedObject, PlanDraft};
 use crate::reconcile::explanation::{OrdersInQuestion, explain_orders};
 use crate::reconcile::input::{UnplannedRows, Wishes};
 use crate::reconcile::policy::EndSync;
+use crate::reconcile::single::assemble_only;
 use crate::reconcile::threshold::Counted;
-use crate::reconcile::{AssociationInput, ObjectInput, PlanInput, SyncInput, assemble};
-use crate::snapshot::table::Table;
+use crate::reconcile::{PlanInput, assemble};
 use crate::store::baselines::Baseline;
 use crate::store::plan_files;
 use crate::store::raise::{NewOrder, RegisterPlan};
@@ -39,21 +40,12 @@ pub struct PlanOptions {
     pub block: bool,
     /// What was rejected is asked again.
     pub ask_again: bool,
+    /// One object alone, by whatever it goes by, and the resource where that is to be looked for.
+    pub only: Option<ExplainRequest>,
 }
 
 /// Links that are written in one transaction: a first load finds as many as there are objects.
 const LINKS_AT_ONCE: usize = 50_000;
-
-/// One sync with what is remembered of it, before its tables are borrowed.
-struct Memories {
-    links: Links,
-    identity: String,
-    capabilities: ResourceCapabilities,
-    free: Option<u64>,
-    seats: Option<u64>,
-    account: Option<OwnAccount>,
-    first_run: bool,
-}
 
 /// What was read before the systems were exported.
 pub(super) struct Remembered {
@@ -79,15 +71,6 @@ pub(super) struct Basis {
     pub(super) holds: Vec<Hold>,
 }
 
-/// The tables of a run's usable snapshots.
-struct Snapshots {
-    tables: BTreeMap<ResourceName, Table>,
-    /// What is not in the table is not in the system.
-    whole: BTreeSet<ResourceName>,
-    /// The table has as many rows as the system says it holds.
-    counted: BTreeSet<ResourceName>,
-}
-
 impl Conductor {
     /// Plans every sync whose snapshots may be used, and registers the plan. The run's state says how it ended.
     pub(super) async fn plan(
@@ -99,7 +82,7 @@ impl Conductor {
     ) -> Result<RunState, RunError> {
         let targets = self.ask_targets(proof).await?;
         let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, known, false))?;
-        self.register(run, proof, draft, &snapshots, &targets)
+        self.register(run, proof, draft, &snapshots, &targets, options.only.is_none())
     }
 
     /// What a plan from these snapshots would come to, and every object that is not confirmed, as of what the targets
@@ -131,56 +114,18 @@ impl Conductor {
             memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
         }
         let claimed = BTreeMap::new();
-        let absent = |name: &ResourceName| snapshots.whole.contains(name);
-        let sha256 = |name: &ResourceName| {
-            proof.manifest.resource(&name.system, &name.resource).map(|exported| &exported.sha256)
-        };
-        let mut syncs = Vec::new();
-        for (sync, memory) in &memories {
-            let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
-            let target_absence = absent(&sync.to) || snapshots.counted.contains(&sync.to);
-            syncs.push(match &sync.kind {
-                SyncKind::Objects(objects) => SyncInput::Objects(ObjectInput {
-                    sync: objects,
-                    source,
-                    target,
-                    source_absence: absent(&sync.from),
-                    target_absence,
-                    links: &memory.links,
-                    claimed: &claimed,
-                    capabilities: &memory.capabilities,
-                    identity: &memory.identity,
-                    first_run: memory.first_run,
-                    free: memory.free,
-                    seats: memory.seats,
-                    account: memory.account.as_ref(),
-                }),
-                SyncKind::Association(association) => SyncInput::Association(AssociationInput {
-                    sync: association,
-                    source,
-                    target,
-                    source_sha256: sha256(&sync.from),
-                    target_sha256: sha256(&sync.to),
-                    source_absence: absent(&sync.from),
-                    // Rows of an association are read with their owners, which are counted.
-                    target_absence: target_absence
-                        || association.ends.iter().all(|end| snapshots.counted.contains(&end.to)),
-                    capabilities: &memory.capabilities,
-                    identity: &memory.identity,
-                    first_run: memory.first_run,
-                }),
-            });
-        }
+        let syncs = sync_inputs(&memories, &snapshots, &claimed);
         let unplanned = self.unplanned(proof, &snapshots, targets);
         let identities: BTreeSet<&str> = targets.values().map(|(identity, _)| identity.as_str()).collect();
         let live = self.live(&identities.into_iter().collect::<Vec<_>>())?;
         let (accepted, past) = (self.accepted_thresholds()?, self.past()?);
-        let mut draft = assemble(&PlanInput {
+        let input = PlanInput {
             syncs: &syncs,
             unplanned: &unplanned,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
-            withholding: &known.withholding,
+            // A plan of one object finds out nothing about others.
+            withholding: if options.only.is_none() { &known.withholding } else { &[] },
             ask_again: options.ask_again,
             accepted: &accepted,
             past: &past,
@@ -191,7 +136,11 @@ impl Conductor {
                 now: (self.clock)(),
                 list,
             },
-        })?;
+        };
+        let mut draft = match &options.only {
+            None => assemble(&input)?,
+            Some(only) => assemble_only(&input, &self.subject_of(&input, only)?)?,
+        };
         if !list {
             let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
             for excess in &mut draft.excesses {
@@ -229,7 +178,7 @@ impl Conductor {
     }
 
     /// What is remembered of a sync; its links, where they were not read ahead, are read now.
-    fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
+    pub(super) fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
             // A first load that waits for its review stays a first load.
@@ -269,6 +218,7 @@ impl Conductor {
         draft: PlanDraft,
         snapshots: &Snapshots,
         targets: &Offers,
+        is_whole: bool,
     ) -> Result<RunState, RunError> {
         let digests = snapshots.tables.keys().filter_map(|name| {
             Some((name.clone(), proof.manifest.resource(&name.system, &name.resource)?.sha256.clone()))
@@ -285,7 +235,7 @@ impl Conductor {
         } else {
             RunState::Planned
         };
-        if draft.excesses.is_empty() {
+        if draft.excesses.is_empty() && is_whole {
             self.replace_held(run, RunState::HeldPlan)?;
         }
         // To give back the memory of many orders takes a while, which nobody needs to wait for.
@@ -428,24 +378,6 @@ impl Conductor {
         }
         Ok(self.store.set_baselines(&baselines, now)?)
     }
-}
-
-/// Opens the snapshots of a proof. That their files are those that were written is known: this run wrote them, or they
-/// were verified when they were taken up again.
-fn open(proof: &Proof) -> Result<Snapshots, RunError> {
-    let mut snapshots = Snapshots { tables: BTreeMap::new(), whole: BTreeSet::new(), counted: BTreeSet::new() };
-    for name in &proof.usable {
-        let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
-        let table = Table::open(&exported.path(&proof.folder)?, &exported.key)?;
-        snapshots.tables.insert(name.clone(), table);
-        if exported.proves_absence {
-            snapshots.whole.insert(name.clone());
-        }
-        if exported.evidence.total_end.or(exported.evidence.total_start) == Some(exported.rows) {
-            snapshots.counted.insert(name.clone());
-        }
-    }
-    Ok(snapshots)
 }
 
 /// What holds a plan: the thresholds that its own orders exceed. One that is exceeded only through orders of an earlier

@@ -128,6 +128,11 @@ impl Conductor {
             undoes: undoes.cloned(),
         };
         self.store.start_run(&run, (self.clock)())?;
+        if let Err(error) = self.keep_job_file(&run.id) {
+            let text =
+                format!("the job file is not kept with this run, `history` will not tell what changed in it: {error}");
+            self.reporter.event(&Event::Warning(text));
+        }
         self.reporter.event(&Event::RunStarted {
             run: options.run.clone(),
             job: self.job.name.clone(),

@@ -11,6 +11,7 @@ pub mod completeness;
 pub mod diff;
 pub mod digest;
 pub mod error;
+mod excerpt;
 mod hashing;
 pub mod kept_pairs;
 pub mod manifest;

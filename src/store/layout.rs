@@ -54,6 +54,11 @@ impl Layout {
         self.run_folder(job, run).join("orders.ndjson")
     }
 
+    /// job.toml: the job file as it was when the run started.
+    pub fn job_file(&self, job: &str, run: &RunId) -> PathBuf {
+        self.run_folder(job, run).join("job.toml")
+    }
+
     /// targets.json: what the targets offered when the plan was made.
     pub fn targets(&self, job: &str, run: &RunId) -> PathBuf {
         self.run_folder(job, run).join("targets.json")

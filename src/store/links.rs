@@ -369,7 +369,7 @@ fn attribute_set(tx: &Connection, names: &[String]) -> Result<i64, Fault> {
     Ok(tx.last_insert_rowid())
 }
 
-fn attribute_sets(db: &Connection) -> Result<HashMap<i64, Arc<[String]>>, Fault> {
+pub(super) fn attribute_sets(db: &Connection) -> Result<HashMap<i64, Arc<[String]>>, Fault> {
     let mut statement = db.prepare_cached("SELECT n, names FROM attribute_sets")?;
     let mut rows = statement.query([])?;
     let mut sets = HashMap::new();
@@ -380,7 +380,11 @@ fn attribute_sets(db: &Connection) -> Result<HashMap<i64, Arc<[String]>>, Fault>
 }
 
 /// Adds the row's link to the others.
-fn read(row: &rusqlite::Row<'_>, sets: &HashMap<i64, Arc<[String]>>, links: &mut Links) -> Result<(), Fault> {
+pub(super) fn read(
+    row: &rusqlite::Row<'_>,
+    sets: &HashMap<i64, Arc<[String]>>,
+    links: &mut Links,
+) -> Result<(), Fault> {
     let text = |column: usize| row.get_ref(column)?.as_str().map_err(|e| Fault::Row(e.to_string()));
     let number = usize::from(row.get::<_, u8>(2)?);
     let unknown = || Fault::Row(format!("{number} says not how a link came to be"));

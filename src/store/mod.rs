@@ -9,6 +9,7 @@
 mod alike;
 pub mod apply_ends;
 pub mod approvals;
+pub mod around;
 pub mod baselines;
 pub mod bygone;
 pub mod chain;

@@ -125,3 +125,25 @@ pub fn read_orders(path: &Path) -> Result<impl Iterator<Item = Result<Order, Sto
         })
     }))
 }
+
+/// One order of orders.ndjson; only its line is read as one. `None` where the file is gone or has no such order.
+///
+/// # Errors
+/// Where the file cannot be read, or the line is no order.
+pub fn find_order(path: &Path, order: &crate::model::order::OrderId) -> Result<Option<Order>, StoreError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(StoreError::file("read", path, source)),
+    };
+    // Every order begins with its id; others name it further on.
+    let begins = format!("{{\"id\":\"{order}\"");
+    let line = memchr::memmem::find_iter(&bytes, begins.as_bytes()).find(|at| *at == 0 || bytes[at - 1] == b'\n');
+    let Some(at) = line else { return Ok(None) };
+    let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
+    let parsed = serde_json::from_slice(&bytes[at..end]);
+    parsed.map(Some).map_err(|error| {
+        let what = format!("the line of {order} is no order ({error}); restore the run's folder, or plan anew");
+        StoreError::Content { path: path.to_owned(), what }
+    })
+}

@@ -1,0 +1,120 @@
+//! `muster explain JOB KEY`: one object, step by step.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::apply;
+use super::context::Context;
+use super::exit::{Ending, UsageError};
+use super::run::carry;
+use super::session::{self, Purpose};
+use super::stdout::print;
+use crate::model::order::OrderState;
+use crate::model::resource::ResourceName;
+use crate::report::explained_text::explained_text;
+use crate::report::safe_text;
+use crate::report::table::{Column, Listing};
+use crate::run::{ApplyRequest, ExplainEnd, ExplainRequest, KnownObject, PlanOptions, Stage};
+
+/// `muster explain`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  muster explain idp-to-vault E0004\n  muster explain idp-to-vault jane@example.com --format json\n  muster explain idp-to-vault G7 --resource vault.groups\n  muster explain idp-to-vault E0004 --entitlement G7"
+)]
+pub(super) struct Args {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// A source key, an id of the target, a login, an address: whatever match rules, unique attributes or names show
+    key: String,
+    /// Only this resource, of either side: where several objects go by the key
+    #[arg(long, value_name = "SYSTEM.RESOURCE")]
+    resource: Option<ResourceName>,
+    /// Whether it is in this group (role, container) of an association, and every link of the chain that leads there
+    #[arg(long, value_name = "GROUP")]
+    entitlement: Option<String>,
+    /// Read the systems as they are, instead of the snapshots of the newest plan
+    #[arg(long)]
+    live: bool,
+    /// Then plan just this object, for the same review as ever; where its order is approved already, send just that one
+    #[arg(long)]
+    apply: bool,
+    /// With --apply: how long to wait while another command works on the job; 0s: not at all
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
+    wait: Duration,
+    /// text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    format: String,
+}
+
+/// Explains one object.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
+    let purpose = if args.live && !context.layout.db().is_file() { Purpose::Check } else { Purpose::Look };
+    let session = session::open(context, &args.job, purpose)?;
+    let ask = ExplainRequest {
+        key: args.key.clone(),
+        resource: args.resource.clone(),
+        entitlement: args.entitlement.clone(),
+    };
+    let end = match args.live {
+        true => session.conductor.explain_live(&ask).await?,
+        false => session.conductor.explain(&ask)?,
+    };
+    session.console.end();
+    let explained = match end {
+        ExplainEnd::One(explained) => explained,
+        ExplainEnd::Several(known) => return Err(several(context, &args.key, &known).into()),
+        ExplainEnd::None(nowhere) => bail!("{nowhere}"),
+    };
+    print(&if args.format == "json" {
+        let mut text = serde_json::to_string_pretty(&explained)?;
+        text.push('\n');
+        safe_text::json(text)
+    } else {
+        explained_text(&explained, context.now(), context.width())
+    })?;
+    if !args.apply {
+        return Ok(Ending::Done.status());
+    }
+    let approved = match &explained.order {
+        Some(order) => session.conductor.store.order(order).ok().filter(|known| known.state == OrderState::Approved),
+        None => None,
+    };
+    if let Some(order) = approved {
+        let request = ApplyRequest { only: Some(order.id), ..ApplyRequest::default() };
+        return apply::send(context, (&args.job, session.conductor.job), &request, args.wait).await;
+    }
+    // Its key or its id names it better than what was typed.
+    let explained = *explained;
+    let key = if args.entitlement.is_some() { None } else { explained.source_key.or(explained.target_id) };
+    let to = explained.to;
+    let only = ExplainRequest {
+        key: key.unwrap_or(args.key),
+        resource: args.resource.or_else(|| args.entitlement.is_none().then_some(to)),
+        entitlement: None,
+    };
+    let plan = PlanOptions { only: Some(only), ..PlanOptions::default() };
+    carry(context, &args.job, "incremental", Stage::Plan, plan, None, args.wait).await
+}
+
+/// Several objects go by one key: all of them, and how to choose.
+pub(super) fn several(context: &Context, key: &str, known: &[KnownObject]) -> UsageError {
+    let columns = ["resource", "source_key", "name", "target_id", "found_by"];
+    let mut listing = Listing::new(columns.map(Column::new).to_vec());
+    for object in known {
+        listing.push(vec![
+            object.to.to_string().as_str().into(),
+            object.source_key.as_deref().into(),
+            object.name.as_str().into(),
+            object.target_id.as_deref().into(),
+            object.by.as_str().into(),
+        ]);
+    }
+    let table = listing.render(crate::report::table::Format::Table, context.width());
+    UsageError(format!(
+        "{} objects go by `{}`; name one by its key or id, and with --resource SYSTEM.RESOURCE where it is in several:\n{}",
+        known.len(),
+        safe_text::line(key),
+        table.trim_end()
+    ))
+}

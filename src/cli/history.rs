@@ -1,0 +1,114 @@
+//! `muster history JOB KEY`: every change of one object's values, and who or what made it.
+
+use anyhow::{Result, bail};
+use chrono::SecondsFormat;
+
+use super::context::Context;
+use super::exit::Ending;
+use super::session::{self, Purpose};
+use super::stdout::print;
+use crate::model::history::{History, HistoryEntry};
+use crate::model::resource::ResourceName;
+use crate::report::safe_text;
+use crate::report::table::{Column, Format, Listing};
+use crate::run::{ExplainRequest, HistoryEnd};
+
+/// `muster history`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "What a snapshot shows is told as far back as snapshots are kept, orders and job files as far as runs are.\n\nExamples:\n  muster history idp-to-vault E0004\n  muster history idp-to-vault jane@example.com --since 30d --format csv"
+)]
+pub(super) struct Args {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// A source key, an id of the target, a login, an address
+    key: String,
+    /// Only this resource, of either side: where several objects go by the key
+    #[arg(long, value_name = "SYSTEM.RESOURCE")]
+    resource: Option<ResourceName>,
+    /// From this long ago on (24h, 7d), or from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// table, json or csv
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
+}
+
+/// Shows the history.
+pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
+    let since = args.since.as_deref().map(|text| super::log::since(text, context.now())).transpose()?;
+    let session = session::open(context, &args.job, Purpose::Look)?;
+    let ask = ExplainRequest { key: args.key.clone(), resource: args.resource, entitlement: None };
+    let mut history = match session.conductor.history(&ask)? {
+        HistoryEnd::One(history) => history,
+        HistoryEnd::Several(known) => return Err(super::explain::several(context, &args.key, &known).into()),
+        HistoryEnd::None(nothing) => bail!("{nothing}"),
+    };
+    history.entries.retain(|entry| since.is_none_or(|since| entry.at >= since));
+    print(&match args.format {
+        Format::Json => {
+            let mut text = serde_json::to_string_pretty(&history)?;
+            text.push('\n');
+            safe_text::json(text)
+        }
+        Format::Csv => listing(&history.entries).render(Format::Csv, context.width()),
+        Format::Table => table(&history),
+    })?;
+    Ok(Ending::Done.status())
+}
+
+/// An entry on one or two lines: nothing of a value is cut.
+fn table(history: &History) -> String {
+    let mut text = format!("{}\n", safe_text::line(&history.about));
+    for entry in &history.entries {
+        let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let what = safe_text::line(&entry.what);
+        let mut line = format!("{at}  {:<8}  {what}", entry.kind);
+        if entry.before.is_some() || entry.after.is_some() {
+            let shown = |value: &Option<String>| match value {
+                Some(value) => format!("`{}`", safe_text::line(value)),
+                None => "(empty)".to_owned(),
+            };
+            line.push_str(&format!(": {} → {}", shown(&entry.before), shown(&entry.after)));
+        }
+        text.push_str(&line);
+        text.push('\n');
+        let mut parts = vec![format!("run {}", entry.run)];
+        parts.extend(entry.cause.map(|cause| cause.to_string()));
+        if let (Some(order), Some(state)) = (&entry.order, entry.state) {
+            parts.push(format!("order {order} ({state})"));
+        }
+        if !entry.who.is_empty() {
+            let verb = if entry.order.is_some() { "approved by" } else { "started by" };
+            parts.push(format!("{verb} {}", safe_text::line(&entry.who)));
+        }
+        text.push_str(&format!("                      {}\n", parts.join(", ")));
+    }
+    if history.entries.is_empty() {
+        text.push_str("no change is known\n");
+    }
+    if let Some(since) = &history.snapshots_since {
+        text.push_str(&format!("snapshots are kept from run {since} on\n"));
+    }
+    text
+}
+
+fn listing(entries: &[HistoryEntry]) -> Listing {
+    let columns = ["at", "run", "kind", "what", "before", "after", "cause", "order", "state", "who"];
+    let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+    for entry in entries {
+        listing.push(vec![
+            entry.at.to_rfc3339_opts(SecondsFormat::Millis, true).into(),
+            entry.run.0.as_str().into(),
+            entry.kind.word().into(),
+            entry.what.as_str().into(),
+            entry.before.as_deref().into(),
+            entry.after.as_deref().into(),
+            entry.cause.map(|cause| cause.word()).into(),
+            entry.order.as_ref().map(|order| order.0.as_str()).into(),
+            entry.state.map(|state| state.word()).into(),
+            entry.who.as_str().into(),
+        ]);
+    }
+    listing
+}
