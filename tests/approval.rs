@@ -320,3 +320,13 @@ fn an_accepted_snapshot_is_planned_from_without_another_export() {
     company.world.muster(&["run", "corp"]);
     assert!(lists(&company) > 0, "the next run exports, and would have been seen");
 }
+
+#[test]
+fn whoever_rejects_all_withdraws_what_was_approved_and_is_not_sent() {
+    let company = Company::of(3);
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "looked at"]).ended(0);
+    company.world.muster(&["reject", "corp", "--all", "--comment", "stop"]).says(&["rejected"]);
+    company.world.muster(&["apply", "corp"]).says(&["nothing is approved"]);
+    assert_eq!(company.vault.all("Users"), Vec::<Value>::new());
+}

@@ -48,7 +48,7 @@ pub(super) struct ApproveArgs {
 pub(super) struct RejectArgs {
     /// A run, or a job's name: all its runs with live orders, oldest first
     run: String,
-    /// Every order that waits or is blocked
+    /// Every order that waits, is blocked, or is approved and was not sent yet
     #[arg(long, conflicts_with_all = ["condition", "order"])]
     all: bool,
     #[command(flatten)]
@@ -133,9 +133,12 @@ pub(super) fn reject(context: &Context, args: RejectArgs) -> Result<u8> {
     for (_, orders) in &decider.runs {
         let mut task = Task { comment: comment.to_owned(), ..Task::default() };
         for planned in orders {
-            let waits = matches!(planned.record.state, OrderState::PendingReview | OrderState::Blocked);
-            let named = !args.all && args.filter.first.is_none() && planned.record.state.is_live();
-            if (waits || named) && left > 0 && matcher.matches(planned)? {
+            let state = planned.record.state;
+            let waits = matches!(state, OrderState::PendingReview | OrderState::Blocked);
+            // Whoever rejects all of them wants nothing to be sent, whatever was approved before.
+            let approved = args.all && state == OrderState::Approved;
+            let named = !args.all && args.filter.first.is_none() && state.is_live();
+            if (waits || approved || named) && left > 0 && matcher.matches(planned)? {
                 task.decisions.insert(planned.order.id.clone(), Decision::Reject);
                 left -= 1;
             }
