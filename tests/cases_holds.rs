@@ -237,3 +237,15 @@ fn what_is_planned_from_an_export_is_held_by_what_holds_the_export() {
     company.world.muster(&["run", "corp"]);
     company.world.muster(&["status", "corp"]).says(&["30"]);
 }
+
+#[test]
+fn a_run_that_is_not_known_is_no_run_to_plan_from_and_quiet_hides_no_hold() {
+    let company = Company::of(60);
+    company.settle();
+    let runs = company.world.runs("corp").len();
+    company.world.muster(&["plan", "corp", "--from", "20260101T000000Z-0000"]).ended(2).says(&["is not known"]);
+    assert_eq!(company.world.runs("corp").len(), runs, "a slip of the keyboard is no run that failed");
+    company.hr(&people(30));
+    company.world.muster(&["run", "corp"]).ended(4);
+    company.world.muster(&["-q", "apply", "corp"]).ended(4).says(&["is held"]);
+}

@@ -79,7 +79,10 @@ pub(super) async fn send(
         say!(context, "nothing is approved");
     }
     if nothing || context.tells || ending != Ending::Done {
-        say!(context, "{}", steps.text(selection::typed(store, typed, &job), None).trim_end());
+        // Whoever asks for quiet is told what holds a run all the same.
+        if !context.quiet || ending == Ending::Held {
+            eprintln!("{}", steps.text(selection::typed(store, typed, &job), None).trim_end());
+        }
     }
     Ok(ending.status())
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::UsageError;
 use super::run::carry;
-use super::session;
+use super::{selection, session};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::run::{ExplainRequest, PlanOptions, Stage};
@@ -46,7 +46,12 @@ pub(super) struct Args {
 /// Exports and plans.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let from = match args.from {
-        Some(from) if RunId::is_id(&from) => Some(RunId(from)),
+        Some(from) if RunId::is_id(&from) => {
+            let from = RunId(from);
+            // Told before anything begins: no run fails for a slip of the keyboard.
+            selection::open_store(context)?.run(&from).map_err(|error| UsageError(error.to_string()))?;
+            Some(from)
+        }
         Some(from) => {
             return Err(UsageError(format!("`{from}` is no run; `muster status {}` lists them", args.job)).into());
         }
