@@ -378,3 +378,19 @@ fn case_p12_an_entitlement_tells_its_chain_and_who_approved_it() {
     has(&step(&explained, "decide")["verdict"], &["no row of hr.memberships puts `E0003` into `T1`"]);
     has(&step(&explained, "read")["facts"], &["`T0`"]);
 }
+
+#[test]
+fn a_plan_of_one_object_leaves_what_a_person_accepted_to_the_plan_of_all() {
+    let company = Company::of(60);
+    company.settle();
+    company.hr(&people(30));
+    company.world.muster(&["run", "corp"]).ended(4);
+    let held = company.world.newest_run("corp");
+    let mut accept = vec!["approve", &held, "--comment", "a team was dissolved"];
+    accept.extend(["--accept", "hr.users/deleted/percent", "--accept", "hr.memberships/deleted/percent"]);
+    company.world.muster(&accept).says(&["accepted"]);
+    company.world.muster(&["plan", "corp", "--only", "E0040"]);
+    company.world.muster(&["run", "corp"]).never_says(&["hr.users/deleted"]);
+    let disabled = company.world.orders("corp", &company.world.newest_run("corp"));
+    assert_eq!(disabled.iter().filter(|order| order["operation"] == "disable").count(), 30);
+}

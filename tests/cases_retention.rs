@@ -151,3 +151,19 @@ fn runs_are_kept_as_long_as_their_exports() {
     company.job("[retention]\nexports = \"14d\"\nruns = \"10y\"\n");
     company.world.muster(&["check", "corp"]).ended(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_look_that_was_cut_short_left_goes_and_one_that_is_under_way_stays() {
+    let house = House::found(&people(3), KEPT, lasting_address()).await;
+    house.settle().await;
+    let exports = house.state().join("export").join("corp");
+    let (left, under_way) = (exports.join(".explain-left"), exports.join(".explain-now"));
+    for folder in [&left, &under_way] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("users.csv"), "id\nE0001\n").unwrap();
+    }
+    let days = std::time::Duration::from_secs(2 * 24 * 60 * 60);
+    std::fs::File::open(&left).unwrap().set_modified(std::time::SystemTime::now() - days).unwrap();
+    muster(&house, &["prune", "corp"]).ended(0);
+    assert_eq!((left.exists(), under_way.exists()), (false, true));
+}

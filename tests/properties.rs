@@ -10,42 +10,13 @@ use std::fs;
 
 use support::World;
 use support::company::Company;
+use support::dice::Dice;
 
-/// SplitMix64: the same numbers for a seed, everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    fn shuffle<T>(&mut self, rows: &mut [T]) {
-        for i in (1..rows.len()).rev() {
-            rows.swap(i, self.below(i + 1));
-        }
-    }
-
-    fn name(&mut self) -> String {
-        let parts =
-            ["Ann", "Ünal", "田中", "O'Neil", "a, b", "\"x\"", "007", "é", "e\u{301}", "= 1", "ß", "İ", "true", "-"];
-        (0..1 + self.below(3)).map(|_| self.pick(&parts)).collect::<Vec<_>>().join(" ")
-    }
+/// A name that is hard on some part or other.
+fn any_name(dice: &mut Dice) -> String {
+    let parts =
+        ["Ann", "Ünal", "田中", "O'Neil", "a, b", "\"x\"", "007", "é", "e\u{301}", "= 1", "ß", "İ", "true", "-"];
+    (0..1 + dice.below(3)).map(|_| dice.pick(&parts)).collect::<Vec<_>>().join(" ")
 }
 
 fn cell(text: &str) -> String {
@@ -102,7 +73,7 @@ fn sides(seed: u64) -> Vec<(&'static str, &'static str, Vec<String>)> {
     let mut dice = Dice(seed);
     let (mut users, mut accounts, mut ties, mut held) = (Vec::new(), Vec::new(), BTreeSet::new(), BTreeSet::new());
     for n in 0..250usize {
-        let (name, team) = (cell(&dice.name()), format!("T{}", dice.below(10)));
+        let (name, team) = (cell(&any_name(&mut dice)), format!("T{}", dice.below(10)));
         let mail = if dice.one_in(20) {
             String::new()
         } else {
@@ -116,7 +87,7 @@ fn sides(seed: u64) -> Vec<(&'static str, &'static str, Vec<String>)> {
         }
         if !dice.one_in(4) {
             let known = if dice.one_in(5) { String::new() } else { format!("E{n}") };
-            let name = if dice.one_in(4) { cell(&dice.name()) } else { name };
+            let name = if dice.one_in(4) { cell(&any_name(&mut dice)) } else { name };
             accounts.push(format!("u{n},{known},{login},{},{name},{}", mail.to_lowercase(), !dice.one_in(10)));
             if !dice.one_in(3) {
                 held.insert(format!("{team},u{n}"));
@@ -179,7 +150,7 @@ struct Employee {
 
 fn employee(dice: &mut Dice, n: usize) -> Employee {
     let login = format!("{}{n}", dice.pick(&["User", "üser", "u.", "x'"]));
-    Employee { id: format!("{n:05}"), login, family: dice.name(), team: dice.below(3), enabled: !dice.one_in(5) }
+    Employee { id: format!("{n:05}"), login, family: any_name(dice), team: dice.below(3), enabled: !dice.one_in(5) }
 }
 
 fn drop_of(company: &Company, dice: &mut Dice, people: &[Employee]) {
@@ -218,7 +189,7 @@ fn settles(seed: u64) {
         for _ in 0..6 {
             let at = dice.below(people.len());
             match dice.below(5) {
-                0 => people[at].family = dice.name(),
+                0 => people[at].family = any_name(&mut dice),
                 1 => people[at].team = dice.below(3),
                 2 => people[at].enabled = !people[at].enabled,
                 3 => people[at].login = format!("new{day}.{at}.{}", dice.below(1000)),

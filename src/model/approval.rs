@@ -197,7 +197,7 @@ pub enum Refusal {
     },
     /// The approval is not known to the database.
     #[error(
-        "approval {number} of run {run} was never sealed here: its file is not in the database; approve with `muster approve {run}`"
+        "approval {number} of run {run} was never sealed here: its file is not in the database; approve with `muster approve {run} --all --comment …`"
     )]
     Unknown {
         /// The run.

@@ -70,8 +70,8 @@ pub mod suggestion;
 pub mod threshold;
 mod uncounted;
 pub mod undo;
-mod undo_guard;
 pub mod unique;
+mod waiting_undo;
 #[cfg(test)]
 mod world;
 

@@ -24,7 +24,7 @@ use super::settling;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
 use super::undo;
-use super::undo_guard;
+use super::waiting_undo;
 
 /// What is wanted of each object and each row, set against what earlier runs ordered; not judged together yet.
 pub(crate) struct Considered<'a> {
@@ -156,7 +156,7 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
     }
     plans.iter().for_each(|(plan, _)| ledger.lapses.look_at_objects(&plan.table));
     for live in ledger.live().filter(|live| live.undoes).collect::<Vec<_>>() {
-        if let Some(block) = undo_guard::forbids(input, &plans, live)? {
+        if let Some(block) = waiting_undo::forbids(input, &plans, live)? {
             ledger.reblock(live, Some(&revert::to_revert_again(block)));
         }
     }

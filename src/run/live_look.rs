@@ -28,7 +28,8 @@ impl Conductor {
             RunError::Here(format!("{}: {error}; see to the state folder's disk", exports.display()))
         };
         crate::disk::private::create_folder(&exports).map_err(|error| RunError::Here(error.to_string()))?;
-        let folder = tempfile::Builder::new().prefix(".explain-").tempdir_in(&exports).map_err(here)?;
+        let folder =
+            tempfile::Builder::new().prefix(crate::store::retention::LOOK).tempdir_in(&exports).map_err(here)?;
         let started = (self.clock)();
         let note = "every system is read for this, as a decision needs whoever might be taken for the object too";
         self.reporter.event(&Event::Note(note.to_owned()));

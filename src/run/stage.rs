@@ -56,7 +56,9 @@ impl Conductor {
     /// Recovers, exports, proves, plans, and applies what is approved.
     pub async fn run(&mut self, options: &RunOptions) -> Result<RunEnd, RunError> {
         self.recover().await?;
-        let held = if options.stage == Stage::Export { None } else { self.accepted_hold()? };
+        // What a person accepted is for a plan of all: one of a single object leaves it to that.
+        let is_whole = options.stage > Stage::Export && options.plan.only.is_none();
+        let held = if is_whole { self.accepted_hold()? } else { None };
         let (mut from, mut overtaken) = (options.from.clone(), None);
         let mut because = from.as_ref().map(|from| format!("it goes on from the snapshots of run {from}"));
         if let Some(held) = held.filter(|_| from.is_none()) {
@@ -158,7 +160,8 @@ impl Conductor {
                 // Snapshots from before a decision say nothing of what became of the wish since.
                 known.withholding.retain(|withholding| withholding.since < proof.manifest.started);
                 let why = format!("continued as run {run}");
-                if self.store.run(from)?.state == RunState::HeldSnapshot && proof.holds.is_empty() {
+                let is_done = proof.holds.is_empty() && options.plan.only.is_none();
+                if is_done && self.store.run(from)?.state == RunState::HeldSnapshot {
                     self.store.set_run_state(from, RunState::Replaced, &why, (self.clock)())?;
                 }
                 proof
@@ -198,7 +201,11 @@ impl Conductor {
                 let why = format!("says the same as run {older}, which waits");
                 self.store.set_run_state(run, RunState::Replaced, &why, (self.clock)())?;
             }
-        } else if proof.holds.is_empty() && proof.failures.is_empty() && options.stage > Stage::Export {
+        } else if proof.holds.is_empty()
+            && proof.failures.is_empty()
+            && options.stage > Stage::Export
+            && options.plan.only.is_none()
+        {
             self.replace_held(run, RunState::HeldSnapshot)?;
         }
         if options.stage == Stage::Apply {

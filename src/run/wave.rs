@@ -37,7 +37,8 @@ impl Kind {
 /// Sorts orders into kinds, in the sequence in which they depend on each other.
 ///
 /// Accounts lose access first. Then what others refer to comes before what refers to it (containers and groups,
-/// users, associations); removals go the other way round. `refers` says of a sync's attribute to what it refers. Orders in `retried` failed before: how they end now tells most.
+/// users, associations); removals go the other way round. `refers` says of a sync's attribute to what it refers. Orders
+/// in `retried` failed before: how they end now tells most.
 pub(super) fn kinds(
     orders: Vec<Order>,
     retried: &HashSet<OrderId>,
@@ -159,8 +160,8 @@ impl Unsent {
         Next { orders, proving }
     }
 
-    /// The order whose failure tells most: of the first step; one that failed before; one that proves the fewest rules, so that its failure
-    /// points at one; one that is like most others; the first of the plan.
+    /// The order whose failure tells most: of the first step; one that failed before; one that proves the fewest rules,
+    /// so that its failure points at one; one that is like most others; the first of the plan.
     fn canary(&self) -> Option<usize> {
         let key = |(at, order): &(usize, &Order)| {
             let is_usual =

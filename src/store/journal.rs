@@ -356,7 +356,9 @@ fn refusal(
             order.run
         )),
         (Some(number), Some(_)) if plan.covers(number, &order.id, at) => None,
-        _ => Some(format!("no sealed approval covers it; approve with `muster approve {}`", order.run)),
+        _ => {
+            Some(format!("no sealed approval covers it; approve with `muster approve {} --all --comment …`", order.run))
+        }
     }
 }
 

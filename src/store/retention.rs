@@ -8,6 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -25,6 +26,12 @@ use crate::snapshot::sharing::Shareable;
 
 /// What the name of a folder that is being removed begins with. No job, run or system has such a name.
 const REMOVED: &str = ".removed-";
+
+/// What the folder of one look at the systems begins with. It goes when the look is over; one that was cut short leaves it.
+pub const LOOK: &str = ".explain-";
+
+/// After so long nobody looks any more.
+const LOOK_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One of the two folders of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +157,10 @@ impl Store {
     fn sweep(&mut self, job: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         for folder in [Folder::Export, Folder::Run] {
             for (name, path) in entries(&folder.home(&self.layout, job))? {
+                if name.starts_with(LOOK) && is_left_behind(&path, now) {
+                    fs::remove_dir_all(&path).map_err(|error| StoreError::file("remove the folder", &path, error))?;
+                    continue;
+                }
                 let Some(run) = name.strip_prefix(REMOVED).map(|run| RunId(run.to_owned())) else { continue };
                 let bytes = Sizes::default().add(&path)?;
                 self.write(|tx, log| {
@@ -275,6 +286,12 @@ impl Sizes {
     fn freed(&self) -> u64 {
         self.files.values().filter(|(_, names, seen)| seen >= names).map(|(bytes, ..)| bytes).sum()
     }
+}
+
+/// Whether a folder is older than any look at the systems lasts.
+fn is_left_behind(path: &Path, now: DateTime<Utc>) -> bool {
+    let modified = fs::symlink_metadata(path).and_then(|found| found.modified());
+    modified.is_ok_and(|modified| (now - DateTime::<Utc>::from(modified)).to_std().unwrap_or_default() > LOOK_LASTS)
 }
 
 fn is_logged(tx: &Connection, run: &RunId, folder: Folder) -> Result<bool, Fault> {

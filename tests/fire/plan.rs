@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::round::{By, Dice, Round, What};
+use crate::round::{By, Round, What};
+use crate::support::dice::Dice;
 
 /// All that goes wrong, from the first apply to the last but one: the last is left in peace.
 #[derive(Clone, Debug, PartialEq)]

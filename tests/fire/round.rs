@@ -11,23 +11,7 @@ use serde_json::{Value, json};
 
 use crate::house::House;
 use crate::support::TOKEN;
-
-/// Numbers that look random and are the same each time for a seed (SplitMix64).
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % bound.max(1) as u64).unwrap_or_default()
-    }
-
-    pub(crate) fn of<T: Copy>(&mut self, some: &[T]) -> T {
-        some[self.below(some.len())]
-    }
-}
+use crate::support::dice::Dice;
 
 /// One apply.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,8 +102,8 @@ impl Round {
             0..3 => By::Program,
             3 => By::Programs,
             4 => By::FullDisk { blocks: 8 + dice.below(500) },
-            5..12 => By::Clock { hours: dice.of(&[-2000, -1, 1, 71, 73, 2000]) },
-            12..15 => By::Jumps { hours: dice.of(&[1, 71, 73, 2000]) },
+            5..12 => By::Clock { hours: dice.pick(&[-2000, -1, 1, 71, 73, 2000]) },
+            12..15 => By::Jumps { hours: dice.pick(&[1, 71, 73, 2000]) },
             // For seconds now and then, as a backup of a large database takes.
             15..20 => By::Busy { ms: if dice.below(20) == 0 { 2_500 } else { 5 + dice.below(40) as u64 } },
             20..35 => By::Library { patient: true },
@@ -140,7 +124,7 @@ impl Round {
 
 impl Fault {
     fn roll(dice: &mut Dice) -> Self {
-        let method = dice.of(&[None, None, Some("POST"), Some("PATCH"), Some("PATCH"), Some("DELETE"), Some("GET")]);
+        let method = dice.pick(&[None, None, Some("POST"), Some("PATCH"), Some("PATCH"), Some("DELETE"), Some("GET")]);
         let nth = 1 + dice.below(match method {
             None => 40,
             Some("GET") => 30,
@@ -149,12 +133,12 @@ impl Fault {
         });
         let after = dice.below(2) == 0;
         let what = match dice.below(13) {
-            0..4 => What::Kill { after, linger: dice.of(&[0, 0, 1, 3, 8]) },
+            0..4 => What::Kill { after, linger: dice.pick(&[0, 0, 1, 3, 8]) },
             4 | 5 => What::Cut { after },
             6 => What::HalfAnswer,
             7 => What::BrokenAnswer,
-            8 => What::ErrorAfter { code: dice.of(&[500, 500, 502, 503, 504, 408]) },
-            9 => What::Error { code: dice.of(&[500, 502, 503, 504, 408]) },
+            8 => What::ErrorAfter { code: dice.pick(&[500, 500, 502, 503, 504, 408]) },
+            9 => What::Error { code: dice.pick(&[500, 502, 503, 504, 408]) },
             10 => What::Throttled,
             11 => What::Unavailable,
             _ => What::Twice,

@@ -15,8 +15,9 @@ use muster::store::chain_query::LogQuery;
 use serde_json::json;
 
 use crate::house::{Content, House, User};
-use crate::round::{Dice, Round, disturbed};
+use crate::round::{Round, disturbed};
 use crate::support::company::{Person, people, person};
+use crate::support::dice::Dice;
 use crate::wishes::{Left, Sides, Wish, Withheld, team};
 
 /// Something that happens.

@@ -7,6 +7,7 @@
 )]
 
 pub mod company;
+pub mod dice;
 pub mod gateway;
 pub mod nobody;
 pub mod orders;
