@@ -51,6 +51,7 @@ fn order(key: &str, name: &str, after: &str) -> Order {
         thresholds: Vec::new(),
         block: None,
         undoes: None,
+        ground: String::new(),
         irreversible: None,
     }
 }

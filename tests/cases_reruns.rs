@@ -4,7 +4,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::company::{Company, people};
+use support::company::{Company, Person, people};
+use support::undo::{carry_out, change, revert};
 
 /// The update of one person that the newest run planned.
 #[track_caller]
@@ -128,10 +129,117 @@ fn case_k10_whoever_leaves_is_disabled_also_where_it_was_rejected_before_they_ca
     assert_eq!(company.vault.user("user0006@corp.example").unwrap()["active"], false);
 }
 
+/// Employees 1 to 6, the last of whom HR has switched off.
+fn sixth_is_off() -> Vec<Person> {
+    let mut staff = people(6);
+    staff[5].enabled = false;
+    staff
+}
+
+/// The reason of the one disable that the newest run planned.
+#[track_caller]
+fn why_disabled(company: &Company) -> String {
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    let disables: Vec<&Value> = orders.iter().filter(|order| order["operation"] == "disable").collect();
+    assert_eq!(disables.len(), 1, "{orders:#?}");
+    disables[0]["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn case_k10_a_leaver_is_wanted_away_for_another_reason_than_the_one_that_was_rejected() {
+    let (company, first) = rejected_leaver("");
+    let disable = first.iter().find(|order| order.starts_with("disable")).unwrap().replace("disable ", "");
+    // Their row is back, and says that they left: the very same order, and nobody ever rejected that.
+    company.hr(&sixth_is_off());
+    company.world.muster(&["run", "corp"]).ended(3);
+    let why = why_disabled(&company);
+    assert!(why.contains(&format!("{disable} asked the same for another reason, and was rejected")), "{why}");
+    company.world.muster(&["status", "corp"]).never_says(&["withheld"]);
+    // Nobody decides: nothing more is asked.
+    for _ in 0..2 {
+        company.world.muster(&["run", "corp"]).ended(3);
+        assert_eq!(planned(&company), (vec![], 0));
+    }
+    // Rejected for that, too, it stands as long as that is so, whatever else changes of the row.
+    company.world.muster(&["reject", "corp", "--all", "--comment", "they stay on until May"]).ended(0);
+    for family in ["Family6", "Family6", "Other"] {
+        let mut staff = sixth_is_off();
+        staff[5].family = family.into();
+        staff[4].family = family.into();
+        company.hr(&staff);
+        company.world.muster(&["run", "corp"]);
+        let (orders, withheld) = planned(&company);
+        let disables = orders.iter().filter(|order| order.starts_with("disable")).count();
+        // With another value the order is another one.
+        let expected = if family == "Other" { (1, 0) } else { (0, 1) };
+        assert_eq!((disables, withheld), expected, "{family}: {orders:?}");
+    }
+    // Gone once more, they are asked about once more.
+    company.world.muster(&["reject", "corp", "--all", "--comment", "not yet"]).ended(0);
+    company.hr(&people(5));
+    company.world.muster(&["run", "corp"]).ended(3);
+    why_disabled(&company);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "left"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(company.vault.user("user0006@corp.example").unwrap()["active"], false);
+}
+
+#[test]
+fn case_k10_whoever_the_scope_leaves_out_for_another_reason_is_asked_about_again() {
+    let company = Company::of(6);
+    let scope = "scope = [\"enabled && !family.startsWith('X')\"]\nrequired = [";
+    company.world.write("jobs/corp.toml", company.job_text("").replacen("required = [", scope, 1));
+    company.settle();
+    let mut staff = people(6);
+    staff[5].family = "X-ray".into();
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    why_disabled(&company);
+    company.world.muster(&["reject", "corp", "--all", "--comment", "that is their name"]).ended(0);
+    // What the condition does not read changes nothing; what it reads does.
+    staff[5].email = "xray@corp.example".into();
+    company.hr(&staff);
+    for _ in 0..2 {
+        company.world.muster(&["run", "corp"]).ended(0);
+    }
+    staff[5].enabled = false;
+    company.hr(&staff);
+    company.world.muster(&["run", "corp"]).ended(3);
+    assert!(why_disabled(&company).contains("for another reason"));
+}
+
+#[test]
+fn what_was_undone_is_raised_again_when_it_is_wanted_for_another_reason() {
+    let company = Company::of(6);
+    company.settle();
+    let run = change(&company, &people(5));
+    revert(&company, &run).1.ended(3);
+    carry_out(&company);
+    for _ in 0..2 {
+        company.world.muster(&["run", "corp"]).ended(0);
+        assert_eq!(planned(&company), (vec![], 2));
+    }
+    company.hr(&sixth_is_off());
+    company.world.muster(&["run", "corp"]).ended(3);
+    why_disabled(&company);
+    carry_out(&company);
+    assert_eq!(company.vault.user("user0006@corp.example").unwrap()["active"], false);
+    company.world.muster(&["run", "corp"]).ended(0);
+}
+
 #[test]
 fn a_rejection_outlasts_snapshots_that_are_held_partial_or_older() {
-    let (company, first) = rejected_leaver("[snapshot.\"hr.users\"]\nthresholds = { inserted = { count = 3 } }\n");
-    let before = company.world.runs("corp")[1].clone();
+    let company = Company::with(6, "[snapshot.\"hr.users\"]\nthresholds = { inserted = { count = 3 } }\n");
+    company.settle();
+    company.hr(&people(5));
+    company.world.muster(&["run", "corp"]).ended(3);
+    let (first, _) = planned(&company);
+    company.hr(&people(6));
+    company.world.muster(&["export", "corp"]).ended(0);
+    let before = company.world.newest_run("corp");
+    company.world.muster(&["reject", "corp", "--all", "--comment", "HR dropped E0006 by mistake"]).ended(0);
+    // Older than the decision.
+    company.world.muster(&["plan", "corp", "--from", &before]).ended(0);
     // Held: whoever is in this export may not be there.
     company.hr(&people(12));
     company.world.muster(&["run", "corp"]).ended(4);
@@ -143,8 +251,6 @@ fn a_rejection_outlasts_snapshots_that_are_held_partial_or_older() {
     company.world.muster(&["run", "corp"]).ended(1);
     company.vault.faults(json!({"rules": []}));
     company.hr(&people(5));
-    // Older than the decision.
-    company.world.muster(&["plan", "corp", "--from", &before]).ended(0);
     company.world.muster(&["run", "corp"]).ended(0);
     assert_eq!(planned(&company), (vec![], 2));
     // A person who asks again is asked.

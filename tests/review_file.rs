@@ -44,6 +44,7 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         thresholds: Vec::new(),
         block: None,
         undoes: None,
+        ground: String::new(),
         irreversible: None,
     }
 }

@@ -62,21 +62,24 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
     let failed = outcomes.into_iter().filter(|outcome| outcome.failure.is_some());
     let failed: BTreeMap<OrderId, Outcome> = failed.map(|outcome| (outcome.order.clone(), outcome)).collect();
     // Only an order that failed is told by itself.
-    let planned = if failed.is_empty() { Vec::new() } else { selection::orders(store, run)? };
+    let records = if failed.is_empty() { Vec::new() } else { store.orders_of(&run.id)? };
+    let (names, lost) = if failed.is_empty() { (BTreeMap::new(), None) } else { names(store, run)? };
     let mut errors = Vec::new();
-    for planned in planned {
-        let (order, state) = (&planned.order, planned.record.state);
+    for order in records {
         let Some((outcome, failure)) = failed.get(&order.id).and_then(|o| Some((o, o.failure.as_ref()?))) else {
             continue;
         };
-        match state {
+        match order.state {
             // Returned by `retry`: not failed any more, and not yet tried again.
             OrderState::Approved => {
                 let count = approved.entry((order.operation, order.resource.clone())).or_default();
                 *count = count.saturating_sub(1);
             }
             OrderState::Applied | OrderState::PendingReview | OrderState::InFlight => {}
-            _ => errors.push(ErrorRow::of(order, &run.id, failure, outcome.tries, outcome.at)),
+            _ => {
+                let name = names.get(&order.id).map_or("", String::as_str);
+                errors.push(ErrorRow::of(&order, name, failure, outcome.tries, outcome.at));
+            }
         }
     }
     let end = store.apply_end(&run.id)?;
@@ -94,16 +97,31 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
     let groups = error_groups(&run.id, &errors, &report.left);
     let mut report = report.with_errors(groups);
     tell_holds(store, run, &mut report)?;
+    report.warnings.extend(lost.filter(|lost| !report.warnings.contains(lost)));
     Ok((report, errors))
+}
+
+/// What the objects of a run's orders are called; or why that is not known any more.
+fn names(store: &Store, run: &RunRecord) -> Result<(BTreeMap<OrderId, String>, Option<String>)> {
+    match selection::orders(store, run) {
+        Ok(orders) => Ok((orders.into_iter().map(|planned| (planned.order.id, planned.order.name)).collect(), None)),
+        Err(error) if selection::is_lost_plan(&error) => Ok((BTreeMap::new(), Some(error.to_string()))),
+        Err(error) => Err(error),
+    }
 }
 
 /// What holds the run, and what its plan warns of.
 fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<()> {
     let holds = if run.state.is_held() { store.unaccepted_holds(&run.id)? } else { Vec::new() };
     if run.plan_digest.is_some() {
-        let plan = store.registered_plan(&run.id)?;
-        report.warnings = plan.warnings;
-        report.undoes = plan.reverts.map(|reverted| reverted.run);
+        match store.registered_plan(&run.id) {
+            Ok(plan) => {
+                report.warnings = plan.warnings;
+                report.undoes = plan.reverts.map(|reverted| reverted.run);
+            }
+            Err(error) if error.is_lost_plan() => report.warnings.push(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
     }
     for hold in &holds {
         match &hold.excess {

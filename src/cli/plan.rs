@@ -10,7 +10,7 @@ use super::run::carry;
 use super::{selection, session};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
-use crate::run::{ExplainRequest, PlanOptions, Stage};
+use crate::run::{ExplainRequest, PlanOptions, Stage, require_current};
 
 /// `muster plan`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,8 @@ pub(super) struct Args {
     /// How much to export
     #[arg(long, default_value = "incremental", value_parser = ["incremental", "complete"])]
     mode: String,
-    /// Plan from the snapshots of this run instead of exporting
+    /// Plan from the snapshots of this run instead of exporting; refused once later ones were accepted, orders were
+    /// sent, or somebody linked something
     #[arg(long, value_name = "RUN")]
     from: Option<String>,
     /// Only this object and its association rows, by its key, id, login or address; orders of others stay as they are
@@ -48,8 +49,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let from = match args.from {
         Some(from) if RunId::is_id(&from) => {
             let from = RunId(from);
-            // Told before anything begins: no run fails for a slip of the keyboard.
-            selection::open_store(context)?.run(&from).map_err(|error| UsageError(error.to_string()))?;
+            // Told before anything begins: no run fails for a slip of the keyboard, or for snapshots that are too old.
+            let store = selection::open_store(context)?;
+            let record = store.run(&from).map_err(|error| UsageError(error.to_string()))?;
+            require_current(&store, &record.job, &from)?;
             Some(from)
         }
         Some(from) => {

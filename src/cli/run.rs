@@ -61,7 +61,10 @@ pub(super) async fn carry(
     let end = match end {
         Ok(end) => end,
         Err(error) => {
-            session.conductor.store.end_run(&id, Ending::Failed.status(), context.now())?;
+            // What failed before the run began leaves no run.
+            if session.conductor.store.run(&id).is_ok() {
+                session.conductor.store.end_run(&id, Ending::Failed.status(), context.now())?;
+            }
             return Err(error.into());
         }
     };
@@ -98,7 +101,7 @@ pub(super) async fn carry(
 
 fn conclude(end: &RunEnd, steps: &NextSteps) -> Ending {
     let mut endings = vec![ending::of(steps)];
-    if !end.failures.is_empty() {
+    if !end.failures.is_empty() || !end.given_up.is_empty() {
         endings.push(Ending::Failed);
     }
     if let Some(applied) = &end.applied {
@@ -137,6 +140,10 @@ impl Telling<'_> {
         for (system, _) in &self.end.failures {
             let system = safe_text::line(system);
             eprintln!("  nothing was planned from {system}; the next run reads it completely");
+        }
+        // The console tells it to whoever looks on.
+        for given_up in self.end.given_up.iter().filter(|_| !self.context.tells) {
+            eprintln!("muster: warning: {}", safe_text::line(given_up));
         }
         for run in steps.held.iter().filter(|run| self.is_told(run)) {
             tell_hold(self.store, &self.store.run(run)?)?;

@@ -13,6 +13,7 @@ use crate::report::review::{ReviewRow, change_text};
 use crate::rules::expression::{Bound, Expression};
 use crate::rules::problem::nearest;
 use crate::store::database::Store;
+use crate::store::error::StoreError;
 
 /// Where the packaged service keeps its state.
 const SERVICE: &str = "/var/lib/muster";
@@ -156,6 +157,11 @@ pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>
         }
     }
     Ok(orders)
+}
+
+/// Whether an error says that a run's plan is gone, or is not what was registered.
+pub(super) fn is_lost_plan(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_lost_plan)
 }
 
 /// The columns that `--where` may name.

@@ -109,11 +109,13 @@ pub enum SignerFault {
 pub enum Refusal {
     /// plan.json or orders.ndjson is not what was approved.
     #[error(
-        "the plan of run {run} changed after it was written: {what}; restore the folder, or plan anew with `muster run`"
+        "the plan of run {run} changed after it was written: {what}; nothing more of it is sent: put the run's folder back as it was, or let `muster run {job}` give it up, which plans anew what is still wanted"
     )]
     PlanChanged {
         /// The run.
         run: RunId,
+        /// Its job.
+        job: String,
         /// Which file, and how.
         what: String,
     },

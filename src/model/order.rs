@@ -67,7 +67,7 @@ pub enum OrderState {
     Applied,
     /// The target refused it.
     Errored,
-    /// The object changed after the plan; planned anew by the next run.
+    /// The object changed after the plan, or the plan is lost; planned anew by the next run.
     Stale,
     /// Nobody can tell whether its request took effect: a person says.
     Uncertain,
@@ -82,6 +82,11 @@ words!(OrderState {
 });
 
 impl OrderState {
+    /// Whether its request may have left, with an outcome that is not known.
+    pub fn is_under_way(self) -> bool {
+        matches!(self, Self::InFlight | Self::Uncertain)
+    }
+
     /// Whether an order in this state still counts: for thresholds, and as the one live order of its object.
     pub fn is_live(self) -> bool {
         matches!(
@@ -357,6 +362,10 @@ pub struct Order {
     pub cause: Cause,
     /// One sentence for the reviewer: why this order exists.
     pub reason: String,
+    /// Why it is wanted, as far as that can change while its content stays the same; empty where it cannot. What was
+    /// rejected on one ground is asked again on another.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub ground: String,
     /// How sure the correlation is, in percent.
     pub confidence: u8,
     /// What the target removes along with a delete, in words.
@@ -413,6 +422,13 @@ impl Order {
         // Writing to memory cannot fail, and nothing of this is what JSON cannot say.
         let _ = serde_json::to_writer(&mut content, &(resource, operation, object, attributes));
         Fingerprint(Digest::of(&content).as_str()[..16].to_owned())
+    }
+
+    /// Whether its content is the one that its id names.
+    pub fn is_of_its_id(&self) -> bool {
+        let Self { resource, operation, object, changes, references, .. } = self;
+        let content = Self::fingerprint_with(resource, *operation, object, changes, references);
+        content == self.fingerprint && self.id.fingerprint() == Some(content)
     }
 
     /// The orders that have to be applied before this one can be sent: those that create what it ties, what it refers to,

@@ -152,6 +152,8 @@ pub struct Reversal {
     pub run: RunId,
     /// Who approved it.
     pub who: String,
+    /// On which ground the undone order was wanted; `None` where that was not recorded.
+    pub ground: Option<String>,
 }
 
 /// Why an order keeps what was asked for from being raised again.
@@ -189,6 +191,9 @@ pub struct Withholding {
     pub key: String,
     /// The contents that are not raised.
     pub contents: Vec<Fingerprint>,
+    /// On which ground they are not; `None` where that does not matter, or was not recorded.
+    #[serde(skip)]
+    pub ground: Option<String>,
     /// Since when.
     pub since: DateTime<Utc>,
 }

@@ -10,6 +10,7 @@ use crate::model::situation::{Cause, Situation};
 
 use super::ends::EndTable;
 use super::error::ReconcileError;
+use super::ground;
 use super::guard;
 use super::input::{AssociationInput, Memory, PlanInput, Wishes};
 use super::lapse;
@@ -318,6 +319,7 @@ impl Planner<'_> {
             block,
             undoes: None,
             irreversible: None,
+            ground: if operation == Operation::Remove { ground::of_ends(tables, numbers) } else { String::new() },
         })
     }
 }

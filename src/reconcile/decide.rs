@@ -12,6 +12,7 @@ use super::correlate::Correlation;
 use super::draft::ListedObject;
 use super::ends::{EndTable, NAMES, name_in};
 use super::error::ReconcileError;
+use super::ground;
 use super::guard;
 use super::input::Wishes;
 use super::objects::Claims;
@@ -95,6 +96,7 @@ pub(crate) struct Case<'c> {
     pub(crate) situation: Situation,
     pub(crate) cause: Cause,
     pub(crate) reason: String,
+    pub(crate) ground: String,
     pub(crate) confidence: u8,
     pub(crate) block: Option<Block>,
     pub(crate) renamed_from: Option<String>,
@@ -118,7 +120,7 @@ impl Decider<'_> {
         }
     }
 
-    fn source(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
+    pub(crate) fn source(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
         Ok(self.scanner.input.source.fetch(self.table.source.rows.place(row))?)
     }
 
@@ -146,6 +148,7 @@ impl Decider<'_> {
             situation,
             cause: Cause::Initial,
             reason: reason::create(sync, key, was),
+            ground: String::new(),
             confidence: 100,
             renamed_from: None,
             references: comparison.references,
@@ -231,6 +234,7 @@ impl Decider<'_> {
                 Some((evidence, was)) => reason::renamed(sync, (was, key), evidence, self.scanner, &comparison.changes),
                 None => reason::update(&comparison.changes, &how),
             },
+            ground: if operation == Operation::Disable { self.ground_to_disable(&cells) } else { String::new() },
             changes: comparison.changes,
             situation,
             cause,
@@ -275,6 +279,7 @@ impl Decider<'_> {
             situation: Situation::Ambiguous,
             cause: Cause::Initial,
             reason: format!("`{key}` of {} has several candidates in {}", sync.from, sync.to),
+            ground: String::new(),
             confidence: 0,
             block: self.never(&[key, &name]).or_else(|| block(BlockReason::Ambiguous, detail)),
             name,
@@ -319,6 +324,14 @@ impl Decider<'_> {
             Some("true") => Operation::Enable,
             _ => Operation::Update,
         }
+    }
+
+    /// What the rule that takes an account out of use says, and by which values.
+    fn ground_to_disable(&self, row: &dyn Cells) -> String {
+        let input = self.scanner.input;
+        let flag = input.capabilities.enabled.as_deref().unwrap_or_default();
+        let rule = input.sync.rules.mapping.rule(flag).unwrap_or_default();
+        ground::of_rule(rule, self.scanner.inputs(flag, row))
     }
 
     fn wanted_name(&self, changes: &[Change]) -> Option<String> {
@@ -383,6 +396,7 @@ impl Decider<'_> {
             block,
             undoes: None,
             irreversible: None,
+            ground: case.ground,
         };
         Built { order: Some(order), ..Built::nothing(case.number, case.situation) }
     }

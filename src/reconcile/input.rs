@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::link::Links;
-use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, OrderId, OrderState};
+use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::record::{Reversal, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -98,8 +98,8 @@ pub struct ObjectInput<'a> {
     pub target: &'a Table,
     /// Whether a row that is not in the source's snapshot is gone there: it is complete, or a person accepted it.
     pub source_absence: bool,
-    /// The same for the target. Also false where links are younger than the target's snapshot (a plan from an older
-    /// run's snapshots), or objects created since would be created twice.
+    /// The same for the target. Nothing is planned from a snapshot that is older than a link, or objects created since
+    /// would be created twice: whoever runs the job sees to it.
     pub target_absence: bool,
     /// The links of this sync.
     pub links: &'a Links,
@@ -217,8 +217,35 @@ pub struct Prior {
     pub raised: u64,
     /// The newest of them, its state, and whether it was handed over to people (work-order files).
     pub newest: Option<(OrderId, OrderState, bool)>,
+    /// On which ground the newest was wanted ([`Order::ground`]); `None` where that was not recorded.
+    pub ground: Option<String>,
     /// The applied order that undid them, where one did and nobody asked again since.
     pub reversal: Option<Reversal>,
+}
+
+impl Prior {
+    /// The rejected order, where its rejection holds for a wanted one: the reviewer saw the same content, wanted on the
+    /// same ground.
+    pub(crate) fn rejection_of(&self, wanted: &Order) -> Option<&OrderId> {
+        let (rejected, _, _) = self.newest.as_ref().filter(|(_, state, _)| *state == OrderState::Rejected)?;
+        self.ground.as_ref().is_none_or(|ground| *ground == wanted.ground).then_some(rejected)
+    }
+
+    /// What undid the same, where that holds for a wanted order: it is wanted on the same ground as what was undone.
+    pub(crate) fn reversal_of(&self, wanted: &Order) -> Option<&Reversal> {
+        let same = |reversal: &&Reversal| reversal.ground.as_ref().is_none_or(|ground| *ground == wanted.ground);
+        self.reversal.as_ref().filter(same)
+    }
+
+    /// What was decided of the same when it was wanted on another ground: whoever reviews it now has to know.
+    pub(crate) fn otherwise(&self, wanted: &Order) -> Option<String> {
+        if let Some(Reversal { order, .. }) = self.reversal.as_ref().filter(|_| self.reversal_of(wanted).is_none()) {
+            return Some(format!("{order} undid the same, which was wanted for another reason"));
+        }
+        let (rejected, _, _) = self.newest.as_ref().filter(|(_, state, _)| *state == OrderState::Rejected)?;
+        let is_another = self.rejection_of(wanted).is_none();
+        is_another.then(|| format!("{rejected} asked the same for another reason, and was rejected"))
+    }
 }
 
 /// Remembers what earlier runs ordered. Asked about many at once, as one question costs much more than its answer.

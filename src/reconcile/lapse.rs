@@ -2,7 +2,7 @@
 //! a run finds that it would not.
 //!
 //! An order is withheld for having been rejected, handed over or undone. Whoever decided so decided on what was wanted
-//! then. Where the wish went meanwhile, the same wish later is another one, and a person is asked again. That a wish went
+//! then, and why. Where the wish went meanwhile, or has another ground, it is another one, and a person is asked again. That a wish went
 //! is concluded as everything else is: from what rows say, and from absence only where it is proved.
 
 use std::collections::{HashMap, HashSet};
@@ -13,7 +13,7 @@ use super::associations::Pair;
 use super::ends::{EndState, EndTable};
 use super::input::AssociationInput;
 use super::standing::{association_prefix, objects_prefix};
-use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId};
+use crate::model::order::{ObjectKey, Operation, Order, OrderId};
 use crate::model::record::Withholding;
 
 /// Why what was withheld is free again.
@@ -49,22 +49,23 @@ impl<'a> Lapses<'a> {
         }
     }
 
-    /// Those that withhold this content of an object.
-    fn of(&self, identity: &str, object: &ObjectKey, content: &Fingerprint) -> Vec<&'a Withholding> {
-        let Some(of_object) = self.by_object.get(object) else { return Vec::new() };
-        let withholds = |w: &&&Withholding| w.target_identity == identity && w.contents.contains(content);
+    /// Those that withhold the content of an order.
+    fn of(&self, identity: &str, order: &Order) -> Vec<&'a Withholding> {
+        let Some(of_object) = self.by_object.get(&order.object) else { return Vec::new() };
+        let withholds = |w: &&&Withholding| w.target_identity == identity && w.contents.contains(&order.fingerprint);
         of_object.iter().filter(withholds).copied().collect()
     }
 
-    /// An order of this content is wanted, whether or not it is raised.
-    pub(crate) fn wanted(&mut self, identity: &str, object: &ObjectKey, content: &Fingerprint) {
-        let found = self.of(identity, object, content);
-        self.wanted.extend(found.into_iter().map(|w| &w.order));
+    /// An order is wanted, whether or not it is raised: on the ground on which it was decided about, that still stands.
+    pub(crate) fn wanted(&mut self, identity: &str, order: &Order) {
+        let found = self.of(identity, order).into_iter();
+        let same = found.filter(|w| w.ground.as_ref().is_none_or(|ground| *ground == order.ground));
+        self.wanted.extend(same.map(|w| &w.order));
     }
 
     /// An order is raised: whoever let it come is asked in place of those who decided before.
     pub(crate) fn asked_again(&mut self, identity: &str, order: &Order) {
-        let found = self.of(identity, &order.object, &order.fingerprint);
+        let found = self.of(identity, order);
         self.again.extend(found.into_iter().map(|w| (&w.order, order.id.clone())));
     }
 

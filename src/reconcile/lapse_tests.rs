@@ -35,6 +35,19 @@ fn a_leaver_who_was_back_in_between_is_disabled() {
 }
 
 #[test]
+fn the_same_for_another_reason_is_asked_again() {
+    let mut world = left();
+    world.users(&["1,a@x,T,false"], &[THERE]);
+    let again = world.plan();
+    assert_eq!((shown(&again), again.orders[0].id.0.ends_with("-2")), (vec!["disable 1".to_owned()], true));
+    assert!(again.orders[0].reason.contains("for another reason, and was rejected"), "{}", again.orders[0].reason);
+    assert!(again.lapsed.len() == 1 && again.lapsed[0].1.contains(&again.orders[0].id.0), "{:?}", again.lapsed);
+    // Of a rejection from before grounds were recorded nobody knows what it was about.
+    world.priors.values_mut().for_each(|prior| prior.ground = None);
+    assert_eq!(shown(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
 fn whatever_else_is_wanted_ends_it() {
     for (source, target, what) in [
         (vec![], vec!["t1,a@x,T,false"], "disabled by hand"),

@@ -86,7 +86,7 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
 
     let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
     let PlannedObjects { mut plans, known, refused } = plan_objects(input, &objects, hasher)?;
-    refused.iter().for_each(|(identity, object, content)| ledger.lapses.wanted(identity, object, content));
+    refused.iter().for_each(|(identity, order)| ledger.lapses.wanted(identity, order));
     rivals::unique(&mut plans);
     settling::settle(input, &mut plans, known, &mut ledger)?;
     for (plan, _) in &mut plans {
@@ -169,8 +169,8 @@ struct PlannedObjects<'a> {
     plans: Vec<Planned<'a>>,
     /// What became of earlier orders of the same content, of each plan's proposals.
     known: Vec<Vec<Prior>>,
-    /// Renames that would be wanted, had a person not refused them: the target's identity, the object, the content.
-    refused: Vec<(&'a str, ObjectKey, Fingerprint)>,
+    /// Renames that would be wanted, had a person not refused them, with the target's identity.
+    refused: Vec<(&'a str, Order)>,
 }
 
 /// Plans all syncs of objects. Where a person refused to take two keys for one object, they are two; the renames that
@@ -204,14 +204,10 @@ fn plan_objects<'a>(
                 let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
                 let before = apart.refused.len();
                 for (proposal, prior) in plan.proposals.iter().zip(&priors) {
-                    let is_refused = matches!(prior.newest, Some((_, OrderState::Rejected, _))) && !input.ask_again;
+                    let is_refused = prior.rejection_of(&proposal.order).is_some() && !input.ask_again;
                     if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
                         apart.refused.insert((was.clone(), proposal.order.key.clone()));
-                        refused.push((
-                            sync.identity,
-                            proposal.order.object.clone(),
-                            proposal.order.fingerprint.clone(),
-                        ));
+                        refused.push((sync.identity, proposal.order.clone()));
                     }
                 }
                 is_refused_anew |= apart.refused.len() > before;

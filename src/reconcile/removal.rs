@@ -6,6 +6,7 @@ use super::canonical;
 use super::decide::{Built, Case, Decider, GraceNote};
 use super::ends::name_in;
 use super::error::ReconcileError;
+use super::ground;
 use super::policy::{NoDisableAction, OrphanAction, OutOfScopeAction};
 use super::reason::block;
 use crate::model::capabilities::AttributeType;
@@ -124,6 +125,10 @@ impl Decider<'_> {
             )
         });
         let own = self.own(operation, &[id, &name], &[]);
+        let ground = match situation {
+            Situation::Orphan => ground::ORPHAN.to_owned(),
+            _ => ground::of_scope(self.scanner.scope(), &self.source(number)?),
+        };
         let built = self.order(Case {
             number,
             key,
@@ -134,6 +139,7 @@ impl Decider<'_> {
             situation,
             cause,
             reason: format!("`{id}` is managed, and {why}; the job's on.{setting} is `{says}`{note}"),
+            ground,
             confidence: 100,
             block: self.never(&[key, id, &name]).or(own).or(foreign).or(blocked),
             name,

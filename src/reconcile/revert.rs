@@ -198,6 +198,7 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
         block,
         thresholds: order.thresholds.iter().filter(|mark| *mark != CLOSING).cloned().collect(),
         undoes: Some(order.id.clone()),
+        ground: String::new(),
         irreversible: None,
         ..order.clone()
     };

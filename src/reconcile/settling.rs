@@ -122,8 +122,10 @@ impl Settling<'_, '_> {
             let priors = self.input.memory.standing(identity, &prints)?;
             for (number, prior) in numbers.iter().zip(priors) {
                 let (at, attribute, _) = &apart[*number];
-                let is_told = prior.reversal.is_some()
-                    || matches!(&prior.newest, Some((_, OrderState::Rejected, _) | (_, OrderState::Applied, true)));
+                let of = &apart[*number].2;
+                let is_told = prior.reversal_of(of).is_some()
+                    || prior.rejection_of(of).is_some()
+                    || matches!(&prior.newest, Some((_, OrderState::Applied, true)));
                 if is_told {
                     self.nodes[*at].cut.insert(attribute.clone());
                 }
@@ -370,6 +372,7 @@ fn alone(order: &Order, reference: &Reference) -> Option<Order> {
         object,
         renamed_from: None,
         changes: vec![change.clone()],
+        ground: String::new(),
         references: vec![reference.clone()],
         cause: change.cause,
         reason,

@@ -110,7 +110,7 @@ impl<'a> Ledger<'a> {
     pub(crate) fn settle(&mut self, order: Order, prior: &Prior, identity: &str) -> Raised {
         // Rows are nobody's end.
         let name = if order.ends.is_empty() { order.name.clone() } else { String::new() };
-        self.lapses.wanted(identity, &order.object, &order.fingerprint);
+        self.lapses.wanted(identity, &order);
         let id = OrderId::new(&order.fingerprint, prior.raised + 1);
         if !self.proposed.insert(self.hasher.hash(&order.object.0)) {
             self.draft.warnings.push(format!(
@@ -152,7 +152,8 @@ impl<'a> Ledger<'a> {
             }
             return Raised { id: same.id.clone(), name, refused: refused(same, order.block.as_ref()) };
         }
-        if let Some(Reversal { order: undoing, run, who }) = prior.reversal.as_ref().filter(|_| !self.input.ask_again) {
+        let withholds = !self.input.ask_again;
+        if let Some(Reversal { order: undoing, run, who, .. }) = prior.reversal_of(&order).filter(|_| withholds) {
             self.no_longer(&live, &format!("what is wanted now was reverted before ({undoing})"));
             self.withhold(undoing, &order, format!("reverted by run {run}, which {who} approved"));
             return Raised {
@@ -161,27 +162,27 @@ impl<'a> Ledger<'a> {
                 refused: Some(format!("run {run} reverted what would make it")),
             };
         }
-        match &prior.newest {
-            Some((rejected, OrderState::Rejected, _)) if !self.input.ask_again => {
-                self.no_longer(&live, &format!("what is wanted now was rejected before ({rejected})"));
-                self.withhold(rejected, &order, "rejected before".to_owned());
-                let refused = Some(format!("order {rejected}, which would make it, was rejected"));
-                return Raised { id: rejected.clone(), name, refused };
-            }
-            Some((handed, OrderState::Applied, true)) => {
-                self.no_longer(&live, &format!("what is wanted now was handed over already ({handed})"));
-                self.draft.handed_over.push((handed.clone(), about(&order)));
-                let refused =
-                    Some(format!("order {handed}, which makes it, was handed over to people and is not done yet"));
-                return Raised { id: handed.clone(), name, refused };
-            }
-            _ => {}
+        if let Some(rejected) = prior.rejection_of(&order).filter(|_| withholds) {
+            self.no_longer(&live, &format!("what is wanted now was rejected before ({rejected})"));
+            self.withhold(rejected, &order, "rejected before".to_owned());
+            let refused = Some(format!("order {rejected}, which would make it, was rejected"));
+            return Raised { id: rejected.clone(), name, refused };
+        }
+        if let Some((handed, OrderState::Applied, true)) = &prior.newest {
+            self.no_longer(&live, &format!("what is wanted now was handed over already ({handed})"));
+            self.draft.handed_over.push((handed.clone(), about(&order)));
+            let refused =
+                Some(format!("order {handed}, which makes it, was handed over to people and is not done yet"));
+            return Raised { id: handed.clone(), name, refused };
         }
         if let Some(undoing) = live.iter().find(|live| order.undoes.is_none() && waits_to_undo(live, identity)) {
             let why = self.waits_for(undoing, &order);
             return Raised { id: undoing.id.clone(), name, refused: Some(why) };
         }
         let mut order = Order { id: id.clone(), ..order };
+        if let Some(otherwise) = prior.otherwise(&order) {
+            order.reason.push_str(&format!("; {otherwise}"));
+        }
         self.lapses.asked_again(identity, &order);
         self.foreign(&mut order, identity);
         for replaced in &live {

@@ -308,6 +308,7 @@ impl World {
             let prior = self.priors.entry(order.fingerprint.clone()).or_default();
             prior.raised += 1;
             prior.newest = Some((order.id.clone(), state, false));
+            prior.ground = Some(order.ground.clone());
         }
         self
     }
@@ -327,6 +328,7 @@ impl World {
                 operation: order.operation,
                 key: order.key.clone(),
                 contents: vec![order.fingerprint.clone()],
+                ground: Some(order.ground.clone()),
                 since: DateTime::UNIX_EPOCH,
             });
         }

@@ -10,7 +10,8 @@ use super::safe_text;
 use super::table::csv_text;
 use crate::model::failure::{Class, Failure};
 use crate::model::failure_cause::{FailureCause, normalised};
-use crate::model::order::{Operation, Order, OrderId};
+use crate::model::order::{Operation, OrderId};
+use crate::model::record::OrderRecord;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 
@@ -50,15 +51,15 @@ pub struct ErrorRow {
 }
 
 impl ErrorRow {
-    /// The row of an order that failed.
-    pub fn of(order: &Order, run: &RunId, failure: &Failure, tries: u32, at: DateTime<Utc>) -> Self {
+    /// The row of an order that failed; `name` is what to call its object, where that is known.
+    pub fn of(order: &OrderRecord, name: &str, failure: &Failure, tries: u32, at: DateTime<Utc>) -> Self {
         let mut row = Self {
             order: order.id.clone(),
-            run: run.clone(),
+            run: order.run.clone(),
             operation: order.operation,
             resource: order.resource.clone(),
             key: order.key.clone(),
-            name: order.name.clone(),
+            name: name.to_owned(),
             class: failure.class,
             status: failure.status,
             scim_type: failure.scim_type.clone(),

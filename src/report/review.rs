@@ -200,6 +200,7 @@ pub(super) mod tests {
             thresholds: Vec::new(),
             block: None,
             undoes: None,
+            ground: String::new(),
             irreversible: None,
         }
     }

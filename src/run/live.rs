@@ -2,6 +2,7 @@
 
 use super::Conductor;
 use super::error::RunError;
+use super::lost::readable_orders;
 use crate::model::order::{Fingerprint, ObjectKey, Order};
 use crate::model::record::OrderRecord;
 use crate::reconcile::{LiveOrder, Memory, Prior, ReconcileError};
@@ -48,7 +49,7 @@ pub(super) struct Database<'a> {
 impl Memory for Database<'_> {
     fn standing(&self, identity: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
         let found = self.store.standing(self.job, identity, fingerprints).map_err(untold)?;
-        let prior = |Standing { raised, newest, reversal }| Prior { raised, newest, reversal };
+        let prior = |Standing { raised, newest, ground, reversal }| Prior { raised, newest, ground, reversal };
         Ok(found.into_iter().map(prior).collect())
     }
 
@@ -62,12 +63,23 @@ impl Database<'_> {
     pub(super) fn live_orders(&self, identities: &[&str]) -> Result<Vec<LiveOrder>, RunError> {
         let mut live = Vec::new();
         for of_run in self.store.live_orders(self.job)?.chunk_by(|a, b| a.run == b.run) {
+            let run = &of_run[0].run;
+            // What is under way is not given up with its plan: it is known as far as that can be read.
+            if of_run.iter().all(|record| record.state.is_under_way()) {
+                let ids = of_run.iter().map(|record| &record.id).collect();
+                let known = readable_orders(self.store, run, &ids)?;
+                let planned = |record: &OrderRecord| known.iter().find(|order| order.id == record.id);
+                live.extend(of_run.iter().map(|record| live_order(record, planned(record), None)));
+                continue;
+            }
+            // A plan that is lost is told as that, not as a file that cannot be read.
+            let lost = |error: StoreError| self.store.verify_plan(run).err().unwrap_or(error);
             // Both are in the plan's sequence, so that no more than one order is held at a time.
-            let mut planned = self.store.read_orders(&of_run[0].run)?.zip(0u64..);
+            let mut planned = self.store.read_orders(run).map_err(lost)?.zip(0u64..);
             for record in of_run {
                 let mut own = None;
                 for (order, seq) in planned.by_ref() {
-                    let order = order?;
+                    let order = order.map_err(lost)?;
                     if seq == record.seq {
                         own = Some(order).filter(|order| order.id == record.id);
                         break;

@@ -25,6 +25,7 @@ mod links_ahead;
 mod live;
 mod live_look;
 mod lockout;
+mod lost;
 mod offers;
 mod offload;
 mod outage;
@@ -73,6 +74,7 @@ pub use inventory::{Inventory, Pair};
 pub use plan::PlanOptions;
 pub use revert::{RevertEnd, RevertOptions};
 pub use send::Clock;
+pub use snapshots::require_current;
 pub use stage::{RunEnd, RunOptions, Stage};
 
 /// Carries one job through its stages. Holds the job's lock for as long as it lives.

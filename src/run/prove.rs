@@ -12,6 +12,7 @@ use super::baseline::{Accepted, Examined, New, OwnChanges, examine, explain, mov
 use super::demand;
 use super::error::RunError;
 use super::export::{ExportFault, SystemExport, SystemRequest, Unseen, export_system};
+use super::lost::orders_left;
 use super::offload::{apart, compute};
 use crate::model::event::Event;
 use crate::model::evidence::{Completeness, Missed, Mode};
@@ -362,12 +363,12 @@ impl Conductor {
     fn own_changes(&self, system: &str, since: DateTime<Utc>) -> Result<OwnChanges, RunError> {
         let mut own = OwnChanges::default();
         let applied = self.store.applied_since(&self.job.name, system, since)?;
-        for (run, outcomes) in applied {
-            for order in self.store.read_orders(&run)? {
+        for (run, mut outcomes) in applied {
+            for order in orders_left(&self.store, &run)? {
                 let order = order?;
-                let Some(known) = outcomes.get(&order.id) else { continue };
+                let Some(known) = outcomes.remove(&order.id) else { continue };
                 if order.ends.is_empty() {
-                    own.objects.extend(known.clone().or(order.target_id));
+                    own.objects.extend(known.or(order.target_id));
                     continue;
                 }
                 let mut ends = Vec::new();
@@ -380,6 +381,8 @@ impl Conductor {
                 ends.sort();
                 own.rows.insert(ends);
             }
+            // Where the plan is lost, it is known still which objects the target told of.
+            own.objects.extend(outcomes.into_values().flatten());
         }
         Ok(own)
     }

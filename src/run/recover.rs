@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Conductor;
 use super::error::RunError;
+use super::lost::readable_orders;
 use super::precondition::{Standing, look};
 use super::referred::Created;
 use super::send::{Sender, planned_anew};
@@ -49,7 +50,11 @@ impl Conductor {
         let mut senders: BTreeMap<String, Sender> = BTreeMap::new();
         let targets: BTreeMap<&OrderId, &str> =
             open.iter().map(|record| (&record.id, record.target_identity.as_str())).collect();
-        for order in self.planned(&open)? {
+        let (orders, lost) = self.planned(&open)?;
+        for record in lost {
+            self.settle_lost(record)?;
+        }
+        for order in orders {
             let system = &order.resource.system;
             if !senders.contains_key(system) {
                 senders.insert(system.clone(), self.sender(system, None, &HashSet::new()).await?);
@@ -78,27 +83,20 @@ impl Conductor {
         Ok(result)
     }
 
-    /// What orders in flight were to do, from the plans that they stand in; in the plans' sequence.
-    fn planned(&self, open: &[OrderRecord]) -> Result<Vec<Order>, RunError> {
+    /// What orders in flight were to do, from the plans that they stand in, in the plans' sequence; and those whose plan is
+    /// lost.
+    fn planned<'o>(&self, open: &'o [OrderRecord]) -> Result<(Vec<Order>, Vec<&'o OrderRecord>), RunError> {
         let mut missing: BTreeMap<&RunId, BTreeSet<&OrderId>> = BTreeMap::new();
         for record in open {
             missing.entry(&record.run).or_default().insert(&record.id);
         }
         let mut orders = Vec::with_capacity(open.len());
-        for (run, mut ids) in missing {
-            for order in self.store.read_orders(run)? {
-                let order = order?;
-                if ids.remove(&order.id) {
-                    orders.push(order);
-                }
-            }
-            if let Some(id) = ids.first() {
-                return Err(RunError::Here(format!(
-                    "order {id} was in flight, and orders.ndjson of run {run} does not hold it; restore the run's folder"
-                )));
-            }
+        for (run, ids) in missing {
+            orders.append(&mut readable_orders(&self.store, run, &ids)?);
         }
-        Ok(orders)
+        let found: HashSet<&OrderId> = orders.iter().map(|order| &order.id).collect();
+        let lost = open.iter().filter(|record| !found.contains(&record.id)).collect();
+        Ok((orders, lost))
     }
 
     async fn look_up(&self, order: &Order, sender: &Sender) -> Result<Found, RunError> {

@@ -5,22 +5,69 @@ use std::collections::BTreeSet;
 use super::Conductor;
 use super::error::RunError;
 use super::prove::Proof;
+use super::story::time;
 use crate::disk::private::create_folder;
 use crate::model::evidence::Completeness;
-use crate::model::record::{Hold, HoldKind, RunRecord};
+use crate::model::record::{Hold, HoldKind, OrderRecord, RunRecord};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::snapshot::{kept_pairs, sidecar};
+use crate::store::database::Store;
 use crate::store::retention::Folder;
 
-/// Why the snapshots of a held run are of no use any more.
+/// Why the snapshots of an earlier run are of no use any more.
 #[derive(Debug)]
 pub(super) enum Overtaken {
-    /// Orders were applied since, or later snapshots of what was not held were accepted; a plan would undo that.
-    MovedOn,
+    /// Orders were applied since, later snapshots were accepted, or a person linked something; a plan would undo that.
+    /// Says what.
+    MovedOn(String),
     /// The job names another system than the one that was read; says both.
     Elsewhere(String),
+}
+
+/// Refuses to plan from the snapshots of a job's run `from` where they were removed, or what happened since overtook them.
+///
+/// # Errors
+/// [`RunError::Here`] with the reason and the command for new snapshots; where the run's manifest or the database cannot be
+/// read.
+pub fn require_current(store: &Store, job: &str, from: &RunId) -> Result<(), RunError> {
+    let cannot = |why: String| {
+        Err(RunError::Here(format!("cannot plan from the snapshots of run {from}{why} with `muster plan {job}`")))
+    };
+    if let Some(at) = store.removed_at(from, Folder::Export)? {
+        let on = at.format("%Y-%m-%d");
+        return cannot(format!(": they were removed on {on}, when the time of [retention] was over; export anew"));
+    }
+    let manifest = Manifest::read(&store.layout().export(job, from).join(FILE_NAME))?;
+    let Some(what) = moved_on(store, job, &manifest)? else { return Ok(()) };
+    let taken = time(manifest.started);
+    cannot(format!(
+        ", taken at {taken}: {what}; what changed since would be undone, so nothing is planned: export anew"
+    ))
+}
+
+/// What happened since snapshots were taken that a plan from them would undo, or do twice: a sentence.
+fn moved_on(store: &Store, job: &str, manifest: &Manifest) -> Result<Option<String>, RunError> {
+    for (system, resources) in &manifest.systems {
+        for resource in resources.keys() {
+            let name = ResourceName::new(system, resource);
+            let baseline = store.baseline(job, &name)?;
+            if let Some(newer) = baseline.filter(|baseline| baseline.at > manifest.started) {
+                let (at, run) = (time(newer.at), newer.run);
+                return Ok(Some(format!("a later snapshot of {name} is accepted since, of {at} (run {run})")));
+            }
+        }
+    }
+    if let Some((order, at)) = store.tried_since(job, manifest.started)? {
+        let OrderRecord { id, run, operation, resource, key, .. } = order;
+        let what = format!("{operation} {resource} `{key}` ({id} of run {run})");
+        return Ok(Some(format!("orders were sent since, at last {what} at {}", time(at))));
+    }
+    if let Some(link) = store.linked_since(job, manifest.started)? {
+        return Ok(Some(format!("{} changed what is linked since, at {}", link.who, time(link.at))));
+    }
+    Ok(None)
 }
 
 impl Conductor {
@@ -41,20 +88,7 @@ impl Conductor {
         if let Some(elsewhere) = self.read_elsewhere(&manifest).await {
             return Ok(Some(Overtaken::Elsewhere(elsewhere)));
         }
-        for (system, resources) in &manifest.systems {
-            for resource in resources.keys() {
-                let baseline = self.store.baseline(&self.job.name, &ResourceName::new(system, resource))?;
-                if baseline.is_some_and(|baseline| baseline.at > manifest.started) {
-                    return Ok(Some(Overtaken::MovedOn));
-                }
-            }
-        }
-        for run in self.store.runs(&self.job.name, 1000)? {
-            if self.store.outcomes(&run.id)?.iter().any(|outcome| outcome.at >= manifest.started) {
-                return Ok(Some(Overtaken::MovedOn));
-            }
-        }
-        Ok(None)
+        Ok(moved_on(&self.store, &self.job.name, &manifest)?.map(Overtaken::MovedOn))
     }
 
     /// Whether the job names another address of a system than the one that snapshots were read from: a sentence. A
@@ -72,13 +106,6 @@ impl Conductor {
 
     /// Refuses to plan from the snapshots of run `from` where the job names other systems by now.
     pub(super) async fn require_same_systems(&self, from: &RunId) -> Result<(), RunError> {
-        if let Some(at) = self.store.removed_at(from, Folder::Export)? {
-            return Err(RunError::Here(format!(
-                "cannot plan from the snapshots of run {from}: they were removed on {}, when the time of [retention] was over; export anew with `muster plan {}`",
-                at.format("%Y-%m-%d"),
-                self.job.name
-            )));
-        }
         let manifest = Manifest::read(&self.layout.export(&self.job.name, from).join(FILE_NAME))?;
         match self.read_elsewhere(&manifest).await {
             None => Ok(()),

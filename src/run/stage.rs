@@ -5,7 +5,7 @@ use super::apply::{Applied, ApplyRequest};
 use super::error::RunError;
 use super::plan::{PlanOptions, Remembered};
 use super::prove::Proof;
-use super::snapshots::Overtaken;
+use super::snapshots::{Overtaken, require_current};
 use crate::model::event::Event;
 use crate::model::evidence::Mode;
 use crate::model::run::{RunId, RunState};
@@ -50,11 +50,17 @@ pub struct RunEnd {
     pub applied: Option<Applied>,
     /// The held run that says the same already, so that nobody need be told again.
     pub repeats: Option<RunId>,
+    /// Orders whose plan is lost and that were given up, a sentence for each run.
+    pub given_up: Vec<String>,
 }
 
 impl Conductor {
     /// Recovers, exports, proves, plans, and applies what is approved.
     pub async fn run(&mut self, options: &RunOptions) -> Result<RunEnd, RunError> {
+        // Told before anything begins: no run fails for snapshots that nobody may plan from.
+        if let Some(from) = &options.from {
+            require_current(&self.store, &self.job.name, from)?;
+        }
         self.recover().await?;
         // What a person accepted is for a plan of all: one of a single object leaves it to that.
         let is_whole = options.stage > Stage::Export && options.plan.only.is_none();
@@ -65,8 +71,9 @@ impl Conductor {
             match self.overtaken(&held).await? {
                 Some(why) => {
                     match &why {
-                        Overtaken::MovedOn => {
-                            because = Some(format!("what was accepted of run {} holds at the same figures", held.id));
+                        Overtaken::MovedOn(what) => {
+                            because =
+                                Some(format!("what was accepted of run {} holds at the same figures: {what}", held.id));
                         }
                         Overtaken::Elsewhere(what) => self.reporter.event(&Event::Warning(format!(
                             "what was accepted of run {} holds no more: {what}",
@@ -167,14 +174,13 @@ impl Conductor {
                 proof
             }
             None => {
-                let accepted = overtaken.filter(|(_, why)| matches!(why, Overtaken::MovedOn)).map(|(held, _)| held);
+                let accepted = overtaken.filter(|(_, why)| matches!(why, Overtaken::MovedOn(_))).map(|(held, _)| held);
                 self.export(run, options.mode, accepted).await?
             }
         };
         if let Some((held, why)) = overtaken.filter(|_| proof.failures.is_empty()) {
             let why = match why {
-                Overtaken::MovedOn => "others had moved on meanwhile",
-                Overtaken::Elsewhere(what) => what,
+                Overtaken::MovedOn(what) | Overtaken::Elsewhere(what) => what,
             };
             let why = format!("exported anew as run {run}: {why}");
             self.store.set_run_state(held, RunState::Replaced, &why, (self.clock)())?;
@@ -185,6 +191,7 @@ impl Conductor {
             failures: proof.failures.clone(),
             applied: None,
             repeats: None,
+            given_up: Vec::new(),
         };
         let nothing =
             !self.job.syncs.iter().any(|s| super::demand::snapshots_of(&self.job, s.index).is_subset(&proof.usable));
@@ -193,6 +200,9 @@ impl Conductor {
         } else if nothing {
             self.without_plan(run, &proof)?
         } else {
+            if options.plan.only.is_none() {
+                end.given_up = self.give_up_lost()?;
+            }
             self.plan(run, &proof, &options.plan, known).await?
         };
         if end.state == RunState::HeldSnapshot {

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use super::Conductor;
 use super::demand;
 use super::error::RunError;
+use super::lost::orders_left;
 use super::offers::Offers;
 use super::offload::compute;
 use super::revert::Sources;
@@ -186,7 +187,7 @@ impl Conductor {
         let Some(baseline) = self.store.baseline(&self.job.name, name)? else { return Ok(None) };
         let mut since: HashMap<String, bool> = HashMap::new();
         for (run, outcomes) in self.store.applied_since(&self.job.name, &name.system, baseline.at)? {
-            for order in self.store.read_orders(&run)? {
+            for order in orders_left(&self.store, &run)? {
                 let order = order?;
                 let Some(known) = outcomes.get(&order.id).filter(|_| order.resource == *name) else { continue };
                 let Some(id) = known.clone().or(order.target_id) else { continue };

@@ -246,7 +246,7 @@ impl Store {
             || !approval.decisions.is_empty() && approval.plan.is_none()
         {
             let what = "plan.json is not the one that was approved".to_owned();
-            return Err(Refusal::PlanChanged { run: run.clone(), what }.into());
+            return Err(Refusal::PlanChanged { run: run.clone(), job: record.job, what }.into());
         }
         let reviewer = reviewer.unwrap_or_default();
         let terms = rules.terms.stricter(self.review_terms(run)?);
@@ -275,10 +275,11 @@ impl Store {
     /// [`StoreError::Refused`] where plan.json or orders.ndjson is gone or is not what was registered.
     pub fn verify_plan(&self, run: &RunId) -> Result<Plan, StoreError> {
         let plan = self.registered_plan(run)?;
-        let changed = |what: String| StoreError::Refused(Refusal::PlanChanged { run: run.clone(), what });
-        let orders = self.layout.orders(&self.run(run)?.job, run);
+        let job = self.run(run)?.job;
+        let changed = |what: String| plan_changed(run, &job, what);
+        let orders = self.layout.orders(&job, run);
         match file_digest(&orders)? {
-            None => Err(changed("orders.ndjson is gone".to_owned())),
+            None => Err(changed(format!("{} is gone", orders.display()))),
             Some(found) if found != plan.orders_digest => {
                 let written = plan.orders_digest.short();
                 Err(changed(format!("orders.ndjson has SHA-256 {}, written was {written}", found.short())))
@@ -293,7 +294,7 @@ impl Store {
     /// [`StoreError::Refused`] where plan.json is gone or is not what was registered.
     pub fn registered_plan(&self, run: &RunId) -> Result<Plan, StoreError> {
         let record = self.run(run)?;
-        let changed = |what: String| StoreError::Refused(Refusal::PlanChanged { run: run.clone(), what });
+        let changed = |what: String| plan_changed(run, &record.job, what);
         let Some(registered) = record.plan_digest else { return Err(changed("it has no plan yet".to_owned())) };
         let path = self.layout.plan(&record.job, run);
         let bytes = match std::fs::read(&path) {
@@ -301,7 +302,7 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(match self.removed_at(run, Folder::Run)? {
                     Some(at) => StoreError::Removed { run: run.clone(), at },
-                    None => changed("plan.json is gone".to_owned()),
+                    None => changed(format!("{} is gone", path.display())),
                 });
             }
             Err(source) => return Err(StoreError::file("read", &path, source)),
@@ -328,6 +329,10 @@ impl Store {
         let record = self.run(run)?;
         plan_files::read_orders(&self.layout.orders(&record.job, run))
     }
+}
+
+fn plan_changed(run: &RunId, job: &str, what: String) -> StoreError {
+    StoreError::Refused(Refusal::PlanChanged { run: run.clone(), job: job.to_owned(), what })
 }
 
 /// The approval that the bytes of a file hold, whatever it is worth. `path` is what messages call it.

@@ -26,19 +26,20 @@ impl Store {
     /// When the database cannot be read.
     pub fn withholding(&self, job: &str) -> Result<Vec<Withholding>, StoreError> {
         self.read(|db| {
-            let select = |withheld: &str, counter: &str, from: &str, condition: &str| {
+            let select = |withheld: &str, ground: &str, counter: &str, from: &str, condition: &str| {
                 format!(
                     "SELECT o.id, o.run, o.object, t.identity, o.resource, {withheld}.operation, o.key, o.updated,
-                       {withheld}.fingerprint, {counter}
+                       {withheld}.fingerprint, {counter}, {ground}
                      FROM {from} JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target
                      WHERE s.job = ? AND o.lapsed IS NULL AND {condition}"
                 )
             };
-            let rejected = select("o", "NULL", "orders o", &format!("{REJECTED} AND NOT {IS_UNDO}"));
-            let handed_over = select("o", "NULL", "orders o", HANDED_OVER);
+            let rejected = select("o", "o.ground", "NULL", "orders o", &format!("{REJECTED} AND NOT {IS_UNDO}"));
+            // People were told what to do, whatever it was for.
+            let handed_over = select("o", "NULL", "NULL", "orders o", HANDED_OVER);
             let undoing = "reverts x JOIN orders o ON o.n = x.\"order\" JOIN orders u ON u.n = x.undone";
             let is_in_effect = format!("x.withholds AND o.state = 'applied' AND NOT {IS_UNDONE}");
-            let undone = select("u", "x.counter", undoing, &is_in_effect);
+            let undone = select("u", "u.ground", "x.counter", undoing, &is_in_effect);
             let mut found = Vec::new();
             for (sql, why) in [
                 (rejected, WithheldFor::Rejected),
@@ -71,6 +72,7 @@ fn withholding(row: &Row<'_>, why: WithheldFor) -> Result<Withholding, Fault> {
         key: row.get(6)?,
         since: instant(row, 7)?,
         contents,
+        ground: row.get(10)?,
     })
 }
 

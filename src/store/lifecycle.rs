@@ -80,6 +80,7 @@ fn create(key: &str) -> Order {
         thresholds: Vec::new(),
         block: None,
         undoes: None,
+        ground: String::new(),
         irreversible: None,
     }
 }

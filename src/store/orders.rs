@@ -34,6 +34,8 @@ pub struct Standing {
     /// The newest order with this fingerprint of the job that asked, its state, and whether it was handed over to
     /// people; `None` where only other jobs raised it, or where it withholds nothing any more.
     pub newest: Option<(OrderId, OrderState, bool)>,
+    /// On which ground the newest was wanted; `None` where that was not recorded.
+    pub ground: Option<String>,
     /// The applied order that undid what this content does, where nobody asked for it again since.
     pub reversal: Option<Reversal>,
 }
@@ -123,7 +125,7 @@ impl Store {
                 db.prepare_cached("SELECT raised FROM orders WHERE id > ? AND id < ? ORDER BY raised DESC LIMIT 1")?;
             // Whoever rejects that something is undone says nothing of what the source may want one day.
             let mut newest = db.prepare_cached(
-                "SELECT o.id, o.state, o.handed_over, o.lapsed IS NULL FROM orders o JOIN syncs s ON s.n = o.sync
+                "SELECT o.id, o.state, o.handed_over, o.ground, o.lapsed IS NULL FROM orders o JOIN syncs s ON s.n = o.sync
                  JOIN targets t ON t.n = o.target
                  WHERE o.id > ? AND o.id < ? AND s.job = ? AND t.identity = ?
                    AND NOT (o.state = 'rejected' AND o.n IN (SELECT \"order\" FROM reverts))
@@ -145,12 +147,14 @@ impl Store {
                 };
                 let newest = newest
                     .query_row([&from, &to, job, target_identity], |row| {
-                        Ok((row.get(0)?, word(row, 1), row.get(2)?, row.get(3)?))
+                        Ok((row.get(0)?, word(row, 1), row.get(2)?, row.get(3)?, row.get(4)?))
                     })
                     .optional()?;
-                let newest = newest.filter(|(.., lasts)| *lasts);
-                let newest = newest.map(|(id, state, handed, _)| Ok::<_, Fault>((OrderId(id), state?, handed)));
-                found.push(Standing { raised: raised as u64, newest: newest.transpose()?, reversal });
+                let mut standing = Standing { raised: raised as u64, reversal, ..Standing::default() };
+                if let Some((id, state, handed, ground, true)) = newest {
+                    (standing.newest, standing.ground) = (Some((OrderId(id), state?, handed)), ground);
+                }
+                found.push(standing);
             }
             Ok(found)
         })

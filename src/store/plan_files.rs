@@ -126,10 +126,11 @@ pub fn read_orders(path: &Path) -> Result<impl Iterator<Item = Result<Order, Sto
     }))
 }
 
-/// One order of orders.ndjson; only its line is read as one. `None` where the file is gone or has no such order.
+/// One order of orders.ndjson; only its line is read as one. `None` where the file is gone, or has no such order that can
+/// be read.
 ///
 /// # Errors
-/// Where the file cannot be read, or the line is no order.
+/// Where the file cannot be read.
 pub fn find_order(path: &Path, order: &crate::model::order::OrderId) -> Result<Option<Order>, StoreError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -141,9 +142,5 @@ pub fn find_order(path: &Path, order: &crate::model::order::OrderId) -> Result<O
     let line = memchr::memmem::find_iter(&bytes, begins.as_bytes()).find(|at| *at == 0 || bytes[at - 1] == b'\n');
     let Some(at) = line else { return Ok(None) };
     let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
-    let parsed = serde_json::from_slice(&bytes[at..end]);
-    parsed.map(Some).map_err(|error| {
-        let what = format!("the line of {order} is no order ({error}); restore the run's folder, or plan anew");
-        StoreError::Content { path: path.to_owned(), what }
-    })
+    Ok(serde_json::from_slice(&bytes[at..end]).ok())
 }

@@ -50,10 +50,10 @@ const AT_ONCE: usize = 64;
 
 /// What is inserted of an order: first what many have in common.
 const COLUMNS: &str = "run, updated, sync, target, resource, operation, state, block_reason, block_detail, link_source,
-  link_target, link_from, thresholds, id, fingerprint, raised, seq, object, key, name";
+  link_target, link_from, thresholds, ground, id, fingerprint, raised, seq, object, key, name";
 
 /// How many of the columns are common, and each order's own.
-const COMMON: usize = 13;
+const COMMON: usize = 14;
 const OWN: usize = 7;
 
 impl Store {
@@ -141,6 +141,7 @@ fn have_in_common(a: &NewOrder<'_>, b: &NewOrder<'_>) -> bool {
         && one.resource == other.resource
         && one.block == other.block
         && one.thresholds == other.thresholds
+        && one.ground == other.ground
         && !records_link(one)
 }
 
@@ -188,6 +189,7 @@ fn insert(
         &link_target,
         &link_from,
         &first.thresholds.join(" "),
+        &first.ground,
     ];
     bind(&common)?;
     for (seq, NewOrder { order, raised, .. }) in (position as i64..).zip(orders) {

@@ -50,8 +50,8 @@ impl<'a> Reversals<'a> {
             return Ok(None);
         }
         let mut statement = db.prepare_cached(&format!(
-            "SELECT o.id, o.run, coalesce(a.reviewer, r.starter)
-             FROM orders o JOIN reverts x ON x.\"order\" = o.n JOIN syncs s ON s.n = o.sync
+            "SELECT o.id, o.run, coalesce(a.reviewer, r.starter), v.ground
+             FROM orders o JOIN reverts x ON x.\"order\" = o.n JOIN orders v ON v.n = x.undone JOIN syncs s ON s.n = o.sync
                JOIN targets t ON t.n = o.target JOIN runs r ON r.id = o.run
                LEFT JOIN approvals a ON a.run = o.run AND a.number = o.approved_by
              WHERE o.n IN (SELECT \"order\" FROM reverts WHERE counter = ?1
@@ -63,7 +63,8 @@ impl<'a> Reversals<'a> {
              ORDER BY o.n DESC LIMIT 1"
         ))?;
         let found = statement.query_row(params![fingerprint.0, self.job, self.identity], |row| {
-            Ok(Reversal { order: OrderId(row.get(0)?), run: RunId(row.get(1)?), who: row.get(2)? })
+            let (order, run) = (OrderId(row.get(0)?), RunId(row.get(1)?));
+            Ok(Reversal { order, run, who: row.get(2)?, ground: row.get(3)? })
         });
         Ok(found.optional()?)
     }

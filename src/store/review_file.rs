@@ -305,6 +305,7 @@ mod tests {
             thresholds: Vec::new(),
             block: None,
             undoes: None,
+            ground: String::new(),
             irreversible: None,
         }
     }

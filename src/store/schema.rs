@@ -6,7 +6,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
 pub(super) const STEPS: &[&str] =
-    &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES, REVERTS, LIVE_BY_EQUALITY, LAPSES];
+    &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES, REVERTS, LIVE_BY_EQUALITY, LAPSES, GROUNDS];
 
 const FIRST: &str = "
 CREATE TABLE runs (
@@ -154,6 +154,10 @@ ALTER TABLE orders ADD COLUMN lapsed TEXT;
 CREATE INDEX rejected_orders ON orders (sync) WHERE state = 'rejected' AND lapsed IS NULL;
 CREATE INDEX handed_over_orders ON orders (sync) WHERE handed_over = 1 AND lapsed IS NULL;
 ";
+
+/// On which ground an order is wanted, as far as its content does not tell; none of orders from before, whose rejections
+/// hold whatever the same is wanted for.
+const GROUNDS: &str = "ALTER TABLE orders ADD COLUMN ground TEXT;";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -235,7 +235,7 @@ fn reviewed(tx: &Connection, request: &SealRequest) -> Result<RunRecord, Fault> 
     let run = super::runs::known(tx, &request.run)?;
     if request.plan != run.plan_digest && (request.plan.is_some() || !request.decisions.is_empty()) {
         let what = "the review is of another plan".to_owned();
-        return Err(Refusal::PlanChanged { run: request.run.clone(), what }.into());
+        return Err(Refusal::PlanChanged { run: request.run.clone(), job: run.job, what }.into());
     }
     Ok(run)
 }

@@ -5,19 +5,20 @@ use crate::model::order::OrderState::{self, *};
 /// Whether an order may go from one state to another.
 ///
 /// `rejected`, `applied`, `stale` and `superseded` are ends: what is wanted again is raised as a new order. What is
-/// in flight can only be ended by its attempt's outcome, never decided on or replaced meanwhile.
+/// in flight can only be ended by its attempt's outcome, never decided on or replaced meanwhile. What was not sent becomes
+/// `stale` where its plan is lost.
 pub fn may_become(from: OrderState, to: OrderState) -> bool {
     match from {
         // A row whose end cannot come into being is blocked after planning, too.
-        PendingReview => matches!(to, Approved | Rejected | Blocked | Superseded),
+        PendingReview => matches!(to, Approved | Rejected | Blocked | Stale | Superseded),
         // Lifted by a person, or its threshold was accepted, or its cause is gone.
-        Blocked => matches!(to, Approved | PendingReview | Rejected | Superseded),
+        Blocked => matches!(to, Approved | PendingReview | Rejected | Stale | Superseded),
         // Back to review where its approval expired.
-        Approved => matches!(to, InFlight | PendingReview | Rejected | Blocked | Superseded),
+        Approved => matches!(to, InFlight | PendingReview | Rejected | Blocked | Stale | Superseded),
         // Back to approved where the request certainly was not sent.
         InFlight => matches!(to, Applied | Errored | Stale | Uncertain | Approved),
         // Retried under its approval, or under a new one.
-        Errored => matches!(to, Approved | PendingReview | Rejected | Superseded),
+        Errored => matches!(to, Approved | PendingReview | Rejected | Stale | Superseded),
         // A person says what became of it, or a newer plan saw.
         Uncertain => matches!(to, Applied | PendingReview | Rejected | Superseded),
         Rejected | Applied | Stale | Superseded => false,
@@ -31,13 +32,13 @@ mod tests {
     /// One line a state, `+` for a step that is allowed; columns as in `OrderState::ALL`.
     const TABLE: &[(OrderState, &str)] = &[
         //               pend block appr rej  fly  appl err  stale unc  sup
-        (PendingReview, " .    +    +    +    .    .    .    .     .    +"),
-        (Blocked, "       +    .    +    +    .    .    .    .     .    +"),
-        (Approved, "      +    +    .    +    +    .    .    .     .    +"),
+        (PendingReview, " .    +    +    +    .    .    .    +     .    +"),
+        (Blocked, "       +    .    +    +    .    .    .    +     .    +"),
+        (Approved, "      +    +    .    +    +    .    .    +     .    +"),
         (Rejected, "      .    .    .    .    .    .    .    .     .    ."),
         (InFlight, "      .    .    +    .    .    +    +    +     +    ."),
         (Applied, "       .    .    .    .    .    .    .    .     .    ."),
-        (Errored, "       +    .    +    +    .    .    .    .     .    +"),
+        (Errored, "       +    .    +    +    .    .    .    +     .    +"),
         (Stale, "         .    .    .    .    .    .    .    .     .    ."),
         (Uncertain, "     +    .    .    +    .    +    .    .     .    +"),
         (Superseded, "    .    .    .    .    .    .    .    .     .    ."),

@@ -18,7 +18,7 @@ use crate::house::{Content, House, User};
 use crate::round::{Round, disturbed};
 use crate::support::company::{Person, people, person};
 use crate::support::dice::Dice;
-use crate::wishes::{Left, Sides, Wish, Withheld, team};
+use crate::wishes::{Left, Sides, Wish, Withheld, content, team};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -233,7 +233,7 @@ impl World {
         let live: BTreeSet<_> = store.live_orders("corp").unwrap().into_iter().map(|order| order.object).collect();
         for id in self.withheld.lapsed.iter().filter(|id| told.get(*id) == Some(&Wish::Same)) {
             let order = &self.planned[id];
-            let is_asked = live.contains(&order.object) || contents.contains(&order.fingerprint);
+            let is_asked = live.contains(&order.object) || contents.contains(&content(order));
             if order.undoes.is_none() && !is_asked && !goes_on && !is_held && !applies {
                 return Err(format!("{id} lapsed and is wanted again, and nobody is asked"));
             }
@@ -305,7 +305,7 @@ impl World {
                 return Err(format!("{id} is a delete, and its grace is not over"));
             }
             let undoes = self.planned[id].undoes.as_ref();
-            if before.is_none() && undoes.is_none() && withheld.contains(&order.fingerprint) {
+            if before.is_none() && undoes.is_none() && withheld.contains(&content(&self.planned[id])) {
                 return Err(format!("{id} was raised, and the same is withheld"));
             }
             let by_run = |other: &OrderRecord| other.run != order.run && self.planned[&other.id].undoes.is_none();

@@ -41,8 +41,8 @@ impl Sides<'_> {
         }
         match order.resource.resource.as_str() {
             "groups" => self.group(&keys[0]),
-            "memberships" => self.row(order.operation, &keys[0], &keys[1]),
-            _ => self.user(order.operation, &changes(&order.changes), &keys[0]),
+            "memberships" => self.row(order, &keys[0], &keys[1]),
+            _ => self.user(order, &changes(&order.changes), &keys[0]),
         }
     }
 
@@ -52,6 +52,7 @@ impl Sides<'_> {
         let counter = undoing.operation.opposite().map(|operation| Order {
             operation,
             changes: undoing.changes.iter().map(swapped).collect(),
+            ground: undone.ground.clone(),
             ..undoing.clone()
         });
         let wishes: Vec<Wish> = [undone].into_iter().chain(&counter).map(|order| self.wish(order)).collect();
@@ -62,7 +63,10 @@ impl Sides<'_> {
         self.staff.iter().find(|person| person.id == key)
     }
 
-    fn user(&self, operation: Operation, asked: &Changes, key: &str) -> Wish {
+    fn user(&self, order: &Order, asked: &Changes, key: &str) -> Wish {
+        let operation = order.operation;
+        // Whoever is to be disabled because the row is gone is another case than who is switched off in it.
+        let is_for = |word: &str| operation != Operation::Disable || order.ground.starts_with(word);
         let (person, held) = (self.person(key), self.content.users.get(key));
         let values = |user: &User| {
             let pairs = [
@@ -86,11 +90,11 @@ impl Sides<'_> {
                 let differ = pairs.filter(|(before, after)| before != after);
                 let changes: Changes =
                     differ.map(|((name, before), (_, after))| (name, (Some(before), Some(after)))).collect();
-                is(!changes.is_empty() && *asked == changes)
+                is(!changes.is_empty() && *asked == changes && is_for("row "))
             }
             (None, Some(held)) if self.has_grace && held.enabled => {
                 let off = ("active".to_owned(), (Some("true".to_owned()), Some("false".to_owned())));
-                is(*asked == Changes::from([off]))
+                is(*asked == Changes::from([off]) && is_for("orphan"))
             }
             (None, Some(held)) => {
                 let lost = values(held).map(|(name, value)| (name, (Some(value), None)));
@@ -107,11 +111,15 @@ impl Sides<'_> {
         if self.content.groups.contains(team(key)) { Wish::Other } else { Wish::Same }
     }
 
-    fn row(&self, operation: Operation, user: &str, group: &str) -> Wish {
+    fn row(&self, order: &Order, user: &str, group: &str) -> Wish {
         let (person, held) = (self.person(user), self.content.users.get(user));
         let is_tied = held.is_some_and(|held| held.teams.contains(team(group)));
         let belongs = person.is_some_and(|person| person.team == group);
-        match (operation, is_tied, belongs) {
+        // Whether the row alone is gone, or whoever is in it.
+        if order.operation == Operation::Remove && order.ground.is_empty() != person.is_some() {
+            return Wish::Other;
+        }
+        match (order.operation, is_tied, belongs) {
             (Operation::Add, false, true) => Wish::Same,
             (Operation::Remove, true, false) if person.is_some() => Wish::Same,
             // Whoever is deleted takes the rows along.
@@ -133,6 +141,11 @@ pub(crate) fn team(key: &str) -> &'static str {
     ["Databases", "Network", "Payments"][key[1..].parse::<usize>().unwrap()]
 }
 
+/// What an order asks for, and on which ground.
+pub(crate) fn content(order: &Order) -> (Fingerprint, String) {
+    (order.fingerprint.clone(), order.ground.clone())
+}
+
 /// What is withheld, by the order because of which it is.
 #[derive(Default)]
 pub(crate) struct Withheld {
@@ -142,13 +155,17 @@ pub(crate) struct Withheld {
 }
 
 impl Withheld {
-    /// What is not raised.
-    pub(crate) fn contents(&self, planned: &BTreeMap<OrderId, Order>) -> BTreeSet<Fingerprint> {
-        let contents = |id: &OrderId| match &planned[id] {
-            undoing @ Order { undoes: Some(undone), .. } => {
-                [Some(planned[undone].fingerprint.clone()), undoing.counter()]
-            }
-            order => [Some(order.fingerprint.clone()), None],
+    /// What is not raised, and on which ground.
+    pub(crate) fn contents(&self, planned: &BTreeMap<OrderId, Order>) -> BTreeSet<(Fingerprint, String)> {
+        let contents = |id: &OrderId| {
+            let (contents, ground) = match &planned[id] {
+                undoing @ Order { undoes: Some(undone), .. } => {
+                    let undone = &planned[undone];
+                    ([Some(undone.fingerprint.clone()), undoing.counter()], &undone.ground)
+                }
+                order => ([Some(order.fingerprint.clone()), None], &order.ground),
+            };
+            contents.map(|content| Some((content?, ground.clone())))
         };
         self.standing.iter().flat_map(contents).flatten().collect()
     }
