@@ -112,6 +112,26 @@ fn case_p13_an_approval_that_is_altered_under_way_sends_no_further_wave() {
 }
 
 #[test]
+fn what_is_rejected_while_the_apply_is_under_way_is_a_decision_and_no_error() {
+    let (company, run) = approved(30, "[apply]\nwaves = [1, 10]\nconcurrency = 1\n");
+    slow_creates(&company, 150);
+    let child = apply_up_to(&company, &run, "create vault.users", 3);
+    let which = "resource == 'vault.users' && key == 'E0030'";
+    let late = company.world.muster(&["reject", &run, "--where", which, "--comment", "she does not come"]);
+    late.says(&["1 order rejected"]);
+    let said = end(child).ended(0);
+    let said = said.says(&[
+        "1 rejected meanwhile",
+        "rejected while the apply was under way, and not sent:",
+        "`create vault.users E0030`: rejected by tester since (she does not come)",
+    ]);
+    said.never_says(&["refused", "not approved", "still approved"]);
+    assert_eq!(company.vault.all("Users").len(), 29);
+    // Her membership is blocked with it; nothing waits for anybody.
+    assert_eq!(states(&company, &run), json!({ "applied": 61, "blocked": 1, "rejected": 1 }));
+}
+
+#[test]
 fn case_p6_too_many_errors_of_any_kind_stop_the_apply() {
     let (company, run) = approved(30, "[apply]\nconcurrency = 1\nstop_after = { errors = 4 }\n");
     let refuse = |nth: u64, words: &str| {

@@ -96,6 +96,9 @@ async fn what_is_in_grace_is_shown_with_when_it_becomes_due() {
     plan(&house).await;
     carry_out(&house).await;
     let due = (chrono::Utc::now() + chrono::Duration::days(20)).format("%Y-%m-%d").to_string();
+    // As soon as the disable is applied, before any run sees it.
+    let listed = muster(&house, &["list", "corp", "--grace", "--format", "csv"]).ended(0);
+    listed.says(&["E0006", "disable applied since", &due]);
 
     muster(&house, &["run", "corp"]).ended(0);
     let text = format!("1 object waits for its delete; the first becomes due {due}");

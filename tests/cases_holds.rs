@@ -249,3 +249,39 @@ fn a_run_that_is_not_known_is_no_run_to_plan_from_and_quiet_hides_no_hold() {
     company.world.muster(&["run", "corp"]).ended(4);
     company.world.muster(&["-q", "apply", "corp"]).ended(4).says(&["is held"]);
 }
+
+#[test]
+fn case_p11_a_held_plan_of_which_all_is_rejected_holds_nothing_any_more() {
+    let company = Company::with(
+        100,
+        "[snapshot.\"hr.users\"]\nthresholds = { deleted = \"off\" }\n[snapshot.\"hr.memberships\"]\nthresholds = { deleted = \"off\" }\n",
+    );
+    company.settle();
+    company.hr(&people(80));
+    company.world.muster(&["run", "corp"]).ended(4).says(&["vault.users/disable/percent"]);
+    let run = company.world.newest_run("corp");
+    let said = company.world.muster(&["reject", &run, "--all", "--comment", "HR's mistake"]).ended(0);
+    said.says(&["rejected", "it is not held any more"]);
+    company
+        .world
+        .muster(&["status", "corp"])
+        .ended(0)
+        .says(&["there is nothing left to accept"])
+        .never_says(&["is held"]);
+    company.world.muster(&["run", "corp"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+}
+
+#[test]
+fn case_p8_one_object_of_a_held_snapshot_says_that_it_is_held_and_how_to_accept_that() {
+    let company = Company::of(60);
+    company.settle();
+    company.hr(&people(30));
+    company.world.muster(&["run", "corp"]).ended(4);
+    let held = company.world.newest_run("corp");
+    let said = company.world.muster(&["plan", "corp", "--only", "E0001"]).ended(4);
+    let said =
+        said.says(&["nothing was planned of `E0001`", "hr.users/deleted/percent", &format!("muster review {held}")]);
+    said.never_says(&["is in no snapshot"]);
+    company.world.muster(&["status", "corp"]).never_says(&["failed"]);
+}

@@ -50,6 +50,26 @@ fn case_k3_creates_beyond_the_seats_are_blocked_before_the_first_is_sent() {
 }
 
 #[test]
+fn case_k3_a_row_goes_on_together_with_the_account_that_had_no_seat() {
+    let company = seated(4, 3, Some(4));
+    let local = company.vault.add_user("local@corp.example");
+    company.settle();
+    company.hr(&people(4));
+    let orders = planned(&company);
+    let (create, row) = (order(&orders, "create", "E0004"), order(&orders, "add", "T1 → E0004"));
+    company.world.muster(&["run", "corp"]);
+    assert_eq!(standing(&company, create).0, "blocked");
+    assert_eq!(standing(&company, row).0, "blocked", "it needs the account");
+    company.vault.send("DELETE", &format!("/Users/{local}"), None);
+    company.world.muster(&["run", "corp"]).ended(3);
+    assert_eq!(standing(&company, create), ("pending-review".to_owned(), String::new()));
+    assert_eq!(standing(&company, row), ("pending-review".to_owned(), String::new()), "not a run later");
+    approve(&company).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    company.world.muster(&["run", "corp"]).ended(0);
+}
+
+#[test]
 fn case_k3_a_capacity_error_stops_the_remaining_creates_and_nothing_else() {
     let company = seated(3, 3, None);
     company.settle();

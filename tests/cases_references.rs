@@ -385,3 +385,16 @@ fn explain_tells_whom_a_value_refers_to_and_plans_one_with_whom_they_need_alone(
     let orders = department.world.orders("dept", &department.world.newest_run("dept"));
     assert_eq!(orders.iter().map(|order| order["key"].clone()).collect::<Vec<_>>(), [json!("X")]);
 }
+
+#[test]
+fn case_d7_a_delete_tells_who_would_refer_to_nobody() {
+    let department = Department::with(&["A > B", "B", "C > B", "D > B"], "on = { orphan = \"delete\" }", "");
+    department.world.muster(&["run", "dept"]).ended(3);
+    department.approve_and_apply();
+    department.is_settled(&["A > B", "B", "C > B", "D > B"]);
+    // One of those who reported to whoever leaves gets another manager by the same plan.
+    department.people(&["A > B", "C > B", "D > A"]);
+    department.world.muster(&["run", "dept"]).ended(3);
+    let takes = format!("takes along: 2 objects of vault.users refer to it ({MANAGER})");
+    department.world.muster(&["review", "dept"]).ended(0).says(&["delete vault.users  B", &takes]);
+}

@@ -67,6 +67,10 @@ async fn what_is_old_goes_at_the_end_of_a_run_and_what_waits_stays() {
     let later = newest(&house);
     assert_eq!(there(&house, &waits), (true, true), "its order waits");
     assert_eq!(there(&house, &first), (false, true), "its export is 50 days old by then, and the run is not");
+    for days in [40, 30, 20, 10] {
+        days_ago(&house, days);
+        house.run(Stage::Apply).await.unwrap();
+    }
 
     muster(&house, &["run", "corp"]).ended(3);
     assert_eq!(there(&house, &first), (false, false));
@@ -121,6 +125,28 @@ async fn the_last_accepted_snapshots_and_what_is_held_stay_however_old_they_are(
     names.iter().for_each(|name| args.extend(["--accept", name]));
     muster(&house, &args).ended(0);
     muster(&house, &["--verbose", "run", "corp"]).says(&[&format!("goes on from the snapshots of run {held}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_leaps_removes_nothing() {
+    let house = House::found(&people(3), KEPT, lasting_address()).await;
+    days_ago(&house, 3);
+    house.settle().await;
+    let first = house.store().runs("corp", 0).unwrap().pop().unwrap().id.0;
+    house.run(Stage::Apply).await.unwrap();
+    // A year ahead, for some days: what is kept for 14 and 60 days is not that old.
+    for days in [365, 366, 368] {
+        days_ago(&house, -days);
+        house.run(Stage::Apply).await.unwrap();
+        assert_eq!(there(&house, &first), (true, true), "{days} days ahead");
+    }
+    let overdue = house.conductor(std::time::Duration::ZERO).unwrap().overdue().unwrap();
+    let first_of = overdue.iter().find(|overdue| overdue.run.0 == first).unwrap();
+    assert!(first_of.stays.as_ref().unwrap().contains("or a leap"), "{first_of:?}");
+    // Set right, all is as if it had never happened.
+    muster(&house, &["run", "corp"]).ended(0);
+    assert_eq!(there(&house, &first), (true, true));
+    muster(&house, &["--verbose", "prune", "corp"]).ended(0).says(&["nothing to remove"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,7 +132,11 @@ fn a_refused_value_is_corrected_at_the_source_and_planned_anew_not_sent_again() 
     company.world.muster(&["report", &run]).says(&["[data]", "the next run plans it anew", anew]);
     // The value is as it was: nothing else can come of it.
     let said = company.world.muster(&["retry", "corp"]).ended(0);
-    said.says(&["1 order approved again", "their content was refused: 1", anew]);
+    said.says(&[
+        "1 order approved again",
+        "1 order of which the target refused the content is sent again as it was",
+        anew,
+    ]);
     company.world.muster(&["apply", "corp"]).ended(5).says(&["1 errored"]);
 
     company.hr(&people(3));

@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         let store = selection::open_store(context)?;
         let selected = selection::runs(&store, &args.run)?;
         let Some(first) = selected.first() else {
-            return Err(UsageError(format!("there is no run of `{}`", args.run)).into());
+            return Err(UsageError(format!("there is no run of `{}`; `muster status` lists the runs", args.run)).into());
         };
         session::job_of(&store, &first.job)?
     };
@@ -101,12 +101,14 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
         eprintln!("muster: not applied: {}", safe_text::line(expired));
     }
     let stale = applied.stale > 0 && !context.quiet;
-    if (context.tells && !applied.runs.is_empty()) || is_news(applied) || stale {
+    let rejected = applied.rejected > 0 && !context.quiet;
+    if (context.tells && !applied.runs.is_empty()) || is_news(applied) || stale || rejected {
         let mut parts = vec![format!("{} applied", count(applied.applied))];
         for (number, word) in [
             (applied.errored, "errored"),
             (applied.uncertain, "uncertain"),
             (applied.stale, "stale"),
+            (applied.rejected, "rejected meanwhile"),
             (applied.blocked, "blocked by these"),
             (applied.in_flight, "in flight, to be looked up"),
             (applied.untried, "not tried, still approved"),
@@ -118,18 +120,24 @@ pub(super) fn tell(context: &Context, applied: &Applied) {
         eprintln!("orders: {}", parts.join(", "));
     }
     if stale {
-        let told = applied.stale_first.len() as u64;
         eprintln!("stale, and not sent; what is still wanted, the next run plans anew:");
-        for (order, why) in &applied.stale_first {
-            eprintln!("  `{}`: {}", safe_text::line(order), safe_text::line(why));
-        }
-        if applied.stale > told {
-            eprintln!(
-                "  and {} more: muster report {}",
-                count(applied.stale - told),
-                applied.runs.first().map_or("JOB", |run| &run.0)
-            );
-        }
+        tell_unsent(applied, applied.stale, &applied.stale_first);
+    }
+    if rejected {
+        eprintln!("rejected while the apply was under way, and not sent:");
+        tell_unsent(applied, applied.rejected, &applied.rejected_first);
+    }
+}
+
+/// The first of some orders that were not sent, each with why, and how many more there are.
+fn tell_unsent(applied: &Applied, all: u64, first: &[(String, String)]) {
+    for (order, why) in first {
+        eprintln!("  `{}`: {}", safe_text::line(order), safe_text::line(why));
+    }
+    let told = first.len() as u64;
+    if all > told {
+        let run = applied.runs.first().map_or("JOB", |run| &run.0);
+        eprintln!("  and {} more: muster report {run}", count(all - told));
     }
 }
 

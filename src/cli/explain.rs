@@ -49,7 +49,7 @@ pub(super) struct Args {
 
 /// Explains one object.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let purpose = if args.live && !context.layout.db().is_file() { Purpose::Check } else { Purpose::Look };
+    let purpose = if args.live && !context.layout.db().exists() { Purpose::Check } else { Purpose::Look };
     let session = session::open(context, &args.job, purpose)?;
     let ask = ExplainRequest {
         key: args.key.clone(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 use super::context::Context;
 use super::exit::Ending;
@@ -112,19 +113,25 @@ fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>, g
         let order = session.conductor.store.order(order)?;
         since.insert((order.resource.to_string(), order.key), order.operation.word());
     }
+    let begun = graces(session)?;
+    // A grace that began since stands beside the link, and not in the snapshots.
+    let due = |object: &ListedObject| object.due.or_else(|| begun.get(&(object.sync, object.key.clone())).copied());
+    let shown = |object: &&ListedObject| {
+        wanted.is_none_or(|wanted| object.situation == wanted) && (!grace || due(object).is_some())
+    };
+    let is_dated = inventory.objects.iter().filter(shown).any(|object| due(object).is_some());
     let mut listing = Listing::new(vec![
         Column::whole("situation"),
         Column::new("resource"),
         Column::new("key"),
         Column::new("name"),
-        Column::spare("target_id"),
+        // A time beside it leaves an id no room in which it would say anything.
+        if is_dated { Column::roomy("target_id") } else { Column::spare("target_id") },
         Column::new("note"),
         Column::whole("delete_due"),
     ]);
-    let shown = |object: &&ListedObject| {
-        wanted.is_none_or(|wanted| object.situation == wanted) && (!grace || object.due.is_some())
-    };
     for object in inventory.objects.iter().filter(shown) {
+        let due = due(object);
         let resource = session.conductor.job.syncs.get(object.sync).map(|sync| sync.to.to_string());
         let applied = since.get(&(resource.clone().unwrap_or_default(), object.key.clone()));
         let note = match applied {
@@ -138,10 +145,22 @@ fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>, g
             filled(&object.name),
             object.target_id.as_deref().into(),
             filled(&note),
-            object.due.map(time).into(),
+            due.map(time).into(),
         ]);
     }
     Ok(listing)
+}
+
+/// When the delete of what is in grace becomes due, by sync and source key.
+fn graces(session: &Session) -> Result<BTreeMap<(usize, String), DateTime<Utc>>> {
+    let (store, job) = (&session.conductor.store, &session.conductor.job);
+    let mut due = BTreeMap::new();
+    let Some(whole) = job.apply.delete_after else { return Ok(due) };
+    for sync in &job.syncs {
+        let graces = store.graces(&job.name, &sync.id)?;
+        due.extend(graces.into_iter().map(|(key, grace)| ((sync.index, key), grace.due(whole))));
+    }
+    Ok(due)
 }
 
 /// Linked objects: all of them, or the confirmed ones.

@@ -51,7 +51,8 @@ pub(super) struct Args {
     /// The newest so many entries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
-    /// Recompute the hashes of the whole log, which all jobs share, and say whether it is as it was written
+    /// Read the whole database, recompute the hashes of the whole log, which all jobs share, and say whether both are
+    /// whole
     #[arg(long, conflicts_with_all = ["since", "key", "system", "operation", "reviewer", "run", "errors"])]
     verify: bool,
     /// table, json or csv
@@ -73,6 +74,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         selection::runs(&store, &run.0)?;
     }
     if args.verify {
+        store.check_whole()?;
         let entries = match store.verify_log()? {
             Ok(entries) => entries,
             Err(broken) => bail!("{broken}"),

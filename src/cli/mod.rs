@@ -75,13 +75,13 @@ use exit::Ending;
 #[command(name = "muster", version, max_term_width = 100, after_help = EXITS)]
 struct Cli {
     /// State folder [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/muster]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", display_order = 1_000)]
     state: Option<PathBuf>,
     /// Say only what went wrong: errors, what was refused, and what holds a run
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", display_order = 1_001)]
     quiet: bool,
     /// Tell what happens even where standard error is no terminal
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 1_002)]
     verbose: bool,
     #[command(subcommand)]
     command: Command,

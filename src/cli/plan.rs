@@ -11,6 +11,7 @@ use super::{selection, session};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::run::{ExplainRequest, PlanOptions, Stage, require_current};
+use crate::store::error::StoreError;
 
 /// `muster plan`.
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
             let from = RunId(from);
             // Told before anything begins: no run fails for a slip of the keyboard, or for snapshots that are too old.
             let store = selection::open_store(context)?;
-            let record = store.run(&from).map_err(|error| UsageError(error.to_string()))?;
+            let record = match store.run(&from) {
+                Err(error @ StoreError::NoRun { .. }) => return Err(UsageError(error.to_string()).into()),
+                known => known?,
+            };
             require_current(&store, &record.job, &from)?;
             Some(from)
         }

@@ -17,7 +17,7 @@ use crate::store::retention::Overdue;
 /// `muster prune`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "How long things are kept says the job file: [retention] exports (14d unless set) and runs (1y). Every `muster run` does the same at its end. Never removed are the last accepted snapshots, what is held, and runs with orders that have not ended or approvals that have not expired. A run whose folder is removed can be undone no more; the database keeps what it knows of it.\n\nExamples:\n  muster prune --dry-run   # what would go, and what stays although its time is over\n  muster prune idp-to-vault"
+    after_help = "How long things are kept says the job file: [retention] exports (14d unless set) and runs (1y). Every `muster run` does the same at its end. Time is counted from run to run: where none was made for longer than half of it, or the clock leapt, half is counted. Never removed are the last accepted snapshots, what is held, and runs with orders that have not ended or approvals that have not expired. A run whose folder is removed can be undone no more; the database keeps what it knows of it.\n\nExamples:\n  muster prune --dry-run   # what would go, and what stays although its time is over\n  muster prune idp-to-vault"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/ [default: every job that has run]

@@ -84,5 +84,7 @@ pub(super) fn newest(store: &Store, name: &str) -> Result<RunRecord> {
             return Ok(run.clone());
         }
     }
-    runs.into_iter().next().ok_or_else(|| super::exit::UsageError(format!("job {job} has not run yet")).into())
+    runs.into_iter().next().ok_or_else(|| {
+        super::exit::UsageError(format!("job {job} has not run yet; start with `muster run {job}`")).into()
+    })
 }

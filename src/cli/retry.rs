@@ -9,7 +9,7 @@ use super::exit::{Ending, UsageError};
 use super::{outcome_report, selection};
 use crate::model::order::{OrderId, OrderState};
 use crate::model::record::{OrderRecord, RunRecord};
-use crate::report::figures::{count, counted, examples};
+use crate::report::figures::{counted, examples};
 use crate::report::safe_text;
 use crate::store::database::Store;
 
@@ -87,8 +87,10 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if let (1.., Some(run)) = (refused, runs.first()) {
         say!(
             context,
-            "sent as they were, though their content was refused: {}; what is corrected at the source or in the job, muster run {} plans anew",
-            count(refused as u64),
+            "{} of which the target refused the content {} sent again as {}; what is corrected at the source or in the job, muster run {} plans anew",
+            counted(refused as u64, "order"),
+            if refused == 1 { "is" } else { "are" },
+            if refused == 1 { "it was" } else { "they were" },
             safe_text::line(&run.job)
         );
     }

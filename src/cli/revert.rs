@@ -134,7 +134,7 @@ fn discard(context: &Context, job: &str, run: &RunId) {
 fn applied_last(store: &Store, name: &str) -> Result<RunRecord> {
     if RunId::is_id(name) {
         let run = selection::runs(store, name)?.pop();
-        return run.ok_or_else(|| UsageError(format!("there is no run {name}")).into());
+        return run.ok_or_else(|| UsageError(format!("there is no run {name}; `muster status` lists the runs")).into());
     }
     let job = selection::job_name(store, name)?;
     let mut newest = None;
@@ -147,7 +147,7 @@ fn applied_last(store: &Store, name: &str) -> Result<RunRecord> {
         }
     }
     newest.map(|(_, run)| run).ok_or_else(|| {
-        UsageError(format!("nothing of job {job} was ever applied, so that there is nothing to revert")).into()
+        UsageError(format!("nothing of job {job} was ever applied, so that there is nothing to revert; `muster status {job}` shows its runs")).into()
     })
 }
 

@@ -145,6 +145,9 @@ impl Telling<'_> {
         for given_up in self.end.given_up.iter().filter(|_| !self.context.tells) {
             eprintln!("muster: warning: {}", safe_text::line(given_up));
         }
+        if let Some(unseen) = &self.end.unseen {
+            eprintln!("muster: {}", safe_text::line(unseen));
+        }
         for run in steps.held.iter().filter(|run| self.is_told(run)) {
             tell_hold(self.store, &self.store.run(run)?)?;
         }

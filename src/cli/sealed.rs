@@ -120,6 +120,9 @@ fn next(store: &Store, run: &RunRecord, held: bool, waiting: u64) -> Result<Stri
     if run.state == RunState::HeldSnapshot {
         return Ok(format!("next: muster run {}\n", safe_text::line(&run.job)));
     }
+    if run.state == RunState::Replaced {
+        return Ok("  nothing of it is left to accept: it is not held any more\n".to_owned());
+    }
     let mut text = String::new();
     if waiting > 0 {
         let verb = if waiting == 1 { "waits" } else { "wait" };

@@ -1,5 +1,6 @@
 //! Which runs and which orders a command is about: `RUN`, `--where`, `--order`, `--first`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -21,8 +22,10 @@ const SERVICE: &str = "/var/lib/muster";
 /// Opens the database of a state folder that is there already; a folder without one is not made by looking at it.
 pub(super) fn open_store(context: &Context) -> Result<Store> {
     let root = &context.layout.root;
-    if context.layout.db().is_file() {
-        return Ok(Store::open(&context.layout, context.now())?);
+    match std::fs::metadata(context.layout.db()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // What is wrong with it, the store tells.
+        _ => return Ok(Store::open(&context.layout, context.now())?),
     }
     let service = Path::new(SERVICE);
     let elsewhere = if root != service && service.join("muster.db").is_file() {
@@ -50,6 +53,7 @@ pub(super) fn job_name(store: &Store, name: &str) -> Result<String> {
         return Ok(load_job(name)?.name);
     }
     let hint = nearest(name, known.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+    store.check_runs()?;
     let known = if known.is_empty() { "no job has run yet".to_owned() } else { format!("jobs: {}", known.join(", ")) };
     let root = &store.layout().root;
     let text = format!("no job `{name}` has run in {}{}; {known}", root.display(), hint.unwrap_or_default());
@@ -107,6 +111,7 @@ fn run(store: &Store, id: &str) -> Result<RunRecord> {
             known.push(run.id.0);
         }
     }
+    store.check_runs()?;
     let hint = match nearest(&id.0, known.iter().map(String::as_str)) {
         Some(near) => format!("; did you mean {near}?"),
         None => "; `muster status` lists the runs".to_owned(),
@@ -152,7 +157,12 @@ pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>
         match planned.next().transpose()? {
             Some(order) if order.id == record.id => orders.push(PlannedOrder { order, record, approved_by: None }),
             _ => {
-                bail!("run {}: orders.ndjson does not hold order {} where it was planned; plan anew", run.id, record.id)
+                bail!(
+                    "run {}: orders.ndjson does not hold order {} where it was planned; plan anew with `muster run {}`",
+                    run.id,
+                    record.id,
+                    run.job
+                )
             }
         }
     }

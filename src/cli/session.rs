@@ -69,7 +69,7 @@ pub(super) fn find_job(context: &Context, name: &str) -> Result<Job> {
         Ok(path) => return Ok(crate::job::load(&path)?),
         Err(missing) => missing,
     };
-    if context.layout.db().is_file() {
+    if context.layout.db().exists() {
         let store = Store::open(&context.layout, context.now())?;
         if store.job_path(name)?.is_some() {
             return job_of(&store, name);

@@ -221,6 +221,18 @@ pub enum Refusal {
         /// The first of them.
         first: OrderId,
     },
+    /// The database calls orders approved and names no approval.
+    #[error(
+        "the database calls {orders} of run {run} approved ({first}) and no approval does: it was changed beside muster; nothing of it is sent: look with `muster log --verify`, then approve again with `muster approve {run} --all --comment …`"
+    )]
+    NoApproval {
+        /// The run.
+        run: RunId,
+        /// How many orders, as `1 order` or `12 orders`.
+        orders: String,
+        /// The first of them.
+        first: OrderId,
+    },
     /// The job asks for more reviewers than approved.
     #[error(
         "{by} of {asked} reviewers approved {orders} of run {run} ({first}); another one has to: `muster approve {run}`"
@@ -250,10 +262,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Orders that the database calls approved under an approval that does not name them; 0 stands for none at all.
+    /// Orders that the database calls approved under an approval that does not name them, or under none at all.
     pub fn uncovered(run: &RunId, number: Option<u32>, orders: &[OrderId]) -> Self {
-        let (orders, first) = told(orders);
-        Self::NotCovered { run: run.clone(), number: number.unwrap_or(0), orders, first }
+        let (run, (orders, first)) = (run.clone(), told(orders));
+        match number {
+            Some(number) => Self::NotCovered { run, number, orders, first },
+            None => Self::NoApproval { run, orders, first },
+        }
     }
 
     /// Orders that fewer reviewers approved than the job asks for.
@@ -274,6 +289,7 @@ impl Refusal {
             Self::PlanChanged { .. }
             | Self::OtherTarget { .. }
             | Self::FewReviewers { .. }
+            | Self::NoApproval { .. }
             | Self::NoApprovers { .. }
             | Self::NotAccepted { .. }
             | Self::Format { .. } => None,

@@ -18,6 +18,7 @@ mod cause;
 mod cause_tests;
 mod compare;
 mod correlate;
+mod dangling;
 mod decide;
 pub mod draft;
 mod earlier;

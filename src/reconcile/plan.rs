@@ -7,6 +7,7 @@ use crate::model::plan::{SyncSituations, sort_orders};
 use crate::model::resource::ResourceName;
 
 use super::associations::{self, EndOf};
+use super::dangling::dangling;
 use super::draft::PlanDraft;
 use super::error::ReconcileError;
 use super::index::KeyHasher;
@@ -149,6 +150,9 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
         ledger.lapses.look_at_rows(plan.told);
         undecided.extend(plan.undecided);
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
+    }
+    for (object, said) in dangling(&plans, &ledger.draft.orders)? {
+        along.entry(object).or_default().extend(said);
     }
     for order in ledger.draft.orders.iter_mut().filter(|order| order.operation == Operation::Delete) {
         let id = order.target_id.clone().unwrap_or_default();

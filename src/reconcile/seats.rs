@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::model::capabilities::AttributeType;
 use crate::model::numbers::counted;
-use crate::model::order::{Block, BlockReason, Change, Operation, OrderState, Remedy};
+use crate::model::order::{Block, BlockReason, Change, Operation, Order, OrderId, OrderState, Remedy};
 use crate::model::plan::sort_wide;
 use crate::model::resource::ResourceName;
 use crate::model::value::Value;
@@ -103,6 +103,7 @@ pub(crate) fn counted_now(objects: &[&ObjectInput<'_>]) -> Result<Vec<SeatsNow>,
 /// Orders beyond the free seats are blocked; those that wait since earlier runs come first.
 pub(crate) fn capacity(mut seats: BTreeMap<&ResourceName, Seats<'_>>, ledger: &mut Ledger<'_>) {
     let already: HashSet<_> = ledger.draft.reblocked.iter().map(|(id, _)| id.clone()).collect();
+    let mut freed = HashSet::new();
     for live in ledger.remaining() {
         let blocked = live.state == OrderState::Blocked && live.block == Some(BlockReason::Capacity);
         // Blocked for a cause that has nothing to do with seats: it goes nowhere, and needs none.
@@ -122,9 +123,15 @@ pub(crate) fn capacity(mut seats: BTreeMap<&ResourceName, Seats<'_>>, ledger: &m
             Some(full) if live.state == OrderState::PendingReview => {
                 ledger.draft.reblocked.push((live.id.clone(), Some(full)));
             }
-            None if blocked => ledger.draft.reblocked.push((live.id.clone(), None)),
+            None if blocked => {
+                ledger.free(&live.id);
+                freed.insert(&live.id);
+            }
             _ => {}
         }
+    }
+    if !freed.is_empty() {
+        go_with(&freed, &already, ledger);
     }
     if seats.is_empty() {
         return;
@@ -140,6 +147,30 @@ pub(crate) fn capacity(mut seats: BTreeMap<&ResourceName, Seats<'_>>, ledger: &m
             order.block = Some(full);
         }
     }
+}
+
+/// What was blocked because an order that it needs had no seat goes on together with that.
+fn go_with(freed: &HashSet<&OrderId>, already: &HashSet<OrderId>, ledger: &mut Ledger<'_>) {
+    let is_stopped = |order: &&Order| order.block.as_ref().is_some_and(|b| b.reason.remedy() == Remedy::CauseGone);
+    let stopped: HashSet<OrderId> = ledger.draft.orders.iter().filter(is_stopped).map(|o| o.id.clone()).collect();
+    let may_come = |ledger: &Ledger<'_>, needed: &[&OrderId]| {
+        needed.iter().any(|id| freed.contains(*id))
+            && !needed.iter().any(|id| stopped.contains(*id) || ledger.is_stuck(id))
+    };
+    for live in ledger.remaining() {
+        let waits = live.state == OrderState::Blocked && live.block == Some(BlockReason::MissingReference);
+        if waits && !already.contains(&live.id) && may_come(ledger, &live.needs().collect::<Vec<_>>()) {
+            ledger.free(&live.id);
+        }
+    }
+    let mut orders = std::mem::take(&mut ledger.draft.orders);
+    for order in &mut orders {
+        let waits = order.block.as_ref().is_some_and(|b| b.reason == BlockReason::MissingReference);
+        if waits && may_come(ledger, &order.needs().collect::<Vec<_>>()) {
+            order.block = None;
+        }
+    }
+    ledger.draft.orders = orders;
 }
 
 /// How many accounts of the target are in use.

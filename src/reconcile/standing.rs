@@ -48,6 +48,8 @@ pub(crate) struct Ledger<'a> {
     proposed: HashSet<KeyHash>,
     /// Live orders that are blocked or errored: what needs them cannot go.
     stuck: HashSet<&'a OrderId>,
+    /// Those among them that this plan lets go.
+    freed: HashSet<OrderId>,
     kept: BTreeSet<OrderId>,
     /// Kept orders that cannot go now, for a cause of their own.
     stopped: HashSet<OrderId>,
@@ -80,6 +82,7 @@ impl<'a> Ledger<'a> {
             foreign_targets: HashMap::new(),
             proposed: HashSet::new(),
             stuck: HashSet::new(),
+            freed: HashSet::new(),
             kept: BTreeSet::new(),
             stopped: HashSet::new(),
             scopes: HashMap::new(),
@@ -335,10 +338,8 @@ impl<'a> Ledger<'a> {
             }
             // What it needs is still stuck; it is freed together with that.
             (OrderState::Blocked, Some(BlockReason::MissingReference), None)
-                if live.needs().any(|needed| self.stuck.contains(needed) && !self.superseded.contains_key(needed)) => {}
-            (OrderState::Blocked, Some(before), None) if !set_by_history(before) => {
-                self.draft.reblocked.push((live.id.clone(), None));
-            }
+                if live.needs().any(|needed| self.is_stuck(needed)) => {}
+            (OrderState::Blocked, Some(before), None) if !set_by_history(before) => self.free(&live.id),
             (OrderState::PendingReview, _, Some(now)) => {
                 self.draft.reblocked.push((live.id.clone(), Some(now.clone())));
             }
@@ -348,6 +349,17 @@ impl<'a> Ledger<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Lets a kept order go that was blocked.
+    pub(crate) fn free(&mut self, order: &OrderId) {
+        self.freed.insert(order.clone());
+        self.draft.reblocked.push((order.clone(), None));
+    }
+
+    /// Whether an order of an earlier run stands still, and this plan neither lets it go nor replaces it.
+    pub(crate) fn is_stuck(&self, order: &OrderId) -> bool {
+        self.stuck.contains(order) && !self.freed.contains(order) && !self.superseded.contains_key(order)
     }
 
     /// Whether a kept order cannot go now, for a cause of its own.

@@ -44,9 +44,56 @@ pub fn entry_detail(entry: &LogEntry, digits: Option<usize>) -> String {
         ("apply-ended", detail) => {
             serde_json::from_value(detail.clone()).map_or_else(|_| words(detail, digits), |end| apply_ended(&end))
         }
+        ("snapshots-moved", Value::Object(fields)) => told_of(fields.get("moved"), movement),
+        ("run-held", Value::Object(fields)) => told_of(fields.get("holds"), |hold| text_of(hold, "detail")),
+        ("links", Value::Object(fields)) => {
+            let changed = fields.iter().filter(|(_, value)| value.as_u64() != Some(0));
+            pairs(&changed.map(|(name, value)| (name.clone(), value.clone())).collect(), digits)
+        }
         (_, Value::Object(fields)) => pairs(fields, digits),
         (_, other) => words(other, digits),
     }
+}
+
+/// Each thing of a list in a few words, with what it takes between them.
+fn told_of(list: Option<&Value>, tell: impl Fn(&Value) -> Option<String>) -> String {
+    let told = list.and_then(Value::as_array).into_iter().flatten().filter_map(tell);
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn text_of(value: &Value, name: &str) -> Option<String> {
+    value.get(name)?.as_str().map(str::to_owned)
+}
+
+/// How far a snapshot is from the one before: `hr.users: 2 inserted, 1 deleted, of 60 rows before`.
+fn movement(movement: &Value) -> Option<String> {
+    let resource = text_of(movement, "resource")?;
+    let figure = |name: &str| movement.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let moved = ["inserted", "updated", "deleted"].map(|name| (figure(name), name));
+    let moved = moved.iter().filter(|(number, _)| *number > 0);
+    let moved: Vec<String> = moved.map(|(number, name)| format!("{} {name}", count(*number))).collect();
+    let moved = if moved.is_empty() { "nothing changed".to_owned() } else { moved.join(", ") };
+    Some(format!("{resource}: {moved}, of {} before", counted(figure("rows"), "row")))
+}
+
+/// What is known by its shape, without the names of its parts: why an order is blocked, what a review takes, a limit.
+fn shaped(fields: &Map<String, Value>) -> Option<String> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    if let (Some(reason), Some(detail)) = (text("reason"), text("detail")) {
+        return Some(format!("{reason}: {detail}"));
+    }
+    if let (Some(_), Some(detail), Some(_)) = (text("name"), text("detail"), text("figure")) {
+        return Some(detail.to_owned());
+    }
+    let reviewers = fields.get("reviewers").and_then(Value::as_u64)?;
+    let is_set = |name: &str| fields.get(name).and_then(Value::as_bool) == Some(true);
+    let mut terms = counted(reviewers, "reviewer");
+    for (name, said) in [("signed", ", signed"), ("four_eyes", ", four eyes")] {
+        if is_set(name) {
+            terms.push_str(said);
+        }
+    }
+    Some(terms)
 }
 
 /// How an apply ended: `stopped: …; left approved: 149 orders of create vault.users (orders failed: see data-3f2a)`.
@@ -87,6 +134,9 @@ fn words(value: &Value, digits: Option<usize>) -> String {
             format!("[{}]", told.join(", "))
         }
         Value::Object(fields) => {
+            if let Some(said) = shaped(fields) {
+                return said;
+            }
             let told = fields.iter().filter(|(_, value)| !is_nothing(value));
             let told: Vec<String> = told.map(|(name, value)| format!("{name}: {}", words(value, digits))).collect();
             format!("({})", told.join(", "))

@@ -53,6 +53,10 @@ pub struct Applied {
     pub uncertain: u64,
     /// The first stale orders, in words, each with why it was not sent: `update vault.users E0007`.
     pub stale_first: Vec<(String, String)>,
+    /// Orders that were not sent, because a person rejected them while the apply was under way.
+    pub rejected: u64,
+    /// The first of these, in words, each with who did and why.
+    pub rejected_first: Vec<(String, String)>,
     /// Orders that stay approved: not tried, or certainly without effect.
     pub untried: u64,
     /// Orders whose request may have taken effect and whose target cannot be asked now: the next run looks them up.

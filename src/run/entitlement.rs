@@ -101,18 +101,13 @@ impl Conductor {
             false => account.name.clone(),
         };
         Ok(Explained {
-            job: self.job.name.clone(),
-            run: look.run.clone(),
-            at: look.at,
-            from: sync.from.clone(),
-            to: sync.to.clone(),
             source_key: Some(format!("{} → {}", key(group).unwrap_or_default(), key(member).unwrap_or_default())),
-            target_id: None,
             name: format!("{} → {}", name(group), name(member)),
             situation: tie.verdict.situation.or(chain.is_confirmed().then_some(Situation::Confirmed)),
             order: story.live.or_else(|| tie.verdict.order.as_ref().map(|order| order.id.clone())),
             steps,
             next: story.next,
+            ..self.explained_of(look, sync)
         })
     }
 }

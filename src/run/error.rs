@@ -16,6 +16,9 @@ pub enum RunError {
     /// This machine's side: the export folder, the state folder.
     #[error("{0}")]
     Here(String),
+    /// What is to be planned alone is in no snapshot that may be used.
+    #[error("{0}")]
+    Unseen(String),
     /// The database or a run's folder.
     #[error(transparent)]
     Store(#[from] StoreError),

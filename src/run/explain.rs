@@ -174,7 +174,7 @@ impl Conductor {
         let mut hits = self.hits(input, ask, &recall)?;
         match hits.len() {
             1 => Ok(hits.remove(0).subject),
-            0 => Err(RunError::Here(format!(
+            0 => Err(RunError::Unseen(format!(
                 "`{}` is in no snapshot of this run, nothing was planned; `muster history {} {}` tells what is known of it",
                 ask.key, self.job.name, ask.key
             ))),
@@ -272,11 +272,6 @@ impl Conductor {
         self.add_history(&mut steps, &story)?;
         steps.extend([story.order, story.outcome]);
         Ok(Explained {
-            job: self.job.name.clone(),
-            run: look.run.clone(),
-            at: look.at,
-            from: sync.from.clone(),
-            to: sync.to.clone(),
             source_key: account.subject.source_key,
             target_id: account.subject.target_id,
             name: account.name,
@@ -284,7 +279,26 @@ impl Conductor {
             order,
             steps,
             next: story.next,
+            ..self.explained_of(look, sync)
         })
+    }
+
+    /// What is explained of a sync, with nothing told yet.
+    pub(super) fn explained_of(&self, look: &Look, sync: &Sync) -> Explained {
+        Explained {
+            job: self.job.name.clone(),
+            run: look.run.clone(),
+            at: look.at,
+            from: sync.from.clone(),
+            to: sync.to.clone(),
+            source_key: None,
+            target_id: None,
+            name: String::new(),
+            situation: None,
+            order: None,
+            steps: Vec::new(),
+            next: Vec::new(),
+        }
     }
 
     fn read_step(&self, look: &Look, opened: &Opened<'_>, sync: &Sync, account: &Account) -> Step {

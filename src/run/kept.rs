@@ -70,14 +70,34 @@ impl Kept {
         scope.admits(&vec![group.to_owned(), member.to_owned()]).ok()
     }
 
-    /// Why the last one has to stay.
-    pub(super) fn why(&self, called: &str) -> String {
+    /// Why the last one has to stay, and what became of the others.
+    pub(super) fn why(&self, called: &str, others: Others) -> String {
         let setting = if self.all { "keep_one" } else { "[apply] protect" };
         let scope = self.scope.as_ref().map_or_else(String::new, |(_, text)| format!(" with `{text}`"));
         format!(
-            "`{}/{called}` would be left without a {} in use{scope} ({setting}): the others are gone or disabled by now",
-            self.groups, self.other
+            "`{}/{called}` would be left without a {} in use{scope} ({setting}): {}",
+            self.groups,
+            self.other,
+            others.words()
         )
+    }
+}
+
+/// What became of the others.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Others {
+    /// None of them is in use at the target.
+    Gone,
+    /// Orders of the same apply take some away, and there are no further ones.
+    Leaving,
+}
+
+impl Others {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Gone => "the others are gone or disabled by now",
+            Self::Leaving => "other orders of this apply take the others away, or they are gone by now",
+        }
     }
 }
 

@@ -23,13 +23,13 @@ use super::tally::{Stop, Tally};
 use crate::model::event::Event;
 use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::outcome::Effected;
-use crate::store::journal::{Finished, Refused};
+use crate::store::journal::{Finished, Ground, Refused};
 use crate::store::verified::ApprovedPlan;
 
 /// How long an outcome waits for others that share its commit, while nothing else needs one.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// How many stale orders are named.
+/// How many orders that were not sent are named, of those that are stale and of those that were rejected.
 const NAMED: usize = 5;
 
 /// What travels together.
@@ -338,7 +338,9 @@ impl Conductor {
             belt.begun().extend(go);
             for order in no {
                 match refused.get(&order.id) {
-                    Some(Refused { why, is_expired: true, .. }) => {
+                    Some(Refused { why, ground: Ground::Rejected, .. }) => self.withdraw(&order, why, result),
+                    Some(Refused { why, ground: Ground::Blocked, .. }) => self.leave(&order, why, result),
+                    Some(Refused { why, ground: Ground::Expired, .. }) => {
                         self.leave(&order, why, result);
                         push_once(&mut result.expired, why.clone());
                     }
@@ -348,6 +350,15 @@ impl Conductor {
             }
         }
         turned.error.map_or(Ok(()), Err)
+    }
+
+    /// A person took the order back while the apply was under way: a decision, and nothing that went wrong.
+    fn withdraw(&self, order: &Order, why: &str, result: &mut Applied) {
+        result.rejected += 1;
+        if result.rejected_first.len() < NAMED {
+            result.rejected_first.push((what(order), why.to_owned()));
+        }
+        self.reporter.event(&Event::Note(format!("{} was not sent: {why}", order.id)));
     }
 
     fn leave(&self, order: &Order, why: &str, result: &mut Applied) {
@@ -383,8 +394,7 @@ impl Conductor {
                     let why = outcome.failure.as_ref().map_or("", |failure| failure.cause.as_str());
                     // Which order it is stands in front of it already.
                     let why = why.strip_prefix(&unsent(order)).unwrap_or(why).to_owned();
-                    let what = format!("{} {} {}", order.operation, order.resource, order.key);
-                    result.stale_first.push((what, why));
+                    result.stale_first.push((what(order), why));
                 }
             }
             OrderState::Uncertain => result.uncertain += 1,
@@ -392,6 +402,11 @@ impl Conductor {
         }
         self.reporter.event(&Event::Ended(outcome));
     }
+}
+
+/// What an order is about: `update vault.users E0007`.
+fn what(order: &Order) -> String {
+    format!("{} {} {}", order.operation, order.resource, order.key)
 }
 
 /// Failures are judged as soon as they are known, before the next order is sent: the wave stops where it should.

@@ -73,6 +73,12 @@ impl Leaving {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(leaver).copied()
     }
 
+    /// Whether something was taken out of a group in this apply.
+    pub(super) fn took_from(&self, association: &str, group: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.keys().any(|leaver| matches!(leaver, Leaver::Row(of, from, _) if of == association && from == group))
+    }
+
     /// One at a time looks who stays, and writes down who leaves before the next one does.
     pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
-use super::kept::Kept;
+use super::kept::{Kept, Others};
 use super::leaving::{Leaver, Ticket};
 use super::rows::ResolvedRow;
 use super::send::{Ended, Sender};
@@ -22,7 +22,7 @@ pub(super) type Why = String;
 enum Stays {
     Yes,
     /// Nobody: the others have left.
-    No,
+    No(Others),
     /// Nobody if what is under way takes effect.
     IfOthersStay,
 }
@@ -100,9 +100,9 @@ impl Sender {
                 match self.stays(order, kept, group, &members, &BTreeSet::from([id]), tries).await? {
                     Stays::Yes => {}
                     Stays::IfOthersStay => waits = Some((Stays::IfOthersStay, String::new())),
-                    Stays::No => {
+                    Stays::No(others) => {
                         let called = self.group_called(order, kept, group, tries).await?;
-                        return Ok(Some((Stays::No, kept.why(&called))));
+                        return Ok(Some((Stays::No(others), kept.why(&called, others))));
                     }
                 }
             }
@@ -174,12 +174,12 @@ impl Sender {
                 match self.stays(order, kept, group, &members, &leaving, tries).await? {
                     Stays::Yes => {}
                     Stays::IfOthersStay => return Ok(true),
-                    Stays::No => {
+                    Stays::No(others) => {
                         let label = order.ends.iter().find(|end| end.name == kept.end).map_or(group, |end| &end.label);
                         for at in going {
                             // Whoever is out of use already is nobody's last one.
                             if self.is_in_use(order, kept, end(at, &kept.other), tries).await? {
-                                staying.insert(at, kept.why(label));
+                                staying.insert(at, kept.why(label, others));
                             }
                         }
                     }
@@ -211,6 +211,7 @@ impl Sender {
         tries: &mut u32,
     ) -> Result<Stays, Failure> {
         let mut waits = false;
+        let mut by_apply = leaving.len() > 1;
         for id in members {
             if leaving.contains(id.as_str()) || !kept.counts(group, id) {
                 continue;
@@ -219,6 +220,7 @@ impl Sender {
             let as_row = Leaver::Row(kept.association.clone(), group.to_owned(), id.clone());
             let leaves = [self.guards.leaving.leaves(&as_account), self.guards.leaving.leaves(&as_row)];
             if leaves.contains(&Some(true)) {
+                by_apply = true;
                 continue;
             }
             match (self.is_in_use(order, kept, id, tries).await?, leaves.contains(&Some(false))) {
@@ -227,7 +229,11 @@ impl Sender {
                 (true, false) => return Ok(Stays::Yes),
             }
         }
-        Ok(if waits { Stays::IfOthersStay } else { Stays::No })
+        if waits {
+            return Ok(Stays::IfOthersStay);
+        }
+        let by_apply = by_apply || self.guards.leaving.took_from(&kept.association, group);
+        Ok(Stays::No(if by_apply { Others::Leaving } else { Others::Gone }))
     }
 
     /// Whether a member is there and not disabled.

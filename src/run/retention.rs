@@ -29,7 +29,11 @@ impl Conductor {
 
     /// Does so at the end of a run. That it fails takes nothing from the run.
     pub(super) fn tidy(&mut self) {
-        let told = match self.overdue().and_then(|overdue| Ok((self.prune(&overdue)?, overdue))) {
+        let overdue = self.overdue();
+        if let Some(leap) = overdue.as_ref().ok().and_then(|overdue| self.leap(overdue)) {
+            self.reporter.event(&Event::Warning(leap));
+        }
+        let told = match overdue.and_then(|overdue| Ok((self.prune(&overdue)?, overdue))) {
             Ok((freed, overdue)) => {
                 let gone = |folder| overdue.iter().filter(|o| o.folder == folder && o.stays.is_none()).count() as u64;
                 let (exports, runs) = (gone(Folder::Export), gone(Folder::Run));
@@ -43,5 +47,15 @@ impl Conductor {
             Err(error) => Event::Warning(format!("old folders are not all removed: {error}")),
         };
         self.reporter.event(&told);
+    }
+
+    /// That the clock calls folders old and the runs do not, where that is so since the run before this one.
+    fn leap(&self, overdue: &[Overdue]) -> Option<String> {
+        let stay = overdue.iter().filter(|overdue| overdue.is_leap);
+        let why = stay.clone().find_map(|overdue| overdue.stays.as_deref())?;
+        let (folders, job) = (counted(stay.count() as u64, "folder"), &self.job.name);
+        Some(format!(
+            "{folders} of old runs stay for now: {why} of the clock; is it right? If it is, they go as further runs are made; `muster prune {job} --dry-run` lists them"
+        ))
     }
 }

@@ -52,6 +52,8 @@ pub struct RunEnd {
     pub repeats: Option<RunId>,
     /// Orders whose plan is lost and that were given up, a sentence for each run.
     pub given_up: Vec<String>,
+    /// Why the one object that was to be planned could not be looked for, and what to do, where a snapshot is held.
+    pub unseen: Option<String>,
 }
 
 impl Conductor {
@@ -192,6 +194,7 @@ impl Conductor {
             applied: None,
             repeats: None,
             given_up: Vec::new(),
+            unseen: None,
         };
         let nothing =
             !self.job.syncs.iter().any(|s| super::demand::snapshots_of(&self.job, s.index).is_subset(&proof.usable));
@@ -203,8 +206,19 @@ impl Conductor {
             if options.plan.only.is_none() {
                 end.given_up = self.give_up_lost()?;
             }
-            self.plan(run, &proof, &options.plan, known).await?
+            match self.plan(run, &proof, &options.plan, known).await {
+                Err(RunError::Unseen(_)) if !proof.holds.is_empty() || !proof.failures.is_empty() => {
+                    self.without_plan(run, &proof)?
+                }
+                planned => planned?,
+            }
         };
+        if let Some(only) = &options.plan.only
+            && end.state == RunState::HeldSnapshot
+            && self.store.run(run)?.plan_digest.is_none()
+        {
+            end.unseen = Some(self.not_looked_at(run, &only.key, &proof)?);
+        }
         if end.state == RunState::HeldSnapshot {
             end.repeats = self.same_hold(run, &proof.holds)?;
             if let Some(older) = &end.repeats {
@@ -228,6 +242,16 @@ impl Conductor {
     /// Reads, or begins to read, what is remembered before anything is exported.
     fn read_ahead(&self) -> Result<Remembered, RunError> {
         Ok(Remembered { links: self.read_links_ahead(), withholding: self.store.withholding(&self.job.name)? })
+    }
+
+    /// That one object cannot be planned while a snapshot is held, and what accepts that.
+    fn not_looked_at(&self, run: &RunId, key: &str, proof: &Proof) -> Result<String, RunError> {
+        let names: Vec<&str> = proof.holds.iter().map(|hold| hold.name.as_str()).collect();
+        let waits = self.same_hold(run, &proof.holds)?.unwrap_or_else(|| run.clone());
+        Ok(format!(
+            "nothing was planned of `{key}`: what it may be in is held by {}; see and accept that first: muster review {waits}",
+            names.join(", ")
+        ))
     }
 
     fn close_export(&mut self, run: &RunId, proof: &Proof) -> Result<RunState, RunError> {

@@ -26,6 +26,21 @@ pub enum Kind {
     Complex,
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::String => "a text",
+            Self::Boolean => "true or false",
+            Self::Decimal => "a number",
+            Self::Integer => "a whole number",
+            Self::DateTime => "a time (RFC 3339)",
+            Self::Binary => "bytes in base64",
+            Self::Reference => "an address",
+            Self::Complex => "made of several parts",
+        })
+    }
+}
+
 /// Whether an attribute can be changed (RFC 7643 §7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mutability {

@@ -179,7 +179,7 @@ fn sorted(value: &Value) -> Value {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CellError {
     /// The wrong type.
-    #[error("`{text}` does not fit `{column}`, which is {kind:?}")]
+    #[error("`{text}` does not fit `{column}`, which is {kind}")]
     Type {
         /// The column.
         column: String,

@@ -391,9 +391,10 @@ fn check_header(header: &problems::Record) -> (Vec<String>, Vec<String>) {
         return (names, found);
     }
     if let [only] = names.as_slice()
-        && let Some(other) = [';', '\t', '|'].into_iter().find(|c| only.contains(*c))
+        && let Some((_, other)) =
+            [(';', "`;`"), ('\t', "a tab"), ('|', "`|`")].into_iter().find(|(c, _)| only.contains(*c))
     {
-        found.push(format!("the header has one column, with {other:?} in it; separate the columns with commas"));
+        found.push(format!("the header has one column, with {other} in it; separate the columns with commas"));
     }
     let mut seen = std::collections::HashMap::new();
     for (i, name) in names.iter().enumerate() {

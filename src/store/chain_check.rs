@@ -8,11 +8,13 @@ use rusqlite::{Connection, Row};
 use super::chain::{Chain, link};
 use super::database::Store;
 use super::error::{Fault, StoreError};
+use crate::model::numbers::{count, counted};
 
 /// Where the chain is broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the log is broken at entry {seq}: {what}; the {before} before it are as they were written, it and later ones prove nothing; compare muster.db with a backup, and see who may write it"
+    "the log is broken at entry {seq}: {what}; {}it and later ones prove nothing; compare muster.db with a backup, and see who may write it",
+    whole(*before)
 )]
 pub struct ChainBreak {
     /// The entry, from 1.
@@ -21,6 +23,15 @@ pub struct ChainBreak {
     pub what: String,
     /// Entries that are whole.
     pub before: i64,
+}
+
+/// What is to be said of the entries before a break.
+fn whole(before: i64) -> String {
+    match before {
+        ..=0 => String::new(),
+        1 => "the one before it is as it was written, ".to_owned(),
+        some => format!("the {} before it are as they were written, ", count(some as u64)),
+    }
 }
 
 /// An entry as it lies there.
@@ -38,7 +49,9 @@ impl Found {
                 ValueRef::Null => String::new(),
                 ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
                 ValueRef::Integer(number) if i == 6 => number.to_string(),
-                other => format!("{:?} {other:?}", other.data_type()),
+                ValueRef::Integer(number) => format!("the number {number}"),
+                ValueRef::Real(number) => format!("the number {number}"),
+                ValueRef::Blob(bytes) => format!("{} of no text", counted(bytes.len() as u64, "byte")),
             })
         };
         let hash = match row.get_ref(8)? {

@@ -1,6 +1,5 @@
 //! The one door to muster.db.
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
 
 use super::chain::{Chain, Entry};
+use super::database_file::{check, has_runs, make_sure, reachable};
 use super::error::{Fault, StoreError};
 use super::layout::Layout;
 use super::schema::{APPLICATION_ID, STEPS};
@@ -31,12 +31,13 @@ impl Store {
     /// # Errors
     /// The file and what to do: full disk, read-only, damaged, locked by another process, written by a newer muster.
     pub fn open(layout: &Layout, at: DateTime<Utc>) -> Result<Self, StoreError> {
-        layout.create()?;
         let file = layout.db();
-        create_private(&file)?;
+        reachable(&file)?;
+        layout.create()?;
+        let was_there = make_sure(&file)?;
         let db = Connection::open(&file).map_err(|e| Fault::from(e).named(&file))?;
         let mut store = Self { db, file, layout: layout.clone() };
-        store.prepare(at).map_err(|fault| fault.named(&store.file))?;
+        store.prepare(at, was_there).map_err(|fault| fault.named(&store.file))?;
         Ok(store)
     }
 
@@ -51,8 +52,7 @@ impl Store {
                 // One thread has it: SQLite need not lock it for every row.
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )?;
-            db.busy_timeout(BUSY)?;
-            db.pragma_update(None, "trusted_schema", "OFF")?;
+            guarded(&db)?;
             Ok(Self { db, file: self.file.clone(), layout: self.layout.clone() })
         };
         open().map_err(|fault: Fault| fault.named(&self.file))
@@ -63,9 +63,9 @@ impl Store {
         &self.layout
     }
 
-    fn prepare(&mut self, at: DateTime<Utc>) -> Result<(), Fault> {
+    fn prepare(&mut self, at: DateTime<Utc>, was_there: bool) -> Result<(), Fault> {
+        let is_current = self.require_ours(was_there)?;
         let db = &mut self.db;
-        db.busy_timeout(BUSY)?;
         db.set_prepared_statement_cache_capacity(128);
         // Without it SQLite parses a statement anew whenever its value changes, in case another index then fits better:
         // most of the time that a million look-ups by id take.
@@ -75,20 +75,12 @@ impl Store {
         db.pragma_update(None, "foreign_keys", "ON")?;
         // In KiB, where negative. A large plan touches more pages than the usual 2 MiB hold; they would be written twice.
         db.pragma_update(None, "cache_size", -65_536)?;
-        db.pragma_update(None, "trusted_schema", "OFF")?;
-        let known = STEPS.len() as i64;
-        if format(db)? == known {
-            return owned(db).map(drop);
+        if is_current {
+            return Ok(());
         }
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found = format(&tx)?;
-        if found > known || found < 0 {
-            let file = self.file.clone();
-            return Err(StoreError::Newer { file, found, known }.into());
-        }
-        if !owned(&tx)? && tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? > 0 {
-            return Err(Fault::Row("it holds tables of another program".into()));
-        }
+        // Another process may have been faster.
+        let (found, known) = (known_format(&tx, &self.file)?, STEPS.len() as i64);
         for step in STEPS.iter().skip(found as usize) {
             tx.execute_batch(step)?;
         }
@@ -104,6 +96,39 @@ impl Store {
         Ok(())
     }
 
+    /// Makes sure that the file is a database of muster that this version knows, or a new one, before anything is written
+    /// to it; whether it has this version's format already.
+    fn require_ours(&self, was_there: bool) -> Result<bool, Fault> {
+        let db = &self.db;
+        guarded(db)?;
+        // Of one moment: another process may be about to make it one.
+        let tx = db.unchecked_transaction()?;
+        let is_ours = owned(&tx, &self.file)?;
+        if !is_ours {
+            let tables: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            if tables > 0 {
+                let what = "it holds tables of another program".to_owned();
+                return Err(StoreError::Foreign { file: self.file.clone(), what }.into());
+            }
+            if was_there && has_runs(&self.layout) {
+                return Err(Fault::Row("it is empty, though the folders of its runs are there".to_owned()));
+            }
+        }
+        Ok(known_format(&tx, &self.file)? == STEPS.len() as i64 && is_ours)
+    }
+
+    /// What failed, as it leaves the store. Something that is not there may be so because the database is damaged: then
+    /// that is told.
+    fn told(&self, fault: Fault) -> StoreError {
+        let doubtful = match &fault {
+            Fault::Store(StoreError::NoRun { .. }) => Some("runs"),
+            Fault::Store(StoreError::NoOrder { .. }) => Some("orders"),
+            _ => None,
+        };
+        let damage = doubtful.and_then(|table| check(&self.db, Some(table)).err());
+        damage.unwrap_or(fault).named(&self.file)
+    }
+
     /// Runs a reading step; what it reads is of one moment.
     pub(super) fn read<T>(&self, step: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let run = || {
@@ -112,7 +137,7 @@ impl Store {
             tx.finish()?;
             Ok(result)
         };
-        run().map_err(|fault: Fault| fault.named(&self.file))
+        run().map_err(|fault| self.told(fault))
     }
 
     /// Runs a changing step and commits it together with what it logs, or nothing of it.
@@ -120,7 +145,6 @@ impl Store {
         &mut self,
         step: impl FnOnce(&Connection, &mut Chain) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let file = &self.file;
         let run = || {
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut log = Chain::open(&tx)?;
@@ -129,7 +153,8 @@ impl Store {
             tx.commit()?;
             Ok(result)
         };
-        run().map_err(|fault: Fault| fault.named(file))
+        let done: Result<T, Fault> = run();
+        done.map_err(|fault| self.told(fault))
     }
 
     /// The same where all that the step refers to is known to be there: nothing of it is looked up once more.
@@ -169,33 +194,34 @@ impl Store {
     }
 }
 
-fn format(db: &Connection) -> Result<i64, Fault> {
-    Ok(db.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+/// What holds for every connection: how long it waits, and how little it believes.
+fn guarded(db: &Connection) -> Result<(), Fault> {
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "trusted_schema", "OFF")?;
+    // Each page is looked at when it is read: what is damaged is told as that, and not as what is not there.
+    db.pragma_update(None, "cell_size_check", "ON")?;
+    Ok(())
+}
+
+/// The format of a database, where this version knows it.
+fn known_format(db: &Connection, file: &Path) -> Result<i64, Fault> {
+    let found = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = STEPS.len() as i64;
+    if found > known || found < 0 {
+        return Err(StoreError::Newer { file: file.to_owned(), found, known }.into());
+    }
+    Ok(found)
 }
 
 /// Whether the file is marked as ours; a database that is marked as another program's is refused.
-fn owned(db: &Connection) -> Result<bool, Fault> {
+fn owned(db: &Connection, file: &Path) -> Result<bool, Fault> {
     match db.query_row("PRAGMA application_id", [], |row| row.get::<_, i64>(0))? {
         0 => Ok(false),
         id if id == APPLICATION_ID => Ok(true),
-        id => Err(Fault::Row(format!("its application id is {id:#x}"))),
-    }
-}
-
-/// Makes sure that the database's file exists and is for its owner alone; SQLite gives its companions the same mode.
-fn create_private(file: &Path) -> Result<(), StoreError> {
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error)
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-            ) =>
-        {
-            Err(StoreError::ReadOnly { file: file.to_owned() })
+        id => {
+            let what = format!("its application id is {id:#x}");
+            Err(StoreError::Foreign { file: file.to_owned(), what }.into())
         }
-        Err(error) => Err(StoreError::file("create", file, error)),
     }
 }
 
@@ -302,7 +328,7 @@ mod tests {
         let other = Connection::open(dir.path().join("muster.db")).unwrap();
         other.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
         drop(other);
-        assert!(matches!(open(dir.path()).unwrap_err(), StoreError::Corrupt { .. }));
+        assert!(matches!(open(dir.path()).unwrap_err(), StoreError::Foreign { .. }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::Type;
 
 use crate::disk::{DiskError, remedy};
 use crate::model::approval::Refusal;
@@ -30,16 +31,36 @@ pub enum StoreError {
         /// The database.
         file: PathBuf,
     },
-    /// The database is damaged, or is not a database of muster.
+    /// The database is damaged.
     #[error(
-        "{}: damaged or not a database of muster ({what}); restore it from a backup, or move it away: links are then rebuilt by the match rules, and the first run waits for review",
-        file.display()
+        "{}: damaged: {what}; nothing of this step was recorded. Restore the state folder from a backup; or, where there is none, move this file and those beside it ({}*) away and run again: links are found anew by the match rules, the first run waits for review, and what was rejected, withheld or in grace is forgotten",
+        file.display(), file.display()
     )]
     Corrupt {
         /// The database.
         file: PathBuf,
         /// What was found.
         what: String,
+    },
+    /// The file is another program's.
+    #[error(
+        "{}: a database, and not one of muster: {what}; it was left as it is: name muster's own state folder with --state, or move that file away",
+        file.display()
+    )]
+    Foreign {
+        /// The database.
+        file: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// This user may not read and write the database.
+    #[error(
+        "{}: this user may not read and write it; run as the user that owns the state folder (`ls -ld {}` shows whom), or name another folder with --state",
+        file.display(), file.parent().unwrap_or(file).display()
+    )]
+    NoAccess {
+        /// The database.
+        file: PathBuf,
     },
     /// Another process holds the database.
     #[error(
@@ -199,6 +220,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A database of which parts do not fit together, in SQLite's words: the first line of them.
+    fn damaged(file: PathBuf, sqlite: &str) -> Self {
+        let is_heading = |line: &&str| line.is_empty() || line.starts_with("***");
+        let first = sqlite.lines().map(str::trim).find(|line| !is_heading(line));
+        let what = format!("its parts do not fit together (SQLite: {})", first.unwrap_or("no more is said"));
+        Self::Corrupt { file, what }
+    }
+
     /// A file that could not be read or written.
     pub(super) fn file(doing: &'static str, path: &Path, cause: std::io::Error) -> Self {
         Self::File { doing, path: path.to_owned(), cause }
@@ -218,6 +247,8 @@ pub(super) enum Fault {
     Sql(rusqlite::Error),
     /// A row that muster cannot have written.
     Row(String),
+    /// Pages, tables or indexes that do not fit together, in SQLite's words.
+    Damaged(String),
     /// Ours.
     Store(StoreError),
 }
@@ -247,7 +278,11 @@ impl Fault {
         match self {
             Self::Store(error) => error,
             Self::Row(what) => StoreError::Corrupt { file, what },
+            Self::Damaged(what) => StoreError::damaged(file, &what),
             Self::Sql(error) => {
+                if let Some(what) = foreign_value(&error) {
+                    return StoreError::Corrupt { file, what };
+                }
                 let cause = error.to_string();
                 use rusqlite::ErrorCode as Code;
                 match error.sqlite_error_code() {
@@ -255,7 +290,14 @@ impl Fault {
                     Some(Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied) => {
                         StoreError::ReadOnly { file }
                     }
-                    Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::Corrupt { file, what: cause },
+                    Some(Code::DatabaseCorrupt) => StoreError::damaged(file, &cause),
+                    Some(Code::NotADatabase) => {
+                        let what = format!("it does not begin as a database does (SQLite: {cause})");
+                        StoreError::Corrupt { file, what }
+                    }
+                    Some(Code::CannotOpen) if !super::database_file::may_write_beside(&file) => {
+                        StoreError::NoAccess { file }
+                    }
                     Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
                         StoreError::Locked { file, seconds: super::database::BUSY.as_secs() }
                     }
@@ -263,5 +305,27 @@ impl Fault {
                 }
             }
         }
+    }
+}
+
+/// What was read that muster cannot have written, where that is why a step failed.
+fn foreign_value(error: &rusqlite::Error) -> Option<String> {
+    use rusqlite::Error as Sql;
+    match error {
+        Sql::InvalidColumnType(_, column, kind) => {
+            let found = match kind {
+                Type::Null => "nothing",
+                Type::Integer | Type::Real => "a number",
+                Type::Text => "text",
+                Type::Blob => "bytes",
+            };
+            Some(format!("`{column}` holds {found} where muster never writes that"))
+        }
+        Sql::FromSqlConversionFailure(..) | Sql::IntegralValueOutOfRange(..) | Sql::Utf8Error(..) => {
+            Some(format!("a value in it is none that muster writes ({error})"))
+        }
+        // All that is asked for was made when the database was.
+        _ if error.to_string().starts_with("no such ") => Some(format!("a part of it is missing (SQLite: {error})")),
+        _ => None,
     }
 }

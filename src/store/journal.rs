@@ -33,8 +33,21 @@ pub struct Refused {
     pub order: OrderId,
     /// A sentence why.
     pub why: String,
-    /// Whether nothing is wrong but that its approval's time is over.
-    pub is_expired: bool,
+    /// What stands in its way.
+    pub ground: Ground,
+}
+
+/// What stands in the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// A person rejected its order since the apply began.
+    Rejected,
+    /// An order that it needs will not come, so that it was blocked since the apply began.
+    Blocked,
+    /// Nothing is wrong but that its approval's time is over.
+    Expired,
+    /// It is not approved as it should be.
+    Unapproved,
 }
 
 /// The end of one attempt, with what is to be remembered because of it.
@@ -278,14 +291,20 @@ fn begin(
         let (n, order) = match require(tx, id) {
             Ok(found) => found,
             Err(Fault::Store(error @ StoreError::NoOrder { .. })) => {
-                result.refused.push(Refused { order: id.clone(), why: error.to_string(), is_expired: false });
+                let why = error.to_string();
+                result.refused.push(Refused { order: id.clone(), why, ground: Ground::Unapproved });
                 continue;
             }
             Err(fault) => return Err(fault),
         };
-        if let Some(why) = refusal(&order, plan, held, run.state, at) {
-            let is_expired = order.state == OrderState::Approved && order.approval_expires.is_some_and(|end| end <= at);
-            result.refused.push(Refused { order: id.clone(), why, is_expired });
+        if let Some(why) = refusal(tx, (n, &order), plan, held, run.state, at)? {
+            let ground = match order.state {
+                OrderState::Rejected => Ground::Rejected,
+                OrderState::Blocked => Ground::Blocked,
+                OrderState::Approved if order.approval_expires.is_some_and(|end| end <= at) => Ground::Expired,
+                _ => Ground::Unapproved,
+            };
+            result.refused.push(Refused { order: id.clone(), why, ground });
             continue;
         }
         step(tx, n, &order, OrderState::InFlight, None, at)?;
@@ -335,22 +354,31 @@ fn finish(
 
 /// Why an order may not be sent.
 fn refusal(
-    order: &OrderRecord,
+    tx: &Connection,
+    (n, order): (i64, &OrderRecord),
     plan: &ApprovedPlan,
     held: bool,
     run_state: RunState,
     at: DateTime<Utc>,
-) -> Option<String> {
+) -> Result<Option<String>, Fault> {
     if order.run != *plan.run() {
-        return Some(format!("it belongs to run {}, not to run {}", order.run, plan.run()));
+        return Ok(Some(format!("it belongs to run {}, not to run {}", order.run, plan.run())));
     }
-    if order.state != OrderState::Approved {
-        return Some(format!("it is {}, not approved", order.state));
+    match (order.state, &order.block) {
+        (OrderState::Approved, _) => {}
+        (OrderState::Rejected, _) => return Ok(Some(rejected_by(tx, n)?)),
+        (OrderState::Blocked, Some(block)) => return Ok(Some(format!("blocked since, {}", block.detail))),
+        (state, _) => {
+            return Ok(Some(format!(
+                "it is {state}, not approved; `muster review {}` shows where it stands",
+                order.run
+            )));
+        }
     }
     if held {
-        return Some(format!("its run is {run_state}: accept what holds it first"));
+        return Ok(Some(format!("its run is {run_state}: accept what holds it first, `muster review {}`", order.run)));
     }
-    match (order.approved_by, order.approval_expires) {
+    Ok(match (order.approved_by, order.approval_expires) {
         (Some(number), Some(expires)) if expires <= at => Some(format!(
             "approval {number} expired; approve again with `muster approve {} --all --comment …`",
             order.run
@@ -359,7 +387,23 @@ fn refusal(
         _ => {
             Some(format!("no sealed approval covers it; approve with `muster approve {} --all --comment …`", order.run))
         }
-    }
+    })
+}
+
+/// Who rejected an order, and why: `rejected by jane since (wrong department)`.
+fn rejected_by(tx: &Connection, n: i64) -> Result<String, Fault> {
+    let found = tx
+        .prepare_cached(
+            "SELECT l.who, l.detail FROM log_orders o JOIN log l ON l.seq = o.seq
+             WHERE o.\"order\" = ? AND l.kind = 'orders-rejected' ORDER BY l.seq DESC LIMIT 1",
+        )?
+        .query_row([n], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    let Some((who, detail)) = found else { return Ok("rejected since".to_owned()) };
+    let detail: serde_json::Value = serde_json::from_str(&detail).unwrap_or_default();
+    let comment = detail["comment"].as_str().unwrap_or_default();
+    let comment = if comment.is_empty() { String::new() } else { format!(" ({comment})") };
+    Ok(format!("rejected by {who} since{comment}"))
 }
 
 fn end_attempt(tx: &Connection, n: i64, outcome: &Outcome) -> Result<(), Fault> {

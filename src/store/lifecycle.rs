@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::{Finding, Finished};
+use super::journal::{Finding, Finished, Ground};
 use super::layout::Layout;
 use super::links::LinkChange;
 use super::plan_files;
@@ -408,7 +408,7 @@ fn an_approval_ends_with_its_time() {
     house.seal(&run, &[(&jane, Approve)], &[]);
     let plan = house.approved_plan(&run);
     let begun = house.store.begin(&plan, std::slice::from_ref(&jane.id), later(72)).unwrap();
-    assert!(begun.refused[0].is_expired, "{begun:?}");
+    assert_eq!(begun.refused[0].ground, Ground::Expired, "{begun:?}");
     let plan = house.store.approved_plan(&run, &rules(), later(72)).unwrap();
     assert!(matches!(plan.refusals(), [Refusal::Expired { number: 1, .. }]));
     // Approved again, it goes on under the new approval.

@@ -6,6 +6,7 @@
 //! same transaction.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
+mod age;
 mod alike;
 pub mod apply_ends;
 pub mod approvals;
@@ -16,6 +17,7 @@ pub mod chain;
 pub mod chain_check;
 pub mod chain_query;
 pub mod database;
+mod database_file;
 pub mod error;
 pub mod given_up;
 mod graces;

@@ -83,6 +83,7 @@ impl Store {
             let raised = Entry::new(at, "orders-raised", Some(plan.run), serde_json::Value::Null);
             log.append_orders(tx, &raised.by(&run.starter), &numbered)?;
             superseded.into_iter().try_for_each(|n| inherit_needs(tx, n))?;
+            super::runs::end_idle_holds(tx, log, &run.job, Some(plan.run), at)?;
             let digest = show()?;
             tx.execute("UPDATE runs SET plan_digest = ? WHERE id = ?", params![digest.as_str(), plan.run.0])?;
             if plan.holds.is_empty() {

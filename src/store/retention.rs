@@ -13,11 +13,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
+use super::age::Ages;
 use super::chain::Entry;
 use super::database::{Store, stamp};
 use super::error::{Fault, StoreError};
 use super::layout::Layout;
 use crate::disk::atomic::sync_folder_of;
+use crate::model::grace::about;
 use crate::model::record::RunRecord;
 use crate::model::run::{RunId, RunState};
 use crate::model::settings::RetentionSettings;
@@ -79,11 +81,14 @@ pub struct Overdue {
     pub bytes: u64,
     /// Why it stays all the same, in a few words; `None` where it goes.
     pub stays: Option<String>,
+    /// Whether that is because of the time right before the newest run, of which only a part is counted.
+    pub is_leap: bool,
     path: PathBuf,
 }
 
 impl Store {
-    /// The folders of a job whose time is over, exports first, each by age; with why one stays.
+    /// The folders of a job whose time is over, exports first, each by age; with why one stays. Time is counted from run to
+    /// run: where none was made for long, or the clock leapt, only a part of it is.
     ///
     /// Folders of runs that the database does not know (it was lost, or they were put there) are left alone.
     ///
@@ -98,20 +103,27 @@ impl Store {
         let runs: BTreeMap<RunId, RunRecord> =
             self.runs(job, 0)?.into_iter().map(|run| (run.id.clone(), run)).collect();
         let needs = self.needs_of(job, &runs, now)?;
+        let newest = runs.values().map(|run| run.started).filter(|start| *start <= now).max();
         let mut found = Vec::new();
         for (folder, keep) in [(Folder::Export, settings.exports), (Folder::Run, settings.runs)] {
+            let ages = Ages::of(runs.values().map(|run| run.started), now, keep);
             for (name, path) in entries(&folder.home(&self.layout, job))? {
                 let Some(run) = runs.get(&RunId(name)) else { continue };
                 // A clock that went back makes nothing old.
                 if (now - run.started).to_std().unwrap_or_default() <= keep {
                     continue;
                 }
-                let stays = match needs.stays(run) {
+                let is_old = ages.age(run.started).to_std().unwrap_or_default() > keep;
+                let gap = if is_old { None } else { ages.gap(run.started) };
+                let needed = needs.stays(run);
+                let is_leap = needed.is_none() && gap.is_some_and(|(_, to)| newest.is_some_and(|newest| to >= newest));
+                let stays = match needed {
+                    None if !is_old => gap.map(uncounted),
                     None if folder == Folder::Run => self.explains_changes(&run.id, needs.oldest_baseline)?,
                     stays => stays,
                 };
                 let bytes = Sizes::default().add(&path)?;
-                found.push(Overdue { run: run.id.clone(), folder, bytes, stays, path });
+                found.push(Overdue { run: run.id.clone(), folder, bytes, stays, is_leap, path });
             }
         }
         Ok(found)
@@ -216,6 +228,11 @@ impl Store {
         let why = || "applied since the accepted snapshots".to_owned();
         Ok(explains.then(why))
     }
+}
+
+/// Why a folder is not as old as the clock says, short enough for a line of `prune`.
+fn uncounted((from, to): (DateTime<Utc>, DateTime<Utc>)) -> String {
+    format!("no run for {}, or a leap", about(to - from))
 }
 
 /// What the folders of a job's runs are still needed for.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::chain::{Chain, Entry};
 use super::database::{Store, as_json, digest, instant, json, maybe_instant, stamp, word};
 use super::error::{Fault, StoreError};
+use super::orders::LIVE;
 use crate::model::digest::Digest;
 use crate::model::evidence::Mode;
 use crate::model::record::{Acceptance, Hold, HoldKind, RunRecord};
@@ -255,6 +256,32 @@ pub(super) fn known(db: &Connection, run: &RunId) -> Result<RunRecord, Fault> {
 pub(super) fn change_state(tx: &Connection, run: &RunId, state: RunState, note: &str) -> Result<(), Fault> {
     known(tx, run)?;
     tx.execute("UPDATE runs SET state = ?, note = ? WHERE id = ?", params![state.word(), note, run.0])?;
+    Ok(())
+}
+
+/// Ends what holds the plans of a job of which no order lives any more: there is nothing left to accept, but for what
+/// holds their snapshots. `but` stays as it is.
+pub(super) fn end_idle_holds(
+    tx: &Connection,
+    log: &mut Chain,
+    job: &str,
+    but: Option<&RunId>,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let sql = format!(
+        "SELECT r.id, EXISTS (SELECT 1 FROM holds h WHERE h.run = r.id AND h.kind <> ?4) FROM runs r
+         WHERE r.job = ?1 AND r.state = ?2 AND r.id IS NOT ?3
+         AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.run = r.id AND {LIVE}) ORDER BY r.id"
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
+    let values = params![job, RunState::HeldPlan.word(), but.map(|run| &run.0), HoldKind::Plan.word()];
+    let idle = statement.query_map(values, |row| Ok((RunId(row.get(0)?), row.get::<_, bool>(1)?)))?;
+    for (run, rest) in idle.collect::<Result<Vec<_>, _>>()? {
+        let state = if rest { RunState::HeldSnapshot } else { RunState::Replaced };
+        let note = "each of its orders was rejected, or is not wanted any more: there is nothing left to accept";
+        change_state(tx, &run, state, note)?;
+        log.append(tx, &Entry::new(at, "run-state", Some(&run), serde_json::json!({ "state": state, "note": note })))?;
+    }
     Ok(())
 }
 

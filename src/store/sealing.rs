@@ -56,6 +56,7 @@ pub(super) fn carry_out(
         let state = if rest { RunState::HeldSnapshot } else { RunState::Planned };
         super::runs::change_state(tx, &request.run, state, "accepted")?;
     }
+    super::runs::end_idle_holds(tx, sealing.log, &run.job, None, at)?;
     Ok(Done { number, decisions, report: sealing.report })
 }
 

@@ -31,7 +31,7 @@ impl CsvSystem {
                     continue;
                 }
             };
-            let told = format!("may be read, {} bytes", opened.table.bytes());
+            let told = format!("may be read, {}", counted(opened.table.bytes(), "byte"));
             steps.push(step(Stage::Permission, format!("read {resource}.csv"), Ok(told), started));
             let started = Instant::now();
             let has = opened.table.columns();

@@ -1,11 +1,11 @@
 //! A plan's input, narrowed to what decides about one object.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::link::Links;
 use crate::model::order::ObjectKey;
 use crate::reconcile::error::ReconcileError;
-use crate::reconcile::input::{LiveOrder, ObjectInput, PlanInput, SyncInput};
+use crate::reconcile::input::{LiveOrder, ObjectInput, Past, PlanInput, SyncInput, Wishes};
 use crate::reconcile::policy::{ObjectSync, OrderThresholds};
 use crate::snapshot::row::Place;
 use crate::snapshot::table::Table;
@@ -84,6 +84,50 @@ impl<'a> NarrowedSync<'a> {
         let objects: Vec<ObjectKey> = keys.iter().map(object).collect();
         recall.live(self.input.identity, &objects)
     }
+}
+
+/// What a few rows are not judged by: nothing was accepted for them, nothing applied lately counts.
+#[derive(Default)]
+pub(super) struct Unjudged {
+    accepted: BTreeMap<String, u64>,
+    past: Past,
+}
+
+/// A plan's input of a few rows, and otherwise as the whole one.
+pub(super) fn few<'f>(
+    whole: &PlanInput<'f>,
+    syncs: &'f [SyncInput<'f>],
+    live: &'f [LiveOrder],
+    recall: &'f dyn Recall,
+    unjudged: &'f Unjudged,
+) -> PlanInput<'f> {
+    PlanInput {
+        syncs,
+        unplanned: &[],
+        live,
+        memory: recall,
+        withholding: &[],
+        ask_again: whole.ask_again,
+        accepted: &unjudged.accepted,
+        past: &unjudged.past,
+        block_all: whole.block_all,
+        wishes: Wishes { list: true, ..whole.wishes },
+    }
+}
+
+/// The live orders of some narrowed syncs, with further ones, each once.
+pub(super) fn live_of(
+    narrowed: &[NarrowedSync<'_>],
+    further: Vec<LiveOrder>,
+    recall: &dyn Recall,
+) -> Result<Vec<LiveOrder>, ReconcileError> {
+    let mut live = further;
+    for sync in narrowed {
+        live.append(&mut sync.live(recall)?);
+    }
+    live.sort_by(|a, b| a.id.cmp(&b.id));
+    live.dedup_by(|a, b| a.id == b.id);
+    Ok(live)
 }
 
 /// The subject's sync and those that might want the same object, in the plan's order. `input` has whole tables and no

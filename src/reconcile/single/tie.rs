@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use crate::model::order::{ObjectKey, Order};
 use crate::model::plan::Withheld;
 use crate::reconcile::error::ReconcileError;
-use crate::reconcile::input::{AssociationInput, Past, PlanInput, SyncInput, Wishes};
+use crate::reconcile::input::{AssociationInput, PlanInput, SyncInput};
 use crate::reconcile::plan::consider;
 use crate::reconcile::policy::{AssociationSync, Nested, OrderThresholds};
 use crate::reconcile::undo;
 use crate::snapshot::row::{Cells, OwnedRow};
 use crate::snapshot::table::{Line, Table};
 
-use super::narrowed::{NarrowedSync, narrow_all};
+use super::narrowed::{NarrowedSync, Unjudged, few, live_of, narrow_all};
 use super::recall::Recall;
 use super::verdict::{Account, Verdict};
 
@@ -197,17 +197,10 @@ fn decided(
     sync.thresholds = OrderThresholds::OFF;
     sync.scoped.iter_mut().for_each(|scoped| scoped.thresholds = OrderThresholds::OFF);
     sync.keep_one = None;
-    let mut live = Vec::new();
-    for sync in narrowed {
-        live.append(&mut sync.live(recall)?);
-    }
-    if let Some(object) = object {
-        live.append(&mut recall.live(association.identity, std::slice::from_ref(object))?);
-    }
-    live.sort_by(|a, b| a.id.cmp(&b.id));
-    live.dedup_by(|a, b| a.id == b.id);
+    let further = object.map(|object| recall.live(association.identity, std::slice::from_ref(object))).transpose()?;
+    let live = live_of(narrowed, further.unwrap_or_default(), recall)?;
     let mut syncs: Vec<SyncInput<'_>> = narrowed.iter().map(|sync| SyncInput::Objects(sync.narrowed())).collect();
-    let few = AssociationInput {
+    let rows = AssociationInput {
         sync: &sync,
         source: &tables.0,
         target: &tables.1,
@@ -216,22 +209,11 @@ fn decided(
         target_sha256: None,
         ..*association
     };
-    syncs.push(SyncInput::Association(few));
-    let (accepted, past) = (BTreeMap::new(), Past::default());
-    let considered_input = PlanInput {
-        syncs: &syncs,
-        unplanned: &[],
-        live: &live,
-        memory: recall,
-        withholding: &[],
-        ask_again: input.ask_again,
-        accepted: &accepted,
-        past: &past,
-        block_all: input.block_all,
-        wishes: Wishes { list: true, ..input.wishes },
-    };
-    let mut considered = consider(&considered_input)?;
-    undo::mark(&mut considered.ledger.draft.orders, &considered_input);
+    syncs.push(SyncInput::Association(rows));
+    let unjudged = Unjudged::default();
+    let few = few(input, &syncs, &live, recall, &unjudged);
+    let mut considered = consider(&few)?;
+    undo::mark(&mut considered.ledger.draft.orders, &few);
     let draft = &considered.ledger.draft;
     let is_own = |id: &crate::model::order::OrderId| {
         live.iter().any(|live| live.id == *id && Some(&live.object) == object && live.of_other_job.is_none())

@@ -9,7 +9,7 @@ use crate::model::situation::Situation;
 use crate::reconcile::compare::Names;
 use crate::reconcile::ends::{EndState, name_in};
 use crate::reconcile::error::ReconcileError;
-use crate::reconcile::input::{Past, PlanInput, SyncInput, Wishes};
+use crate::reconcile::input::{PlanInput, SyncInput};
 use crate::reconcile::plan::{Considered, consider};
 use crate::reconcile::scan::Scanner;
 use crate::reconcile::undo;
@@ -17,7 +17,7 @@ use crate::snapshot::row::OwnedRow;
 use crate::snapshot::table::{Line, Table};
 
 use super::Subject;
-use super::narrowed::{NarrowedSync, narrow};
+use super::narrowed::{NarrowedSync, Unjudged, few, live_of, narrow};
 use super::recall::Recall;
 use super::steps::{Candidate, Object};
 
@@ -81,26 +81,10 @@ pub fn account(
     recall: &dyn Recall,
 ) -> Result<Option<Account>, ReconcileError> {
     let narrowed = narrow(input, subject, recall)?;
-    let mut live = Vec::new();
-    for sync in &narrowed {
-        live.append(&mut sync.live(recall)?);
-    }
-    live.sort_by(|a, b| a.id.cmp(&b.id));
-    live.dedup_by(|a, b| a.id == b.id);
+    let live = live_of(&narrowed, Vec::new(), recall)?;
     let syncs: Vec<SyncInput<'_>> = narrowed.iter().map(|sync| SyncInput::Objects(sync.narrowed())).collect();
-    let (accepted, past) = (BTreeMap::new(), Past::default());
-    let few = PlanInput {
-        syncs: &syncs,
-        unplanned: &[],
-        live: &live,
-        memory: recall,
-        withholding: &[],
-        ask_again: input.ask_again,
-        accepted: &accepted,
-        past: &past,
-        block_all: input.block_all,
-        wishes: Wishes { list: true, ..input.wishes },
-    };
+    let unjudged = Unjudged::default();
+    let few = few(input, &syncs, &live, recall, &unjudged);
     let own = narrowed.iter().find(|sync| sync.input.sync.index == subject.sync);
     own.map(|own| tell(own, subject, consider(&few)?, &few)).transpose()
 }
