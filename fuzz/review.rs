@@ -43,6 +43,7 @@ fn order(key: &str, name: &str, after: &str) -> Order {
         ends: Vec::new(),
         references: Vec::new(),
         closes: None,
+        after: None,
         situation: Situation::Changed,
         cause: Cause::Source,
         reason: format!("displayName: {after}"),

@@ -36,6 +36,7 @@ fn judged(table: &Table, previous: Option<&ResourceManifest>, evidence: &Evidenc
             accepted: &nothing,
             may_be_empty: false,
             is_target: false,
+            besides: None,
         };
         let (_, verdict) = judge(&subject, evidence.clone(), census);
         let Completeness::Suspect { suspicions } = verdict else { continue };

@@ -177,6 +177,12 @@ fn an_approval_is_used_up_by_its_orders() {
     company.world.muster(&["apply", "corp"]).ended(0).says(&["nothing is approved"]);
     company.world.muster(&["apply", &run]).ended(0).says(&["nothing is approved"]);
     assert_eq!(versions(&company), before);
+    // The sealed file covers them still; that they took effect is known, too.
+    database(&company).execute("UPDATE orders SET state = 'approved'", []).unwrap();
+    let said = company.world.muster(&["apply", "corp"]).ended(1);
+    said.says(&["it was applied before", "somebody changed the database", "muster log --verify"]);
+    assert_eq!(versions(&company), before);
+    database(&company).execute("UPDATE orders SET state = 'applied'", []).unwrap();
     // Undone at the target by hand: the old approval does not do it again.
     let id = company.vault.user("user0001@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
     company.vault.send("DELETE", &format!("/Users/{id}"), None);

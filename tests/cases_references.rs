@@ -293,6 +293,71 @@ fn whoever_leaves_is_deleted_after_those_who_name_them() {
     department.is_settled(&["X"]);
 }
 
+/// A department that deletes whoever leaves, settled, in which only these are left.
+fn left(people: &[&str], remain: &[&str], further: &str) -> Department {
+    let further = format!("{further}[snapshot.\"hr.users\"]\nthresholds = {{ deleted = \"off\" }}");
+    let department = Department::with(people, "on = { orphan = \"delete\" }", &further);
+    department.world.muster(&["run", "dept"]).ended(3);
+    department.approve_and_apply();
+    department.people(remain);
+    department.world.muster(&["run", "dept"]).ended(3);
+    department
+}
+
+#[test]
+fn a_circle_of_leavers_is_opened_by_an_update_before_they_are_deleted() {
+    let people = ["A > B", "B > C", "C > A", "D > A", "P > Q", "Q > P", "CEO > CEO", "X"];
+    let department = left(&people, &["X"], "");
+    let deletes = ["A", "B", "C", "CEO", "D", "P", "Q"].map(|key| format!("delete {key}"));
+    let expected: Vec<String> = ["update A", "update P"].map(str::to_owned).into_iter().chain(deletes).collect();
+    assert_eq!(department.orders(), expected);
+    department.world.muster(&["review", "dept"]).says(&["it is cleared first", "of `A` refers to it, which o-"]);
+    // Under review it stays as it is, as it does when a part of it is done.
+    department.world.muster(&["run", "dept"]).ended(3);
+    assert!(department.orders().is_empty(), "{:?}", department.orders());
+    department.world.muster(&["approve", "dept", "--all", "--comment", "looked at"]).ended(0);
+    department.world.muster(&["apply", "dept", "--first", "1"]);
+    assert_eq!(department.held()[0], "A");
+    department.world.muster(&["run", "dept"]).ended(0);
+    department.is_settled(&["X"]);
+}
+
+#[test]
+fn who_may_not_be_cleared_is_left_and_what_hangs_on_it_is_blocked() {
+    let department = left(&["A > B", "B > A", "X"], &["X"], "");
+    let orders = department.world.orders("dept", &department.world.newest_run("dept"));
+    let update = orders.iter().find(|order| order["operation"] == "update").unwrap()["id"].as_str().unwrap();
+    let delete = orders.iter().find(|order| order["operation"] == "delete" && order["key"] == "B").unwrap();
+    assert_eq!(delete["after"], *update);
+    let reject = ["reject", "dept", "--order", update, "--comment", "not yet"];
+    department.world.muster(&reject).says(&["missing-reference"]);
+    department.world.muster(&["review", "dept"]).says(&["A refers to it, and the order that clears that", "rejected"]);
+    department.world.muster(&["run", "dept"]);
+    assert!(department.orders().is_empty(), "{:?}", department.orders());
+    department.world.muster(&["plan", "dept", "--ask-again"]).ended(3);
+    assert_eq!(department.orders(), ["update A", "delete B"]);
+    department.approve_and_apply();
+    department.is_settled(&["X"]);
+
+    // One whose manager the target does not let be changed keeps theirs: the other one's is cleared.
+    let fixed = "[[sync.fixed]]\ntarget = \"userName == 'A'\"\n\n";
+    let department = left(&["A > B", "B > A", "X"], &["X"], fixed);
+    assert_eq!(department.orders(), ["update B", "delete A", "delete B"]);
+    department.approve_and_apply();
+    department.is_settled(&["X"]);
+}
+
+#[test]
+fn a_delete_that_the_target_refuses_for_a_reference_says_so() {
+    let department = left(&["A > B", "B", "X"], &["A", "X"], "");
+    assert_eq!(department.orders(), ["delete B"]);
+    department.world.muster(&["approve", "dept", "--all", "--comment", "looked at"]).ended(0);
+    department.world.muster(&["apply", "dept"]).ended(5);
+    let said = department.world.muster(&["report", "dept"]);
+    said.says(&["as manager", "see in the server's message what refers to it; let that go first"])
+        .never_says(&["is there already", "muster link"]);
+}
+
 #[test]
 fn an_update_of_a_reference_is_undone_and_not_asked_again() {
     let department = Department::of(&["A > M", "M", "N"]);

@@ -357,19 +357,20 @@ fn what_a_person_wants_undone_is_not_dropped_for_what_a_run_wants_meanwhile() {
         let listed = company.world.muster(&["review", &undoing, "--all", "--format", "json"]).json();
         listed[0]["state"].as_str().unwrap().to_owned()
     };
-    // Meanwhile the person leaves. The undo waits for its review, and then for its apply; the disable waits for the undo.
-    company.hr(&staff[1..]);
+    // Meanwhile the person gets another address. The undo waits for its review, and then for its apply; the update waits
+    // for the undo.
+    staff[0].email = "married@corp.example".into();
+    company.hr(&staff);
     let plan = || {
         company.world.muster(&["plan", "corp"]);
         let run = company.world.newest_run("corp");
         company.world.muster(&["review", &run]).says(&[
-            "disable `E0001` in vault.users is not raised yet",
+            "update `E0001` in vault.users is not raised yet",
             &order,
             &format!("muster review {undoing}"),
             &format!("muster reject {undoing} --order {order}"),
         ]);
-        let disables = |order: &Value| order["operation"] == "disable";
-        assert!(!company.world.orders("corp", &run).iter().any(disables));
+        assert!(company.world.orders("corp", &run).is_empty());
     };
     plan();
     assert_eq!(state(), "pending-review");
@@ -381,10 +382,11 @@ fn what_a_person_wants_undone_is_not_dropped_for_what_a_run_wants_meanwhile() {
         (state().as_str(), &*company.vault.user(&staff[0].login).unwrap()["name"]["familyName"].to_string()),
         ("applied", "\"Family1\"")
     );
-    // It is decided: the person who left is disabled.
+    // It is decided: the address comes, and the name that was undone does not.
     company.world.muster(&["run", "corp"]).ended(3);
     carry_out(&company);
-    assert_eq!(company.vault.user(&staff[0].login).unwrap()["active"], false);
+    let user = company.vault.user(&staff[0].login).unwrap();
+    assert_eq!((&user["name"]["familyName"], &user["emails"][0]["value"]), (&json!("Family1"), &json!(staff[0].email)));
 }
 
 /// By the undo of a create, and by a leaver.

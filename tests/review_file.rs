@@ -36,6 +36,7 @@ fn order(number: usize, key: &str, name: &str, reason: &str, value: &str) -> Ord
         ends: Vec::new(),
         references: Vec::new(),
         closes: None,
+        after: None,
         situation: Situation::Changed,
         cause: Cause::Source,
         reason: reason.into(),

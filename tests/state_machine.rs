@@ -4,6 +4,8 @@
 //! `MUSTER_PLANS` plays more histories, `MUSTER_SEED` one again. One that fails is made smaller before it is told.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+#[path = "state_machine/effect.rs"]
+mod effect;
 #[path = "state_machine/history.rs"]
 mod history;
 #[path = "support/house.rs"]

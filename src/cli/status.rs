@@ -17,7 +17,7 @@ use crate::job::timer::duration;
 use crate::model::order::OrderState;
 use crate::model::plan::InGrace;
 use crate::model::record::{OrderRecord, RunRecord};
-use crate::model::run::RunState;
+use crate::model::run::{RunId, RunState};
 use crate::report::figures::{ago, time};
 use crate::report::safe_text;
 use crate::report::status::{JobStatus, RunLine};
@@ -211,6 +211,7 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
     Ok(RunLine {
         run: run.id.clone(),
         mode: run.mode,
+        undoes: undone(store, run),
         state: run.state,
         started: run.started,
         ended: run.ended,
@@ -218,6 +219,13 @@ fn line(store: &Store, run: &RunRecord) -> Result<RunLine> {
         by_state: by_state.unwrap_or_default(),
         why: (!why.is_empty()).then(|| why.join("; ")),
     })
+}
+
+/// The run that a run undoes: as it noted when it began; where it came to tell something else, as its plan says.
+fn undone(store: &Store, run: &RunRecord) -> Option<RunId> {
+    let noted = run.note.strip_prefix("undoes run ").filter(|run| RunId::is_id(run));
+    let planned = || store.registered_plan(&run.id).ok()?.reverts.map(|reverted| reverted.run);
+    noted.map(|run| RunId(run.to_owned())).or_else(|| run.plan_digest.as_ref().and_then(|_| planned()))
 }
 
 /// A status for people, failed exports before its last line, which is the next command.
@@ -264,7 +272,7 @@ fn listing(told: &[Told]) -> Listing {
             let mut row = vec![
                 status.job.as_str().into(),
                 run.run.0.as_str().into(),
-                run.mode.word().into(),
+                run.mode_word().into(),
                 run.state.word().into(),
                 run.started.to_rfc3339().into(),
                 run.ended.map(|at| at.to_rfc3339()).into(),

@@ -39,17 +39,19 @@ pub(super) fn list(context: &Context, store: &Store, job: &str, typed: &str, for
         Column::whole("operation"),
         Column::new("resource"),
         Column::new("key"),
+        Column::whole("undone by"),
         Column::spare("run"),
         Column::whole("since"),
     ];
     let mut listing = Listing::new(columns.to_vec());
     for one in withheld(store, job)? {
         listing.push(vec![
-            one.order.0.as_str().into(),
+            one.withheld.0.as_str().into(),
             one.why.word().into(),
             one.operation.word().into(),
             one.resource.to_string().into(),
             one.key.as_str().into(),
+            (one.order != one.withheld).then(|| one.order.0.clone()).into(),
             one.run.0.as_str().into(),
             time(one.since).into(),
         ]);
@@ -59,7 +61,7 @@ pub(super) fn list(context: &Context, store: &Store, job: &str, typed: &str, for
     if number > 0 {
         let job = safe_text::line(typed);
         text.push_str(&format!(
-            "each is raised anew once a run finds that it is not wanted, and a later one that it is\nask again now, for all of them: muster plan {job} --ask-again\nwho decided, and why: muster log {job} --key ORDER\n"
+            "each is raised anew once a run finds that it is not wanted, and a later one that it is\nask again now, for all of them: muster plan {job} --ask-again\nwho decided, and why: muster log {job} --key ORDER (of what was undone: the one under `undone by`)\n"
         ));
     }
     if format == Format::Table {

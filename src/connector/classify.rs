@@ -115,7 +115,9 @@ fn finish(refusal: &Refusal<'_>, class: Class, recourse: Recourse, says: &str, r
 /// A change that ends in a server error may have been stored all the same; a refusal is one.
 fn effect_of(asked: Asked, status: u16) -> Effect {
     match asked {
-        Asked::Write if status == 408 || (status >= 500 && !matches!(status, 501 | 507)) => Effect::Unknown,
+        Asked::Write | Asked::Delete if status == 408 || (status >= 500 && !matches!(status, 501 | 507)) => {
+            Effect::Unknown
+        }
         _ => Effect::None,
     }
 }
@@ -124,7 +126,7 @@ fn effect_of(asked: Asked, status: u16) -> Effect {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use Asked::{Discovery, List, Object, Write};
+    use Asked::{Delete, Discovery, List, Object, Write};
     use Class::*;
 
     /// Question, status, scimType, message, the row that must be taken, its class.
@@ -195,6 +197,8 @@ mod tests {
         (Object, 404, "", "", "gone", Stale),
         (Write, 501, "", "", "method-not-allowed", Unsupported),
         (Write, 408, "", "", "request-timeout", Connection),
+        (Delete, 409, "", "User `7` has `4` as manager", "still-referred-to", Conflict),
+        (Delete, 409, "uniqueness", "a duplicate key", "still-referred-to", Conflict),
         (Write, 409, "", "", "conflict", Conflict),
         (Write, 412, "", "", "precondition", Stale),
         (Write, 413, "", "", "too-large", Data),

@@ -231,6 +231,13 @@ pub struct Change {
     pub cause: Cause,
 }
 
+impl Change {
+    /// The change back.
+    fn swapped(&self) -> Self {
+        Self { before: self.after.clone(), after: self.before.clone(), ..self.clone() }
+    }
+}
+
 /// The object that an order concerns, so that no two live orders ever concern the same one.
 ///
 /// A managed or wanted object is known by its source key, so that the identity does not change when the object is
@@ -356,6 +363,9 @@ pub struct Order {
     /// The order that creates its object, where it closes a circle of references: an update of what is not there yet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub closes: Option<OrderId>,
+    /// The order that has to be in effect before this delete can be: it takes away what refers to the object.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<OrderId>,
     /// The situation that called for it.
     pub situation: Situation,
     /// The strongest cause among its changes.
@@ -432,7 +442,7 @@ impl Order {
     }
 
     /// The orders that have to be applied before this one can be sent: those that create what it ties, what it refers to,
-    /// or its own object.
+    /// or its own object; and the one after which it can be deleted.
     pub fn needs(&self) -> impl Iterator<Item = &OrderId> {
         let ends = self.ends.iter().map(|end| &end.object);
         let refers = self.references.iter().map(|reference| &reference.object);
@@ -440,16 +450,22 @@ impl Order {
             EndRef::Order(order) => Some(order),
             EndRef::Target(_) => None,
         });
-        created.chain(&self.closes)
+        created.chain(&self.closes).chain(&self.after)
     }
 
     /// The content of the order that would undo this one exactly; `None` where there is none.
     pub fn counter(&self) -> Option<Fingerprint> {
-        let swapped: Vec<Change> = self
-            .changes
-            .iter()
-            .map(|c| Change { before: c.after.clone(), after: c.before.clone(), ..c.clone() })
-            .collect();
+        let swapped: Vec<Change> = self.changes.iter().map(Change::swapped).collect();
         Some(Self::fingerprint_of(&self.resource, self.operation.opposite()?, &self.object, &swapped))
+    }
+
+    /// The content of one change of this order's object by itself, whatever else is changed along with it.
+    pub fn content_of(&self, change: &Change) -> Fingerprint {
+        Self::fingerprint_of(&self.resource, Operation::Update, &self.object, std::slice::from_ref(change))
+    }
+
+    /// The contents of the single changes that this order takes back.
+    pub fn taken_back(&self) -> Vec<Fingerprint> {
+        self.changes.iter().map(|change| self.content_of(&change.swapped())).collect()
     }
 }

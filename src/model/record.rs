@@ -156,6 +156,24 @@ pub struct Reversal {
     pub ground: Option<String>,
 }
 
+impl Reversal {
+    /// Who took it back, and in which run.
+    pub fn words(&self) -> String {
+        format!("reverted by run {}, which {} approved, as {}", self.run, self.who, self.order)
+    }
+}
+
+/// The values of one object that an applied order took back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenBack {
+    /// The order, and who approved it.
+    pub by: Reversal,
+    /// The object.
+    pub object: ObjectKey,
+    /// What is not done to it, each change by itself ([`super::order::Order::content_of`]).
+    pub contents: Vec<Fingerprint>,
+}
+
 /// Why an order keeps what was asked for from being raised again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -187,6 +205,8 @@ pub struct Withholding {
     pub resource: ResourceName,
     /// What is not done to it.
     pub operation: Operation,
+    /// The order that would: itself, or the one that it undid.
+    pub withheld: OrderId,
     /// What a person looks for.
     pub key: String,
     /// The contents that are not raised.

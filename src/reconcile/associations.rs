@@ -310,6 +310,7 @@ impl Planner<'_> {
             ends,
             references: Vec::new(),
             closes: None,
+            after: None,
             situation: if operation == Operation::Add { Situation::Missing } else { Situation::Orphan },
             cause: Cause::Source,
             reason: [reason.before, "`", a, "` and `", b, "`", &reason.after].concat(),

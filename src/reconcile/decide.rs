@@ -387,6 +387,7 @@ impl Decider<'_> {
             ends: Vec::new(),
             references: case.references,
             closes: None,
+            after: None,
             situation: case.situation,
             cause: case.cause,
             reason: case.reason,

@@ -1,6 +1,6 @@
 //! What a live order of an earlier run means for the one that a plan wants of the same object.
 
-use crate::model::order::{Block, BlockReason, Change, EndRef, Order, OrderState, Remedy};
+use crate::model::order::{Block, BlockReason, Change, EndRef, Operation, Order, OrderState, Remedy};
 
 use super::input::LiveOrder;
 
@@ -19,6 +19,24 @@ pub(super) fn waits_to_undo(live: &LiveOrder, identity: &str) -> bool {
     live.undoes && live.identity == identity && live.block.is_none_or(liftable)
 }
 
+/// Whether an operation takes access away.
+pub(super) fn takes_access(operation: Operation) -> bool {
+    matches!(operation, Operation::Disable | Operation::Delete | Operation::Remove)
+}
+
+/// Whether an undo that waits is dropped for what is wanted now: access that is to be taken away does not wait until
+/// somebody decides on another question. An undo that takes access away itself is no worse than what is wanted.
+pub(super) fn gives_way(undoing: &LiveOrder, wanted: &Order) -> bool {
+    let can_go = wanted.block.as_ref().is_none_or(|block| liftable(block.reason));
+    can_go && takes_access(wanted.operation) && !takes_access(undoing.operation)
+}
+
+/// Whether a live order of the same job is to take access away from the object of an undo, which must not replace it.
+pub(super) fn takes_access_first(live: &LiveOrder, undoing: &Order) -> bool {
+    let can_go = live.state.is_live() && live.block.is_none_or(liftable);
+    can_go && !live.undoes && takes_access(live.operation) && live.fingerprint != undoing.fingerprint
+}
+
 /// Why rows that need the object of a kept order cannot go.
 pub(super) fn refused(live: &LiveOrder, now: Option<&Block>) -> Option<String> {
     if live.state == OrderState::Errored {
@@ -32,6 +50,8 @@ pub(super) fn refused(live: &LiveOrder, now: Option<&Block>) -> Option<String> {
 /// Whether a replaced order was open in a way that a person should see before the new one goes.
 pub(super) fn still_open(replaced: &LiveOrder, new: &Order) -> Option<String> {
     match (replaced.state, replaced.block) {
+        // What was to be undone says nothing against what is wanted.
+        _ if replaced.undoes && new.undoes.is_none() => None,
         (OrderState::Blocked, Some(reason)) if liftable(reason) => Some(format!("is blocked ({reason})")),
         (OrderState::Errored, _) if replaced.operation == new.operation => {
             let asked_again = |old: &Change| {

@@ -12,6 +12,39 @@ use crate::snapshot::row::Cells;
 use super::policy::Fixed;
 use super::reason::{block, some};
 
+/// Whom an order concerns, by all that they go by.
+pub(crate) struct Concerned<'a> {
+    pub(crate) resource: &'a ResourceName,
+    pub(crate) operation: Operation,
+    pub(crate) changes: &'a [Change],
+    /// What the job may call the object or row.
+    pub(crate) names: Vec<&'a str>,
+    /// What the object goes by at the target.
+    pub(crate) at_target: Vec<&'a str>,
+    /// Of a row what is at its ends; none of an object.
+    pub(crate) ends: Vec<ConcernedEnd<'a>>,
+}
+
+/// An end of a row that an order concerns.
+pub(crate) struct ConcernedEnd<'a> {
+    pub(crate) resource: &'a ResourceName,
+    /// What its object goes by.
+    pub(crate) names: Vec<&'a str>,
+    /// Whether it is a group whose members are counted, rather than never touched.
+    pub(crate) is_counted: bool,
+}
+
+/// What must not be done, whatever it is: the job protects an object, or muster itself uses it.
+pub(crate) fn forbidden(protect: &BTreeSet<String>, account: Option<&OwnAccount>, of: &Concerned<'_>) -> Option<Block> {
+    let end = |end: &ConcernedEnd<'_>| protected(protect, end.resource, &end.names);
+    let never = protected(protect, of.resource, &of.names)
+        .or_else(|| of.ends.iter().filter(|end| !end.is_counted).find_map(end));
+    never.or_else(|| match of.ends.is_empty() {
+        true => own(account, of.resource, of.operation, &of.at_target, of.changes),
+        false => of.ends.iter().find_map(|end| own(account, end.resource, of.operation, &end.names, &[])),
+    })
+}
+
 /// Whether the job protects an object that goes by any of these names.
 pub(crate) fn protected(protect: &BTreeSet<String>, resource: &ResourceName, names: &[&str]) -> Option<Block> {
     if protect.is_empty() {

@@ -9,7 +9,7 @@ use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::link::Links;
 use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
-use crate::model::record::{Reversal, Withholding};
+use crate::model::record::{Reversal, TakenBack, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
@@ -191,6 +191,8 @@ pub struct LiveOrder {
     pub references: Vec<EndRef>,
     /// The order that creates its object, where it closes a circle of references.
     pub closes: Option<OrderId>,
+    /// The order after which it can be deleted, where something refers to it until then.
+    pub after: Option<OrderId>,
     /// The scoped thresholds that count it, as it was planned.
     pub thresholds: Vec<String>,
     /// Whether it undoes an applied order: a person asked for it, so that no plan drops it for being unwanted.
@@ -206,7 +208,7 @@ impl LiveOrder {
             EndRef::Order(order) => Some(order),
             EndRef::Target(_) => None,
         });
-        created.chain(&self.closes)
+        created.chain(&self.closes).chain(&self.after)
     }
 }
 
@@ -255,6 +257,12 @@ pub trait Memory {
     /// # Errors
     /// [`ReconcileError::Memory`] where it cannot be told.
     fn standing(&self, identity: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError>;
+
+    /// What undoing took back at a target, by its identity, and is not set again by itself.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Memory`] where it cannot be told.
+    fn taken_back(&self, identity: &str) -> Result<Vec<TakenBack>, ReconcileError>;
 
     /// Whether muster added these rows of an association ([`ObjectKey::association`]), one answer each.
     ///

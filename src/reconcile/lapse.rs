@@ -69,6 +69,27 @@ impl<'a> Lapses<'a> {
         self.again.extend(found.into_iter().map(|w| (&w.order, order.id.clone())));
     }
 
+    /// What an order took back is wanted still.
+    pub(crate) fn still_wanted(&mut self, taken_back_by: &OrderId) {
+        self.wanted.extend(self.all.iter().map(|w| &w.order).filter(|order| *order == taken_back_by));
+    }
+
+    /// What an order took back is asked for again by a new order.
+    pub(crate) fn again(&mut self, taken_back_by: &OrderId, by: &OrderId) {
+        let found = self.all.iter().map(|w| &w.order).find(|order| *order == taken_back_by);
+        self.again.extend(found.map(|order| (order, by.clone())));
+    }
+
+    /// The orders that withhold nothing any more as the same is asked again, of some objects.
+    pub(crate) fn asked_again_of(&self, concerns: &dyn Fn(&ObjectKey) -> bool) -> Vec<(OrderId, String)> {
+        let objects: HashMap<&OrderId, &ObjectKey> = self.all.iter().map(|w| (&w.order, &w.object)).collect();
+        let is_concerned = |order: &OrderId| objects.get(order).is_some_and(|object| concerns(object));
+        let again = self.again.iter().filter(|(order, _)| is_concerned(order));
+        let mut lapsed: Vec<(OrderId, String)> = again.map(|(order, by)| ((*order).clone(), anew(by))).collect();
+        lapsed.sort();
+        lapsed
+    }
+
     /// A sync of objects was planned.
     pub(crate) fn look_at_objects(&mut self, table: &EndTable<'_>) {
         let input = table.input;
@@ -100,7 +121,7 @@ impl<'a> Lapses<'a> {
         for withholding in self.all {
             let order = &withholding.order;
             if let Some(again) = self.again.get(order) {
-                lapsed.push((order.clone(), format!("it was asked again: {again}")));
+                lapsed.push((order.clone(), anew(again)));
             } else if self.told.contains(order)
                 && !self.untold.contains(order)
                 && !self.wanted.contains(order)
@@ -114,6 +135,10 @@ impl<'a> Lapses<'a> {
         lapsed.dedup();
         lapsed
     }
+}
+
+fn anew(by: &OrderId) -> String {
+    format!("it was asked again: {by}")
 }
 
 /// Of the withheld rows of an association those of which the snapshots tell how they stand; `source` and `held` are its

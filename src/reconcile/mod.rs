@@ -2,9 +2,11 @@
 //!
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `scan` reads rows into digests, `correlate` pairs them, `objects` decides about each
-//! that is not confirmed, `references` finds out whom its attributes refer to, `settling` orders what is created by that,
-//! `associations` does the same for pairs, `standing` sets the result against what earlier runs ordered, `ground` says
-//! what a rejection was about, `lapse` finds what need not be withheld any more, `lockout` and `seats` find what cannot go together (`kept_now` and `uncounted`
+//! that is not confirmed, `references` finds out whom its attributes refer to, `settling` orders what is created by that
+//! and `untying` opens circles of what is deleted, `taken_back` leaves out what a person had undone, `associations` does
+//! the same for pairs, `standing` sets the result against what earlier runs ordered, `ground` says what a rejection was
+//! about, `lapse` finds what need not be withheld any more, `lockout` and `seats` find what cannot go together
+//! (`kept_now` and `uncounted`
 //! where no snapshot can be counted), `scoped` marks which orders a part's limits count, `threshold` judges the whole.
 //! `revert` makes a plan that undoes what was applied; `undo` says what can be undone at all.
 
@@ -69,10 +71,12 @@ mod situation_tests;
 mod sorting;
 mod standing;
 pub mod suggestion;
+mod taken_back;
 pub mod threshold;
 mod uncounted;
 pub mod undo;
 pub mod unique;
+mod untying;
 mod waiting_undo;
 #[cfg(test)]
 mod world;

@@ -24,6 +24,7 @@ use super::repeated::{skipped, told_keys};
 use super::rows::{Rows, SourceRows};
 use super::scan::{IsLinked, Scanner};
 use super::sorting::{settled, sort_out};
+use super::taken_back::Undone;
 use super::unique;
 
 /// An order that a sync would raise, and the number of its object.
@@ -42,6 +43,8 @@ pub(crate) struct ObjectPlan<'a> {
     pub(crate) warnings: Vec<String>,
     /// Objects about which nothing can be said now: their live orders stay.
     pub(crate) undecided: HashSet<ObjectKey>,
+    /// What of the proposals was undone before.
+    pub(crate) undone: Undone,
 }
 
 /// Target ids that others manage, and the words for who.
@@ -119,6 +122,7 @@ pub(crate) fn plan<'a>(
         listed: Vec::new(),
         warnings,
         undecided: HashSet::new(),
+        undone: Undone::default(),
     };
     let work = sort_out(&scanner, &done, &mut plan);
     let fixed = bound_fixed(input)?;

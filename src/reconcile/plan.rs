@@ -1,9 +1,11 @@
 //! The whole plan: every sync, what earlier runs ordered, and the thresholds over all of it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, Order, OrderState};
 use crate::model::plan::{SyncSituations, sort_orders};
+use crate::model::record::TakenBack;
 use crate::model::resource::ResourceName;
 
 use super::associations::{self, EndOf};
@@ -23,8 +25,10 @@ use super::scoped;
 use super::seats;
 use super::settling;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
+use super::taken_back;
 use super::threshold::{self, Counted, Loads};
 use super::undo;
+use super::untying;
 use super::waiting_undo;
 
 /// What is wanted of each object and each row, set against what earlier runs ordered; not judged together yet.
@@ -86,10 +90,12 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
     let mut told: Vec<Told> = Vec::new();
 
     let objects: Vec<&ObjectInput<'_>> = input.syncs.iter().filter_map(objects_of).collect();
-    let PlannedObjects { mut plans, known, refused } = plan_objects(input, &objects, hasher)?;
+    let PlannedObjects { mut plans, mut known, refused } = plan_objects(input, &objects, hasher)?;
     refused.iter().for_each(|(identity, order)| ledger.lapses.wanted(identity, order));
     rivals::unique(&mut plans);
+    untying::untie(input, &mut plans, &mut known, &mut ledger)?;
     settling::settle(input, &mut plans, known, &mut ledger)?;
+    plans.iter_mut().for_each(|(plan, _)| std::mem::take(&mut plan.undone).tell(&mut ledger));
     for (plan, _) in &mut plans {
         let sync = plan.table.input;
         let load = loads.of(&sync.sync.to);
@@ -190,6 +196,12 @@ fn plan_objects<'a>(
     let at_once = if objects.iter().any(|sync| !sync.sync.references.is_empty()) { objects.len() } else { 1 };
     let (mut plans, mut known): (Vec<Planned<'a>>, Vec<Vec<Prior>>) = Default::default();
     let mut refused = Vec::new();
+    let mut undone: HashMap<&str, Vec<TakenBack>> = HashMap::new();
+    for sync in objects {
+        if let Entry::Vacant(unknown) = undone.entry(sync.identity) {
+            unknown.insert(input.memory.taken_back(sync.identity)?);
+        }
+    }
     for some in objects.chunks(at_once.max(1)) {
         let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
         let begin = plans.len();
@@ -205,7 +217,14 @@ fn plan_objects<'a>(
                 let claims = claims(sync, objects, &plans);
                 let mut plan = objects::plan(input.wishes, correlated, &claims)?;
                 scoped::mark(&mut plan)?;
-                let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
+                taken_back::leave(input, &mut plan, &undone[sync.identity]);
+                let orders = plan.proposals.iter().map(|proposal| &proposal.order);
+                let mut priors = priors(input, sync.identity, orders)?;
+                for (at, by) in &plan.undone.whole {
+                    if priors[*at].reversal_of(&plan.proposals[*at].order).is_none() {
+                        priors[*at].reversal = Some(by.clone());
+                    }
+                }
                 let before = apart.refused.len();
                 for (proposal, prior) in plan.proposals.iter().zip(&priors) {
                     let is_refused = prior.rejection_of(&proposal.order).is_some() && !input.ask_again;

@@ -15,8 +15,9 @@ use crate::model::value::{Attributes, Value};
 
 use super::canonical::canonical;
 use super::draft::PlanDraft;
+use super::earlier::takes_access_first;
 use super::error::ReconcileError;
-use super::guard;
+use super::guard::{self, Concerned, ConcernedEnd};
 use super::index::KeyHasher;
 use super::input::PlanInput;
 use super::kept_now::{self, KeptNow, RightsNow};
@@ -186,6 +187,7 @@ fn inverse_of(applied: &AppliedOrder, now: &Now, terms: &UndoTerms<'_>) -> Resul
         ends: applied.ends.clone(),
         references: Vec::new(),
         closes: None,
+        after: None,
         situation: match operation {
             Operation::Add => Situation::Missing,
             Operation::Remove | Operation::Delete => Situation::Orphan,
@@ -217,27 +219,27 @@ fn stopped(
 ) -> Option<Block> {
     let (order, id) = (&applied.order, applied.target_id.as_deref());
     let names = [Some(order.key.as_str()), order.source_key.as_deref(), id, Some(order.name.as_str())];
-    let names: Vec<&str> = names.into_iter().flatten().collect();
-    let never = guard::protected(terms.protect, &order.resource, &names).or_else(|| {
-        let end = |end: &End| guard::protected(terms.protect, &end.resource, &[&end.label]);
-        applied.ends.iter().filter(|end| !terms.counted.contains(&end.name)).find_map(end)
+    let ends = applied.ends.iter().map(|end| ConcernedEnd {
+        resource: &end.resource,
+        names: match &end.object {
+            EndRef::Target(id) => vec![id.as_str(), end.label.as_str()],
+            EndRef::Order(_) => vec![end.label.as_str()],
+        },
+        is_counted: terms.counted.contains(&end.name),
     });
-    let own = || match order.ends.is_empty() {
-        true => {
-            let names = [id.unwrap_or_default(), order.name.as_str()];
-            guard::own(terms.account, &order.resource, operation, &names, changes)
-        }
-        false => applied.ends.iter().find_map(|end| {
-            let EndRef::Target(id) = &end.object else { return None };
-            guard::own(terms.account, &end.resource, operation, &[id, &end.label], &[])
-        }),
+    let concerned = Concerned {
+        resource: &order.resource,
+        operation,
+        changes,
+        names: names.into_iter().flatten().collect(),
+        at_target: vec![id.unwrap_or_default(), order.name.as_str()],
+        ends: ends.collect(),
     };
     let fixed = || {
         let held = held.filter(|_| operation != Operation::Delete)?;
         terms.fixed.iter().find_map(|fixed| fixed_now(fixed, &order.resource, held, changes))
     };
-    never
-        .or_else(own)
+    guard::forbidden(terms.protect, terms.account, &concerned)
         .or_else(|| lacking(&order.resource, operation, changes, terms))
         .or_else(fixed)
         .or_else(|| guard::unsupported(terms.capabilities, &order.resource, operation, changes))
@@ -291,9 +293,10 @@ fn taken_back(order: &Order, held: &Attributes, types: &ResourceCapabilities) ->
         return Err((moved.join("; "), false));
     }
     let still = |c: &&Change| !is(types, c, held, c.before.as_ref());
+    // It holds what the order made of it, in whatever spelling: the order's own is known again when it is wanted again.
     let back = |c: &Change| Change {
         attribute: c.attribute.clone(),
-        before: held.get(&c.attribute).cloned(),
+        before: c.after.clone(),
         after: c.before.clone(),
         cause: Cause::Revert,
     };
@@ -345,7 +348,8 @@ pub fn assemble_revert(
         for ((order, _), prior) in of_target.iter().zip(&priors) {
             let busy = input.live.iter().find(|live| {
                 let under_way = matches!(live.state, OrderState::InFlight | OrderState::Uncertain);
-                live.identity == identity && live.object == order.object && (under_way || live.of_other_job.is_some())
+                let is_first = under_way || live.of_other_job.is_some() || takes_access_first(live, order);
+                live.identity == identity && live.object == order.object && is_first
             });
             if let (Some(busy), Some(undone)) = (busy, &order.undoes) {
                 let whose = busy.of_other_job.as_ref().map(|job| format!("job {job} has ")).unwrap_or_default();
@@ -375,7 +379,7 @@ pub fn assemble_revert(
     Ok((draft, in_the_way))
 }
 
-/// What blocks an undo is looked at anew by the next `revert`, not by the next `run`.
+/// What blocks an undo is looked at anew by the next `revert`: a `run` only finds what came to forbid it.
 pub(crate) fn to_revert_again(block: Block) -> Block {
     Block { detail: block.detail.replace("run again", "revert again"), ..block }
 }

@@ -13,10 +13,9 @@ use super::plan::Planned;
 use super::reason::{self, block};
 use super::standing::{Ledger, Raised};
 use super::threshold::CLOSING;
+use super::untying::is_withheld;
 use crate::model::capabilities::ResourceCapabilities;
-use crate::model::order::{
-    BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState, Reference,
-};
+use crate::model::order::{BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, Reference};
 use crate::model::value::Value;
 
 /// An order that a sync would raise.
@@ -102,7 +101,7 @@ impl Settling<'_, '_> {
                 self.makers.entry(order.object.clone()).or_insert(at);
             }
             for reference in &order.references {
-                let goes_alone = own_key(order, reference).is_some_and(|own| ledger.has_live(&own, None));
+                let goes_alone = own_key(order, &reference.attribute).is_some_and(|own| ledger.has_live(&own, None));
                 if goes_alone {
                     // A circle that was cut here once stays cut here, also when its object is there.
                     node.cut.insert(reference.attribute.clone());
@@ -122,11 +121,7 @@ impl Settling<'_, '_> {
             let priors = self.input.memory.standing(identity, &prints)?;
             for (number, prior) in numbers.iter().zip(priors) {
                 let (at, attribute, _) = &apart[*number];
-                let of = &apart[*number].2;
-                let is_told = prior.reversal_of(of).is_some()
-                    || prior.rejection_of(of).is_some()
-                    || matches!(&prior.newest, Some((_, OrderState::Applied, true)));
-                if is_told {
+                if is_withheld(&prior, &apart[*number].2) {
                     self.nodes[*at].cut.insert(attribute.clone());
                 }
             }
@@ -347,15 +342,15 @@ fn waiting(order: &Order) -> impl Iterator<Item = &Reference> {
 }
 
 /// The identity of an order that is about one reference of an object alone.
-fn own_key(order: &Order, reference: &Reference) -> Option<ObjectKey> {
+pub(super) fn own_key(order: &Order, attribute: &str) -> Option<ObjectKey> {
     let source = order.object.0.strip_prefix(&order.resource.to_string())?.strip_prefix('/')?;
-    Some(ObjectKey::reference(&order.resource, &reference.attribute, source))
+    Some(ObjectKey::reference(&order.resource, attribute, source))
 }
 
 /// One reference of an object as an order of its own.
 fn alone(order: &Order, reference: &Reference) -> Option<Order> {
     let change = order.changes.iter().find(|change| change.attribute == reference.attribute)?;
-    let object = own_key(order, reference)?;
+    let object = own_key(order, &reference.attribute)?;
     let is_new = order.operation == Operation::Create;
     let reason = match is_new {
         true if reference.identity == order.object => {

@@ -10,7 +10,7 @@ use crate::model::record::Reversal;
 use crate::model::resource::ResourceName;
 
 use super::draft::PlanDraft;
-use super::earlier::{is_anew, liftable, refused, set_by_history, still_open, waits_to_undo};
+use super::earlier::{gives_way, is_anew, liftable, refused, set_by_history, still_open, waits_to_undo};
 use super::error::ReconcileError;
 use super::index::{KeyHash, KeyHasher};
 use super::input::{LiveOrder, PlanInput, Prior};
@@ -156,9 +156,9 @@ impl<'a> Ledger<'a> {
             return Raised { id: same.id.clone(), name, refused: refused(same, order.block.as_ref()) };
         }
         let withholds = !self.input.ask_again;
-        if let Some(Reversal { order: undoing, run, who, .. }) = prior.reversal_of(&order).filter(|_| withholds) {
+        if let Some(by @ Reversal { order: undoing, run, .. }) = prior.reversal_of(&order).filter(|_| withholds) {
             self.no_longer(&live, &format!("what is wanted now was reverted before ({undoing})"));
-            self.withhold(undoing, &order, format!("reverted by run {run}, which {who} approved"));
+            self.withhold(undoing, &order, by.words());
             return Raised {
                 id: undoing.clone(),
                 name,
@@ -178,7 +178,8 @@ impl<'a> Ledger<'a> {
                 Some(format!("order {handed}, which makes it, was handed over to people and is not done yet"));
             return Raised { id: handed.clone(), name, refused };
         }
-        if let Some(undoing) = live.iter().find(|live| order.undoes.is_none() && waits_to_undo(live, identity)) {
+        let undoing = live.iter().find(|live| order.undoes.is_none() && waits_to_undo(live, identity));
+        if let Some(undoing) = undoing.filter(|undoing| !gives_way(undoing, &order)) {
             let why = self.waits_for(undoing, &order);
             return Raised { id: undoing.id.clone(), name, refused: Some(why) };
         }
@@ -189,7 +190,8 @@ impl<'a> Ledger<'a> {
         self.lapses.asked_again(identity, &order);
         self.foreign(&mut order, identity);
         for replaced in &live {
-            self.superseded.insert(replaced.id.clone(), format!("replaced by {id}"));
+            let told = undoing.filter(|undoing| undoing.id == replaced.id).map(|_| self.gave_way(replaced, &order));
+            self.superseded.insert(replaced.id.clone(), told.unwrap_or_else(|| format!("replaced by {id}")));
             if let Some(why) = still_open(replaced, &order)
                 && self.stands(replaced, &order, identity)
                 && order.block.as_ref().is_none_or(|b| b.reason == BlockReason::LowConfidence)
@@ -231,7 +233,7 @@ impl<'a> Ledger<'a> {
                 EndRef::Order(order) => Some(order),
                 EndRef::Target(_) => None,
             });
-            asked.entry(&live.identity).or_default().extend(refers.chain(&live.closes));
+            asked.entry(&live.identity).or_default().extend(refers.chain(&live.closes).chain(&live.after));
         }
         for (identity, orders) in asked {
             let (orders, prints): (Vec<&OrderId>, Vec<Fingerprint>) =
@@ -266,12 +268,13 @@ impl<'a> Ledger<'a> {
             (EndRef::Order(order), EndRef::Order(wanted)) => follows(order, wanted),
             (EndRef::Order(order), EndRef::Target(_)) => made(order),
         };
-        let closes = match (&live.closes, &wanted.closes) {
+        let waits = |live: &Option<OrderId>, wanted: &Option<OrderId>| match (live, wanted) {
             (Some(order), Some(wanted)) => follows(order, wanted),
             (Some(order), None) => made(order),
             (None, wanted) => wanted.is_none(),
         };
-        closes && live.references.iter().zip(wanted.references.iter().map(|reference| &reference.object)).all(same)
+        let same_waits = waits(&live.closes, &wanted.closes) && waits(&live.after, &wanted.after);
+        same_waits && live.references.iter().zip(wanted.references.iter().map(|reference| &reference.object)).all(same)
     }
 
     /// Whether a live row order refers to an order that this plan replaced.
@@ -301,6 +304,17 @@ impl<'a> Ledger<'a> {
             about(order),
         );
         self.draft.warnings.push(why.clone());
+        why
+    }
+
+    /// An undo that nobody decided on is dropped, as the object is to lose access. Says so.
+    fn gave_way(&mut self, undoing: &LiveOrder, order: &Order) -> String {
+        let LiveOrder { id, run, operation, state, .. } = undoing;
+        let why = format!("it is stale: {} is raised as {}", about(order), order.id);
+        self.draft.warnings.push(format!(
+            "{}: order {id} of run {run} ({operation}, {state}), which was to undo what was applied to `{}`, gives way: {why}; revert again what is still to be undone after that",
+            order.resource, order.key
+        ));
         why
     }
 
@@ -425,6 +439,7 @@ impl<'a> Ledger<'a> {
         self.draft.kept.retain(|id| !others.contains(id));
         self.draft.superseded.retain(|(id, _)| !others.contains(id));
         self.draft.reblocked.retain(|(id, _)| !others.contains(id));
+        self.draft.lapsed = self.lapses.asked_again_of(concerns);
     }
 
     /// The live orders of this job, by their ids, with the objects that they concern.

@@ -144,8 +144,8 @@ pub struct Load<'a> {
 /// Marks an order as a rename, among the names of the scoped thresholds that count it.
 pub const RENAME: &str = "rename";
 
-/// Marks an update that closes a circle of references, in the same place: it belongs to the create of its object, which
-/// is counted.
+/// Marks an update that closes a circle of references, or opens one before deletes, in the same place: it belongs to the
+/// create or the delete of its object, which is counted.
 pub const CLOSING: &str = "@closing";
 
 fn is_counted(marks: &[String]) -> bool {

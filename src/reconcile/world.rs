@@ -15,7 +15,7 @@ use crate::model::capabilities::{AttributeType, OwnAccount, ResourceCapabilities
 use crate::model::grace::Grace;
 use crate::model::link::{How, Link, Links};
 use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
-use crate::model::record::{WithheldFor, Withholding};
+use crate::model::record::{TakenBack, WithheldFor, Withholding};
 use crate::model::run::RunId;
 use crate::rules::ObjectRules;
 use crate::rules::mapping::Mapping;
@@ -84,6 +84,7 @@ pub(crate) struct World {
     pub(crate) live: Vec<LiveOrder>,
     pub(crate) priors: HashMap<Fingerprint, Prior>,
     pub(crate) withholding: Vec<Withholding>,
+    pub(crate) taken_back: Vec<TakenBack>,
     pub(crate) accepted: BTreeMap<String, u64>,
     pub(crate) past: Past,
     pub(crate) protect: BTreeSet<String>,
@@ -96,6 +97,10 @@ pub(crate) struct World {
 impl Memory for World {
     fn standing(&self, _: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
         Ok(fingerprints.iter().map(|fingerprint| self.priors.get(*fingerprint).cloned().unwrap_or_default()).collect())
+    }
+
+    fn taken_back(&self, _: &str) -> Result<Vec<TakenBack>, ReconcileError> {
+        Ok(self.taken_back.clone())
     }
 
     fn added(&self, _: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError> {
@@ -166,6 +171,7 @@ impl World {
             live: Vec::new(),
             priors: HashMap::new(),
             withholding: Vec::new(),
+            taken_back: Vec::new(),
             accepted: BTreeMap::new(),
             past: Past::default(),
             protect: BTreeSet::new(),
@@ -327,6 +333,7 @@ impl World {
                 resource: order.resource.clone(),
                 operation: order.operation,
                 key: order.key.clone(),
+                withheld: order.id.clone(),
                 contents: vec![order.fingerprint.clone()],
                 ground: Some(order.ground.clone()),
                 since: DateTime::UNIX_EPOCH,
@@ -375,6 +382,7 @@ fn live(order: &Order, state: OrderState) -> LiveOrder {
         ends: order.ends.iter().map(|end| end.object.clone()).collect(),
         references: order.references.iter().map(|reference| reference.object.clone()).collect(),
         closes: order.closes.clone(),
+        after: order.after.clone(),
         thresholds: order.thresholds.clone(),
         undoes: order.undoes.is_some(),
         of_other_job: None,

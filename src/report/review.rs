@@ -192,6 +192,7 @@ pub(super) mod tests {
             ends: Vec::new(),
             references: Vec::new(),
             closes: None,
+            after: None,
             situation: Situation::Changed,
             cause: Cause::Source,
             reason: "the source row changed".to_owned(),

@@ -60,6 +60,9 @@ pub struct RunLine {
     pub run: RunId,
     /// How much was exported.
     pub mode: Mode,
+    /// The run that it undoes, where it does: nothing was exported then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<RunId>,
     /// Where it stands.
     pub state: RunState,
     /// When it began.
@@ -72,6 +75,13 @@ pub struct RunLine {
     pub by_state: BTreeMap<OrderState, u64>,
     /// Why it failed or is held, in one sentence.
     pub why: Option<String>,
+}
+
+impl RunLine {
+    /// How it came to its plan, in a word: how much was exported, or that it undoes another.
+    pub fn mode_word(&self) -> &'static str {
+        if self.undoes.is_some() { "revert" } else { self.mode.word() }
+    }
 }
 
 impl JobStatus {
@@ -173,7 +183,7 @@ impl JobStatus {
                 .map(|ended| format!("{} s", count(u64::try_from((ended - run.started).num_seconds()).unwrap_or(0))));
             listing.push(vec![
                 run.run.to_string().into(),
-                run.mode.word().into(),
+                run.mode_word().into(),
                 run.state.word().into(),
                 ago(run.started, self.now).into(),
                 took.into(),
@@ -259,6 +269,7 @@ mod tests {
             runs: vec![RunLine {
                 run: RunId("20261122T150405Z-7f3a".to_owned()),
                 mode: Mode::Incremental,
+                undoes: None,
                 state: RunState::Planned,
                 started: at,
                 ended: Some("2026-11-22T15:04:47Z".parse().unwrap()),

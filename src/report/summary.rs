@@ -10,7 +10,7 @@ use super::figures::{count, counted, examples, time};
 use super::safe_text;
 use super::table::{Column, Format, Listing};
 use crate::model::order::{BlockReason, Operation, Remedy};
-use crate::model::plan::{LeftOrder, Plan};
+use crate::model::plan::{LeftOrder, Plan, Withheld};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 
@@ -90,7 +90,8 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
     if view.blocked.values().any(|number| *number > 0) {
         text.push_str("\nblocked:\n");
         for (reason, number) in view.blocked.iter().filter(|(_, number)| **number > 0) {
-            let _ = writeln!(text, "  {}  {reason}: {}", count(*number), way_out(*reason));
+            let way_out = way_out(*reason, plan.reverts.is_some());
+            let _ = writeln!(text, "  {}  {reason}: {way_out}", count(*number));
         }
     }
     if plan.irreversible > 0 {
@@ -108,7 +109,11 @@ pub fn plan_summary(view: &PlanView, width: usize) -> String {
             "\nwanted and not raised again (muster plan {} --ask-again raises it):",
             safe_text::line(&plan.job)
         );
-        listed(&mut text, plan.withheld.iter().map(|w| format!("{}: {} ({})", w.about, w.why, w.order)));
+        let told = |w: &Withheld| match w.why.contains(&w.order.0) {
+            true => format!("{}: {}", w.about, w.why),
+            false => format!("{}: {} ({})", w.about, w.why, w.order),
+        };
+        listed(&mut text, plan.withheld.iter().map(told));
     }
     if let Some(reverted) = &plan.reverts {
         let left: Vec<&LeftOrder> = reverted.left.iter().filter(|left| !left.is_undone).collect();
@@ -165,9 +170,10 @@ pub(super) fn in_grace(objects: u64, due: Option<DateTime<Utc>>) -> String {
     format!("{} {verb} delete{due}", counted(objects, "object"))
 }
 
-/// What gets a blocked order going, in half a sentence.
-fn way_out(reason: BlockReason) -> &'static str {
+/// What gets a blocked order going, in half a sentence. What undoes another is planned anew only where it is asked for.
+fn way_out(reason: BlockReason, undoes: bool) -> &'static str {
     match reason.remedy() {
+        Remedy::CauseGone if undoes => "cannot be approved; revert again when its cause is gone",
         Remedy::Approval => "a person lifts it by approving the order",
         Remedy::Acceptance => "lifted by accepting the threshold",
         Remedy::Choice => "choose with `muster link SOURCE TARGET`",

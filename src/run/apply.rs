@@ -250,7 +250,10 @@ impl Conductor {
             let wave = self.still_covered(orders, &*sender.target, plans, result)?;
             // What an earlier step created has its id by now; what it did not create is waited for.
             let (wave, waiting) = self.with_known_ids(wave, result)?;
-            let why = "what they refer to is not at the target yet";
+            let why = match operation {
+                Operation::Delete => "what refers to them is not cleared yet",
+                _ => "what they refer to is not at the target yet",
+            };
             under_way.left.add((&kind, &kind.label, number > 0), why, None, &ids(&waiting), plans);
             if wave.is_empty() {
                 continue;

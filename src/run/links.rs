@@ -33,6 +33,12 @@ impl Conductor {
             {
                 Vec::new()
             }
+            // Cleared of what is to be deleted next: source and target agree on nothing of it, and its grace goes on.
+            (Operation::Update, OrderState::Applied)
+                if matches!(order.situation, Situation::Orphan | Situation::OutOfScope) =>
+            {
+                Vec::new()
+            }
             // A row that was there already was added by somebody else: it is not muster's to remove.
             (Operation::Add, OrderState::Applied) if outcome.effected == Some(Effected::AlreadySo) => Vec::new(),
             (Operation::Add, OrderState::Applied) => vec![LinkChange::AddedRow(order.object.0.clone())],
@@ -40,8 +46,7 @@ impl Conductor {
             (Operation::Delete, OrderState::Applied) => {
                 source.map(|s| LinkChange::Drop(s.clone())).into_iter().collect()
             }
-            // What was undone is not what source and target agree on.
-            (_, OrderState::Applied) if order.undoes.is_some() => Vec::new(),
+            (_, OrderState::Applied) if order.undoes.is_some() => self.agreed_anew(order, outcome, held, sender)?,
             (_, OrderState::Applied) => match (source, &outcome.target_id) {
                 (Some(source), Some(target)) => {
                     let is_found = order.renamed_from.is_none() && outcome.effected == Some(Effected::AlreadySo);
@@ -81,6 +86,25 @@ impl Conductor {
         deletes && order.operation == Operation::Disable && self.job.apply.delete_after.is_some()
     }
 
+    /// What an undo leaves is muster's own, and no change at the target: it is agreed on. That the source wants something
+    /// else is the source's wish, whatever its row held when that was planned.
+    fn agreed_anew(
+        &self,
+        order: &Order,
+        outcome: &Outcome,
+        held: Option<&Attributes>,
+        sender: &Sender,
+    ) -> Result<Vec<LinkChange>, RunError> {
+        let (Some(source), Some(sync)) = (&order.source_key, self.job.syncs.get(order.sync)) else {
+            return Ok(Vec::new());
+        };
+        let link = self.store.link_of(&self.job.name, &sync.id, source)?;
+        let Some(link) = link.filter(|link| Some(&link.target_id) == outcome.target_id.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![LinkChange::Put(Link { agreed: self.agreed(order, outcome, held, sender)?, ..link })])
+    }
+
     /// The agreed state after an apply: what was agreed before, and what the changed attributes hold now. What nobody
     /// read there is not agreed on.
     fn agreed(
@@ -106,6 +130,7 @@ impl Conductor {
         let source_digest = match order.situation {
             // The row is gone: whatever comes under its key later is the source's change.
             Situation::Orphan => Some(0),
+            _ if order.undoes.is_some() => Some(0),
             _ => order.source_digest.or_else(|| known.as_ref().map(Agreed::source_digest)),
         };
         let Some(source_digest) = source_digest else { return Ok(None) };

@@ -4,7 +4,7 @@ use super::Conductor;
 use super::error::RunError;
 use super::lost::readable_orders;
 use crate::model::order::{Fingerprint, ObjectKey, Order};
-use crate::model::record::OrderRecord;
+use crate::model::record::{OrderRecord, TakenBack};
 use crate::reconcile::{LiveOrder, Memory, Prior, ReconcileError};
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -34,6 +34,7 @@ pub(super) fn live_order(record: &OrderRecord, order: Option<&Order>, of_other_j
         ends: order.into_iter().flat_map(|o| &o.ends).map(|end| end.object.clone()).collect(),
         references: order.into_iter().flat_map(|o| &o.references).map(|reference| reference.object.clone()).collect(),
         closes: order.and_then(|o| o.closes.clone()),
+        after: order.and_then(|o| o.after.clone()),
         thresholds: order.map(|o| o.thresholds.clone()).unwrap_or_default(),
         undoes: order.is_some_and(|o| o.undoes.is_some()),
         of_other_job,
@@ -51,6 +52,10 @@ impl Memory for Database<'_> {
         let found = self.store.standing(self.job, identity, fingerprints).map_err(untold)?;
         let prior = |Standing { raised, newest, ground, reversal }| Prior { raised, newest, ground, reversal };
         Ok(found.into_iter().map(prior).collect())
+    }
+
+    fn taken_back(&self, identity: &str) -> Result<Vec<TakenBack>, ReconcileError> {
+        self.store.taken_back(self.job, identity).map_err(untold)
     }
 
     fn added(&self, sync_id: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError> {

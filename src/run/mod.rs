@@ -49,6 +49,7 @@ mod story;
 mod tally;
 mod undo_guards;
 mod wave;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -124,8 +124,7 @@ impl Conductor {
             unplanned: &unplanned,
             live: &live,
             memory: &Database { store: &self.store, job: &self.job.name },
-            // A plan of one object finds out nothing about others.
-            withholding: if options.only.is_none() { &known.withholding } else { &[] },
+            withholding: &known.withholding,
             ask_again: options.ask_again,
             accepted: &accepted,
             past: &past,

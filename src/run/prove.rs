@@ -21,7 +21,7 @@ use crate::model::record::{Hold, HoldKind, Movement};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::reconcile::threshold::{Movements, synchronization};
-use crate::snapshot::completeness::{Settings, Subject, judge};
+use crate::snapshot::completeness::{Settings, Subject};
 use crate::snapshot::diff::{DiffError, DiffOptions};
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::manifest::{FILE_NAME, FORMAT_VERSION, Manifest, ManifestError, ResourceManifest};
@@ -272,8 +272,10 @@ impl Conductor {
             accepted,
             is_target: self.job.syncs.iter().any(|sync| sync.to == *name),
             may_be_empty: baseline.as_ref().map_or(only_target, |b| b.rows == 0),
+            besides: None,
         };
-        let (evidence, completeness) = judge(&subject, std::mem::take(&mut exported.evidence), &census);
+        let (evidence, since) = (std::mem::take(&mut exported.evidence), baseline.as_ref().map(|b| b.at));
+        let (evidence, completeness) = self.judged(&subject, evidence, &census, since, &options)?;
         exported.evidence = evidence;
         exported.completeness = completeness;
         let mut holds = match &exported.completeness {

@@ -23,7 +23,7 @@ use crate::reconcile::policy::{AssociationSync, EndSync};
 use crate::reconcile::revert::Preflight;
 use crate::reconcile::seats::SeatsNow;
 use crate::reconcile::{LiveOrder, NAMES, canonical, unique};
-use crate::rules::scope::BoundScope;
+use crate::rules::scope::{BoundScope, Scope};
 use crate::snapshot::row::Cells as _;
 use crate::snapshot::table::Table;
 
@@ -36,16 +36,33 @@ struct Leavers {
     rows: HashSet<(ResourceName, String, String)>,
 }
 
-/// The groups at one end of an association, and the condition on their rows: `None` inside where it asks for more than
-/// both ends.
+/// The groups at one end of an association, and the condition on their rows.
 struct Groups<'a> {
     sync: &'a Sync,
     groups: &'a EndSync,
     members: &'a EndSync,
     is_first: bool,
     protected: BTreeMap<String, String>,
-    scope: Option<(Option<BoundScope>, String)>,
+    scope: Option<(RowScope, String)>,
     all: bool,
+}
+
+/// A condition on rows.
+enum RowScope {
+    /// It asks for both ends alone.
+    Ends(BoundScope),
+    /// It asks for more, which only snapshots show: what the last accepted one says of its rows, by group and member.
+    Known(HashMap<(String, String), bool>),
+}
+
+impl RowScope {
+    /// Whether a row counts; `None` where nobody can tell.
+    fn admits(&self, group: &str, member: &str) -> Option<bool> {
+        match self {
+            Self::Ends(scope) => scope.admits(&vec![group.to_owned(), member.to_owned()]).ok(),
+            Self::Known(rows) => rows.get(&(group.to_owned(), member.to_owned())).copied(),
+        }
+    }
 }
 
 impl Conductor {
@@ -72,7 +89,7 @@ impl Conductor {
             let [first, second] = rows.ends.as_slice() else { continue };
             for (is_first, groups, members) in [(true, first, second), (false, second, first)] {
                 let protected = self.protected_groups((groups, members), &**source, offered).await?;
-                for of in kept_of((sync, rows), (groups, members), is_first, protected) {
+                for of in self.kept_of((sync, rows), (groups, members), is_first, protected) {
                     for group in self.at_stake(&of, undoing, &**source).await? {
                         preflight.kept.extend(kept_now(&of, &group, &leavers, &**source, offered).await?);
                     }
@@ -119,6 +136,53 @@ impl Conductor {
             }
         }
         Ok(groups)
+    }
+
+    /// What keeps one at an end of an association: groups that the job protects, and all where the sync keeps one.
+    fn kept_of<'a>(
+        &self,
+        (sync, rows): (&'a Sync, &'a AssociationSync),
+        (groups, members): (&'a EndSync, &'a EndSync),
+        is_first: bool,
+        protected: BTreeMap<String, String>,
+    ) -> Vec<Groups<'a>> {
+        let of = |protected, scope, all| Groups { sync, groups, members, is_first, protected, scope, all };
+        let mut kept = Vec::new();
+        if !protected.is_empty() {
+            kept.push(of(protected, None, false));
+        }
+        if let Some(keep) = rows.keep_one.as_ref().filter(|keep| keep.end == groups.name) {
+            let columns = [groups.name.clone(), members.name.clone()];
+            let scope = keep.scope.as_ref().map(|(scope, text)| {
+                let known = || RowScope::Known(compute(|| self.rows_that_count(sync, (groups, members), scope)));
+                (scope.bind(&columns).map_or_else(|_| known(), RowScope::Ends), text.clone())
+            });
+            kept.push(of(BTreeMap::new(), scope, true));
+        }
+        kept
+    }
+
+    /// Whether a condition admits each row of the last accepted snapshot, by group and member; of none where there is no
+    /// such snapshot.
+    fn rows_that_count(
+        &self,
+        sync: &Sync,
+        (groups, members): (&EndSync, &EndSync),
+        scope: &Scope,
+    ) -> HashMap<(String, String), bool> {
+        let read = || {
+            let baseline = self.store.baseline(&self.job.name, &sync.to).ok()??;
+            let table = Table::open(&self.layout.root.join(&baseline.path), &baseline.key).ok()?;
+            let (group, member) = (table.column(&groups.name)?, table.column(&members.name)?);
+            let bound = scope.bind(table.columns()).ok()?;
+            let chunks = table.par_fold(Vec::new, |found: &mut Vec<((String, String), bool)>, row| {
+                if let Ok(admits) = bound.admits(row) {
+                    found.push(((row.cell(group).to_owned(), row.cell(member).to_owned()), admits));
+                }
+            });
+            chunks.ok()
+        };
+        read().into_iter().flatten().flatten().collect()
     }
 
     /// By the applied order that is undone, why a value that it would have again is not free.
@@ -244,26 +308,6 @@ impl Leavers {
     }
 }
 
-/// What keeps one at an end of an association: groups that the job protects, and all where the sync keeps one.
-fn kept_of<'a>(
-    (sync, rows): (&'a Sync, &'a AssociationSync),
-    (groups, members): (&'a EndSync, &'a EndSync),
-    is_first: bool,
-    protected: BTreeMap<String, String>,
-) -> Vec<Groups<'a>> {
-    let of = |protected, scope, all| Groups { sync, groups, members, is_first, protected, scope, all };
-    let mut kept = Vec::new();
-    if !protected.is_empty() {
-        kept.push(of(protected, None, false));
-    }
-    if let Some(keep) = rows.keep_one.as_ref().filter(|keep| keep.end == groups.name) {
-        let columns = [groups.name.clone(), members.name.clone()];
-        let scope = keep.scope.as_ref().map(|(scope, text)| (scope.bind(&columns).ok(), text.clone()));
-        kept.push(of(BTreeMap::new(), scope, true));
-    }
-    kept
-}
-
 /// A group with its members, where nobody else is certain to stay.
 async fn kept_now(
     of: &Groups<'_>,
@@ -276,7 +320,7 @@ async fn kept_now(
     let flag = offered.resources.get(&accounts.resource).and_then(|offered| offered.enabled.as_deref());
     let counts = |member: &str| match &of.scope {
         None => Some(true),
-        Some((scope, _)) => scope.as_ref()?.admits(&vec![group.to_owned(), member.to_owned()]).ok(),
+        Some((scope, _)) => scope.admits(group, member),
     };
     let leaves = |member: &str| {
         let (first, second) = if of.is_first { (group, member) } else { (member, group) };

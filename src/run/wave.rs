@@ -255,6 +255,7 @@ mod tests {
             ends: Vec::new(),
             references: Vec::new(),
             closes: None,
+            after: None,
             situation: Situation::Changed,
             cause: Cause::Source,
             reason: String::new(),

@@ -375,6 +375,13 @@ fn refusal(
             )));
         }
     }
+    // Its approval may cover it still, where somebody set its state back.
+    let mut applied =
+        tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM attempts WHERE \"order\" = ? AND state = 'applied')")?;
+    if applied.query_row([n], |row| row.get(0))? {
+        let why = "it was applied before, though the database calls it approved: somebody changed the database";
+        return Ok(Some(format!("{why}; see what `muster log --verify` says, and plan anew")));
+    }
     if held {
         return Ok(Some(format!("its run is {run_state}: accept what holds it first, `muster review {}`", order.run)));
     }

@@ -29,7 +29,7 @@ impl Store {
             let select = |withheld: &str, ground: &str, counter: &str, from: &str, condition: &str| {
                 format!(
                     "SELECT o.id, o.run, o.object, t.identity, o.resource, {withheld}.operation, o.key, o.updated,
-                       {withheld}.fingerprint, {counter}, {ground}
+                       {withheld}.fingerprint, {counter}, {ground}, {withheld}.id
                      FROM {from} JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target
                      WHERE s.job = ? AND o.lapsed IS NULL AND {condition}"
                 )
@@ -71,6 +71,7 @@ fn withholding(row: &Row<'_>, why: WithheldFor) -> Result<Withholding, Fault> {
         operation: word(row, 5)?,
         key: row.get(6)?,
         since: instant(row, 7)?,
+        withheld: OrderId(row.get(11)?),
         contents,
         ground: row.get(10)?,
     })

@@ -72,6 +72,7 @@ fn create(key: &str) -> Order {
         ends: Vec::new(),
         references: Vec::new(),
         closes: None,
+        after: None,
         situation: Situation::Missing,
         cause: Cause::Initial,
         reason: "wanted and absent".to_owned(),

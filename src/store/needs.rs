@@ -32,20 +32,25 @@ pub(super) fn block_needing(
     at: DateTime<Utc>,
 ) -> Result<Vec<(OrderId, String)>, Fault> {
     let sql = format!(
-        "SELECT c.n, c.id, c.state, c.key FROM needs d JOIN orders c ON c.n = d.needed
+        "SELECT c.n, c.id, c.state, c.key, c.operation = 'create' FROM needs d JOIN orders c ON c.n = d.needed
          WHERE d.needing = ? AND c.state IN {DEAD} ORDER BY c.n LIMIT 1"
     );
     let mut blocked = Vec::new();
     while let Some(n) = candidates.pop() {
         let dead = tx.prepare_cached(&sql)?.query_row([n], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+            let (n, id, state, key): (i64, String, String, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let detail = match row.get(4)? {
+                true => format!("it needs {key}, and the order that creates it ({id}) is {state}"),
+                false => format!("{key} refers to it, and the order that clears that ({id}) is {state}"),
+            };
+            Ok((n, detail))
         });
-        let Some((needed, id, state, key)) = dead.optional()? else { continue };
+        let Some((needed, detail)) = dead.optional()? else { continue };
         let Some((_, order)) = orders_where(tx, "o.n = ?", &[&n])?.pop() else { continue };
         if !matches!(order.state, OrderState::PendingReview | OrderState::Approved) {
             continue;
         }
-        let detail = format!("it needs {key}, and the order that creates it ({id}) is {state}");
         let block = Block { reason: BlockReason::MissingReference, detail: detail.clone() };
         step(tx, n, &order, OrderState::Blocked, Some(&block), at)?;
         tx.prepare_cached("UPDATE orders SET waits_for = ? WHERE n = ?")?.execute([needed, n])?;

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::error::Fault;
-use crate::model::order::{Fingerprint, Order, OrderId};
-use crate::model::record::Reversal;
+use super::database::Store;
+use super::error::{Fault, StoreError};
+use crate::model::order::{Fingerprint, ObjectKey, Order, OrderId};
+use crate::model::record::{Reversal, TakenBack};
 use crate::model::run::RunId;
 
 /// Records which of some new orders, by row number, undo applied ones.
@@ -14,21 +15,62 @@ use crate::model::run::RunId;
 pub(super) fn insert_reverts<'o>(tx: &Connection, orders: impl Iterator<Item = (i64, &'o Order)>) -> Result<(), Fault> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO reverts SELECT ?1, u.n, ?3,
-           coalesce((SELECT NOT r.withholds FROM reverts r WHERE r.\"order\" = u.n), 1) FROM orders u WHERE u.id = ?2",
+           coalesce((SELECT NOT r.withholds FROM reverts r WHERE r.\"order\" = u.n), 1), ?4 FROM orders u WHERE u.id = ?2",
     )?;
     for (n, order) in orders {
         let Some(undone) = &order.undoes else { continue };
         let counter = order.counter().map(|print| print.0).unwrap_or_default();
-        if insert.execute(params![n, undone.0, counter])? != 1 {
+        let contents: Vec<String> = order.taken_back().into_iter().map(|content| content.0).collect();
+        if insert.execute(params![n, undone.0, counter, contents.join(" ")])? != 1 {
             return Err(Fault::Row(format!("order {} undoes {undone}, which is not known", order.id)));
         }
     }
     Ok(())
 }
 
+/// Whether an order undoes another, by its row number.
+pub(super) fn is_undo(tx: &Connection, n: i64) -> Result<bool, Fault> {
+    let mut statement = tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM reverts WHERE \"order\" = ?)")?;
+    Ok(statement.query_row([n], |row| row.get(0))?)
+}
+
 /// Whether the undoing order `o` was itself undone: then it withholds nothing.
 pub(super) const IS_UNDONE: &str = "EXISTS (SELECT 1 FROM reverts y JOIN orders z ON z.n = y.\"order\"
   WHERE y.undone = o.n AND z.state = 'applied')";
+
+impl Store {
+    /// What undoing took back at a target for a job, as far as it withholds it, the oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn taken_back(&self, job: &str, target_identity: &str) -> Result<Vec<TakenBack>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(&format!(
+                "SELECT o.id, o.run, coalesce(a.reviewer, r.starter), o.object, x.contents, v.ground
+                 FROM reverts x JOIN orders o ON o.n = x.\"order\" JOIN orders v ON v.n = x.undone JOIN syncs s ON s.n = o.sync
+                   JOIN targets t ON t.n = o.target JOIN runs r ON r.id = o.run
+                   LEFT JOIN approvals a ON a.run = o.run AND a.number = o.approved_by
+                 WHERE x.withholds AND x.contents <> '' AND o.state = 'applied' AND o.lapsed IS NULL AND s.job = ?1
+                   AND t.identity = ?2 AND NOT {IS_UNDONE}
+                 ORDER BY o.n"
+            ))?;
+            let found = statement.query_map(params![job, target_identity], |row| {
+                let contents: String = row.get(4)?;
+                Ok(TakenBack {
+                    by: Reversal {
+                        order: OrderId(row.get(0)?),
+                        run: RunId(row.get(1)?),
+                        who: row.get(2)?,
+                        ground: row.get(5)?,
+                    },
+                    object: ObjectKey(row.get(3)?),
+                    contents: contents.split(' ').map(|content| Fingerprint(content.to_owned())).collect(),
+                })
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+    }
+}
 
 /// Finds what undid a content, for one job and target. Most databases hold nothing of the kind: they are asked once.
 pub(super) struct Reversals<'a> {

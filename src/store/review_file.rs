@@ -297,6 +297,7 @@ mod tests {
             ends: Vec::new(),
             references: Vec::new(),
             closes: None,
+            after: None,
             situation: Situation::Orphan,
             cause: Cause::Source,
             reason: "gone".to_owned(),

@@ -5,8 +5,18 @@ pub(super) const APPLICATION_ID: i64 = 0x6d73_7472;
 
 /// Each step brings the database from the format of its position to the next one. Steps that were released never
 /// change; a new format is a new step.
-pub(super) const STEPS: &[&str] =
-    &[FIRST, REVIEW_TERMS, EXCESSES, MOVEMENTS, GRACE_AND_RENAMES, REVERTS, LIVE_BY_EQUALITY, LAPSES, GROUNDS];
+pub(super) const STEPS: &[&str] = &[
+    FIRST,
+    REVIEW_TERMS,
+    EXCESSES,
+    MOVEMENTS,
+    GRACE_AND_RENAMES,
+    REVERTS,
+    LIVE_BY_EQUALITY,
+    LAPSES,
+    GROUNDS,
+    TAKEN_BACK,
+];
 
 const FIRST: &str = "
 CREATE TABLE runs (
@@ -158,6 +168,10 @@ CREATE INDEX handed_over_orders ON orders (sync) WHERE handed_over = 1 AND lapse
 /// On which ground an order is wanted, as far as its content does not tell; none of orders from before, whose rejections
 /// hold whatever the same is wanted for.
 const GROUNDS: &str = "ALTER TABLE orders ADD COLUMN ground TEXT;";
+
+/// What an order takes back that undoes another: the contents of the single changes, with blanks between them. Empty for
+/// those that are older than this.
+const TAKEN_BACK: &str = "ALTER TABLE reverts ADD COLUMN contents TEXT NOT NULL DEFAULT '';";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -12,6 +12,7 @@ use super::error::{Fault, StoreError};
 use super::links::{LinkChange, change_links};
 use super::needs::{block_needing, free_needing, needing};
 use super::orders::{Numbered, orders_where, require, step};
+use super::reverts::is_undo;
 use super::seal::{SealReport, SealRequest};
 use super::verified::{ApprovedPlan, VerifiedApprovals};
 use crate::model::approval::{Approval, Decision};
@@ -173,7 +174,8 @@ impl<'a> Sealing<'a> {
                 }
                 Err(fault) => return Err(fault),
             };
-            match verdict(&order, *decision, &holding, self.covered(&order)) {
+            let undoes = order.state == OrderState::Blocked && is_undo(self.tx, n)?;
+            match verdict(&order, *decision, &holding, (self.covered(&order), undoes)) {
                 Verdict::Do => {}
                 Verdict::Skip(why) => {
                     self.report.skipped.push((id.clone(), why));
@@ -303,7 +305,12 @@ enum Verdict {
     Refuse(String),
 }
 
-fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, bool>, covered: bool) -> Verdict {
+fn verdict(
+    order: &OrderRecord,
+    decision: Decision,
+    holding: &BTreeMap<String, bool>,
+    (covered, undoes): (bool, bool),
+) -> Verdict {
     use OrderState::{
         Applied, Approved, Blocked, Errored, InFlight, PendingReview, Rejected, Stale, Superseded, Uncertain,
     };
@@ -335,6 +342,11 @@ fn verdict(order: &OrderRecord, decision: Decision, holding: &BTreeMap<String, b
                 },
                 Remedy::Choice => Verdict::Refuse(format!(
                     "{}: {}; choose with `muster link SOURCE TARGET`",
+                    block.reason, block.detail
+                )),
+                // What undoes another is not planned anew by itself: its block says so.
+                Remedy::CauseGone if undoes => Verdict::Refuse(format!(
+                    "{}: {}; it undoes an applied order: revert again when that is mended",
                     block.reason, block.detail
                 )),
                 Remedy::CauseGone => {

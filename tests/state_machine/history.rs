@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use muster::model::approval::Decision;
-use muster::model::order::{Operation, Order, OrderId, OrderState, Remedy};
+use muster::model::order::{Change, Operation, Order, OrderId, OrderState, Remedy};
 use muster::model::record::{HoldKind, OrderRecord, RunRecord};
 use muster::model::run::{RunId, RunState};
 use muster::run::Stage;
 use muster::store::chain_query::LogQuery;
 use serde_json::json;
 
+use crate::effect::{effect, keys};
 use crate::house::{Content, House, User};
 use crate::round::{Round, disturbed};
 use crate::support::company::{Person, people, person};
 use crate::support::dice::Dice;
-use crate::wishes::{Left, Sides, Wish, Withheld, content, team};
+use crate::wishes::{Left, Sides, Wish, Withheld, content, value};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -229,11 +230,13 @@ impl World {
                 self.withheld.ends(&id);
             }
         }
-        let contents = self.withheld.contents(&self.planned);
+        let (contents, values) = (self.withheld.contents(&self.planned), self.withheld.values(&self.planned));
         let live: BTreeSet<_> = store.live_orders("corp").unwrap().into_iter().map(|order| order.object).collect();
         for id in self.withheld.lapsed.iter().filter(|id| told.get(*id) == Some(&Wish::Same)) {
             let order = &self.planned[id];
-            let is_asked = live.contains(&order.object) || contents.contains(&content(order));
+            let is_undone =
+                !order.changes.is_empty() && order.changes.iter().all(|change| values.contains(&value(order, change)));
+            let is_asked = live.contains(&order.object) || contents.contains(&content(order)) || is_undone;
             if order.undoes.is_none() && !is_asked && !goes_on && !is_held && !applies {
                 return Err(format!("{id} lapsed and is wanted again, and nobody is asked"));
             }
@@ -293,7 +296,7 @@ impl World {
                 return Err(format!("{other} and {} both live for {}", order.id, order.object.0));
             }
         }
-        let withheld = self.withheld.contents(&self.planned);
+        let (withheld, values) = (self.withheld.contents(&self.planned), self.withheld.values(&self.planned));
         let mut applied = Vec::new();
         for (id, order) in &now {
             let before = self.orders.get(id).map(|order| order.state);
@@ -308,7 +311,16 @@ impl World {
             if before.is_none() && undoes.is_none() && withheld.contains(&content(&self.planned[id])) {
                 return Err(format!("{id} was raised, and the same is withheld"));
             }
-            let by_run = |other: &OrderRecord| other.run != order.run && self.planned[&other.id].undoes.is_none();
+            let is_undone = |change: &Change| values.contains(&value(&self.planned[id], change));
+            if before.is_none() && undoes.is_none() && self.planned[id].changes.iter().any(is_undone) {
+                return Err(format!("{id} was raised, and a value of it was undone"));
+            }
+            // Only what takes access away goes before an undo that does not.
+            let takes = |operation| matches!(operation, Operation::Disable | Operation::Delete);
+            let by_run = |other: &OrderRecord| {
+                let is_of_run = other.run != order.run && self.planned[&other.id].undoes.is_none();
+                is_of_run && (takes(order.operation) || !takes(other.operation))
+            };
             if undoes.is_some() && order.state == OrderState::Superseded && before != Some(OrderState::Superseded) {
                 let liftable = self.orders.get(id).and_then(|o| o.block.as_ref()).map(|b| b.reason.remedy());
                 let heir = now.values().find(|other| other.object == order.object && other.state.is_live());
@@ -444,55 +456,4 @@ impl World {
 
 fn is_held(run: &RunRecord) -> bool {
     run.state == RunState::HeldSnapshot
-}
-
-/// The source keys that an order is about.
-pub(crate) fn keys(order: &Order) -> Vec<String> {
-    let after = |name: &str| {
-        let (_, rest) = order.object.0.split_once(name)?;
-        Some(rest.split([' ', ')', ';']).next().unwrap_or(rest).to_owned())
-    };
-    [after("hr.users="), after("hr.groups=")].into_iter().flatten().collect()
-}
-
-/// What an order does to the target.
-fn effect(order: &Order, users: &mut BTreeMap<String, User>) {
-    let keys = keys(order);
-    if order.resource.resource == "groups" {
-        return;
-    }
-    if order.resource.resource == "memberships" {
-        let [user, group] = &keys[..] else { return };
-        let name = team(group);
-        if let Some(user) = users.get_mut(user) {
-            match order.operation {
-                Operation::Add => drop(user.teams.insert(name.to_owned())),
-                _ => drop(user.teams.remove(name)),
-            }
-        }
-        return;
-    }
-    let Some(key) = keys.first() else { return };
-    if order.operation == Operation::Delete {
-        users.remove(key);
-        return;
-    }
-    let blank = User {
-        login: String::new(),
-        email: String::new(),
-        family: String::new(),
-        enabled: false,
-        teams: BTreeSet::new(),
-    };
-    let user = users.entry(key.clone()).or_insert(blank);
-    for change in &order.changes {
-        let after = change.after.as_ref().map(ToString::to_string).unwrap_or_default();
-        match change.attribute.as_str() {
-            "userName" => user.login = after,
-            "emails" => user.email = after,
-            "name.familyName" => user.family = after,
-            "active" => user.enabled = after == "true",
-            _ => {}
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use muster::model::order::{Change, Fingerprint, Operation, Order, OrderId};
 
-use crate::history::keys;
+use crate::effect::keys;
 use crate::house::{Content, User};
 use crate::support::company::Person;
 
@@ -46,7 +46,8 @@ impl Sides<'_> {
         }
     }
 
-    /// The same for what an order that undid another withholds: that other one, and what would undo the first in turn.
+    /// The same for what an order that undid another withholds: that other one, what would undo the first in turn, and each
+    /// single value that it took back, whatever else of the object differs.
     pub(crate) fn wish_to_redo(&self, undoing: &Order, undone: &Order) -> Wish {
         let swapped = |c: &Change| Change { before: c.after.clone(), after: c.before.clone(), ..c.clone() };
         let counter = undoing.operation.opposite().map(|operation| Order {
@@ -55,7 +56,16 @@ impl Sides<'_> {
             ground: undone.ground.clone(),
             ..undoing.clone()
         });
-        let wishes: Vec<Wish> = [undone].into_iter().chain(&counter).map(|order| self.wish(order)).collect();
+        let mut wishes: Vec<Wish> = [undone].into_iter().chain(&counter).map(|order| self.wish(order)).collect();
+        if undoing.resource.resource == "users" {
+            let back = changes(&undoing.changes.iter().map(swapped).collect::<Vec<_>>());
+            let differing = self.differing(&keys(undoing)[0]);
+            let is_for_row = undone.operation != Operation::Disable || undone.ground.starts_with("row ");
+            let is_wanted = back
+                .iter()
+                .any(|(name, values)| differing.get(name) == Some(values) && (name != "active" || is_for_row));
+            wishes.extend(is_wanted.then_some(Wish::Same));
+        }
         [Wish::Unclear, Wish::Same].into_iter().find(|wish| wishes.contains(wish)).unwrap_or(Wish::Other)
     }
 
@@ -63,21 +73,20 @@ impl Sides<'_> {
         self.staff.iter().find(|person| person.id == key)
     }
 
+    /// What differs of somebody who is on both sides.
+    fn differing(&self, key: &str) -> Changes {
+        let Some((person, held)) = self.person(key).zip(self.content.users.get(key)) else { return Changes::new() };
+        let pairs = values(key, held).into_iter().zip(values(key, &User::of(person)));
+        let differ = pairs.filter(|(before, after)| before != after);
+        differ.map(|((name, before), (_, after))| (name, (Some(before), Some(after)))).collect()
+    }
+
     fn user(&self, order: &Order, asked: &Changes, key: &str) -> Wish {
         let operation = order.operation;
         // Whoever is to be disabled because the row is gone is another case than who is switched off in it.
         let is_for = |word: &str| operation != Operation::Disable || order.ground.starts_with(word);
         let (person, held) = (self.person(key), self.content.users.get(key));
-        let values = |user: &User| {
-            let pairs = [
-                ("externalId", key.to_owned()),
-                ("userName", user.login.clone()),
-                ("name.familyName", user.family.clone()),
-                ("emails", user.email.clone()),
-                ("active", user.enabled.to_string()),
-            ];
-            pairs.map(|(name, value)| (name.to_owned(), value))
-        };
+        let values = |user: &User| values(key, user);
         let is = |same: bool| if same { Wish::Same } else { Wish::Other };
         match (person, held) {
             (None, None) => Wish::Other,
@@ -85,11 +94,8 @@ impl Sides<'_> {
                 let all = values(&User::of(person)).map(|(name, value)| (name, (None, Some(value))));
                 is(operation == Operation::Create && *asked == Changes::from(all))
             }
-            (Some(person), Some(held)) => {
-                let pairs = values(held).into_iter().zip(values(&User::of(person)));
-                let differ = pairs.filter(|(before, after)| before != after);
-                let changes: Changes =
-                    differ.map(|((name, before), (_, after))| (name, (Some(before), Some(after)))).collect();
+            (Some(_), Some(_)) => {
+                let changes = self.differing(key);
                 is(!changes.is_empty() && *asked == changes && is_for("row "))
             }
             (None, Some(held)) if self.has_grace && held.enabled => {
@@ -131,6 +137,18 @@ impl Sides<'_> {
     }
 }
 
+/// The mapped values of a user.
+fn values(key: &str, user: &User) -> [(String, String); 5] {
+    let pairs = [
+        ("externalId", key.to_owned()),
+        ("userName", user.login.clone()),
+        ("name.familyName", user.family.clone()),
+        ("emails", user.email.clone()),
+        ("active", user.enabled.to_string()),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value))
+}
+
 fn changes(changes: &[Change]) -> Changes {
     let text = |value: &Option<muster::model::value::Value>| value.as_ref().map(ToString::to_string);
     changes.iter().map(|c| (c.attribute.clone(), (text(&c.before), text(&c.after)))).collect()
@@ -144,6 +162,16 @@ pub(crate) fn team(key: &str) -> &'static str {
 /// What an order asks for, and on which ground.
 pub(crate) fn content(order: &Order) -> (Fingerprint, String) {
     (order.fingerprint.clone(), order.ground.clone())
+}
+
+/// What a single change of an order asks for, and on which ground.
+pub(crate) fn value(order: &Order, change: &Change) -> (Fingerprint, String) {
+    (order.content_of(change), ground_of(change, &order.ground))
+}
+
+/// Only who is switched off is so on a ground.
+fn ground_of(change: &Change, ground: &str) -> String {
+    if change.attribute == "active" { ground.to_owned() } else { String::new() }
 }
 
 /// What is withheld, by the order because of which it is.
@@ -168,6 +196,17 @@ impl Withheld {
             contents.map(|content| Some((content?, ground.clone())))
         };
         self.standing.iter().flat_map(contents).flatten().collect()
+    }
+
+    /// The single changes that are not made, as they were undone.
+    pub(crate) fn values(&self, planned: &BTreeMap<OrderId, Order>) -> BTreeSet<(Fingerprint, String)> {
+        let orders = self.standing.iter().map(|id| &planned[id]);
+        let undos = orders.filter_map(|undo| Some((undo, &planned[undo.undoes.as_ref()?].ground)));
+        let of_one = |(undo, ground): (&Order, &String)| {
+            let back = undo.taken_back().into_iter().zip(&undo.changes);
+            back.map(|(content, change)| (content, ground_of(change, ground))).collect::<Vec<_>>()
+        };
+        undos.flat_map(of_one).collect()
     }
 
     pub(crate) fn ends(&mut self, order: &OrderId) {

@@ -170,6 +170,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "not-unique",
+        asked: &[Asked::Discovery, Asked::List, Asked::Object, Asked::Write],
         messages: &["must be unique", "already exists", "already in use", "duplicate"],
         statuses: &[400, 409],
         class: Class::Conflict,
@@ -179,7 +180,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "resource-not-found",
-        asked: &[Asked::Object, Asked::Write],
+        asked: &[Asked::Object, Asked::Write, Asked::Delete],
         statuses: &[400, 404, 500],
         messages: &["resource*not found", "does not exist", "could not be found"],
         class: Class::Stale,

@@ -20,6 +20,8 @@ pub enum Asked {
     Object,
     /// A change.
     Write,
+    /// That an object goes.
+    Delete,
 }
 
 /// One meaning.

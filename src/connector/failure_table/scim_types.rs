@@ -1,11 +1,12 @@
 //! What SCIM's scimType says (RFC 7644 section 3.12, RFC 9865 section 2).
 
-use super::{ANY, Row};
+use super::{ANY, Asked, Row};
 use crate::model::failure::{Class, Recourse};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
         name: "type-uniqueness",
+        asked: &[Asked::Discovery, Asked::List, Asked::Object, Asked::Write],
         scim_type: Some("uniqueness"),
         class: Class::Conflict,
         says: "a value that has to be unique is taken",

@@ -67,6 +67,15 @@ pub(super) const ROWS: &[Row] = &[
         ..ANY
     },
     Row {
+        name: "still-referred-to",
+        asked: &[Asked::Delete],
+        statuses: &[409],
+        class: Class::Conflict,
+        says: "something still refers to the object, so that it cannot be deleted",
+        remedy: "see in the server's message what refers to it; let that go first, or take the reference away at the target or at the source, then `muster retry`",
+        ..ANY
+    },
+    Row {
         name: "conflict",
         statuses: &[409],
         class: Class::Conflict,

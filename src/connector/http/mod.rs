@@ -291,7 +291,7 @@ impl Http {
         spoken: &(dyn Fn() -> String + Sync),
         asked: Asked,
     ) -> Result<Answer, Failure> {
-        let effect = if asked == Asked::Write { Effect::Unknown } else { Effect::None };
+        let effect = if matches!(asked, Asked::Write | Asked::Delete) { Effect::Unknown } else { Effect::None };
         let whole = async {
             let failed = |error| self.transport_failure(error, url, &spoken(), effect);
             let mut response = builder.send().await.map_err(failed)?;

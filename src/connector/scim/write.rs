@@ -187,7 +187,7 @@ async fn delete(system: &ScimSystem, definition: &Definition, change: &ObjectCha
     let (url, id) = address(system, definition, change)?;
     let version = change.version.clone().map(Json::String);
     let headers = if_match(system, version.as_ref()).await?;
-    let request = Request { headers, ..Request::new(Method::DELETE, url, Asked::Write) };
+    let request = Request { headers, ..Request::new(Method::DELETE, url, Asked::Delete) };
     match system.http.send(&request).await {
         Ok(_) => Ok(applied(Some(id), Effected::Sent, None)),
         Err(failure) if matches!(failure.status, Some(404 | 410)) && failure.class == Class::Stale => {

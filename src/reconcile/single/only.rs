@@ -79,7 +79,8 @@ fn without_ends(considered: &mut crate::reconcile::plan::Considered<'_>) -> BTre
         };
         let end = order.ends.iter().find(|end| lacks(&end.object)).map(|end| &end.label);
         let reference = order.references.iter().find(|reference| lacks(&reference.object)).map(|found| &found.key);
-        let lacking = end.or(reference);
+        let cleared = order.after.as_ref().filter(|id| !new.contains(id) && !live.contains(id)).map(|id| &id.0);
+        let lacking = end.or(reference).or(cleared);
         if let Some(label) = lacking {
             waiting.insert(format!("{} `{}` in {}", order.operation, order.key, order.resource), label.clone());
         }

@@ -10,6 +10,7 @@ use super::{Recall, Subject, account, assemble_only, tie};
 use crate::model::link::Links;
 use crate::model::order::Fingerprint;
 use crate::model::order::{ObjectKey, Order, OrderState};
+use crate::model::record::TakenBack;
 use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 use crate::reconcile::input::{LiveOrder, Memory, Prior};
@@ -35,6 +36,10 @@ impl<'a> Remembered<'a> {
 impl Memory for Remembered<'_> {
     fn standing(&self, identity: &str, fingerprints: &[&Fingerprint]) -> Result<Vec<Prior>, ReconcileError> {
         self.world.standing(identity, fingerprints)
+    }
+
+    fn taken_back(&self, identity: &str) -> Result<Vec<TakenBack>, ReconcileError> {
+        self.world.taken_back(identity)
     }
 
     fn added(&self, sync_id: &str, rows: &[ObjectKey]) -> Result<Vec<bool>, ReconcileError> {

@@ -1,6 +1,6 @@
 //! Counts everything that the checks need, while the file is read to be digested.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -57,12 +57,19 @@ pub(crate) struct Watch<'a> {
     bits: u32,
     /// Whether the owners of an association are counted here.
     counts_owners: bool,
+    /// By column, the cells that are left out where they still hold what muster wrote; empty = none are.
+    own: Vec<Option<&'a HashMap<String, String>>>,
 }
+
+/// What muster itself wrote, by column and by the key of the row.
+pub(crate) type Written = BTreeMap<String, HashMap<String, String>>;
 
 /// What one chunk of the file holds.
 pub(crate) struct Chunk<O = Sorted<u64>> {
     rows: u64,
     empty: Vec<u64>,
+    /// Cells that were left out, and those of them that are empty, by column.
+    own: Vec<(u64, u64)>,
     /// For associations: a hash of the owner, by end column.
     owners: Vec<O>,
     seen: BTreeSet<usize>,
@@ -87,6 +94,19 @@ impl<'a> Watch<'a> {
         Self::counting(table, settings, false)
     }
 
+    /// The same but for what muster wrote itself, and without the owners of an association.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub(crate) fn besides(
+        table: &'a Table,
+        settings: &'a Settings,
+        written: &'a Written,
+    ) -> Result<Self, SnapshotError> {
+        let own = table.columns().iter().map(|column| written.get(column)).collect();
+        Ok(Self { own, ..Self::counting(table, settings, false)? })
+    }
+
     fn counting(table: &'a Table, settings: &'a Settings, counts_owners: bool) -> Result<Self, SnapshotError> {
         let rows = table.estimated_rows()?;
         Ok(Self {
@@ -98,6 +118,7 @@ impl<'a> Watch<'a> {
             sampled: (u64::MAX / rows.max(1)).saturating_mul(SAMPLED),
             bits: bits_for(rows),
             counts_owners,
+            own: Vec::new(),
         })
     }
 
@@ -111,7 +132,9 @@ impl<'a> Watch<'a> {
         let mut census = Census { rows, ..Census::default() };
         for (i, name) in self.table.columns().iter().enumerate().filter(|_| rows > 0) {
             let empty: u64 = told.iter().map(|chunk| chunk.empty[i]).sum();
-            census.empty_share.insert(name.clone(), empty as f64 / rows as f64);
+            let own = told.iter().filter_map(|chunk| chunk.own.get(i));
+            let (own, own_empty) = own.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
+            census.empty_share.insert(name.clone(), (empty - own_empty) as f64 / (rows - own).max(1) as f64);
         }
         let seen: BTreeSet<usize> = told.iter().flat_map(|chunk| chunk.seen.iter().copied()).collect();
         for (i, sentinel) in self.settings.sentinels.iter().enumerate() {
@@ -147,6 +170,7 @@ impl Witness for Watch<'_> {
         Chunk {
             rows: 0,
             empty: vec![0; columns],
+            own: vec![(0, 0); self.own.len()],
             owners: vec![Vec::new(); self.ends.len()],
             seen: BTreeSet::new(),
             fingerprints: vec![Fingerprint::default(); columns],
@@ -163,9 +187,12 @@ impl Witness for Watch<'_> {
             }
             owners.push(xxh3_64(row.cell(*end).as_bytes()));
         }
+        let is_own = self.own_cells(row, chunk);
         if self.key_hash(row, chunk).is_some_and(|hash| hash <= self.sampled) {
-            for (print, cell) in chunk.fingerprints.iter_mut().zip(row.cells()) {
-                print.add(cell, xxh3_64(cell.as_bytes()));
+            for (at, (print, cell)) in chunk.fingerprints.iter_mut().zip(row.cells()).enumerate() {
+                if !is_own.get(at).copied().unwrap_or(false) {
+                    print.add(cell, xxh3_64(cell.as_bytes()));
+                }
             }
         }
         for (i, sentinel) in self.settings.sentinels.iter().enumerate() {
@@ -178,13 +205,30 @@ impl Witness for Watch<'_> {
     }
 
     fn end(&self, seen: Self::Seen) -> Self::Told {
-        let Chunk { rows, empty, owners, seen, fingerprints, scratch } = seen;
+        let Chunk { rows, empty, own, owners, seen, fingerprints, scratch } = seen;
         let owners = owners.iter().map(|owners| Sorted::new(owners, self.bits)).collect();
-        Chunk { rows, empty, owners, seen, fingerprints, scratch }
+        Chunk { rows, empty, own, owners, seen, fingerprints, scratch }
     }
 }
 
 impl Watch<'_> {
+    /// By column, whether a row holds what muster wrote there; counts these cells.
+    fn own_cells(&self, row: &Row<'_>, chunk: &mut Chunk<Vec<u64>>) -> Vec<bool> {
+        if self.own.is_empty() {
+            return Vec::new();
+        }
+        let key = self.table.key_of(row);
+        let mut is_own = Vec::with_capacity(self.own.len());
+        for ((written, cell), (own, empty)) in self.own.iter().zip(row.cells()).zip(&mut chunk.own) {
+            let held = written.and_then(|written| written.get(&key));
+            let holds = held.is_some_and(|written| written.eq_ignore_ascii_case(cell));
+            *own += u64::from(holds);
+            *empty += u64::from(holds && cell.is_empty());
+            is_own.push(holds);
+        }
+        is_own
+    }
+
     /// A hash of the key, or `None` where a part of it is empty.
     #[inline]
     fn key_hash(&self, row: &Row<'_>, chunk: &mut Chunk<Vec<u64>>) -> Option<u64> {

@@ -1,5 +1,8 @@
 //! Checks of columns against the last accepted snapshots: what is empty, how it is written, whose values it holds.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use super::Subject;
 use super::census::Census;
 use super::checks::{Found, one, percent};
@@ -40,7 +43,8 @@ pub(super) fn empty_column(subject: &Subject<'_>, evidence: &Evidence, _: &Censu
         let Some(last) = previous.evidence.empty_share.get(column) else { continue };
         let earlier = previous.evidence.history.iter().filter_map(|measure| measure.empty_share.get(column));
         let before = earlier.fold(*last, |least, share| share.min(least));
-        if before < FULL && *last <= EMPTY && *share > EMPTY {
+        let besides = subject.besides.and_then(|besides| besides.empty_share.get(column)).unwrap_or(share);
+        if before < FULL && *last <= EMPTY && share.min(*besides) > EMPTY {
             let (now, then) = (percent(*share), percent(before));
             found.push((format!("{column} {now}"), format!("column `{column}` is {now} empty, it was {then} before")));
         }
@@ -51,10 +55,12 @@ pub(super) fn empty_column(subject: &Subject<'_>, evidence: &Evidence, _: &Censu
 pub(super) fn format(subject: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
     let mut found = Vec::new();
     let swapped: Vec<&str> = swaps(subject, evidence).into_iter().flat_map(|(one, other)| [one, other]).collect();
-    for (column, (old, new)) in compared(subject, evidence) {
+    for (column, (old, new)) in compared(subject, &evidence.fingerprints) {
         let (Some(was), Some(is)) = (old.main_shape(), new.main_shape()) else { continue };
-        let changed = old.share(was) >= USUAL && new.share(was) < 1.0 - USUAL && new.share(is) >= MOST;
-        if changed && !swapped.contains(&column) {
+        if changed(old, new)
+            && besides(subject, column).is_none_or(|new| changed(old, new))
+            && !swapped.contains(&column)
+        {
             let text = format!(
                 "column `{column}` changed its format: {} of its values are written as {is}, {} were as {was}",
                 percent(new.share(is)),
@@ -64,6 +70,18 @@ pub(super) fn format(subject: &Subject<'_>, evidence: &Evidence, _: &Census) -> 
         }
     }
     found
+}
+
+/// Whether values that were written alike are written in another way now.
+fn changed(old: &Fingerprint, new: &Fingerprint) -> bool {
+    let (Some(was), Some(is)) = (old.main_shape(), new.main_shape()) else { return false };
+    new.values() >= VALUES && old.share(was) >= USUAL && new.share(was) < 1.0 - USUAL && new.share(is) >= MOST
+}
+
+/// What a column holds besides what muster wrote; `None` where that was not counted.
+fn besides<'a>(subject: &Subject<'a>, column: &str) -> Option<&'a Fingerprint> {
+    static NOTHING: LazyLock<Fingerprint> = LazyLock::new(Fingerprint::default);
+    subject.besides.map(|besides| besides.fingerprints.get(column).unwrap_or(&NOTHING))
 }
 
 pub(super) fn swapped_columns(subject: &Subject<'_>, evidence: &Evidence, _: &Census) -> Found {
@@ -77,10 +95,10 @@ pub(super) fn swapped_columns(subject: &Subject<'_>, evidence: &Evidence, _: &Ce
 /// Columns of both this snapshot and the last accepted one with enough values, each with both fingerprints.
 fn compared<'a>(
     subject: &Subject<'a>,
-    evidence: &'a Evidence,
+    fingerprints: &'a BTreeMap<String, Fingerprint>,
 ) -> impl Iterator<Item = (&'a str, (&'a Fingerprint, &'a Fingerprint))> {
     let before = subject.previous.map(|previous| &previous.evidence.fingerprints);
-    evidence.fingerprints.iter().filter_map(move |(column, new)| {
+    fingerprints.iter().filter_map(move |(column, new)| {
         let old = before?.get(column)?;
         (old.values() >= VALUES && new.values() >= VALUES).then_some((column.as_str(), (old, new)))
     })
@@ -88,8 +106,15 @@ fn compared<'a>(
 
 /// Pairs of columns of which each holds what the other did.
 fn swaps<'a>(subject: &Subject<'a>, evidence: &'a Evidence) -> Vec<(&'a str, &'a str)> {
+    let found = swapped(subject, &evidence.fingerprints);
+    let Some(besides) = subject.besides else { return found };
+    let still = swapped(subject, &besides.fingerprints);
+    found.into_iter().filter(|pair| still.contains(pair)).collect()
+}
+
+fn swapped<'a>(subject: &Subject<'a>, fingerprints: &'a BTreeMap<String, Fingerprint>) -> Vec<(&'a str, &'a str)> {
     let strange: Vec<_> =
-        compared(subject, evidence).filter(|(_, (old, new))| old.sketch.overlap(&new.sketch) <= OTHER).collect();
+        compared(subject, fingerprints).filter(|(_, (old, new))| old.sketch.overlap(&new.sketch) <= OTHER).collect();
     let mut found = Vec::new();
     for (i, (one, (one_old, one_new))) in strange.iter().enumerate() {
         for (other, (other_old, other_new)) in &strange[i + 1..] {

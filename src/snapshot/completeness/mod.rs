@@ -16,7 +16,7 @@ use crate::model::evidence::{Check, Completeness, Evidence, Mode, Suspicion};
 use crate::model::resource::ResourceName;
 
 pub use census::Census;
-pub(crate) use census::Watch;
+pub(crate) use census::{Watch, Written};
 
 /// What a job says about a resource's completeness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub struct Subject<'a> {
     pub may_be_empty: bool,
     /// Whether muster itself changes this resource, and so knows why there are fewer rows.
     pub is_target: bool,
+    /// What it holds besides what muster itself wrote since the last accepted snapshot, where that was counted: how
+    /// columns are written, and how many cells are empty, is a surprise only as far as it shows there too.
+    pub besides: Option<&'a Census>,
 }
 
 /// Judges a snapshot: completes the evidence with what only the finished file shows, and gives the verdict.
@@ -67,6 +70,29 @@ pub fn judge(subject: &Subject<'_>, mut evidence: Evidence, census: &Census) -> 
     suspicions.dedup();
     let verdict = if suspicions.is_empty() { Completeness::Complete } else { Completeness::Suspect { suspicions } };
     (evidence, verdict)
+}
+
+/// Whether a verdict doubts what stands in columns, which muster's own writes may have changed.
+pub fn doubts_columns(resource: &ResourceName, verdict: &Completeness) -> bool {
+    let Completeness::Suspect { suspicions } = verdict else { return false };
+    let of_columns = [Check::EmptyColumn, Check::Format, Check::SwappedColumns];
+    let names = of_columns.map(|check| suspicion_name(resource, check.word()));
+    suspicions.iter().any(|suspicion| names.contains(&suspicion.name))
+}
+
+/// Counts a finished file without what muster itself wrote.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn count_besides(
+    table: &Table,
+    settings: &Settings,
+    written: &Written,
+    options: &DiffOptions,
+) -> Result<Census, DiffError> {
+    let watch = Watch::besides(table, settings, written)?;
+    let seen = digest_keeping(table, options, None, &watch)?;
+    Ok(watch.conclude(&seen.told, &seen.found)?)
 }
 
 /// Counts what the checks need of a finished file.

@@ -40,6 +40,7 @@ impl Case {
         let key: Vec<String> = self.key.iter().map(|k| (*k).to_owned()).collect();
         let table = Table::open(&path, &key).unwrap();
         let subject = Subject {
+            besides: None,
             name: &ResourceName::new("idp", "users"),
             table: &table,
             mode: Mode::Complete,
