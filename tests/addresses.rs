@@ -55,10 +55,10 @@ fn an_approval_holds_again_when_the_address_is_back() {
 fn snapshots_of_another_address_are_not_planned_from() {
     let company = Company::of(60);
     company.settle();
-    let run = company.world.newest_run("corp");
     // Half of the company seems to have left, and a person says that it is so.
     company.hr(&people(40));
     company.world.muster(&["run", "corp"]).ended(4);
+    let run = company.world.newest_run("corp");
     let accepted = ["hr.users/deleted/percent", "hr.memberships/deleted/percent"];
     let args = ["approve", "corp", "--comment", "true", "--accept", accepted[0], "--accept", accepted[1]];
     company.world.muster(&args).says(&["accepted"]);

@@ -193,6 +193,21 @@ fn an_approval_is_used_up_by_its_orders() {
 }
 
 #[test]
+fn what_its_review_rejected_stays_rejected_whatever_the_database_calls_it() {
+    let (company, run) = approved("");
+    company.world.muster(&["reject", &run, "--all", "--comment", "not these"]).ended(0);
+    // The first approval names them still; it is not the last word.
+    database(&company).execute("UPDATE orders SET state = 'approved', approved_by = 1", []).unwrap();
+    let said = company.world.muster(&["apply", "corp"]).ended(1);
+    said.says(&["11 orders of run", "rejected by tester in approval 2", "somebody changed the database"])
+        .says(&["nothing is sent", "muster log --verify"]);
+    nothing_sent(&company);
+    let listed = company.world.muster(&["review", &run, "--all", "--format", "json"]).ended(0).json();
+    assert!(listed.as_array().unwrap().iter().all(|order| order["state"] == "rejected"), "{listed:#}");
+    company.world.muster(&["apply", "corp"]).ended(0).says(&["nothing is approved"]);
+}
+
+#[test]
 fn a_decision_needs_words() {
     let (company, run) = waiting("");
     for command in ["approve", "reject"] {

@@ -3,6 +3,8 @@
 
 mod support;
 
+use chrono::Datelike as _;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use support::company::{Company, people};
 use support::{Server, World};
@@ -224,6 +226,41 @@ fn case_d8_where_the_filter_cannot_be_trusted_the_run_goes_complete_by_itself() 
     pair.idp.faults(json!({"rules": []}));
     pair.world.muster(&["run", JOB]).ended(3);
     assert_eq!(pair.exported()["mode"], "incremental", "once the server is well again");
+}
+
+#[test]
+fn case_x2_a_change_dated_in_the_future_hides_none_that_comes_before_that() {
+    let pair = Pair::settled(20, "");
+    let confirm = || {
+        pair.world.muster(&["approve", JOB, "--all", "--comment", "seen"]).ended(0);
+        pair.world.muster(&["apply", JOB]).ended(0);
+    };
+    // The provider's clock was a year ahead for one change.
+    pair.rename("user000001", "Odd Clock");
+    let idp = Connection::open(pair.world.path().join("idp.db")).unwrap();
+    let id = pair.idp.user("user000001").unwrap()["id"].as_str().unwrap().to_owned();
+    let ahead = format!("{}-01-01T00:00:00.000Z", chrono::Utc::now().year() + 2);
+    assert_eq!(idp.execute("UPDATE resource SET modified = ? WHERE id = ?", [&ahead, &id]).unwrap(), 1);
+    pair.world.muster(&["run", JOB]).ended(3);
+    confirm();
+    pair.rename("user000002", "Right Clock");
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.exported()["mode"], "incremental", "{}", pair.exported());
+    assert_eq!(pair.orders().len(), 1, "{:?}", pair.orders());
+    confirm();
+    // Or it was for all that it said: the next run cannot go on from there.
+    let muster = Connection::open(pair.world.state().join("muster.db")).unwrap();
+    let later = ahead.replace("-01-01", "-02-01");
+    muster.execute("UPDATE baselines SET cursor = ? WHERE resource = 'idp.users'", [&later]).unwrap();
+    pair.rename("user000003", "Right Again");
+    let said = pair.world.muster(&["--verbose", "run", JOB]).ended(3);
+    said.says(&["idp was read completely", "the server's clock says", "one of them was wrong"]);
+    assert_eq!(pair.exported()["mode"], "complete");
+    assert_eq!(pair.orders().len(), 1, "{:?}", pair.orders());
+    confirm();
+    pair.rename("user000004", "Right From Then On");
+    pair.world.muster(&["run", JOB]).ended(3);
+    assert_eq!(pair.exported()["mode"], "incremental", "{}", pair.exported());
 }
 
 #[test]

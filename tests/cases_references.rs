@@ -348,6 +348,35 @@ fn who_may_not_be_cleared_is_left_and_what_hangs_on_it_is_blocked() {
 }
 
 #[test]
+fn the_deletes_of_a_circle_wait_for_each_other() {
+    let department = left(&["A > B", "B > C", "C > A", "X"], &["X"], "");
+    let run = department.world.newest_run("dept");
+    let orders = department.world.orders("dept", &run);
+    let of = |operation: &str, key: &str| {
+        let found = orders.iter().find(|order| order["operation"] == operation && order["key"] == key);
+        found.unwrap_or_else(|| panic!("no {operation} of {key} in {orders:#?}"))
+    };
+    for (delete, first) in [("B", of("update", "A")), ("C", of("delete", "B")), ("A", of("delete", "C"))] {
+        assert_eq!(of("delete", delete)["after"], first["id"]);
+    }
+    // Without the update none is sent that the target could only refuse, and later runs leave it so.
+    let deletes = ["approve", "dept", "--where", "operation == 'delete'", "--comment", "left"];
+    department.world.muster(&deletes).ended(3);
+    for command in ["apply", "run"] {
+        department.world.muster(&[command, "dept"]).never_says(&["errored"]);
+        assert_eq!(department.held(), ["A > B", "B > C", "C > A", "X"]);
+    }
+    let update = of("update", "A")["id"].as_str().unwrap();
+    department.world.muster(&["reject", &run, "--order", update, "--comment", "not yet"]).says(&["missing-reference"]);
+    let rows = department.world.muster(&["review", &run, "--all", "--format", "json"]).json();
+    let blocked = rows.as_array().unwrap().iter().filter(|row| row["state"] == "blocked");
+    assert_eq!(blocked.count(), 3, "{rows:#}");
+    department.world.muster(&["plan", "dept", "--ask-again"]).ended(3);
+    department.approve_and_apply();
+    department.is_settled(&["X"]);
+}
+
+#[test]
 fn a_delete_that_the_target_refuses_for_a_reference_says_so() {
     let department = left(&["A > B", "B", "X"], &["A", "X"], "");
     assert_eq!(department.orders(), ["delete B"]);

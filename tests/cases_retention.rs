@@ -9,8 +9,10 @@ mod support;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use house::{House, lasting_address};
+use muster::model::approval::Decision;
 use muster::model::run::RunId;
 use muster::run::Stage;
 use serde_json::Value;
@@ -192,4 +194,35 @@ async fn what_a_look_that_was_cut_short_left_goes_and_one_that_is_under_way_stay
     std::fs::File::open(&left).unwrap().set_modified(std::time::SystemTime::now() - days).unwrap();
     muster(&house, &["prune", "corp"]).ended(0);
     assert_eq!((left.exists(), under_way.exists()), (false, true));
+}
+
+/// Plans what HR dropped, approves it and applies it; the run.
+async fn carried_out(house: &House) -> String {
+    let run = house.run(Stage::Plan).await.unwrap().run;
+    house.review(&run, |_| Some(Decision::Approve));
+    let applied = house.apply(Duration::ZERO).await.unwrap();
+    assert_eq!((applied.applied, applied.errored), (1, 0));
+    run.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_clock_that_leapt_ahead_is_not_the_newest_for_years() {
+    let house = House::found(&people(8), "", lasting_address()).await;
+    house.settle().await;
+    let mut staff = people(8);
+    staff[0].family = "Ahead".into();
+    house.hr(&staff);
+    days_ago(&house, -5 * 365);
+    let ahead = carried_out(&house).await;
+    // The clock is right again.
+    days_ago(&house, 0);
+    staff[1].family = "Now".into();
+    house.hr(&staff);
+    let now = carried_out(&house).await;
+    assert!(ahead > now && newest(&house) == now, "{ahead}, {now}, {}", newest(&house));
+    muster(&house, &["list", "corp"]).says(&[&format!("as of run {now}")]);
+    // What was sent and accepted before it makes no new export old.
+    muster(&house, &["export", "corp"]).ended(0);
+    muster(&house, &["plan", "corp", "--from", &newest(&house)]).ended(0);
+    muster(&house, &["revert", "corp"]).ended(3).says(&[&format!("undoes run {now}")]);
 }

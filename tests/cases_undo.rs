@@ -241,6 +241,23 @@ fn status_and_the_withheld_name_an_undo_for_what_it_is() {
 }
 
 #[test]
+fn an_undo_beside_a_rejected_order_of_its_object_is_listed_and_counted() {
+    let (company, mut staff, undoing) = undone();
+    staff[0].email = "one@corp.example".into();
+    company.hr(&staff);
+    let rejected = planned(&company).remove(0);
+    company.world.muster(&["reject", "corp", "--all", "--comment", "not that one"]).ended(0);
+    company.world.muster(&["run", "corp"]).ended(0);
+    let listed = company.world.muster(&["list", "corp", "--withheld", "--format", "json"]).json();
+    let rows = listed.as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{listed:#}");
+    assert!(rows.iter().any(|row| row["why"] == "undone" && row["run"] == *undoing), "{listed:#}");
+    assert!(rows.iter().any(|row| row["why"] == "rejected" && row["order"] == rejected["id"]), "{listed:#}");
+    let status = company.world.muster(&["status", "corp"]).ended(0);
+    status.says(&["1 order rejected before", "1 order undone before"]);
+}
+
+#[test]
 fn what_forbids_an_undo_says_so_in_its_own_words() {
     let company = Company::of(6);
     company.settle();

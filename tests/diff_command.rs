@@ -246,7 +246,7 @@ fn mistakes_are_told_once_with_what_was_probably_meant() {
     world.write("utf16.csv", b"\xff\xfei\0d\0\n\0");
     muster(&["utf16.csv", "b.csv", "--key", "id"]).says(&["UTF-16", "save it as UTF-8"]);
     world.write("semicolon.csv", "id;name\n1;a\n");
-    muster(&["semicolon.csv", "b.csv", "--key", "id"]).says(&["';'", "separate the columns with commas"]);
+    muster(&["semicolon.csv", "b.csv", "--key", "id"]).says(&["with `;` in it", "separate the columns with commas"]);
 }
 
 /// Runs with a disk of 1 MiB as its folder `temp`, where this user may have one: as root, or as root of a namespace.

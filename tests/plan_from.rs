@@ -65,3 +65,20 @@ fn an_export_is_planned_from_until_it_is_overtaken() {
     company.world.muster(&["plan", "corp"]).ended(3);
     assert_eq!(planned(&company).len(), 2);
 }
+
+#[test]
+fn an_export_is_overtaken_by_the_next_one_though_nobody_planned_from_that() {
+    let company = Company::of(6);
+    company.settle();
+    company.hr(&people(5));
+    company.world.muster(&["export", "corp"]).ended(0);
+    let gone = company.world.newest_run("corp");
+    // The sixth is back.
+    company.hr(&people(6));
+    company.world.muster(&["export", "corp"]).ended(0);
+    let back = company.world.newest_run("corp");
+    let instead = format!("muster plan corp --from {back}");
+    refused(&company, &gone, &["a later snapshot of hr.", "was taken since", &instead]);
+    company.world.muster(&["plan", "corp", "--from", &back]).ended(0);
+    assert_eq!(planned(&company), Vec::<String>::new());
+}

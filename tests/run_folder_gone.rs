@@ -200,7 +200,8 @@ fn what_was_under_way_is_looked_up_where_its_order_can_be_read_and_left_to_a_per
         company.world.muster(&["run", "corp"]);
         assert_eq!(states(&company, &run), json!({ "uncertain": 1, "stale": 1 }), "{command}");
         company.world.muster(&["report", &run]).says(&[id, "muster settle"]);
-        company.world.muster(&["status", "corp"]).says(&["uncertain"]);
+        let settle = format!("then muster settle {id} --took-effect");
+        company.world.muster(&["status", "corp"]).says(&["uncertain", &settle]);
         // Whatever runs meanwhile, it stays as it is, and nothing else is planned for its object.
         company.world.muster(&["run", "corp"]);
         assert_eq!(states(&company, &run), json!({ "uncertain": 1, "stale": 1 }));
@@ -247,4 +248,50 @@ fn an_undo_whose_folder_is_gone_is_told_for_itself() {
     let said = company.world.muster(&["run", "corp"]).ended(1);
     said.says(&[&undo, "2 of them were to undo something", "muster revert"]);
     company.world.muster(&["revert", &run]).ended(3);
+}
+
+#[test]
+fn an_uncertain_order_of_a_lost_plan_bars_no_other_run_of_its_job() {
+    let (company, lost, _) = married();
+    let lost = lost.as_str();
+    let order = cut_off(&company, lost);
+    let id = order["id"].as_str().unwrap();
+    damage(&company, lost, Damage::Removed);
+    company.world.muster(&["run", "corp"]).ended(1).says(&["1 order of it is given up"]);
+    let next = company.world.newest_run("corp");
+    assert_eq!(company.world.orders("corp", &next).len(), 1);
+    let settle = format!("muster settle {id} --took-effect");
+
+    // By its id a person is told what became of it, and what to do: not to wait for a run that never ends it.
+    for command in [
+        &["review", lost][..],
+        &["approve", lost, "--all", "--comment", "x"],
+        &["reject", lost, "--all", "--comment", "x"],
+    ] {
+        let said = company.world.muster(command).ended(1);
+        said.says(&["plan.json is gone", &format!("given up by run {next}"), &settle]).never_says(&["give it up"]);
+    }
+    let said = company.world.muster(&["report", lost]).ended(0);
+    said.says(&[&settle]).never_says(&["muster retry", "give it up", &format!("muster review {lost}")]);
+    for command in ["status", "apply"] {
+        let said = company.world.muster(&[command, "corp"]);
+        said.says(&[&format!("then {settle}")]).never_says(&[&format!("muster review {lost}")]);
+    }
+
+    // By the job's name the others go on.
+    let passed_over = format!("run {lost} is passed over");
+    let said = company.world.muster(&["review", "corp"]).ended(0);
+    said.says(&[&passed_over, &settle, "1 order waits for review"]);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "x"]).says(&[&passed_over, "1 order approved"]);
+    let said = company.world.muster(&["reject", "corp", "--all", "--comment", "not yet"]);
+    said.says(&[&passed_over, "1 order rejected"]);
+    assert_eq!(states(&company, &next), json!({ "rejected": 1 }));
+    assert_eq!(states(&company, lost), json!({ "uncertain": 1, "stale": 1 }));
+
+    // What is settled as without effect waits, and is given up like all of a lost plan.
+    company.world.muster(&["settle", id, "--had-no-effect", "--comment", "looked"]).says(&["waits for review"]);
+    company.world.muster(&["run", "corp"]).ended(1).says(&[lost, "1 order of it is given up"]);
+    let by = company.world.newest_run("corp");
+    let said = company.world.muster(&["approve", lost, "--all", "--comment", "x"]).ended(1);
+    said.says(&[&format!("given up by run {by}"), "muster status corp"]).never_says(&["let `muster run"]);
 }

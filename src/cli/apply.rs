@@ -167,7 +167,9 @@ pub(super) fn tell_errors(context: &Context, reporter: &dyn Reporter, report: &R
     }
     if let Some(group) = report.error_groups.first() {
         let which = if groups.len() > 1 { "the first cause" } else { "this cause" };
-        eprintln!("  one order of {which} again, {}: {}", group.when(), group.retry);
+        if !group.retry.is_empty() {
+            eprintln!("  one order of {which} again, {}: {}", group.when(), group.retry);
+        }
         let errors = context.layout.errors(&report.job, &report.run);
         eprintln!("  the errors, order by order: {}", errors.display());
     }

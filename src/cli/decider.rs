@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
+use super::lost;
 use super::sealed::{conclude, stand, tell};
 use super::sealing::{self, Signing};
 use super::selection::{self, Filter, PlannedOrder};
@@ -56,14 +57,15 @@ pub(super) struct Decider {
 
 impl Decider {
     /// Opens the runs that a name means.
-    pub(super) fn open(context: &Context, run: &str, filter: &Filter) -> Result<Self> {
+    pub(super) fn open(context: &Context, name: &str, filter: &Filter) -> Result<Self> {
         let store = selection::open_store(context)?;
         let mut runs = Vec::new();
-        for run in selection::runs(&store, run)? {
-            let orders = selection::orders(&store, &run)?;
-            runs.push((run, orders));
+        for run in selection::runs(&store, name)? {
+            if let Some(orders) = lost::orders(&store, &run, name)? {
+                runs.push((run, orders));
+            }
         }
-        filter.check_known(runs.iter().flat_map(|(_, orders)| orders), run)?;
+        filter.check_known(runs.iter().flat_map(|(_, orders)| orders), name)?;
         Ok(Self { store, runs })
     }
 
@@ -162,6 +164,9 @@ impl Decider {
             let ids: Vec<&str> = self.runs.iter().map(|(run, _)| run.id.0.as_str()).collect();
             let text = format!("--prepare: a review is of one run; name one of {}", ids.join(", "));
             return Err(UsageError(text).into());
+        }
+        if self.runs.is_empty() {
+            say!(context, "nothing to decide");
         }
         let mut endings = Vec::new();
         for ((run, _), task) in self.runs.iter().zip(tasks) {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 use super::exit::Ending;
+use crate::model::order::OrderState;
 use crate::model::record::RunRecord;
 use crate::model::run::RunState;
 use crate::report::next_steps::NextSteps;
@@ -42,6 +43,7 @@ pub(super) fn steps(store: &Store, job: &str, now: DateTime<Utc>) -> Result<Next
     for kind in store.live_kinds(job, None)? {
         steps.add(&kind, now);
     }
+    tell_lost(store, &mut steps)?;
     Ok(steps)
 }
 
@@ -54,7 +56,19 @@ pub(super) fn steps_of_run(store: &Store, run: &RunRecord, now: DateTime<Utc>) -
     for kind in store.live_kinds(&run.job, Some(&run.id))? {
         steps.add(&kind, now);
     }
+    tell_lost(store, &mut steps)?;
     Ok(steps)
+}
+
+/// Names what to settle of the runs that cannot be reviewed, because their plan is lost.
+fn tell_lost(store: &Store, steps: &mut NextSteps) -> Result<()> {
+    for run in steps.uncertain.keys() {
+        if store.verify_plan(run).is_err_and(|error| error.is_lost_plan()) {
+            let first = store.orders_of(run)?.into_iter().find(|order| order.state == OrderState::Uncertain);
+            steps.to_settle.extend(first.map(|order| (run.clone(), order.id)));
+        }
+    }
+    Ok(())
 }
 
 /// The holds of runs: those that nobody accepted, and those whose run goes on once it is called.

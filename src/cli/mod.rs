@@ -36,6 +36,7 @@ mod link;
 mod list;
 mod log;
 mod log_names;
+mod lost;
 mod outcome_report;
 mod plan;
 mod prune;

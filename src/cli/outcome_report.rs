@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::review::hold_sentence;
-use super::selection;
+use super::{lost, selection};
 use crate::disk::atomic;
 use crate::model::order::{Operation, OrderId, OrderState};
 use crate::model::outcome::Outcome;
@@ -105,8 +105,10 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
 fn names(store: &Store, run: &RunRecord) -> Result<(BTreeMap<OrderId, String>, Option<String>)> {
     match selection::orders(store, run) {
         Ok(orders) => Ok((orders.into_iter().map(|planned| (planned.order.id, planned.order.name)).collect(), None)),
-        Err(error) if selection::is_lost_plan(&error) => Ok((BTreeMap::new(), Some(error.to_string()))),
-        Err(error) => Err(error),
+        Err(error) => match selection::lost_plan(&error) {
+            Some(why) => Ok((BTreeMap::new(), Some(lost::told(store, run, why)?))),
+            None => Err(error),
+        },
     }
 }
 
@@ -119,7 +121,7 @@ fn tell_holds(store: &Store, run: &RunRecord, report: &mut RunReport) -> Result<
                 report.warnings = plan.warnings;
                 report.undoes = plan.reverts.map(|reverted| reverted.run);
             }
-            Err(error) if error.is_lost_plan() => report.warnings.push(error.to_string()),
+            Err(error) if error.is_lost_plan() => report.warnings.push(lost::told(store, run, &error)?),
             Err(error) => return Err(error.into()),
         }
     }

@@ -24,8 +24,8 @@ pub(super) struct Args {
     /// How much to export
     #[arg(long, default_value = "incremental", value_parser = ["incremental", "complete"])]
     mode: String,
-    /// Plan from the snapshots of this run instead of exporting; refused once later ones were accepted, orders were
-    /// sent, or somebody linked something
+    /// Plan from the snapshots of this run instead of exporting; refused once later ones were taken, orders were sent,
+    /// or somebody linked something
     #[arg(long, value_name = "RUN")]
     from: Option<String>,
     /// Only this object and its association rows, by its key, id, login or address; orders of others stay as they are

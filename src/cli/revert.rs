@@ -9,7 +9,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::selection::{self, Filter};
 use super::{ending, outcome_report, session};
-use crate::model::order::{Operation, OrderId, OrderState};
+use crate::model::order::{Operation, OrderId};
 use crate::model::plan::LeftOrder;
 use crate::model::record::RunRecord;
 use crate::model::resource::ResourceName;
@@ -130,23 +130,15 @@ fn discard(context: &Context, job: &str, run: &RunId) {
     let _ = std::fs::remove_dir_all(context.layout.export(job, run));
 }
 
-/// The run that is meant: by its id; of a job the one of which an order was applied last.
+/// The run that is meant: by its id; of a job the one of which an order that is in effect was sent last.
 fn applied_last(store: &Store, name: &str) -> Result<RunRecord> {
     if RunId::is_id(name) {
         let run = selection::runs(store, name)?.pop();
         return run.ok_or_else(|| UsageError(format!("there is no run {name}; `muster status` lists the runs")).into());
     }
     let job = selection::job_name(store, name)?;
-    let mut newest = None;
-    for run in selection::history(store, &job)? {
-        let applied = store.orders_of(&run.id)?.into_iter().filter(|order| order.state == OrderState::Applied);
-        if let Some(at) = applied.map(|order| order.updated).max()
-            && newest.as_ref().is_none_or(|(last, _)| at > *last)
-        {
-            newest = Some((at, run));
-        }
-    }
-    newest.map(|(_, run)| run).ok_or_else(|| {
+    let last = store.applied_last(&job)?.map(|run| store.run(&run)).transpose()?;
+    last.ok_or_else(|| {
         UsageError(format!("nothing of job {job} was ever applied, so that there is nothing to revert; `muster status {job}` shows its runs")).into()
     })
 }

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::selection::{self, Filter, PlannedOrder};
 use super::stdout::print;
-use super::{ending, seconds};
+use super::{ending, lost, seconds};
 use crate::model::order::{BlockReason, Order, OrderState};
 use crate::model::record::{Hold, RunRecord};
 use crate::model::run::RunState;
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let store = selection::open_store(context)?;
     let mut reviews = Vec::new();
     for run in selection::runs(&store, &args.run)? {
-        let mut orders = selection::orders(&store, &run)?;
+        let Some(mut orders) = lost::orders(&store, &run, &args.run)? else { continue };
         let mut approved_by = seconds::shown(context, &store, &run)?;
         for planned in &mut orders {
             planned.approved_by = approved_by.remove(&planned.order.id);
@@ -90,7 +90,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     let mut text = texts.join("\n");
     if let Some(format) = args.format {
-        let has_plan = reviews.iter().any(|(run, _)| run.plan_digest.is_some());
+        let has_plan = reviews.is_empty() || reviews.iter().any(|(run, _)| run.plan_digest.is_some());
         let mut listing =
             if has_plan { review_listing(listed.iter().map(|order| order.row())) } else { holds(&store, &reviews)? };
         if format == Format::Table && !listing.rows.is_empty() {

@@ -68,14 +68,12 @@ pub(super) fn typed<'a>(store: &Store, name: &'a str, job: &'a str) -> &'a str {
     if !name.starts_with('-') && name.chars().all(is_plain) && means_it() { name } else { job }
 }
 
-/// All runs of a job, newest first. An id tells only the second of a start, so the start itself decides.
+/// All runs of a job, newest first.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub(super) fn history(store: &Store, job: &str) -> Result<Vec<RunRecord>> {
-    let mut runs = store.runs(job, 0)?;
-    runs.sort_by(|a, b| (b.started, &b.id).cmp(&(a.started, &a.id)));
-    Ok(runs)
+    Ok(store.runs(job, 0)?)
 }
 
 /// The runs that `RUN` means: a run by its id; for a job, its runs with live orders and those that are held, oldest
@@ -169,9 +167,9 @@ pub(super) fn orders(store: &Store, run: &RunRecord) -> Result<Vec<PlannedOrder>
     Ok(orders)
 }
 
-/// Whether an error says that a run's plan is gone, or is not what was registered.
-pub(super) fn is_lost_plan(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_lost_plan)
+/// The error inside of one that says that a run's plan is gone, or is not what was registered.
+pub(super) fn lost_plan(error: &anyhow::Error) -> Option<&StoreError> {
+    error.downcast_ref::<StoreError>().filter(|error| error.is_lost_plan())
 }
 
 /// The columns that `--where` may name.

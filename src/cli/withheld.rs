@@ -12,12 +12,17 @@ use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
 use crate::store::database::Store;
 
-/// What is withheld of a job, the newest decision on each object.
+/// What is withheld of a job, the newest decision on each object. What was undone is withheld value by value, so that each
+/// undo of other values stands beside that decision.
 fn withheld(store: &Store, job: &str) -> Result<Vec<Withholding>> {
     let mut all = store.withholding(job)?;
-    let mut seen = HashSet::new();
+    let (mut seen, mut orders) = (HashSet::new(), HashSet::new());
     all.reverse();
-    all.retain(|one| seen.insert((one.target_identity.clone(), one.object.clone())));
+    all.retain(|one| {
+        let undone = (one.why == WithheldFor::Undone).then(|| one.contents.clone());
+        // One that undid something may have been handed over, too.
+        orders.insert(one.order.clone()) && seen.insert((one.target_identity.clone(), one.object.clone(), undone))
+    });
     all.reverse();
     Ok(all)
 }

@@ -93,8 +93,8 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
     let PlannedObjects { mut plans, mut known, refused } = plan_objects(input, &objects, hasher)?;
     refused.iter().for_each(|(identity, order)| ledger.lapses.wanted(identity, order));
     rivals::unique(&mut plans);
-    untying::untie(input, &mut plans, &mut known, &mut ledger)?;
-    settling::settle(input, &mut plans, known, &mut ledger)?;
+    let follows = untying::untie(input, &mut plans, &mut known, &mut ledger)?;
+    settling::settle(input, &mut plans, known, follows, &mut ledger)?;
     plans.iter_mut().for_each(|(plan, _)| std::mem::take(&mut plan.undone).tell(&mut ledger));
     for (plan, _) in &mut plans {
         let sync = plan.table.input;

@@ -13,7 +13,7 @@ use super::plan::Planned;
 use super::reason::{self, block};
 use super::standing::{Ledger, Raised};
 use super::threshold::CLOSING;
-use super::untying::is_withheld;
+use super::untying::{Place, Referrer, is_withheld, wait_for};
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::order::{BlockReason, EndRef, Fingerprint, ObjectKey, Operation, Order, OrderId, Reference};
 use crate::model::value::Value;
@@ -31,6 +31,8 @@ struct Node {
     raised: Option<Raised>,
     /// Attributes that refer back to whoever waits for it.
     cut: HashSet<String>,
+    /// A delete that goes before this one, and whose it is.
+    follows: Option<(usize, Referrer)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,20 +50,28 @@ struct Circle {
     order: Order,
 }
 
-/// Settles the proposals of all syncs, in their order; what is created first where something refers to it.
+/// Settles the proposals of all syncs, in their order; what is created first where something refers to it. `follows` says
+/// which deletes wait for others.
 pub(crate) fn settle(
     input: &PlanInput<'_>,
     plans: &mut [Planned<'_>],
     known: Vec<Vec<Prior>>,
+    mut follows: HashMap<Place, Referrer>,
     ledger: &mut Ledger<'_>,
 ) -> Result<(), ReconcileError> {
-    let mut nodes = Vec::with_capacity(known.iter().map(Vec::len).sum());
+    let (mut begins, mut all) = (Vec::with_capacity(known.len()), 0);
+    for priors in &known {
+        begins.push(all);
+        all += priors.len();
+    }
+    let mut nodes = Vec::with_capacity(all);
     for (at, ((plan, _), priors)) in plans.iter_mut().zip(known).enumerate() {
-        for (proposal, prior) in std::mem::take(&mut plan.proposals).into_iter().zip(priors) {
+        for (place, (proposal, prior)) in std::mem::take(&mut plan.proposals).into_iter().zip(priors).enumerate() {
             let (number, order) = (proposal.number, Some(proposal.order));
             let creates = matches!(plan.table.states[number as usize], EndState::Creating);
             let (visit, raised, cut) = (Visit::Unseen, None, HashSet::new());
-            nodes.push(Node { plan: at, number, order, prior, creates, visit, raised, cut });
+            let follows = follows.remove(&(at, place)).map(|of| (begins[of.delete.0] + of.delete.1, of));
+            nodes.push(Node { plan: at, number, order, prior, creates, visit, raised, cut, follows });
         }
     }
     ledger.draft.orders.reserve(nodes.len());
@@ -153,6 +163,8 @@ impl Settling<'_, '_> {
                 }
             }
             self.nodes[at].cut.extend(back);
+            let first = self.nodes[at].follows.as_ref().map(|(first, _)| *first);
+            let next = next.or_else(|| first.filter(|first| self.nodes[*first].visit == Visit::Unseen));
             match next {
                 Some(maker) => open.push(maker),
                 None => {
@@ -168,6 +180,11 @@ impl Settling<'_, '_> {
     /// Settles one order. What it refers to is settled, but for what closes a circle.
     fn finish(&mut self, at: usize, ledger: &mut Ledger<'_>) -> Result<(), ReconcileError> {
         let Some(mut order) = self.nodes[at].order.take() else { return Ok(()) };
+        if let Some((first, referrer)) = &self.nodes[at].follows
+            && let Some(raised) = &self.nodes[*first].raised
+        {
+            wait_for(&mut order, referrer, raised);
+        }
         let input = self.plans[self.nodes[at].plan].0.table.input;
         if order.references.is_empty() {
             self.nodes[at].raised = Some(ledger.settle(order, &self.nodes[at].prior, input.identity));

@@ -1,7 +1,8 @@
 //! Objects that refer to each other in a circle and are all to be deleted: a target that keeps nobody's reference dangling
-//! lets none of them go. One reference of the circle is cleared first, by an update in the same plan.
+//! lets none of them go. One reference of the circle is cleared first, by an update in the same plan, and each delete of it
+//! comes after that of whoever refers to its object.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::error::ReconcileError;
 use super::guard;
@@ -12,11 +13,18 @@ use super::reason::block;
 use super::settling::own_key;
 use super::standing::{Ledger, Raised};
 use super::threshold::CLOSING;
-use crate::model::order::{BlockReason, Change, Operation, Order, OrderId, OrderState, Remedy};
+use crate::model::order::{BlockReason, Change, ObjectKey, Operation, Order, OrderId, OrderState, Remedy};
 use crate::model::resource::ResourceName;
 
 /// A delete: the plan, and its position among that plan's proposals.
-type Place = (usize, usize);
+pub(crate) type Place = (usize, usize);
+
+/// Whoever refers to an object of a circle, and is deleted before it.
+pub(crate) struct Referrer {
+    pub(crate) delete: Place,
+    pub(crate) attribute: String,
+    pub(crate) key: String,
+}
 
 /// What the object of one delete refers to.
 struct Tie {
@@ -27,21 +35,29 @@ struct Tie {
     to: usize,
 }
 
+/// A circle, and the tie of it that is cleared.
+struct Opened {
+    cleared: usize,
+    circle: Vec<usize>,
+}
+
 /// Clears one reference of each circle among what is deleted, and lets the delete of what it referred to wait for that.
+/// By the other deletes of each circle: for whose delete they wait.
 pub(crate) fn untie(
     input: &PlanInput<'_>,
     plans: &mut [Planned<'_>],
     known: &mut [Vec<Prior>],
     ledger: &mut Ledger<'_>,
-) -> Result<(), ReconcileError> {
+) -> Result<HashMap<Place, Referrer>, ReconcileError> {
     if plans.iter().all(|(plan, _)| plan.table.input.sync.references.is_empty()) {
-        return Ok(());
+        return Ok(HashMap::new());
     }
     let deletes = deletes(plans);
     let ties = ties(plans, &deletes);
     let mut updates = Vec::new();
-    for number in to_clear(deletes.len(), &ties, |tie| can_be_cleared(plans, &deletes, tie))? {
-        let Tie { from, attribute, to } = &ties[number];
+    let opened = to_clear(deletes.len(), &ties, |tie| can_be_cleared(plans, &deletes, tie))?;
+    for Opened { cleared: number, .. } in &opened {
+        let Tie { from, attribute, to } = &ties[*number];
         let (from, to) = (deletes[*from], deletes[*to]);
         let identity = plans[from.0].0.table.input.identity;
         let key = plans[to.0].0.proposals[to.1].order.key.clone();
@@ -75,7 +91,71 @@ pub(crate) fn untie(
         delete.reason.push_str(&format!("; {attribute} of `{whose}` refers to it, which {id} clears first"));
         delete.after = Some(id);
     }
-    Ok(())
+    let referrer = |number: usize| {
+        let Tie { from, attribute, .. } = &ties[number];
+        let (delete, attribute) = (deletes[*from], attribute.clone());
+        Referrer { delete, attribute, key: plans[delete.0].0.proposals[delete.1].order.key.clone() }
+    };
+    let follows = follows(input, plans, &deletes, &ties, &opened);
+    Ok(follows.into_iter().map(|(to, number)| (deletes[to], referrer(number))).collect())
+}
+
+/// By delete, the tie that it waits for: the target may refuse it for as long as that reference is there. An order has one
+/// other to wait for, and what is cleared is waited for already.
+fn follows(
+    input: &PlanInput<'_>,
+    plans: &[Planned<'_>],
+    deletes: &[Place],
+    ties: &[Tie],
+    opened: &[Opened],
+) -> HashMap<usize, usize> {
+    let cleared: HashSet<usize> = opened.iter().map(|opened| opened.cleared).collect();
+    let freed: HashSet<usize> = cleared.iter().map(|number| ties[*number].to).collect();
+    let order = |delete: usize| &plans[deletes[delete].0].0.proposals[deletes[delete].1].order;
+    let own = || input.live.iter().filter(|live| live.of_other_job.is_none() && live.operation == Operation::Delete);
+    let waits: HashMap<&ObjectKey, &OrderId> =
+        own().filter_map(|live| Some((&live.object, live.after.as_ref()?))).collect();
+    let objects: HashMap<&OrderId, &ObjectKey> = own().map(|live| (&live.id, &live.object)).collect();
+    // A circle that is opened by now is none any more: what waits in it goes on waiting.
+    let waits_already = |tie: &Tie| {
+        let Some(after) = waits.get(&order(tie.to).object) else { return false };
+        let of = order(tie.from);
+        after.fingerprint().as_ref() == Some(&of.fingerprint) || objects.get(after).copied() == Some(&of.object)
+    };
+    let in_circles = opened.iter().flat_map(|opened| opened.circle.iter().copied());
+    let waiting = (0..ties.len()).filter(|number| waits_already(&ties[*number]));
+    let mut follows: HashMap<usize, usize> = HashMap::new();
+    for number in in_circles.chain(waiting) {
+        let Tie { from, to, .. } = &ties[number];
+        if cleared.contains(&number) || freed.contains(to) || follows.contains_key(to) {
+            continue;
+        }
+        // Circles that share objects could make one wait for itself.
+        let mut at = Some(*from);
+        while let Some(delete) = at.filter(|delete| delete != to) {
+            at = follows.get(&delete).map(|number| ties[*number].from);
+        }
+        if at.is_none() {
+            follows.insert(*to, number);
+        }
+    }
+    follows
+}
+
+/// Lets a delete wait for that of whoever refers to its object.
+pub(super) fn wait_for(delete: &mut Order, Referrer { attribute, key, .. }: &Referrer, raised: &Raised) {
+    let Raised { id, refused, .. } = raised;
+    if let Some(why) = refused {
+        let why = why.replace("which would make it", "which would delete that");
+        delete.block = delete.block.take().or_else(|| {
+            block(
+                BlockReason::MissingReference,
+                format!("{attribute} of `{key}` refers to it, and {why}; decide or mend that first, and run again"),
+            )
+        });
+    }
+    delete.reason.push_str(&format!("; {attribute} of `{key}` refers to it, which {id} deletes first"));
+    delete.after = Some(id.clone());
 }
 
 /// The deletes that a person may let go, in the sequence of their objects.
@@ -122,7 +202,7 @@ fn to_clear(
     deletes: usize,
     ties: &[Tie],
     can_be_cleared: impl Fn(&Tie) -> Result<bool, ReconcileError>,
-) -> Result<Vec<usize>, ReconcileError> {
+) -> Result<Vec<Opened>, ReconcileError> {
     let mut open = vec![0usize; deletes];
     let (mut of, mut into) = (vec![Vec::new(); deletes], vec![Vec::new(); deletes]);
     for (number, tie) in ties.iter().enumerate() {
@@ -133,7 +213,7 @@ fn to_clear(
     let mut is_gone = vec![false; deletes];
     let mut is_cleared = vec![false; ties.len()];
     let mut ready: Vec<usize> = (0..deletes).filter(|at| open[*at] == 0).collect();
-    let (mut cleared, mut first) = (Vec::new(), 0);
+    let (mut opened, mut first) = (Vec::new(), 0);
     loop {
         while let Some(at) = ready.pop() {
             // Whoever was tried out of turn is met again when nobody refers to them any more.
@@ -154,15 +234,15 @@ fn to_clear(
         let is_open = |number: &usize| !is_cleared[*number] && !is_gone[ties[*number].from];
         let circle = circle(first, |at| into[at].iter().copied().find(is_open), ties);
         let mut able = Vec::new();
-        for number in circle {
-            if can_be_cleared(&ties[number])? {
-                able.push(number);
+        for number in &circle {
+            if can_be_cleared(&ties[*number])? {
+                able.push(*number);
             }
         }
         match able.into_iter().min_by_key(|number| (ties[*number].from, *number)) {
             Some(number) => {
                 is_cleared[number] = true;
-                cleared.push(number);
+                opened.push(Opened { cleared: number, circle });
                 open[ties[number].to] -= 1;
                 if open[ties[number].to] == 0 {
                     ready.push(ties[number].to);
@@ -172,8 +252,8 @@ fn to_clear(
             None => ready.push(first),
         }
     }
-    cleared.sort_by_key(|number| (ties[*number].from, *number));
-    Ok(cleared)
+    opened.sort_by_key(|opened| (ties[opened.cleared].from, opened.cleared));
+    Ok(opened)
 }
 
 /// The ties of one circle, found against their direction from a delete that somebody in a circle leads to.
@@ -273,7 +353,8 @@ mod tests {
             refers in proptest::collection::vec((proptest::option::of(0usize..12), any::<bool>()), 0..12),
         ) {
             let ties = ties(&refers);
-            let cleared = to_clear(refers.len(), &ties, |tie| Ok(refers[tie.from].1)).unwrap();
+            let opened = to_clear(refers.len(), &ties, |tie| Ok(refers[tie.from].1)).unwrap();
+            let cleared: Vec<usize> = opened.iter().map(|opened| opened.cleared).collect();
             for number in &cleared {
                 let others: Vec<usize> = cleared.iter().copied().filter(|other| other != number).collect();
                 prop_assert!(refers[ties[*number].from].1);

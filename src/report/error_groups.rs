@@ -33,7 +33,7 @@ pub struct ErrorGroup {
     pub example: String,
     /// What to do next.
     pub remedy: String,
-    /// The command that sends the first of them again.
+    /// The command that sends the first of them again; empty where all are uncertain, to be settled.
     pub retry: String,
     /// The first orders, up to ten, in the order of the rows.
     pub first: Vec<OrderId>,
@@ -75,7 +75,7 @@ pub fn error_groups(run: &RunId, rows: &[ErrorRow], left: &[KindLeft]) -> Vec<Er
         let cause = row.cause();
         let group = groups.entry(cause.clone()).or_insert_with(|| ErrorGroup {
             name: cause.name(),
-            retry: format!("muster retry {run} --group {} --first", cause.name()),
+            retry: String::new(),
             cause,
             failed: 0,
             untried: 0,
@@ -85,6 +85,9 @@ pub fn error_groups(run: &RunId, rows: &[ErrorRow], left: &[KindLeft]) -> Vec<Er
             keys: Vec::new(),
         });
         group.failed += 1;
+        if !row.is_uncertain && group.retry.is_empty() {
+            group.retry = format!("muster retry {run} --group {} --first", group.name);
+        }
         if group.first.len() < NAMED {
             group.first.push(row.order.clone());
             group.keys.push(row.key.clone());
@@ -139,7 +142,9 @@ pub fn groups_text(groups: &[ErrorGroup]) -> String {
         if !group.remedy.is_empty() {
             text.push_str(&format!("   next: {}\n", safe_text::line(&group.remedy)));
         }
-        text.push_str(&format!("   one order again, {}: {}\n", group.when(), group.retry));
+        if !group.retry.is_empty() {
+            text.push_str(&format!("   one order again, {}: {}\n", group.when(), group.retry));
+        }
     }
     text
 }

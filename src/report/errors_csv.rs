@@ -10,7 +10,7 @@ use super::safe_text;
 use super::table::csv_text;
 use crate::model::failure::{Class, Failure};
 use crate::model::failure_cause::{FailureCause, normalised};
-use crate::model::order::{Operation, OrderId};
+use crate::model::order::{Operation, OrderId, OrderState};
 use crate::model::record::OrderRecord;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -48,6 +48,9 @@ pub struct ErrorRow {
     pub at: DateTime<Utc>,
     /// The name of its cause, which it shares with other orders: `permission-3f2a`.
     pub group: String,
+    /// Whether nobody can tell that it failed: it is settled, not sent again.
+    #[serde(skip)]
+    pub is_uncertain: bool,
 }
 
 impl ErrorRow {
@@ -69,6 +72,7 @@ impl ErrorRow {
             request_id: failure.request_id.clone(),
             at,
             group: String::new(),
+            is_uncertain: order.state == OrderState::Uncertain,
         };
         row.group = row.cause().name();
         row
@@ -168,6 +172,7 @@ pub(super) mod tests {
             request_id: None,
             at: "2026-11-22T15:04:05Z".parse().unwrap(),
             group: String::new(),
+            is_uncertain: false,
         }
     }
 

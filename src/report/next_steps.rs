@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::figures::{count, counted};
 use super::safe_text;
 use crate::model::failure::Class;
-use crate::model::order::{BlockReason, OrderState, Remedy};
+use crate::model::order::{BlockReason, OrderId, OrderState, Remedy};
 use crate::model::record::{LiveKind, OrderRecord};
 use crate::model::run::RunId;
 
@@ -26,6 +26,9 @@ pub struct NextSteps {
     pub accepted: Vec<RunId>,
     /// Orders of which nobody can tell whether they took effect, by the run that raised them.
     pub uncertain: BTreeMap<RunId, u64>,
+    /// Of the runs among these whose plan is lost, the first uncertain order: no review shows it.
+    #[serde(skip)]
+    pub to_settle: BTreeMap<RunId, OrderId>,
     /// Orders that failed, by the run that raised them.
     pub errored: BTreeMap<RunId, u64>,
     /// Those among them whose content was refused: only what is planned anew can succeed.
@@ -110,7 +113,16 @@ impl NextSteps {
         }
         for (run, number) in first(&self.uncertain) {
             let what = format!("{} of run {run} {} uncertain", counted(number, "order"), is(number));
-            step(what, format!("look at the target, then muster review {run}"));
+            let mut next = format!("look at the target, then muster review {run}");
+            if let Some(order) = self.to_settle.get(run) {
+                next = format!(
+                    "look at the target, then muster settle {order} --took-effect (or --had-no-effect) --comment \"why\""
+                );
+                if number > 1 {
+                    next.push_str(&format!("; the others: muster report {run} --format csv"));
+                }
+            }
+            step(what, next);
         }
         for (run, number) in first(&self.errored) {
             let see =

@@ -9,10 +9,11 @@ use super::error::RunError;
 use crate::connector::target::Target;
 use crate::model::approval::Refusal;
 use crate::model::event::Event;
+use crate::model::numbers::counted;
 use crate::model::order::{Order, OrderId, OrderState};
 use crate::model::record::HoldKind;
 use crate::model::run::{RunId, RunState};
-use crate::store::verified::ApprovedPlan;
+use crate::store::verified::{ApprovedPlan, Rejection};
 
 /// The verified plans of an apply, and under which approval each of its orders stands.
 #[derive(Default)]
@@ -34,9 +35,10 @@ impl Plans {
 }
 
 impl Conductor {
-    /// Verifies plans and approvals, and reads the orders that they cover.
+    /// Verifies plans and approvals, and reads the orders that they cover. What a sealed file rejects and the database
+    /// calls approved is set back to rejected.
     pub(super) fn approved_orders(
-        &self,
+        &mut self,
         request: &ApplyRequest,
         result: &mut Applied,
     ) -> Result<(Vec<Order>, Plans), RunError> {
@@ -73,9 +75,14 @@ impl Conductor {
             tell_refusals(&plan, &used, result);
             // What the database calls approved and no sealed file does, by the approval that it names.
             let mut uncovered: BTreeMap<(Option<u32>, usize), Vec<OrderId>> = BTreeMap::new();
+            let mut rejected: BTreeMap<Rejection, Vec<OrderId>> = BTreeMap::new();
             for order in self.store.read_orders(&run)? {
                 let order = order?;
                 let Some(record) = approved.get(&order.id) else { continue };
+                if let Some(rejection) = plan.approvals().rejection(&order.id) {
+                    rejected.entry(rejection.clone()).or_default().push(order.id);
+                    continue;
+                }
                 let Some(number) = record.approved_by.filter(|number| plan.covers(*number, &order.id, now)) else {
                     result.untried += 1;
                     let told = |refusal: &Refusal| refusal.number().is_none_or(|n| record.approved_by == Some(n));
@@ -87,6 +94,10 @@ impl Conductor {
                 };
                 plans.orders.insert(order.id.clone(), (run.clone(), number));
                 orders.push(order);
+            }
+            for (rejection, orders) in rejected {
+                self.store.reject_again(&run, &rejection, &orders, now)?;
+                result.refused.push(rejected_text(&run, &rejection, &orders));
             }
             let asked = plan.approvals().terms().reviewers;
             for ((number, by), orders) in uncovered {
@@ -139,12 +150,24 @@ impl Conductor {
                 push_once(&mut result.refused, refusal.to_string());
                 return false;
             }
-            plan.covers(*number, &order.id, now)
+            // What was rejected meanwhile is told as that when it would begin, and does not.
+            plan.covers(*number, &order.id, now) || plan.approvals().rejection(&order.id).is_some()
         };
         let (go, left): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(covered);
         result.untried += left.len() as u64;
         Ok(go)
     }
+}
+
+/// Says that orders are rejected, whatever the database called them.
+fn rejected_text(run: &RunId, rejection: &Rejection, orders: &[OrderId]) -> String {
+    let (many, first) = (counted(orders.len() as u64, "order"), orders.first().map_or("", |order| order.0.as_str()));
+    let Rejection { number, reviewer, .. } = rejection;
+    format!(
+        "{many} of run {run} ({first}): rejected by {reviewer} in approval {number}, though the database calls it \
+         approved: somebody changed the database; nothing is sent, and it is rejected again: see what `muster log \
+         --verify` says, and who may write the database"
+    )
 }
 
 /// Says why approvals do not hold. One that ran out after its orders were sent is no news; one that was tampered with

@@ -44,7 +44,7 @@ impl Conductor {
         if let Some(needed) = &order.after
             && self.created(needed, known)?.is_none()
         {
-            let why = format!("what refers to {} is to be cleared by order {needed} first", order.key);
+            let why = format!("what refers to {} is to be cleared or deleted by order {needed} first", order.key);
             return Ok(Err((Box::new(order), why)));
         }
         Ok(Ok(order))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::Conductor;
 use super::error::RunError;
 use super::prove::Proof;
@@ -40,31 +42,77 @@ pub fn require_current(store: &Store, job: &str, from: &RunId) -> Result<(), Run
         return cannot(format!(": they were removed on {on}, when the time of [retention] was over; export anew"));
     }
     let manifest = Manifest::read(&store.layout().export(job, from).join(FILE_NAME))?;
-    let Some(what) = moved_on(store, job, &manifest)? else { return Ok(()) };
+    let exports = Exports::of(store, job)?;
     let taken = time(manifest.started);
+    if let Some(what) = moved_on(store, job, &manifest, &exports)? {
+        return cannot(format!(
+            ", taken at {taken}: {what}; what changed since would be undone, so nothing is planned: export anew"
+        ));
+    }
+    let Some((name, newer)) = exports.newest_since(&manifest) else { return Ok(()) };
+    let (at, run) = (time(newer.started), &newer.run);
     cannot(format!(
-        ", taken at {taken}: {what}; what changed since would be undone, so nothing is planned: export anew"
+        ", taken at {taken}: a later snapshot of {name} was taken since, at {at} (run {run}); what changed since would \
+         be undone, so nothing is planned: plan from that one with `muster plan {job} --from {run}`, or export anew"
     ))
 }
 
+/// The exports of a job, each with where its run stands in the log: first the one that was made first. Those that a
+/// later run took over are named once, by the run that made them.
+struct Exports(Vec<(i64, Manifest)>);
+
+impl Exports {
+    fn of(store: &Store, job: &str) -> Result<Self, RunError> {
+        let mut exports: Vec<(i64, Manifest)> = Vec::new();
+        for run in store.runs(job, 0)?.into_iter().rev() {
+            // Unfinished, or removed when its time was over.
+            let Ok(manifest) = Manifest::read(&store.layout().export(job, &run.id).join(FILE_NAME)) else { continue };
+            if exports.iter().all(|(_, earlier)| earlier.started != manifest.started) {
+                exports.push((store.begun(&run.id)?, manifest));
+            }
+        }
+        Ok(Self(exports))
+    }
+
+    /// Where the run stands in the log whose export began then.
+    fn place(&self, started: DateTime<Utc>) -> Option<i64> {
+        self.0.iter().find(|(_, export)| export.started == started).map(|(place, _)| *place)
+    }
+
+    /// The newest export after these snapshots that read one of their resources to its end, whoever accepted it.
+    fn newest_since(&self, manifest: &Manifest) -> Option<(ResourceName, &Manifest)> {
+        let place = self.place(manifest.started)?;
+        self.0.iter().rev().filter(|(later, _)| *later > place).find_map(|(_, export)| {
+            export.systems.iter().find_map(|(system, resources)| {
+                let mut read =
+                    resources.iter().filter(|(_, of)| !matches!(of.completeness, Completeness::Partial { .. }));
+                let (resource, _) = read.find(|(resource, _)| manifest.resource(system, resource).is_some())?;
+                Some((ResourceName::new(system, resource), export))
+            })
+        })
+    }
+}
+
 /// What happened since snapshots were taken that a plan from them would undo, or do twice: a sentence.
-fn moved_on(store: &Store, job: &str, manifest: &Manifest) -> Result<Option<String>, RunError> {
+fn moved_on(store: &Store, job: &str, manifest: &Manifest, exports: &Exports) -> Result<Option<String>, RunError> {
+    let place = |started, run: &RunId| exports.place(started).map_or_else(|| store.begun(run), Ok);
+    let since = place(manifest.started, &manifest.run)?;
     for (system, resources) in &manifest.systems {
         for resource in resources.keys() {
             let name = ResourceName::new(system, resource);
-            let baseline = store.baseline(job, &name)?;
-            if let Some(newer) = baseline.filter(|baseline| baseline.at > manifest.started) {
+            let Some(newer) = store.baseline(job, &name)? else { continue };
+            if newer.at != manifest.started && place(newer.at, &newer.run)? > since {
                 let (at, run) = (time(newer.at), newer.run);
                 return Ok(Some(format!("a later snapshot of {name} is accepted since, of {at} (run {run})")));
             }
         }
     }
-    if let Some((order, at)) = store.tried_since(job, manifest.started)? {
+    if let Some((order, at)) = store.tried_since(job, since)? {
         let OrderRecord { id, run, operation, resource, key, .. } = order;
         let what = format!("{operation} {resource} `{key}` ({id} of run {run})");
         return Ok(Some(format!("orders were sent since, at last {what} at {}", time(at))));
     }
-    if let Some(link) = store.linked_since(job, manifest.started)? {
+    if let Some(link) = store.linked_since(job, since)? {
         return Ok(Some(format!("{} changed what is linked since, at {}", link.who, time(link.at))));
     }
     Ok(None)
@@ -88,7 +136,8 @@ impl Conductor {
         if let Some(elsewhere) = self.read_elsewhere(&manifest).await {
             return Ok(Some(Overtaken::Elsewhere(elsewhere)));
         }
-        Ok(moved_on(&self.store, &self.job.name, &manifest)?.map(Overtaken::MovedOn))
+        let exports = Exports::of(&self.store, &self.job.name)?;
+        Ok(moved_on(&self.store, &self.job.name, &manifest, &exports)?.map(Overtaken::MovedOn))
     }
 
     /// Whether the job names another address of a system than the one that snapshots were read from: a sentence. A

@@ -12,8 +12,8 @@ use super::database::{Store, digest};
 use super::error::{Fault, StoreError};
 use super::plan_files;
 use super::retention::Folder;
-use super::verified::{ApprovedPlan, Sealed, VerifiedApprovals};
-use crate::model::approval::{Approval, Refusal, SignerFault};
+use super::verified::{ApprovedPlan, Rejection, Sealed, VerifiedApprovals};
+use crate::model::approval::{Approval, Decision, Refusal, SignerFault};
 use crate::model::digest::Digest;
 use crate::model::order::{Order, OrderId};
 use crate::model::plan::Plan;
@@ -67,13 +67,22 @@ impl Store {
             return Err(Refusal::NoApprovers { run: run.clone() }.into());
         }
         let (holding, refusals, accepted) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let mut verified = VerifiedApprovals { terms, holding, refusals, accepted };
+        let rejected = BTreeMap::new();
+        let mut verified = VerifiedApprovals { terms, holding, refusals, accepted, rejected };
         for number in self.approval_numbers(run)? {
             match self.read_back(run, number, rules, now) {
                 Ok(sealed) => {
                     for (name, figure) in &sealed.approval.accepted {
                         let by = verified.accepted.entry((name.clone(), figure.clone())).or_default();
                         by.insert(sealed.reviewer.clone());
+                    }
+                    for (order, decision) in &sealed.approval.decisions {
+                        if *decision == Decision::Approve {
+                            verified.rejected.remove(order);
+                            continue;
+                        }
+                        let (reviewer, comment) = (sealed.reviewer.clone(), sealed.approval.comment.clone());
+                        verified.rejected.insert(order.clone(), Rejection { number, reviewer, comment });
                     }
                     let at = sealed.approval.expires;
                     if at <= now {

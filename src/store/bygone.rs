@@ -124,15 +124,17 @@ impl Store {
 }
 
 fn last_accepted(db: &Connection, job: &str) -> Result<BTreeMap<String, RunId>, Fault> {
-    let mut statement =
-        db.prepare_cached("SELECT name, run, reviewer FROM acceptances WHERE job = ? AND kind <> ? ORDER BY run")?;
+    let mut statement = db.prepare_cached(
+        "SELECT a.name, a.run, a.reviewer, r.begun FROM acceptances a JOIN runs r ON r.id = a.run
+         WHERE a.job = ? AND a.kind <> ?",
+    )?;
     let mut rows = statement.query(params![job, HoldKind::Suspicion.word()])?;
-    let mut by: BTreeMap<(RunId, String), BTreeSet<String>> = BTreeMap::new();
+    let mut by: BTreeMap<(i64, RunId, String), BTreeSet<String>> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        by.entry((RunId(row.get(1)?), row.get(0)?)).or_default().insert(row.get(2)?);
+        by.entry((row.get(3)?, RunId(row.get(1)?), row.get(0)?)).or_default().insert(row.get(2)?);
     }
     let mut last = BTreeMap::new();
-    for ((run, name), reviewers) in by {
+    for ((_, run, name), reviewers) in by {
         if reviewers.len() >= terms_of(db, &run)?.reviewers as usize {
             last.insert(name, run);
         }

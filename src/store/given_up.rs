@@ -1,13 +1,16 @@
-//! Orders whose plan is lost: what they were to do is not known any more, so that they are never sent.
+//! Orders that are never sent: their plan is lost, so that nobody knows any more what they were to do; or they are
+//! rejected, though the database says otherwise.
 
 use chrono::{DateTime, Utc};
 
 use super::chain::Entry;
 use super::database::Store;
 use super::error::StoreError;
-use super::orders::{Numbered, orders_where, step};
+use super::needs::{block_needing, needing};
+use super::orders::{Numbered, orders_where, require, step};
+use super::verified::Rejection;
 use crate::model::approval::Refusal;
-use crate::model::order::OrderState;
+use crate::model::order::{OrderId, OrderState};
 use crate::model::run::RunId;
 
 /// What became of a run's live orders.
@@ -49,6 +52,36 @@ impl Store {
                 log.append_orders(tx, &entry, &ended)?;
             }
             Ok(result)
+        })
+    }
+
+    /// Sets approved orders of a run back to rejected, as the sealed file of its review says.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn reject_again(
+        &mut self,
+        run: &RunId,
+        rejection: &Rejection,
+        orders: &[OrderId],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            let mut rejected: Vec<Numbered> = Vec::new();
+            for id in orders {
+                let (n, order) = require(tx, id)?;
+                if order.state == OrderState::Approved {
+                    step(tx, n, &order, OrderState::Rejected, None, at)?;
+                    rejected.push((n, order.id));
+                }
+            }
+            let Rejection { number, reviewer, comment } = rejection;
+            let detail = serde_json::json!({ "approval": number, "comment": comment, "again": true });
+            let entry = Entry { error: true, ..Entry::new(at, "orders-rejected", Some(run), detail).by(reviewer) };
+            log.append_orders(tx, &entry, &rejected)?;
+            let numbers: Vec<i64> = rejected.iter().map(|(n, _)| *n).collect();
+            block_needing(tx, log, needing(tx, &numbers)?, at)?;
+            Ok(())
         })
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn block_needing(
     at: DateTime<Utc>,
 ) -> Result<Vec<(OrderId, String)>, Fault> {
     let sql = format!(
-        "SELECT c.n, c.id, c.state, c.key, c.operation = 'create' FROM needs d JOIN orders c ON c.n = d.needed
+        "SELECT c.n, c.id, c.state, c.key, c.operation FROM needs d JOIN orders c ON c.n = d.needed
          WHERE d.needing = ? AND c.state IN {DEAD} ORDER BY c.n LIMIT 1"
     );
     let mut blocked = Vec::new();
@@ -40,9 +40,10 @@ pub(super) fn block_needing(
         let dead = tx.prepare_cached(&sql)?.query_row([n], |row| {
             let (n, id, state, key): (i64, String, String, String) =
                 (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let detail = match row.get(4)? {
-                true => format!("it needs {key}, and the order that creates it ({id}) is {state}"),
-                false => format!("{key} refers to it, and the order that clears that ({id}) is {state}"),
+            let detail = match row.get::<_, String>(4)?.as_str() {
+                "create" => format!("it needs {key}, and the order that creates it ({id}) is {state}"),
+                "delete" => format!("{key} refers to it, and the order that deletes {key} ({id}) is {state}"),
+                _ => format!("{key} refers to it, and the order that clears that ({id}) is {state}"),
             };
             Ok((n, detail))
         });
@@ -95,7 +96,8 @@ pub(super) fn inherit_needs(tx: &Connection, superseded: i64) -> Result<(), Faul
     let heir = tx
         .prepare_cached(&format!(
             "SELECT o.n FROM orders s JOIN orders o ON o.target = s.target AND o.object = s.object
-                 WHERE s.n = ? AND o.operation = 'create' AND {LIVE}"
+                 WHERE s.n = ? AND {LIVE}
+                   AND (o.operation = 'create' OR o.operation = 'delete' AND s.operation = 'delete')"
         ))?
         .query_row([superseded], |row| row.get::<_, i64>(0))
         .optional()?;

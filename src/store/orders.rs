@@ -234,7 +234,8 @@ impl Store {
     pub fn live_runs(&self, job: &str) -> Result<Vec<RunId>, StoreError> {
         self.read(|db| {
             let sql = format!(
-                "SELECT DISTINCT o.run FROM orders o JOIN syncs s ON s.n = o.sync WHERE s.job = ? AND {LIVE} ORDER BY o.run"
+                "SELECT r.id FROM runs r WHERE r.id IN (SELECT o.run FROM orders o JOIN syncs s ON s.n = o.sync
+                   WHERE s.job = ? AND {LIVE}) ORDER BY r.begun, r.id"
             );
             let mut statement = db.prepare_cached(&sql)?;
             let runs = statement.query_map([job], |row| row.get(0).map(RunId))?.collect::<Result<_, _>>()?;

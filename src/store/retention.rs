@@ -102,7 +102,7 @@ impl Store {
     ) -> Result<Vec<Overdue>, StoreError> {
         let runs: BTreeMap<RunId, RunRecord> =
             self.runs(job, 0)?.into_iter().map(|run| (run.id.clone(), run)).collect();
-        let needs = self.needs_of(job, &runs, now)?;
+        let needs = self.needs_of(job, now)?;
         let newest = runs.values().map(|run| run.started).filter(|start| *start <= now).max();
         let mut found = Vec::new();
         for (folder, keep) in [(Folder::Export, settings.exports), (Folder::Run, settings.runs)] {
@@ -196,18 +196,19 @@ impl Store {
         Ok(self.last_of_kind(run, folder.removal())?.map(|entry| entry.at))
     }
 
-    fn needs_of(&self, job: &str, runs: &BTreeMap<RunId, RunRecord>, now: DateTime<Utc>) -> Result<Needs, StoreError> {
+    fn needs_of(&self, job: &str, now: DateTime<Utc>) -> Result<Needs, StoreError> {
         let mut needs = Needs::default();
         for (resource, baseline) in self.baselines(job)? {
             needs.baselines.entry(baseline.run).or_default().push(resource.to_string());
             needs.oldest_baseline = Some(needs.oldest_baseline.map_or(baseline.at, |oldest| oldest.min(baseline.at)));
         }
         needs.live = self.live_runs(job)?.into_iter().collect();
-        needs.newest = runs.keys().next_back().cloned();
+        let runs = self.runs(job, 0)?;
+        needs.newest = runs.first().map(|run| run.id.clone());
         // A plan that undoes another has no snapshots: those that `list` goes by are of an earlier one.
         let has_snapshots =
             |run: &&RunRecord| run.plan_digest.is_some() && self.layout.export(job, &run.id).join(FILE_NAME).is_file();
-        needs.newest_plan = runs.values().rev().find(has_snapshots).map(|run| run.id.clone());
+        needs.newest_plan = runs.iter().find(has_snapshots).map(|run| run.id.clone());
         needs.approved = self.read(|db| {
             let mut statement = db.prepare_cached(
                 "SELECT DISTINCT a.run FROM approvals a JOIN runs r ON r.id = a.run WHERE r.job = ? AND a.expires > ?",

@@ -69,7 +69,9 @@ impl Store {
             if let Some(undone) = &run.undoes {
                 detail["undoes"] = serde_json::json!(undone);
             }
-            log.append(tx, &Entry::new(at, "run-started", Some(&run.id), detail).by(&run.starter))
+            log.append(tx, &Entry::new(at, "run-started", Some(&run.id), detail).by(&run.starter))?;
+            tx.execute("UPDATE runs SET begun = (SELECT max(seq) FROM log) WHERE id = ?", [&run.id.0])?;
+            Ok(())
         })
     }
 
@@ -151,14 +153,23 @@ impl Store {
         self.read(|db| known(db, run))
     }
 
-    /// The newest runs of a job, newest first; `limit` 0 = all.
+    /// When a run began, by the log: the number of its first entry.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRun`].
+    pub fn begun(&self, run: &RunId) -> Result<i64, StoreError> {
+        self.read(|db| begun(db, run))
+    }
+
+    /// The newest runs of a job, newest first, by the log and not by the clock; `limit` 0 = all.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn runs(&self, job: &str, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
         let limit = if limit == 0 { -1 } else { i64::try_from(limit).unwrap_or(-1) };
         self.read(|db| {
-            let mut statement = db.prepare_cached(&format!("{RUN} WHERE job = ? ORDER BY id DESC LIMIT ?"))?;
+            let mut statement =
+                db.prepare_cached(&format!("{RUN} WHERE job = ? ORDER BY begun DESC, id DESC LIMIT ?"))?;
             let mut rows = statement.query(params![job, limit])?;
             let mut runs = Vec::new();
             while let Some(row) = rows.next()? {
@@ -250,6 +261,13 @@ fn find(db: &Connection, run: &RunId) -> Result<Option<RunRecord>, Fault> {
 /// The run, or [`StoreError::NoRun`].
 pub(super) fn known(db: &Connection, run: &RunId) -> Result<RunRecord, Fault> {
     find(db, run)?.ok_or_else(|| StoreError::NoRun { run: run.clone() }.into())
+}
+
+/// See [`Store::begun`].
+pub(super) fn begun(db: &Connection, run: &RunId) -> Result<i64, Fault> {
+    let mut statement = db.prepare_cached("SELECT begun FROM runs WHERE id = ?")?;
+    let found = statement.query_row([&run.0], |row| row.get(0)).optional()?;
+    found.ok_or_else(|| StoreError::NoRun { run: run.clone() }.into())
 }
 
 /// Sets a run's state and note.

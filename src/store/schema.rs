@@ -16,6 +16,7 @@ pub(super) const STEPS: &[&str] = &[
     LAPSES,
     GROUNDS,
     TAKEN_BACK,
+    BEGUN,
 ];
 
 const FIRST: &str = "
@@ -172,6 +173,16 @@ const GROUNDS: &str = "ALTER TABLE orders ADD COLUMN ground TEXT;";
 /// What an order takes back that undoes another: the contents of the single changes, with blanks between them. Empty for
 /// those that are older than this.
 const TAKEN_BACK: &str = "ALTER TABLE reverts ADD COLUMN contents TEXT NOT NULL DEFAULT '';";
+
+/// When a run began, by the log: the number of its first entry. No clock that leaps changes which run is the newest.
+const BEGUN: &str = "
+ALTER TABLE runs ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET begun = opening.seq
+  FROM (SELECT run, min(seq) AS seq FROM log WHERE kind = 'run-started' GROUP BY run) AS opening
+  WHERE opening.run = runs.id;
+DROP INDEX runs_of_job;
+CREATE INDEX runs_of_job ON runs (job, begun);
+";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -28,6 +28,19 @@ pub struct VerifiedApprovals {
     pub(super) refusals: Vec<Refusal>,
     /// Who accepted what, by name and figure; an acceptance outlives the time of its approval.
     pub(super) accepted: BTreeMap<(String, String), BTreeSet<String>>,
+    /// What was decided last on orders that were rejected last; a rejection outlives the time of its approval.
+    pub(super) rejected: BTreeMap<OrderId, Rejection>,
+}
+
+/// A sealed rejection of an order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejection {
+    /// The number of its approval.
+    pub number: u32,
+    /// Who.
+    pub reviewer: String,
+    /// Why.
+    pub comment: String,
 }
 
 impl VerifiedApprovals {
@@ -50,6 +63,11 @@ impl VerifiedApprovals {
     pub fn accepts(&self, name: &str, figure: &str) -> bool {
         let by = self.accepted.get(&(name.to_owned(), figure.to_owned())).map_or(0, BTreeSet::len);
         by >= self.terms.reviewers as usize
+    }
+
+    /// The sealed rejection of an order, where nothing else was sealed of it since.
+    pub fn rejection(&self, order: &OrderId) -> Option<&Rejection> {
+        self.rejected.get(order)
     }
 
     /// Who approves an order under approvals that hold at `now` and came after one, with the first end of these
@@ -103,7 +121,9 @@ impl ApprovedPlan {
     pub fn covers(&self, number: u32, order: &OrderId, now: DateTime<Utc>) -> bool {
         let Some(sealed) = self.approvals.holding.get(&number).filter(|_| !self.is_open) else { return false };
         let approval = &sealed.approval;
-        let approves = approval.expires > now && approval.decisions.get(order) == Some(&Decision::Approve);
+        let approves = approval.expires > now
+            && approval.decisions.get(order) == Some(&Decision::Approve)
+            && self.approvals.rejection(order).is_none();
         let needed = self.approvals.terms.reviewers as usize;
         approves && (needed <= 1 || self.approvals.reviewers(order, 0, now).len() >= needed)
     }

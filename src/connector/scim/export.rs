@@ -101,6 +101,22 @@ pub(super) fn unsupported(system: &ScimSystem, cause: String) -> Failure {
     )
 }
 
+/// An increment from a moment that the server has not come to yet would show nothing until then.
+pub(super) fn not_ahead(system: &ScimSystem, since: &Since, server_time: Option<DateTime<Utc>>) -> Result<(), Failure> {
+    // The server tells whole seconds.
+    match server_time.filter(|now| since.time >= *now + Duration::seconds(1)) {
+        Some(now) => Err(unsupported(
+            system,
+            format!(
+                "it would begin at {}, and the server's clock says {}: one of them was wrong",
+                since.text,
+                now.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A refused filter means that increments are not possible; anything else stays what it is.
 pub(super) fn refused(system: &ScimSystem, failure: Failure) -> Failure {
     let status = failure.status;
@@ -114,15 +130,16 @@ pub(super) fn refused(system: &ScimSystem, failure: Failure) -> Failure {
     }
 }
 
-/// Where the next increment may begin: the newest change that was seen, else the server's own time, less an overlap;
-/// never before the cursor that this export began at.
+/// Where the next increment may begin: the newest change that was seen, or the server's own time where that is earlier or
+/// nothing was seen, less an overlap; never before the cursor that this export began at. A change that is dated in the
+/// future hides none that comes before that.
 pub(super) fn cursor(
     newest: Option<DateTime<Utc>>,
     server_time: Option<DateTime<Utc>>,
     since: Option<&Since>,
 ) -> Option<String> {
     let until = match (newest, since) {
-        (Some(newest), _) => newest - OVERLAP,
+        (Some(newest), _) => server_time.map_or(newest, |now| newest.min(now)) - OVERLAP,
         (None, Some(since)) => return Some(since.text.clone()),
         (None, None) => server_time? - OVERLAP,
     };
@@ -145,6 +162,7 @@ mod tests {
         assert_eq!(cursor(noon, None, None).unwrap(), "2026-11-22T11:58:00.000Z");
         assert_eq!(cursor(None, noon, None).unwrap(), "2026-11-22T11:58:00.000Z");
         assert_eq!(cursor(None, None, None), None);
+        assert_eq!(cursor(Some(at("2027-11-22T12:00:00Z")), noon, None).unwrap(), "2026-11-22T11:58:00.000Z");
         let late = since("2026-11-22T11:59:00Z");
         assert_eq!(cursor(noon, noon, Some(&late)).unwrap(), late.text);
         assert_eq!(cursor(None, noon, Some(&late)).unwrap(), late.text);

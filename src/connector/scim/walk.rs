@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use serde_json::Value as Json;
 
-use super::export::{Since, cursor, refused, unsupported};
+use super::export::{Since, cursor, not_ahead, refused, unsupported};
 use super::pager::{Pager, total};
 use super::rows::{RowReader, last_modified};
 use super::second_look::{doubt, first_look, moved};
@@ -86,6 +86,7 @@ impl Walk<'_> {
         }
         let Look { mut evidence, feeds, newest, date } = seen;
         if let Some(since) = &since {
+            not_ahead(system, since, date)?;
             // The totals of an increment are those of the whole list: the merged snapshot is held against them.
             evidence.notes.push(format!("{} changed since {}", counted(evidence.rows_received, "object"), since.text));
             evidence.total_start = since.total;
