@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, JobFile, KeepOneFile, MembersWord, NestedWord,
-    NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord,
-    RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
+    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, GenerateFile, JobFile, KeepOneFile,
+    MembersWord, NestedWord, NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile,
+    RequireFile, RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
+use super::place::{Places, entry_path, key_path};
 use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
@@ -18,6 +19,7 @@ use crate::model::resource::ResourceName;
 use crate::model::settings::{
     ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
+use crate::reconcile::generate::{Collision, GenerateRule};
 use crate::reconcile::policy::{
     Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, Nested, NoDisableAction, ObjectSync,
     OrphanAction, OutOfScopeAction, ReferenceRule, RenamePolicy, UnmanagedAction,
@@ -36,6 +38,7 @@ pub(super) fn job(
     path: &Path,
     folder: PathBuf,
     digest: Digest,
+    places: &Places<'_>,
 ) -> Result<Job, String> {
     let mut syncs: Vec<Sync> = Vec::new();
     for (index, one) in file.sync.into_iter().flatten().enumerate() {
@@ -46,12 +49,15 @@ pub(super) fn job(
             0 => format!("{from}->{to}"),
             _ => format!("{from}->{to}#{}", earlier + 1),
         };
-        let kind = kind(one, &id, index, &from, &to)?;
+        let kind = kind(one, &id, index, &from, &to, places)?;
         syncs.push(Sync { index, id, from, to, kind });
     }
     let mut snapshots: BTreeMap<ResourceName, SnapshotSettings> = syncs
         .iter()
-        .flat_map(|sync| [sync.from.clone(), sync.to.clone()])
+        .flat_map(|sync| {
+            let looked_up = sync.lookups().map(|lookup| lookup.resource.clone());
+            [sync.from.clone(), sync.to.clone()].into_iter().chain(looked_up)
+        })
         .map(|name| (name, SnapshotSettings::default()))
         .collect();
     for (name, one) in file.snapshot {
@@ -73,12 +79,19 @@ pub(super) fn job(
     })
 }
 
-fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &ResourceName) -> Result<SyncKind, String> {
+fn kind(
+    one: SyncFile,
+    id: &str,
+    index: usize,
+    from: &ResourceName,
+    to: &ResourceName,
+    places: &Places<'_>,
+) -> Result<SyncKind, String> {
     let (id, from, to) = (id.to_owned(), from.clone(), to.clone());
     let thresholds = build_thresholds::of_orders(&one)?;
     let scoped = build_thresholds::scoped(&one.threshold)?;
     if one.ends.is_empty() {
-        let rules = rules(&one)?;
+        let rules = rules(&one, lines(&one, index, places))?;
         let on = actions(&one.on);
         let fixed = one.fixed.iter().map(fixed).collect::<Result<_, _>>()?;
         let rename = match one.rename {
@@ -87,7 +100,9 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
             Some(RenameFile::Alike(AlikeFile { similarity: None })) | None => RenamePolicy::default(),
         };
         let references = references(&one, &from, &to)?;
-        let sync = ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed, references };
+        let generated = one.generate.iter().map(generate).collect::<Result<_, _>>()?;
+        let sync =
+            ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed, generated, references };
         return Ok(SyncKind::Objects(sync));
     }
     let mut ends = Vec::new();
@@ -110,6 +125,16 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
     Ok(SyncKind::Association(sync))
 }
 
+/// On which lines attributes are mapped.
+fn lines(one: &SyncFile, index: usize, places: &Places<'_>) -> BTreeMap<String, usize> {
+    let sync = entry_path("sync", index);
+    let of = |table: &str, name: &String| places.line(&key_path(&key_path(&sync, table), name));
+    let mapped = one.attributes.keys().map(|name| (name.clone(), of("attributes", name)));
+    let referring = one.references.keys().map(|name| (name.clone(), of("references", name)));
+    let generated = one.generate.keys().map(|name| (name.clone(), of("generate", name)));
+    mapped.chain(referring).chain(generated).collect()
+}
+
 fn references(one: &SyncFile, from: &ResourceName, to: &ResourceName) -> Result<Vec<ReferenceRule>, String> {
     let side = |text: &Option<String>, own: &ResourceName| text.as_ref().map_or(Ok(own.clone()), |text| text.parse());
     let rule = |(attribute, one): (&String, &ReferenceFile)| {
@@ -118,6 +143,15 @@ fn references(one: &SyncFile, from: &ResourceName, to: &ResourceName) -> Result<
         Ok::<_, String>(ReferenceRule { attribute, from: side(&one.from, from)?, to: side(&one.to, to)?, by })
     };
     one.references.iter().map(rule).collect()
+}
+
+fn generate((attribute, one): (&String, &GenerateFile)) -> Result<GenerateRule, String> {
+    Ok(GenerateRule {
+        attribute: attribute.clone(),
+        on_collision: Collision::parse(one.on_collision.as_deref().unwrap_or("{value}{n}"))?,
+        from: one.from.unwrap_or(2),
+        follow: one.follow,
+    })
 }
 
 fn fixed(one: &FixedFile) -> Result<Fixed, String> {
@@ -136,7 +170,7 @@ fn sentence(problems: Vec<RuleProblem>) -> String {
     problems.first().map_or_else(String::new, ToString::to_string)
 }
 
-fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
+fn rules(one: &SyncFile, lines: BTreeMap<String, usize>) -> Result<ObjectRules, String> {
     let mut matching = Vec::new();
     for rule in &one.matching {
         let source = rule.source.as_deref().unwrap_or_default();
@@ -148,10 +182,14 @@ fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
     let mut attributes = one.attributes.clone();
     let source = |one: &ReferenceFile| one.source.clone().unwrap_or_default();
     attributes.extend(one.references.iter().map(|(attribute, one)| (attribute.clone(), source(one))));
+    // And so is what a generated value is made from.
+    let rule = |one: &GenerateFile| one.rule.clone().unwrap_or_default();
+    attributes.extend(one.generate.iter().map(|(attribute, one)| (attribute.clone(), rule(one))));
     Ok(ObjectRules {
         scope: Scope::compile(&one.scope).map_err(sentence)?,
         mapping: Mapping::compile(&attributes, &one.clear.iter().cloned().collect()).map_err(sentence)?,
         matching,
+        lines,
         required: one.required.clone(),
         unique: one.unique.clone(),
     })

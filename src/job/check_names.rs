@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::file::SyncFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::{Checked, is_broken, resource};
 use crate::model::resource::ResourceName;
+use crate::rules::expression::Expression;
 use crate::rules::problem::{did_you_mean, nearest};
 
 pub(super) fn job_name(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
@@ -84,7 +86,7 @@ pub(super) fn side(checked: &Checked<'_>, path: &str, text: &str, problems: &mut
 }
 
 /// Resources become names of files too; the connectors' own names may have capitals.
-fn is_resource(name: &str) -> bool {
+pub(super) fn is_resource(name: &str) -> bool {
     name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
@@ -174,6 +176,7 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
                 ("references", !sync.references.is_empty()),
+                ("generate", !sync.generate.is_empty()),
                 ("fixed", !sync.fixed.is_empty()),
             ];
             wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key.to_owned()));
@@ -206,18 +209,37 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
 }
 
 pub(super) fn snapshots(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
-    let used: BTreeSet<&str> = checked
+    let used: BTreeSet<String> = checked
         .syncs()
         .flat_map(|(_, sync)| sync.from.iter().chain(&sync.to).chain(sync.ends.values().flatten()))
-        .map(String::as_str)
+        .map(String::clone)
+        .chain(checked.syncs().flat_map(|(_, sync)| looked_up(sync)))
         .collect();
     for name in checked.file.snapshot.keys() {
         if !used.contains(name.as_str()) {
-            let near = did_you_mean(name, used.iter().copied());
+            let near = did_you_mean(name, used.iter().map(String::as_str));
             let path = key_path("snapshot", name);
             problems.push(checked.places.at_key(&path, format!("no sync uses a snapshot of `{name}`{near}")));
         }
     }
+}
+
+/// The resources in which the rules of a sync look something up.
+fn looked_up(sync: &SyncFile) -> Vec<String> {
+    let matching = sync.matching.iter().filter_map(|rule| rule.source.as_ref());
+    let references = sync.references.values().flat_map(|one| one.source.iter().chain(&one.by));
+    let generated = sync.generate.values().filter_map(|one| one.rule.as_ref());
+    let rules = sync
+        .attributes
+        .values()
+        .chain(matching)
+        .chain(references)
+        .chain(generated)
+        .map(|rule| Expression::compile(rule));
+    let rules = rules.chain(sync.scope.iter().map(|condition| Expression::condition(condition)));
+    // What does not compile is told by another check.
+    let rules: Vec<Expression> = rules.filter_map(Result::ok).collect();
+    rules.iter().flat_map(Expression::lookups).map(|placed| placed.lookup.resource.to_string()).collect()
 }
 
 pub(super) fn protect(checked: &Checked<'_>, problems: &mut Vec<Problem>) {

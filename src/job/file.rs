@@ -84,6 +84,9 @@ pub(super) struct SyncFile {
     /// Target attribute = whom its value refers to; it becomes the id of that object.
     #[serde(default)]
     pub(super) references: BTreeMap<String, ReferenceFile>,
+    /// Target attribute = how its value is made once for each object, and kept.
+    #[serde(default)]
+    pub(super) generate: BTreeMap<String, GenerateFile>,
     /// How many orders may be live at once, or applied over a time, by operation.
     #[serde(default)]
     pub(super) thresholds: OrderThresholdsFile,
@@ -109,6 +112,30 @@ impl SyncFile {
     pub(super) fn is_association(&self) -> bool {
         !self.ends.is_empty()
     }
+
+    /// The target attributes that it sets, in whatever way.
+    pub(super) fn mapped(&self) -> impl Iterator<Item = &String> {
+        self.attributes.keys().chain(self.references.keys()).chain(self.generate.keys())
+    }
+}
+
+/// How a value is made once for each object: a login.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GenerateFile {
+    /// A rule on the source row: it yields the value that is tried first.
+    #[schemars(required)]
+    pub(super) rule: Option<String>,
+    /// What is tried where that is taken, with a number: text with {n}, and {value}, or {local} and {domain} of a value
+    /// with an @. Default "{value}{n}".
+    #[schemars(extend("examples" = ["{local}{n}@{domain}"]))]
+    pub(super) on_collision: Option<String>,
+    /// The first number. Default 2.
+    #[schemars(range(min = 0, max = 99_999))]
+    pub(super) from: Option<u32>,
+    /// An object whose value is none that the rule makes any more gets another one. Default false: it keeps its value.
+    #[serde(default)]
+    pub(super) follow: bool,
 }
 
 /// Whom an attribute's value refers to.

@@ -3,6 +3,7 @@
 mod approvers;
 mod build;
 mod build_thresholds;
+mod check_generate;
 mod check_guards;
 mod check_limits;
 mod check_names;
@@ -34,6 +35,8 @@ use crate::model::resource::ResourceName;
 use crate::model::settings::{ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings};
 use crate::reconcile::policy::{AssociationSync, ObjectSync};
 use crate::reconcile::threshold::SnapshotThresholds;
+use crate::rules::expression::Expression;
+use crate::rules::lookup::Lookup;
 
 use file::JobFile;
 use place::Places;
@@ -92,6 +95,23 @@ pub enum SyncKind {
     Objects(ObjectSync),
     /// Rows that tie objects.
     Association(AssociationSync),
+}
+
+impl Sync {
+    /// What its rules look up in other snapshots.
+    pub fn lookups(&self) -> impl Iterator<Item = &Lookup> {
+        let objects = match &self.kind {
+            SyncKind::Objects(objects) => Some(objects),
+            SyncKind::Association(_) => None,
+        };
+        objects.into_iter().flat_map(|objects| {
+            let rules = &objects.rules;
+            let matching = rules.matching.iter().flat_map(|rule| rule.source.lookups());
+            let by = objects.references.iter().filter_map(|one| one.by.as_ref()).flat_map(Expression::lookups);
+            let placed = rules.scope.lookups().chain(matching).chain(by).map(|placed| &placed.lookup);
+            rules.mapping.lookups().chain(placed)
+        })
+    }
 }
 
 impl SyncKind {
@@ -180,7 +200,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Job, JobProblems> {
         return Err(fail(problems));
     }
     let digest = Digest::of(text.as_bytes());
-    build::job(file, systems, path, folder, digest).map_err(|message| fail(vec![places.problem(0, "", message)]))
+    build::job(file, systems, path, folder, digest, &places)
+        .map_err(|message| fail(vec![places.problem(0, "", message)]))
 }
 
 /// The mistakes of a text that is not TOML: one a line, up to the first after which the parser is lost in a list, a

@@ -7,8 +7,8 @@ use super::file::{JobFile, SyncFile};
 use super::place::{Places, key_path};
 use super::problem::Problem;
 use super::{
-    check_guards, check_limits, check_names, check_references, check_review, check_rules, check_systems,
-    check_thresholds,
+    check_generate, check_guards, check_limits, check_names, check_references, check_review, check_rules,
+    check_systems, check_thresholds,
 };
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
@@ -69,6 +69,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("match rules compile and name a column", check_rules::matching),
     ("required, unique and clear name mapped attributes", check_rules::named_attributes),
     ("references lead to objects of a sync", check_references::references),
+    ("generated values have a rule and a number", check_generate::generate),
     ("keep_one names an end, its condition compiles", check_guards::keep_one),
     ("fixed names mapped attributes, its conditions compile", check_guards::fixed),
     ("durations", check_limits::durations),

@@ -54,6 +54,8 @@ pub(crate) struct Built {
     pub(crate) listed: Option<ListedObject>,
     /// How far its grace has come, where it has one or had.
     pub(crate) grace: Option<GraceNote>,
+    /// Attributes whose new values are made for it, by their positions.
+    pub(crate) generated: Vec<usize>,
 }
 
 /// How far a grace has come at this look.
@@ -68,7 +70,17 @@ pub(crate) struct GraceNote {
 impl Built {
     /// No order.
     pub(crate) fn nothing(number: u32, situation: Situation) -> Self {
-        Self { number, situation, order: None, link: false, foreign: false, drift: None, listed: None, grace: None }
+        Self {
+            number,
+            situation,
+            order: None,
+            link: false,
+            foreign: false,
+            drift: None,
+            listed: None,
+            grace: None,
+            generated: Vec::new(),
+        }
     }
 }
 
@@ -134,7 +146,8 @@ impl Decider<'_> {
         let was = link.map(|link| self.scanner.input.links.get(link).target_id);
         let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
-        Ok(self.order(Case {
+        let generated = comparison.generated.clone();
+        let built = self.order(Case {
             number: row,
             key,
             source_key: Some(key),
@@ -145,11 +158,12 @@ impl Decider<'_> {
             changes: comparison.changes,
             situation,
             cause: Cause::Initial,
-            reason: reason::create(sync, key, was),
+            reason: reason::create(sync, key, was) + &reason::unusual(&comparison.unusual),
             confidence: 100,
             renamed_from: None,
             references: comparison.references,
-        }))
+        });
+        Ok(Built { generated, ..built })
     }
 
     fn pair(
@@ -178,7 +192,11 @@ impl Decider<'_> {
         let name = name.unwrap_or_else(|| key.to_owned());
         let drift = (!comparison.drifted.is_empty() && sync.on.drift == DriftAction::Report)
             .then(|| reason::drift(sync, key, &comparison.drifted));
+        let generated = comparison.generated.clone();
         let nothing = comparison.changes.is_empty() && incomplete.is_none() && confidence == 100 && renamed.is_none();
+        if nothing && claimed.is_none() && comparison.keeps && comparison.drifted.is_empty() {
+            return Ok(Built::nothing(row, Situation::Confirmed));
+        }
         if nothing && claimed.is_none() {
             let listed = self.listed(Situation::Changed, key, &name, Some(id), drift.as_deref().unwrap_or_default());
             return Ok(Built { drift, listed, ..Built::nothing(row, Situation::Changed) });
@@ -230,7 +248,7 @@ impl Decider<'_> {
             reason: match renamed.zip(was) {
                 Some((evidence, was)) => reason::renamed(sync, (was, key), evidence, self.scanner, &comparison.changes),
                 None => reason::update(&comparison.changes, &how),
-            },
+            } + &reason::unusual(&comparison.unusual),
             changes: comparison.changes,
             situation,
             cause,
@@ -238,7 +256,7 @@ impl Decider<'_> {
             renamed_from: was.map(str::to_owned),
             references: comparison.references,
         });
-        Ok(Built { drift, foreign: is_foreign, ..built })
+        Ok(Built { drift, foreign: is_foreign, generated, ..built })
     }
 
     fn ambiguous(&self, row: u32, group: u32) -> Result<Built, ReconcileError> {
@@ -300,6 +318,9 @@ impl Decider<'_> {
     fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
         if !comparison.failures.is_empty() {
             return reason::failed(self.scanner.input.sync, key, &comparison.failures);
+        }
+        if !comparison.misfits.is_empty() {
+            return reason::misfits(self.scanner, row, key, &comparison.misfits);
         }
         if !comparison.nobody.is_empty() {
             return reason::nobody(self.scanner.input.sync, &comparison.nobody);

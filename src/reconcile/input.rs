@@ -12,6 +12,7 @@ use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, O
 use crate::model::record::{Reversal, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
+use crate::rules::lookup::Lookups;
 use crate::snapshot::table::Table;
 
 use super::error::ReconcileError;
@@ -101,6 +102,8 @@ pub struct ObjectInput<'a> {
     /// The same for the target. Also false where links are younger than the target's snapshot (a plan from an older
     /// run's snapshots), or objects created since would be created twice.
     pub target_absence: bool,
+    /// What the rules of all syncs look up in other snapshots.
+    pub lookups: &'a Lookups,
     /// The links of this sync.
     pub links: &'a Links,
     /// Target ids that other jobs manage, with the words to name them by (`job payroll`).

@@ -8,6 +8,7 @@
 //! where no snapshot can be counted), `scoped` marks which orders a part's limits count, `threshold` judges the whole.
 //! `revert` makes a plan that undoes what was applied; `undo` says what can be undone at all.
 
+mod assign;
 #[cfg(test)]
 mod association_tests;
 mod associations;
@@ -24,6 +25,8 @@ mod earlier;
 mod ends;
 mod error;
 pub mod explanation;
+mod fit;
+pub mod generate;
 #[cfg(test)]
 mod grace_tests;
 mod guard;

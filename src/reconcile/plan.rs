@@ -6,6 +6,7 @@ use crate::model::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation,
 use crate::model::plan::{SyncSituations, sort_orders};
 use crate::model::resource::ResourceName;
 
+use super::assign::Promised;
 use super::associations::{self, EndOf};
 use super::draft::PlanDraft;
 use super::error::ReconcileError;
@@ -186,9 +187,11 @@ fn plan_objects<'a>(
     let at_once = if objects.iter().any(|sync| !sync.sync.references.is_empty()) { objects.len() } else { 1 };
     let (mut plans, mut known): (Vec<Planned<'a>>, Vec<Vec<Prior>>) = Default::default();
     let mut refused = Vec::new();
+    let mut promised = Promised::of(input.live, objects);
     for some in objects.chunks(at_once.max(1)) {
         let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
         let begin = plans.len();
+        let before = promised.clone();
         loop {
             let mut correlated = some
                 .iter()
@@ -199,7 +202,7 @@ fn plan_objects<'a>(
             let mut is_refused_anew = false;
             for ((sync, correlated), apart) in some.iter().zip(correlated).zip(&mut aparts) {
                 let claims = claims(sync, objects, &plans);
-                let mut plan = objects::plan(input.wishes, correlated, &claims)?;
+                let mut plan = objects::plan(input.wishes, correlated, &claims, &mut promised)?;
                 scoped::mark(&mut plan)?;
                 let priors = priors(input, sync.identity, plan.proposals.iter().map(|proposal| &proposal.order))?;
                 let before = apart.refused.len();
@@ -223,6 +226,7 @@ fn plan_objects<'a>(
             }
             plans.truncate(begin);
             known.truncate(begin);
+            promised = before.clone();
         }
     }
     Ok(PlannedObjects { plans, known, refused })

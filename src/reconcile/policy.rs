@@ -1,5 +1,6 @@
 //! What a job wants done about each situation, and how much may change: the configuration of one sync.
 
+use super::generate::GenerateRule;
 use crate::model::resource::ResourceName;
 use crate::model::threshold::{Limit, Threshold};
 use crate::rules::ObjectRules;
@@ -186,6 +187,8 @@ pub struct ObjectSync {
     pub scoped: Vec<ScopedThresholds>,
     /// What the target does not let change for some of its objects.
     pub fixed: Vec<Fixed>,
+    /// Mapped attributes whose values are made once for each object, sorted by attribute.
+    pub generated: Vec<GenerateRule>,
     /// Mapped attributes whose values refer to other objects, sorted by attribute. Their rule says to which row.
     pub references: Vec<ReferenceRule>,
 }

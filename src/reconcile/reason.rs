@@ -3,6 +3,7 @@
 use crate::model::order::{Block, BlockReason, Change};
 use crate::model::situation::Cause;
 use crate::model::value::Value;
+use crate::rules::shortened;
 use crate::snapshot::row::Cells;
 
 use super::policy::ObjectSync;
@@ -111,6 +112,33 @@ pub(crate) fn lacking(scanner: &Scanner<'_>, row: &dyn Cells, key: &str, attribu
     let detail =
         format!("{}; complete row `{key}` in {}, or change the rule, and run again", parts.join("; "), sync.from);
     block(BlockReason::Incomplete, detail)
+}
+
+/// Values that the target would not take, with the rule that yields them.
+pub(crate) fn misfits(
+    scanner: &Scanner<'_>,
+    row: &dyn Cells,
+    key: &str,
+    misfits: &[(String, String, String)],
+) -> Option<Block> {
+    let sync = scanner.input.sync;
+    let parts: Vec<String> = misfits
+        .iter()
+        .map(|(name, value, takes)| {
+            let rule = sync.rules.mapping.rule(name).unwrap_or_default();
+            let inputs = scanner.inputs(name, row);
+            let inputs: Vec<String> = inputs.iter().map(|(column, cell)| format!("{column} = `{cell}`")).collect();
+            let source = if inputs.is_empty() { String::new() } else { format!(", source {}", inputs.join(", ")) };
+            format!("`{name}` would be `{}` (rule `{rule}`{source}), and {} {takes}", shortened(value), sync.to)
+        })
+        .collect();
+    let detail = format!("{}; correct row `{key}` of {}, or the rule, and run again", parts.join("; "), sync.from);
+    block(BlockReason::Incomplete, detail)
+}
+
+/// Values that are none of those that the target suggests, after a reason.
+pub(crate) fn unusual(unusual: &[(String, String)]) -> String {
+    unusual.iter().map(|(name, why)| format!("; {name}: {why}")).collect()
 }
 
 /// Attributes that refer to nobody, and that no object may be without.

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::capabilities::AttributeType;
+use crate::model::capabilities::{AttributeShape, AttributeType};
 use crate::model::resource::ResourceName;
 use crate::model::value::Value;
 use crate::rules::mapping::{BoundMapping, Mapped};
 use crate::rules::matching::BoundMatch;
-use crate::rules::problem::RuleProblem;
+use crate::rules::problem::{RuleProblem, did_you_mean};
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::{KEY_JOINT, Table};
@@ -31,8 +31,16 @@ pub(crate) struct Attribute {
     pub(crate) column: Option<usize>,
     /// False where the target says that it has no such attribute: never compared, never sent.
     pub(crate) exists: bool,
+    /// Its position among the sync's generated attributes, where its value is made once.
+    pub(crate) generated: Option<usize>,
+    /// Whether an object that holds a value of it keeps that, whatever the rule says.
+    pub(crate) kept: bool,
+    /// What the target takes, where it tells.
+    pub(crate) shape: Option<AttributeShape>,
     /// Its position among the sync's references, where its value refers to an object.
     pub(crate) reference: Option<usize>,
+    /// Its rule reads other snapshots, so that its value moves without the row.
+    pub(crate) looks_up: bool,
 }
 
 /// A match rule, bound to both tables.
@@ -60,6 +68,9 @@ pub(crate) struct Scanner<'a> {
 pub(crate) enum Wanted {
     /// This value.
     Set(String),
+    /// Whatever the object holds of it; where that is nothing, a value that is made once, from this one. Where the job
+    /// lets it follow its rule, only what could be made of this one.
+    Generated(String),
     /// Whatever it is.
     Nothing,
     /// No value.
@@ -81,27 +92,39 @@ impl<'a> Scanner<'a> {
             cause: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         };
         let columns = input.source.columns();
-        let mapping = rules.mapping.bind(columns).map_err(wrong)?;
-        let scope = rules.scope.bind(columns).map_err(wrong)?;
+        let mapping = rules.mapping.bind(columns, input.lookups).map_err(wrong)?;
+        let scope = rules.scope.bind_with(columns, input.lookups).map_err(wrong)?;
         let mut attributes = Vec::new();
-        for name in rules.mapping.attributes() {
+        for (position, name) in rules.mapping.attributes().iter().enumerate() {
             let name: &str = name;
             let exists = exists(input, name);
             if !exists {
-                warnings.push(format!(
-                    "{}: {} has no attribute `{name}`; its rule is ignored: correct the name, or remove the rule",
-                    sync.id, sync.to
-                ));
+                warnings.push(no_attribute(input, name));
             }
             let (name, column) = (name.to_owned(), input.target.column(name));
             let reference = sync.references.iter().position(|reference| reference.attribute == name);
-            attributes.push(Attribute { kind: kind(input, &name), column, exists, reference, name });
+            let looks_up = mapping.looks_up(position);
+            let shape = input.capabilities.shape(&name).cloned();
+            let generated = sync.generated.iter().position(|rule| rule.attribute == name);
+            attributes.push(Attribute {
+                kind: input.capabilities.kind(&name),
+                column,
+                exists,
+                generated,
+                kept: generated.is_some_and(|at| !sync.generated[at].follow),
+                shape,
+                reference,
+                looks_up,
+                name,
+            });
         }
         let mut matchers = Vec::new();
         for rule in &rules.matching {
             matchers.push(Matcher {
-                rule: rule.bind(columns, input.target.columns()).map_err(|problem| wrong(vec![problem]))?,
-                kind: kind(input, &rule.target),
+                rule: rule
+                    .bind(columns, input.target.columns(), input.lookups)
+                    .map_err(|problem| wrong(vec![problem]))?,
+                kind: input.capabilities.kind(&rule.target),
                 confidence: rule.confidence,
                 text: format!("{} = {}", rule.source.text(), rule.target),
             });
@@ -187,6 +210,7 @@ impl<'a> Scanner<'a> {
         let values = self.mapping.values(row).zip(&self.attributes).map(|(value, attribute)| match value {
             _ if !attribute.exists => Wanted::Nothing,
             Mapped::Set(text) if text.is_empty() => Wanted::Nothing,
+            Mapped::Set(text) if attribute.generated.is_some() => Wanted::Generated(text.into_owned()),
             Mapped::Set(text) => attribute.reference.map_or_else(|| Wanted::Set(text.into_owned()), Wanted::Named),
             Mapped::Nothing => Wanted::Nothing,
             Mapped::Clear => Wanted::Clear,
@@ -210,13 +234,19 @@ impl<'a> Scanner<'a> {
         self.attributes.iter().position(|a| a.name == attribute)
     }
 
+    /// Whether an object keeps what it holds of a generated attribute, whose rule yields `text` now.
+    pub(crate) fn keeps(&self, attribute: &Attribute, text: &str, held: &str) -> bool {
+        let rule = attribute.generated.and_then(|at| self.input.sync.generated.get(at));
+        rule.is_some_and(|rule| !held.is_empty() && (!rule.follow || rule.could_be(text, held, attribute.kind)))
+    }
+
     /// Whether no object may be without an attribute: by the job's word or the target's.
     pub(crate) fn requires(&self, attribute: &str) -> bool {
         let named = |names: &[String]| names.iter().any(|name| name == attribute);
         named(&self.input.sync.rules.required) || named(&self.input.capabilities.required)
     }
 
-    /// The columns that an attribute's rule reads, with their cells in a row.
+    /// What an attribute's rule reads of a row and looks up for it.
     pub(crate) fn inputs(&self, attribute: &str, row: &dyn Cells) -> Vec<(String, String)> {
         self.position(attribute).map_or_else(Vec::new, |position| self.mapping.inputs(position, row))
     }
@@ -288,16 +318,24 @@ fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {
     }
 }
 
-fn kind(input: &ObjectInput<'_>, name: &str) -> AttributeType {
-    match input.capabilities.attributes.get(name) {
-        Some(kind) => *kind,
-        None if input.capabilities.enabled.as_deref() == Some(name) => AttributeType::Boolean,
-        None => AttributeType::Text,
-    }
+/// That the target has no such attribute, where the job names it, and which one may be meant.
+fn no_attribute(input: &ObjectInput<'_>, name: &str) -> String {
+    let (sync, offered) = (input.sync, input.capabilities);
+    let known = offered.attributes.keys().chain(offered.shapes.keys().filter(|known| !known.contains("[]")));
+    let near = did_you_mean(name, known.map(String::as_str));
+    let place = sync.rules.lines.get(name).map_or_else(String::new, |line| format!(" (line {line} of the job file)"));
+    format!(
+        "{}: {} has no attribute `{name}`{near}{place}; its rule is ignored: correct the name, or remove the rule",
+        sync.id, sync.to
+    )
 }
 
-/// Whether the target may have an attribute: unknown schemas have everything, sub-attributes follow their parent.
+/// Whether the target may have an attribute. Where it does not tell what its attributes take, sub-attributes follow
+/// their parent; where it tells nothing, there is everything.
 fn exists(input: &ObjectInput<'_>, name: &str) -> bool {
+    if !input.capabilities.shapes.is_empty() {
+        return input.capabilities.shape(name).is_some() || input.capabilities.enabled.as_deref() == Some(name);
+    }
     let known = &input.capabilities.attributes;
     let parent = name.split(['.', '[']).next().unwrap_or(name);
     known.is_empty()

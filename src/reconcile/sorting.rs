@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::canonical::NOTHING;
+use super::canonical::{ABSENT, NOTHING};
 use super::correlate::{Correlation, Pairing};
 use super::decide::Work;
 use super::draft::{LinkBook, Settled};
@@ -13,7 +13,7 @@ use super::input::ObjectInput;
 use super::objects::{ObjectPlan, counted};
 use super::reason::some;
 use super::rows::{Admission, SourceRow, TargetRow};
-use super::scan::Scanner;
+use super::scan::{Attribute, Scanner};
 use crate::model::link::{AgreedView, How};
 use crate::model::order::ObjectKey;
 use crate::model::situation::Situation;
@@ -24,7 +24,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
     let mut work = Vec::new();
     let (mut unproved, mut scope_failed) = (Vec::new(), Vec::new());
     let was: HashMap<u32, u32> = done.dangling.iter().copied().collect();
-    let looks = look_at_pairs(input, done, plan);
+    let looks = look_at_pairs(scanner, done, plan);
     let mut confirmed = 0;
     for row in 0..plan.table.source.len() as u32 {
         let source = plan.table.source.get(row);
@@ -151,10 +151,11 @@ struct Look {
 }
 
 /// Looks at all pairs, by source row, on all cores: their values lie all over the memory.
-fn look_at_pairs(input: &ObjectInput<'_>, done: &Correlation, plan: &ObjectPlan<'_>) -> Vec<Look> {
+fn look_at_pairs(scanner: &Scanner<'_>, done: &Correlation, plan: &ObjectPlan<'_>) -> Vec<Look> {
+    let input = scanner.input;
     let look = |(row, pairing): (usize, &Pairing)| {
         let source = plan.table.source.get(row as u32);
-        let is_equal = |held: TargetRow<'_>| !source.failed && equal(source.values, held.values);
+        let is_equal = |held: TargetRow<'_>| !source.failed && equal(&scanner.attributes, source.values, held.values);
         match *pairing {
             Pairing::Linked { target, link } if source.admission == Admission::In => {
                 let (link, held) = (input.links.get(link), plan.table.target.get(target));
@@ -255,9 +256,13 @@ fn gone(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>, 
     }
 }
 
-/// Whether the target holds everything that is wanted. What is to be left alone is not compared.
-fn equal(wanted: &[u64], held: &[u64]) -> bool {
-    wanted.iter().zip(held).all(|(wanted, held)| *wanted == NOTHING || wanted == held)
+/// Whether the target holds everything that is wanted. What is to be left alone is not compared, nor what is kept
+/// whatever it is.
+fn equal(attributes: &[Attribute], wanted: &[u64], held: &[u64]) -> bool {
+    let is_equal = |((wanted, held), attribute): ((&u64, &u64), &Attribute)| {
+        *wanted == NOTHING || wanted == held || (attribute.kept && *held != ABSENT)
+    };
+    wanted.iter().zip(held).zip(attributes).all(is_equal)
 }
 
 /// What is remembered of a confirmed object.

@@ -18,6 +18,7 @@ use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, Ord
 use crate::model::record::{WithheldFor, Withholding};
 use crate::model::run::RunId;
 use crate::rules::ObjectRules;
+use crate::rules::lookup::Lookups;
 use crate::rules::mapping::Mapping;
 use crate::rules::matching::MatchRule;
 use crate::rules::scope::Scope;
@@ -117,6 +118,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
                 scope: Scope::default(),
                 mapping: Mapping::compile(&rules, &BTreeSet::new()).unwrap(),
                 matching: matching.iter().map(|(s, t, c)| MatchRule::compile(s, t, *c).unwrap()).collect(),
+                lines: BTreeMap::new(),
                 required: Vec::new(),
                 unique: Vec::new(),
             },
@@ -125,6 +127,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
             thresholds: OrderThresholds::OFF,
             scoped: Vec::new(),
             fixed: Vec::new(),
+            generated: Vec::new(),
             references: Vec::new(),
         },
         source: String::new(),
@@ -253,6 +256,7 @@ impl World {
             let source = self.table("idp.memberships", &ties.source, &["group", "user"]);
             (ties, source, self.table("vault.memberships", &ties.target, &["group", "user"]))
         });
+        let lookups = Lookups::default();
         let mut syncs: Vec<SyncInput<'_>> = sides
             .iter()
             .map(|(side, source, target, links)| {
@@ -262,6 +266,7 @@ impl World {
                     target,
                     source_absence: side.absence.0,
                     target_absence: side.absence.1,
+                    lookups: &lookups,
                     links,
                     claimed: &side.claimed,
                     capabilities: &side.capabilities,

@@ -1,6 +1,7 @@
 //! Match rules: how a source row finds its target object.
 
 use super::expression::{Bound, Expression};
+use super::lookup::Lookups;
 use super::problem::{RuleProblem, did_you_mean};
 
 /// One match rule: the source expression's value equals the target column's.
@@ -29,13 +30,17 @@ impl MatchRule {
     }
 
     /// Resolves the positions of the columns on both sides.
-    pub fn bind(&self, source: &[String], target: &[String]) -> Result<BoundMatch, RuleProblem> {
+    pub fn bind(&self, source: &[String], target: &[String], lookups: &Lookups) -> Result<BoundMatch, RuleProblem> {
         let position = target.iter().position(|column| *column == self.target).ok_or_else(|| {
             let near = did_you_mean(&self.target, target.iter().map(String::as_str));
             let message = format!("the target has no column `{}` to match by{near}", self.target);
             RuleProblem::new(self.source.text(), 0, message)
         })?;
-        Ok(BoundMatch { source: self.source.bind(source)?, target: position, confidence: self.confidence })
+        Ok(BoundMatch {
+            source: self.source.bind_with(source, lookups)?,
+            target: position,
+            confidence: self.confidence,
+        })
     }
 }
 

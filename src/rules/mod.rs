@@ -12,15 +12,26 @@
 //!   is its elements, any other text a list of one, an absent cell the empty list.
 //! - Numbers and times are asked for: `int(employeeNumber) > 100`, `timestamp(hired) < timestamp('2026-01-01T00:00:00Z')`.
 //!   Comparing a column with a bare number is refused when the rule is compiled, because it could never hold.
+//! - `lookup("hr.people", "employeeNumber", boss, "mail")` is what another snapshot of the job holds: `mail` in the row
+//!   whose `employeeNumber` is this row's `boss`. No such row, or nothing in it, is absent; rows that differ fail the rule.
 
+mod cells;
+mod constant;
+mod dates;
 mod engine;
 pub mod expression;
+mod functions;
+pub mod lookup;
 pub mod mapping;
 pub mod matching;
 mod outcome;
 pub mod problem;
 mod rewrite;
 pub mod scope;
+
+pub(crate) use outcome::shortened;
+
+use std::collections::BTreeMap;
 
 use mapping::Mapping;
 use matching::MatchRule;
@@ -35,6 +46,8 @@ pub struct ObjectRules {
     pub mapping: Mapping,
     /// How a source row finds its target object, the surest rule first as the job lists them.
     pub matching: Vec<MatchRule>,
+    /// The line of the job file on which each target attribute is mapped, for messages.
+    pub lines: BTreeMap<String, usize>,
     /// Target attributes without which an object is `incomplete`.
     pub required: Vec<String>,
     /// Target attributes whose value no two objects may share.

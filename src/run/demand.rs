@@ -27,6 +27,9 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
                 let conditions = scoped.chain(objects.fixed.iter().map(|fixed| &fixed.target));
                 let target = target.chain(conditions.flat_map(|target| target.columns()));
                 want(&sync.to, &mut target.collect::<Vec<_>>().into_iter());
+                for lookup in sync.lookups() {
+                    want(&lookup.resource, &mut [lookup.key.clone(), lookup.wanted.clone()].into_iter());
+                }
                 for reference in &objects.references {
                     want(&reference.from, &mut reference.by.iter().flat_map(|by| by.columns()));
                     want(&reference.to, &mut std::iter::empty());
@@ -83,14 +86,15 @@ pub(super) fn needs(job: &Job) -> BTreeMap<String, Needs> {
     needs
 }
 
-/// The snapshots that one sync depends on: its own, and those of the syncs that make what its rows tie or its
-/// attributes refer to.
+/// The snapshots that one sync depends on: its own, those that its rules look something up in, and those of the syncs
+/// that make what its rows tie or its attributes refer to.
 pub(super) fn snapshots_of(job: &Job, index: usize) -> BTreeSet<ResourceName> {
     let mut names = BTreeSet::new();
     let (mut next, mut seen) = (vec![index], BTreeSet::new());
     while let Some(index) = next.pop() {
         let Some(sync) = job.syncs.get(index).filter(|_| seen.insert(index)) else { continue };
         names.extend([sync.from.clone(), sync.to.clone()]);
+        names.extend(sync.lookups().map(|lookup| lookup.resource.clone()));
         let flows: Vec<(&ResourceName, &ResourceName)> = match &sync.kind {
             SyncKind::Objects(objects) => objects.references.iter().map(|one| (&one.from, &one.to)).collect(),
             SyncKind::Association(rows) => rows.ends.iter().map(|end| (&end.from, &end.to)).collect(),

@@ -112,7 +112,7 @@ impl Conductor {
     }
 
     pub(super) fn opened(&self, look: &Look) -> Result<Opened<'_>, RunError> {
-        let snapshots = open(&look.proof)?;
+        let snapshots = open(&self.job, &look.proof)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, &look.proof)) {
             memories.push((sync, self.remember(sync, &look.targets, Some(Links::default()))?));

@@ -107,7 +107,7 @@ impl Conductor {
         known: Remembered,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
-        let snapshots = open(proof)?;
+        let snapshots = open(&self.job, proof)?;
         let mut links = known.links.taken(&self.store)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::demand;
 use super::error::RunError;
 use super::prove::Proof;
-use crate::job::{Sync, SyncKind};
+use crate::job::{Job, Sync, SyncKind};
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::link::Links;
 use crate::model::resource::ResourceName;
 use crate::reconcile::{AssociationInput, ObjectInput, SyncInput};
+use crate::rules::lookup::Lookups;
 use crate::snapshot::table::Table;
 
 /// One sync with what is remembered of it, before its tables are borrowed.
@@ -30,17 +32,20 @@ pub(super) struct Snapshots {
     pub(super) whole: BTreeSet<ResourceName>,
     /// The table has as many rows as the system says it holds.
     pub(super) counted: BTreeSet<ResourceName>,
+    /// What rules look up in them.
+    pub(super) lookups: Lookups,
     /// Of the files.
     pub(super) sha256: BTreeMap<ResourceName, Digest>,
 }
 
 /// Opens the snapshots of a proof. That their files are those that were written is known: this run wrote them, or they
 /// were verified when they were taken up again.
-pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
+pub(super) fn open(job: &Job, proof: &Proof) -> Result<Snapshots, RunError> {
     let mut snapshots = Snapshots {
         tables: BTreeMap::new(),
         whole: BTreeSet::new(),
         counted: BTreeSet::new(),
+        lookups: Lookups::default(),
         sha256: BTreeMap::new(),
     };
     for name in &proof.usable {
@@ -55,6 +60,10 @@ pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
             snapshots.counted.insert(name.clone());
         }
     }
+    // Those of a sync that is not planned now are not read.
+    let planned = job.syncs.iter().filter(|sync| demand::snapshots_of(job, sync.index).is_subset(&proof.usable));
+    let wanted = planned.flat_map(|sync| sync.lookups().cloned());
+    snapshots.lookups = Lookups::read(wanted, &snapshots.tables)?;
     Ok(snapshots)
 }
 
@@ -76,6 +85,7 @@ pub(super) fn sync_inputs<'a>(
                 target,
                 source_absence: absent(&sync.from),
                 target_absence,
+                lookups: &snapshots.lookups,
                 links: &memory.links,
                 claimed,
                 capabilities: &memory.capabilities,

@@ -10,6 +10,7 @@ mod chunks;
 pub mod completeness;
 pub mod diff;
 pub mod digest;
+pub mod directory;
 pub mod error;
 mod excerpt;
 mod hashing;

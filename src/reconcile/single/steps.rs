@@ -6,6 +6,7 @@ use crate::model::situation::Cause;
 use crate::reconcile::canonical::{self, ABSENT};
 use crate::reconcile::compare::{self, Comparison, Names};
 use crate::reconcile::ends::name_in;
+use crate::reconcile::fit;
 use crate::reconcile::policy::DriftAction;
 use crate::reconcile::reason::some;
 use crate::reconcile::references::Whom;
@@ -105,6 +106,12 @@ impl Object<'_> {
             let verdict = match &wanted {
                 _ if !attribute.exists => format!("ignored: {} has no such attribute", sync.to),
                 Wanted::Set(text) => shown(text),
+                Wanted::Generated(text) => match self.target.map(|held| attribute.held(held)) {
+                    Some(held) if self.scanner.keeps(attribute, text, held) => {
+                        format!("{}: the object keeps what it holds; the rule yields {}", shown(held), shown(text))
+                    }
+                    _ => format!("made from {}, with a number where that is taken", shown(text)),
+                },
                 Wanted::Nothing => "left as it is: the rule yields nothing".to_owned(),
                 Wanted::Clear => "cleared: the rule yields nothing, and `clear` names it".to_owned(),
                 Wanted::Named(reference) => match self.referred(*reference) {
@@ -121,6 +128,11 @@ impl Object<'_> {
             }
             if let Wanted::Failed(failure) = &wanted {
                 fact = fact.with("failure", failure.clone());
+            }
+            if let (Wanted::Set(text) | Wanted::Generated(text), Some(shape)) = (&wanted, &attribute.shape)
+                && let Some(why) = fit::misfit(text, shape)
+            {
+                fact = fact.with("note", format!("{} {why}", sync.to));
             }
             if self.scanner.input.capabilities.read_only.contains(name) {
                 fact = fact.with("note", format!("{} writes it itself and takes no value for it", sync.to));
@@ -201,6 +213,12 @@ impl Object<'_> {
             let referred;
             let text = match &wanted {
                 Wanted::Set(text) => text.as_str(),
+                Wanted::Generated(text) if self.scanner.keeps(attribute, text, held) => {
+                    let fact = Fact::new(&attribute.name, "kept: it is made once");
+                    step.facts.push(fact.with("held", shown(held)));
+                    continue;
+                }
+                Wanted::Generated(text) => text.as_str(),
                 Wanted::Clear => "",
                 Wanted::Named(reference) => match self.referred(*reference) {
                     Some((_, Ok(value))) => {
