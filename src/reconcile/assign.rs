@@ -152,3 +152,7 @@ fn give(
     order.id = OrderId::new(&content, 0);
     order.fingerprint = content;
 }
+
+#[cfg(test)]
+#[path = "assign_tests.rs"]
+mod tests;

@@ -316,11 +316,9 @@ impl Decider<'_> {
     }
 
     fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
-        if !comparison.failures.is_empty() {
-            return reason::failed(self.scanner.input.sync, key, &comparison.failures);
-        }
-        if !comparison.misfits.is_empty() {
-            return reason::misfits(self.scanner, row, key, &comparison.misfits);
+        let unusable = reason::unusable(self.scanner, row, key, comparison);
+        if unusable.is_some() {
+            return unusable;
         }
         if !comparison.nobody.is_empty() {
             return reason::nobody(self.scanner.input.sync, &comparison.nobody);

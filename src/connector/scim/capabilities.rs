@@ -112,6 +112,10 @@ fn association(ends: [(&str, Vec<String>); 2]) -> ResourceCapabilities {
 fn shapes(definition: &Definition) -> BTreeMap<String, AttributeShape> {
     let mut shapes = BTreeMap::new();
     let core = &definition.core;
+    if core.attributes.is_empty() {
+        // Nothing is told of this resource type: whatever the job maps is sent.
+        return shapes;
+    }
     let known = common_attributes().iter().chain(&core.attributes);
     let extensions = definition.extensions.iter();
     let qualified = std::iter::once(core).chain(extensions);
@@ -174,6 +178,9 @@ mod tests {
         let resource_type = ResourceType { schema: core.id.clone(), ..ResourceType::default() };
         let offered = of_type(&Definition { resource_type, core, extensions: Vec::new() });
         assert_eq!(offered.unique, ["code", "title"]);
+        let untold =
+            Definition { resource_type: ResourceType::default(), core: Schema::default(), extensions: Vec::new() };
+        assert!(of_type(&untold).shapes.is_empty());
         assert_eq!(offered.attributes["code"], AttributeType::Text);
         assert_eq!(offered.attributes["title"], AttributeType::CaselessText);
     }
