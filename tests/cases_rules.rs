@@ -124,7 +124,7 @@ fn a_value_of_another_snapshot_is_looked_up_and_nobody_guesses_which_of_two() {
     office.approve_and_apply();
     assert_eq!(office.user("E1")["addresses"], json!([{"type": "work", "locality": "Ulm"}]));
     let explained = office.world.muster(&["explain", "office", "E4"]).ended(0);
-    explained.says(&["out of scope", "open of hr.sites where code is `SHUT` = `no`"]);
+    explained.says(&["out of scope", "open of hr.sites by code `SHUT` = `no`"]);
 
     // The site moves, the person's row does not: that is the source's doing, and no rule's.
     let moved = ["1,ULM,Neu-Ulm,yes", "2,TWIN,Lyon,yes", "4,SHUT,Bonn,no"];

@@ -281,8 +281,7 @@ fn inputs(compiled: &Compiled, slots: &Slots<'_>) -> Vec<(String, String)> {
             let key = engine::evaluate(argument, slots).ok().and_then(|key| outcome(key).ok());
             let key = key.map(Outcome::into_cell).unwrap_or_default();
             if let Ok(found) = lookup.find(directory, &key) {
-                let name =
-                    format!("{} of {} where {} is `{}`", lookup.wanted, lookup.resource, lookup.key, shortened(&key));
+                let name = format!("{} of {} by {} `{}`", lookup.wanted, lookup.resource, lookup.key, shortened(&key));
                 inputs.push((name, shortened(found)));
             }
         }

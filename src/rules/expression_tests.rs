@@ -176,7 +176,7 @@ fn what_is_looked_up_is_read_as_a_cell_is() {
     );
     let failure = found[8].as_ref().unwrap_err();
     assert_eq!(failure.message, "lookup: active of hr.people is `maybe`, which is neither true nor false");
-    assert_eq!(failure.inputs, [("active of hr.people where number is `staff`".to_owned(), "maybe".to_owned())]);
+    assert_eq!(failure.inputs, [("active of hr.people by number `staff`".to_owned(), "maybe".to_owned())]);
 }
 
 #[test]
