@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, JobFile, KeepOneFile, MembersWord, NestedWord,
+    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, JobFile, KeepOneFile, MembersWord,
     NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord,
     RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
-use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
+use super::place::Places;
+use super::{Job, SnapshotSettings, Sync, SyncKind, build_derived, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::evidence::Check;
@@ -19,11 +20,12 @@ use crate::model::settings::{
     ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
 use crate::reconcile::policy::{
-    Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, Nested, NoDisableAction, ObjectSync,
-    OrphanAction, OutOfScopeAction, ReferenceRule, RenamePolicy, UnmanagedAction,
+    Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, NoDisableAction, ObjectSync, OrphanAction,
+    OutOfScopeAction, ReferenceRule, RenamePolicy, UnmanagedAction,
 };
 use crate::rules::ObjectRules;
 use crate::rules::expression::Expression;
+use crate::rules::grants::ValueTable;
 use crate::rules::mapping::Mapping;
 use crate::rules::matching::MatchRule;
 use crate::rules::problem::RuleProblem;
@@ -36,7 +38,10 @@ pub(super) fn job(
     path: &Path,
     folder: PathBuf,
     digest: Digest,
+    places: &Places<'_>,
 ) -> Result<Job, String> {
+    let (attributes, ignored): (Vec<String>, Vec<String>) =
+        file.ignore.into_iter().partition(|name| name.contains('/'));
     let mut syncs: Vec<Sync> = Vec::new();
     for (index, one) in file.sync.into_iter().flatten().enumerate() {
         let from: ResourceName = one.from.as_deref().unwrap_or_default().parse()?;
@@ -46,14 +51,15 @@ pub(super) fn job(
             0 => format!("{from}->{to}"),
             _ => format!("{from}->{to}#{}", earlier + 1),
         };
-        let kind = kind(one, &id, index, &from, &to)?;
+        let mut kind = kind(one, &id, index, &from, &to, places)?;
+        if let SyncKind::Objects(objects) = &mut kind {
+            let own = |name: &String| Some(name.strip_prefix(&to.to_string())?.strip_prefix('/')?.to_owned());
+            objects.idle = attributes.iter().filter_map(own).collect();
+        }
         syncs.push(Sync { index, id, from, to, kind });
     }
-    let mut snapshots: BTreeMap<ResourceName, SnapshotSettings> = syncs
-        .iter()
-        .flat_map(|sync| [sync.from.clone(), sync.to.clone()])
-        .map(|name| (name, SnapshotSettings::default()))
-        .collect();
+    let mut snapshots: BTreeMap<ResourceName, SnapshotSettings> =
+        syncs.iter().flat_map(Sync::resources).map(|name| (name, SnapshotSettings::default())).collect();
     for (name, one) in file.snapshot {
         snapshots.insert(name.parse()?, snapshot(one)?);
     }
@@ -63,6 +69,7 @@ pub(super) fn job(
         digest,
         systems,
         syncs,
+        ignored: ignored.iter().map(|name| name.parse()).collect::<Result<_, String>>()?,
         snapshots,
         export: export(file.export)?,
         review: review(file.review, &folder)?,
@@ -73,12 +80,18 @@ pub(super) fn job(
     })
 }
 
-fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &ResourceName) -> Result<SyncKind, String> {
+fn kind(
+    one: SyncFile,
+    id: &str,
+    index: usize,
+    from: &ResourceName,
+    to: &ResourceName,
+    places: &Places<'_>,
+) -> Result<SyncKind, String> {
     let (id, from, to) = (id.to_owned(), from.clone(), to.clone());
     let thresholds = build_thresholds::of_orders(&one)?;
     let scoped = build_thresholds::scoped(&one.threshold)?;
     if one.ends.is_empty() {
-        let rules = rules(&one)?;
         let on = actions(&one.on);
         let fixed = one.fixed.iter().map(fixed).collect::<Result<_, _>>()?;
         let rename = match one.rename {
@@ -87,7 +100,28 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
             Some(RenameFile::Alike(AlikeFile { similarity: None })) | None => RenamePolicy::default(),
         };
         let references = references(&one, &from, &to)?;
-        let sync = ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed, references };
+        let tables = build_derived::tables(&one, &format!("sync[{index}]"), places)?;
+        let rules = rules(&one, &tables)?;
+        let mut reads: BTreeSet<String> = rules.columns().into_iter().collect();
+        reads.extend(scoped.iter().flat_map(|scoped| scoped.scope.columns()));
+        let derivation = build_derived::derivation(&one, &reads)?;
+        let idle = BTreeSet::new();
+        let sync = ObjectSync {
+            id,
+            index,
+            from,
+            to,
+            rules,
+            on,
+            rename,
+            thresholds,
+            scoped,
+            fixed,
+            references,
+            derivation,
+            idle,
+            tables,
+        };
         return Ok(SyncKind::Objects(sync));
     }
     let mut ends = Vec::new();
@@ -99,12 +133,7 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
         Some(MembersWord::Authoritative) => Members::Authoritative,
         None => Members::default(),
     };
-    let nested = match one.nested {
-        Some(NestedWord::Flatten) => Nested::Flatten,
-        Some(NestedWord::Direct) => Nested::Direct,
-        Some(NestedWord::Refuse) => Nested::Refuse,
-        None => Nested::default(),
-    };
+    let nested = build_derived::nested(one.nested);
     let keep_one = one.keep_one.as_ref().map(keep_one).transpose()?;
     let sync = AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped, keep_one };
     Ok(SyncKind::Association(sync))
@@ -136,16 +165,21 @@ fn sentence(problems: Vec<RuleProblem>) -> String {
     problems.first().map_or_else(String::new, ToString::to_string)
 }
 
-fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
+fn rules(one: &SyncFile, tables: &[ValueTable]) -> Result<ObjectRules, String> {
     let mut matching = Vec::new();
     for rule in &one.matching {
         let source = rule.source.as_deref().unwrap_or_default();
         let target = rule.target.as_deref().unwrap_or_default();
-        let compiled = MatchRule::compile(source, target, rule.confidence.unwrap_or(100));
-        matching.push(compiled.map_err(|problem| problem.to_string())?);
+        let confidence = rule.weight.or(rule.confidence).unwrap_or(100);
+        let compiled = MatchRule::compile(source, target, confidence).map_err(|problem| problem.to_string())?;
+        let first = |tier: &String| one.matching.iter().position(|other| other.tier.as_ref() == Some(tier));
+        let tier = rule.tier.as_ref().and_then(first).map(|first| first as u16);
+        matching.push(MatchRule { tier, ..compiled });
     }
     // What a reference names is mapped as any value is; what becomes of it is not.
-    let mut attributes = one.attributes.clone();
+    let mut attributes: BTreeMap<String, String> =
+        one.attributes.iter().map(|(attribute, rules)| (attribute.clone(), build_derived::rule(rules))).collect();
+    attributes.extend(tables.iter().map(|table| (table.attribute.clone(), table.rule())));
     let source = |one: &ReferenceFile| one.source.clone().unwrap_or_default();
     attributes.extend(one.references.iter().map(|(attribute, one)| (attribute.clone(), source(one))));
     Ok(ObjectRules {

@@ -26,8 +26,8 @@ pub(super) fn fixed(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             let path = entry_path(&key_path(&path, "fixed"), number);
             condition(checked, &key_path(&path, "target"), fixed.target.as_ref(), problems);
             for (number, name) in fixed.attributes.iter().enumerate() {
-                if !sync.attributes.contains_key(name) && !sync.references.contains_key(name) {
-                    let known = sync.attributes.keys().chain(sync.references.keys());
+                if !sync.maps(name) {
+                    let known = sync.mapped();
                     let near = did_you_mean(name, known.map(String::as_str));
                     let path = entry_path(&key_path(&path, "attributes"), number);
                     problems.push(checked.places.at(&path, format!("`{name}` is no mapped attribute{near}")));

@@ -173,6 +173,11 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
+                ("grants", !sync.grants.is_empty()),
+                ("groups", sync.groups.is_some()),
+                ("assigned", !sync.assigned.is_empty()),
+                ("classify", !sync.classify.is_empty()),
+                ("join", !sync.join.is_empty()),
                 ("references", !sync.references.is_empty()),
                 ("fixed", !sync.fixed.is_empty()),
             ];
@@ -208,7 +213,12 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
 pub(super) fn snapshots(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     let used: BTreeSet<&str> = checked
         .syncs()
-        .flat_map(|(_, sync)| sync.from.iter().chain(&sync.to).chain(sync.ends.values().flatten()))
+        .flat_map(|(_, sync)| {
+            let groups = sync.groups.iter().flat_map(|groups| [&groups.via, &groups.of, &groups.nestings]);
+            let beside = groups.flatten().chain(sync.join.values().flat_map(|join| &join.from));
+            let beside = beside.chain(sync.grants.values().flat_map(|table| &table.among));
+            sync.from.iter().chain(&sync.to).chain(sync.ends.values().flatten()).chain(beside)
+        })
         .map(String::as_str)
         .collect();
     for name in checked.file.snapshot.keys() {

@@ -8,15 +8,23 @@ use crate::rules::problem::{RuleProblem, did_you_mean};
 
 pub(super) fn attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (path, sync) in checked.syncs() {
-        for (attribute, rule) in &sync.attributes {
+        for (attribute, rules) in &sync.attributes {
             let path = key_path(&key_path(&path, "attributes"), attribute);
             if attribute.trim().is_empty() {
                 problems.push(checked.places.at_key(&path, "an attribute without a name"));
             }
-            tell(checked, &path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
+            if rules.rules().is_empty() {
+                problems.push(checked.places.at(&path, format!("`{attribute}` has no rule")));
+            }
+            for (number, rule) in rules.rules().iter().enumerate() {
+                let entry = entry_path(&path, number);
+                let path = if checked.places.has(&entry) { &entry } else { &path };
+                tell(checked, path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
+            }
         }
         let is_missing = sync.attributes.is_empty()
             && sync.references.is_empty()
+            && sync.grants.is_empty()
             && !is_broken(problems, &key_path(&path, "attributes"));
         if is_missing && !checked.is_association(&path, sync) {
             let message = "this sync maps no attribute; add [sync.attributes], or `ends` if it is an association";
@@ -75,10 +83,10 @@ pub(super) fn named_attributes(checked: &Checked<'_>, problems: &mut Vec<Problem
         }
         let refers = is_broken(problems, &key_path(&path, "references"));
         let mut unmapped = |key: &str, position: usize, name: &str| {
-            if sync.attributes.contains_key(name) || sync.references.contains_key(name) || refers {
+            if sync.maps(name) || refers {
                 return;
             }
-            let known = sync.attributes.keys().chain(sync.references.keys());
+            let known = sync.mapped();
             let near = did_you_mean(name, known.map(String::as_str));
             let message = format!("`{key}` names `{name}`, which [sync.attributes] does not map{near}");
             problems.push(checked.places.at(&entry_path(&key_path(&path, key), position), message));

@@ -2,7 +2,9 @@
 
 mod approvers;
 mod build;
+mod build_derived;
 mod build_thresholds;
+mod check_derived;
 mod check_guards;
 mod check_limits;
 mod check_names;
@@ -11,6 +13,8 @@ mod check_review;
 mod check_rules;
 mod check_systems;
 mod check_thresholds;
+mod check_tiers;
+mod derived_file;
 mod file;
 mod place;
 pub mod problem;
@@ -56,6 +60,8 @@ pub struct Job {
     pub systems: BTreeMap<String, SystemConfig>,
     /// What flows, in the file's order.
     pub syncs: Vec<Sync>,
+    /// Resource types of sources that no sync maps on purpose.
+    pub ignored: BTreeSet<ResourceName>,
     /// Settings of each snapshot that a sync uses, defaults where the file says nothing.
     pub snapshots: BTreeMap<ResourceName, SnapshotSettings>,
     /// How snapshots are held against each other.
@@ -83,6 +89,27 @@ pub struct Sync {
     pub to: ResourceName,
     /// Of objects or of an association.
     pub kind: SyncKind,
+}
+
+impl Sync {
+    /// The snapshots that it is planned from, but for those that its ends and references lead to.
+    pub fn resources(&self) -> Vec<ResourceName> {
+        let mut names = vec![self.from.clone(), self.to.clone()];
+        if let SyncKind::Objects(objects) = &self.kind {
+            names.extend(objects.derivation.resources().cloned());
+            names.extend(objects.tables.iter().filter_map(|table| Some(table.among.as_ref()?.resource.clone())));
+        }
+        names
+    }
+
+    /// Whether a snapshot is one of those that it takes rows, or what is known of them, from.
+    pub fn takes_from(&self, name: &ResourceName) -> bool {
+        let beside = match &self.kind {
+            SyncKind::Objects(objects) => Some(&objects.derivation),
+            SyncKind::Association(_) => None,
+        };
+        self.from == *name || beside.is_some_and(|beside| beside.resources().any(|other| other == name))
+    }
 }
 
 /// What a sync carries.
@@ -180,7 +207,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Job, JobProblems> {
         return Err(fail(problems));
     }
     let digest = Digest::of(text.as_bytes());
-    build::job(file, systems, path, folder, digest).map_err(|message| fail(vec![places.problem(0, "", message)]))
+    build::job(file, systems, path, folder, digest, &places)
+        .map_err(|message| fail(vec![places.problem(0, "", message)]))
 }
 
 /// The mistakes of a text that is not TOML: one a line, up to the first after which the parser is lost in a list, a

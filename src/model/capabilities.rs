@@ -63,6 +63,9 @@ pub struct ResourceCapabilities {
     /// Attributes of which no two objects may have the same value, where the system tells.
     #[serde(default)]
     pub unique: Vec<String>,
+    /// The values that an attribute may have, where the system tells.
+    #[serde(default)]
+    pub canonical: BTreeMap<String, Vec<String>>,
     /// The column that holds the object's id; for associations, the end columns.
     pub key: Vec<String>,
     /// For associations: end column → the resource types that it may point to.

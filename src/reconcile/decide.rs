@@ -12,6 +12,7 @@ use super::correlate::Correlation;
 use super::draft::ListedObject;
 use super::ends::{EndTable, NAMES, name_in};
 use super::error::ReconcileError;
+use super::given;
 use super::guard;
 use super::input::Wishes;
 use super::objects::Claims;
@@ -134,19 +135,22 @@ impl Decider<'_> {
         let was = link.map(|link| self.scanner.input.links.get(link).target_id);
         let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
+        let unknown = given::unknown(self.scanner, &cells, &comparison.changes);
+        let (unsure, confidence) = given::unsure(self.scanner, &cells, key, &comparison.changes, true).unzip();
+        let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);
         Ok(self.order(Case {
             number: row,
             key,
             source_key: Some(key),
             target_id: None,
             operation: Operation::Create,
-            block: self.never(&[key, &name]).or(incomplete),
+            block: self.never(&[key, &name]).or(incomplete).or(unknown).or(unsure),
             name,
             changes: comparison.changes,
             situation,
             cause: Cause::Initial,
-            reason: reason::create(sync, key, was),
-            confidence: 100,
+            reason: reason::create(sync, key, was) + &by,
+            confidence: confidence.unwrap_or(100),
             renamed_from: None,
             references: comparison.references,
         }))
@@ -163,7 +167,7 @@ impl Decider<'_> {
         let (input, sync) = (self.scanner.input, self.scanner.input.sync);
         let (source, held) = (self.table.source.get(row), self.table.target.get(target));
         let (key, id) = (source.key, held.key);
-        let matcher = rule.map(|(rule, _)| &self.scanner.matchers[rule as usize]);
+        let matcher = rule.map(|(rule, _)| &self.scanner.judges[rule as usize]);
         let confidence = matcher.map_or(100, |m| m.confidence);
         let confidence = renamed.map_or(confidence, |evidence| evidence.confidence(self.scanner));
         let claimed = self.claims.get(id);
@@ -188,12 +192,13 @@ impl Decider<'_> {
             None => String::new(),
             Some(m) => format!("matched with `{id}` by `{}` ({} %), not linked before", m.text, m.confidence),
         };
+        let others = if confidence < 100 { self.others(row)? } else { String::new() };
         let low = (confidence < 100).then(|| Block {
             reason: BlockReason::LowConfidence,
             detail: match renamed.zip(was) {
                 Some((evidence, was)) => reason::likely_rename(sync, (was, key), evidence, self.scanner),
                 None => format!(
-                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
+                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only{others}; approve if they are the same, which links them, or `unlink`, or reject",
                     name_in(input, &held).unwrap_or_default(),
                     matcher.map_or("", |m| &m.text),
                 ),
@@ -219,22 +224,36 @@ impl Decider<'_> {
         let operation = self.operation(&comparison.changes);
         let own = self.own(operation, &[id, &held_name], &comparison.changes);
         let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes);
+        let unknown = given::unknown(self.scanner, &cells, &comparison.changes);
+        let (unsure, class) = given::unsure(self.scanner, &cells, key, &comparison.changes, rule.is_some()).unzip();
+        let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);
+        let low = match (low, unsure) {
+            (Some(low), Some(unsure)) => Some(Block { detail: format!("{}; {}", low.detail, unsure.detail), ..unsure }),
+            (low, unsure) => low.or(unsure),
+        };
         let built = self.order(Case {
             number: row,
             key,
             source_key: Some(key),
             target_id: Some(id),
             operation,
-            block: self.never(&[key, id, &name, &held_name]).or(own).or(foreign).or(incomplete).or(fixed).or(low),
+            block: self
+                .never(&[key, id, &name, &held_name])
+                .or(own)
+                .or(foreign)
+                .or(incomplete)
+                .or(unknown)
+                .or(fixed)
+                .or(low),
             name,
             reason: match renamed.zip(was) {
                 Some((evidence, was)) => reason::renamed(sync, (was, key), evidence, self.scanner, &comparison.changes),
                 None => reason::update(&comparison.changes, &how),
-            },
+            } + &by,
             changes: comparison.changes,
             situation,
             cause,
-            confidence,
+            confidence: class.map_or(confidence, |class| class.min(confidence)),
             renamed_from: was.map(str::to_owned),
             references: comparison.references,
         });
@@ -256,7 +275,7 @@ impl Decider<'_> {
         let others = group.sources.iter().filter(|other| **other != row);
         let mut others: Vec<String> = others.map(|o| format!("`{}`", self.table.source.key(*o))).collect();
         others.sort();
-        let rule = &self.scanner.matchers[group.rule as usize].text;
+        let rule = &self.scanner.judges[group.rule as usize].text;
         let rivals =
             if others.is_empty() { String::new() } else { format!(", and so do {} of {}", some(&others), sync.from) };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
@@ -281,6 +300,19 @@ impl Decider<'_> {
             renamed_from: None,
             references: comparison.references,
         }))
+    }
+
+    /// Other candidates of a row, each with how sure it is and by what; empty where there are none.
+    fn others(&self, row: u32) -> Result<String, ReconcileError> {
+        let mut told = Vec::new();
+        for (target, judge) in self.done.others.get(&row).into_iter().flatten() {
+            let name = name_in(self.scanner.input, &self.target(*target)?).unwrap_or_default();
+            let judge = &self.scanner.judges[*judge as usize];
+            let id = self.table.target.key(*target);
+            told.push(format!("`{id}` ({name}) with {} % by `{}`", judge.confidence, judge.text));
+        }
+        told.sort();
+        Ok(if told.is_empty() { String::new() } else { format!(" (other candidates: {})", some(&told)) })
     }
 
     fn names(&self, row: u32) -> Names<'_> {

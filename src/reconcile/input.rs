@@ -14,6 +14,7 @@ use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::snapshot::table::Table;
 
+use super::derived::Derived;
 use super::error::ReconcileError;
 use super::policy::{AssociationSync, ObjectSync};
 use super::threshold::{Bygone, Settled};
@@ -92,8 +93,10 @@ pub enum SyncInput<'a> {
 pub struct ObjectInput<'a> {
     /// What the job says.
     pub sync: &'a ObjectSync,
-    /// The source's snapshot.
+    /// The source's snapshot, with what is derived from others.
     pub source: &'a Table,
+    /// What was derived; `None` where nothing is.
+    pub derived: Option<&'a Derived>,
     /// The target's snapshot.
     pub target: &'a Table,
     /// Whether a row that is not in the source's snapshot is gone there: it is complete, or a person accepted it.

@@ -62,7 +62,7 @@ pub(crate) fn correlate<'a>(
     apart: &Apart,
     hasher: KeyHasher,
 ) -> Result<Correlated<'a>, ReconcileError> {
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = input.derived.into_iter().flat_map(|derived| derived.notes.clone()).collect();
     let scanner = Scanner::bind(input, &mut warnings)?;
     let (target, source) = read(&scanner, hasher);
     let (target, target_index, repeated) = target?;

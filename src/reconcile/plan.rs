@@ -24,6 +24,7 @@ use super::settling;
 use super::standing::{Judged, Ledger, Raised, association_prefix, objects_prefix};
 use super::threshold::{self, Counted, Loads};
 use super::undo;
+use super::usage;
 use super::waiting_undo;
 
 /// What is wanted of each object and each row, set against what earlier runs ordered; not judged together yet.
@@ -45,7 +46,14 @@ impl Considered<'_> {
 
 /// Makes a plan.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
-    judge(input, consider(input)?)
+    let mut considered = consider(input)?;
+    for (plan, _) in &considered.plans {
+        let index = plan.table.input.sync.index;
+        if let Some(told) = considered.told.iter_mut().find(|told| told.index == index) {
+            told.warnings.extend(usage::unused(plan)?);
+        }
+    }
+    judge(input, considered)
 }
 
 /// Judges all orders together: who would be the last to go, who gets a seat, which limits are exceeded.

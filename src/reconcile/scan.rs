@@ -7,9 +7,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::model::capabilities::AttributeType;
 use crate::model::resource::ResourceName;
 use crate::model::value::Value;
+use crate::rules::ObjectRules;
+use crate::rules::classes::{Classified, Classifier};
+use crate::rules::grants::BoundTable;
 use crate::rules::mapping::{BoundMapping, Mapped};
 use crate::rules::matching::BoundMatch;
-use crate::rules::problem::RuleProblem;
+use crate::rules::problem::{RuleFailure, RuleProblem};
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::{KEY_JOINT, Table};
@@ -18,6 +21,7 @@ use super::canonical::{self, ABSENT, NOTHING};
 use super::error::ReconcileError;
 use super::input::ObjectInput;
 use super::rows::{Admission, Rows, SourceRows};
+use super::weighing::WeighedTier;
 
 /// [`KEY_JOINT`] as a text.
 const JOINT: &str = "\u{1f}";
@@ -44,6 +48,20 @@ pub(crate) struct Matcher {
     pub(crate) text: String,
 }
 
+/// What match rules are tried at once.
+pub(crate) enum Tier {
+    /// One rule, by its position.
+    Rule(usize),
+    /// Several that weigh together.
+    Weighed(WeighedTier),
+}
+
+/// Says how sure a match is, and by what.
+pub(crate) struct Judge {
+    pub(crate) confidence: u8,
+    pub(crate) text: String,
+}
+
 /// Says of a source key whether it needs no match rule.
 pub(crate) type IsLinked<'l> = &'l (dyn Fn(&str) -> bool + Sync);
 
@@ -54,6 +72,15 @@ pub(crate) struct Scanner<'a> {
     mapping: BoundMapping,
     scope: BoundScope,
     pub(crate) matchers: Vec<Matcher>,
+    /// The match rules in the order in which they are tried.
+    pub(crate) tiers: Vec<Tier>,
+    /// Who judges matches: each rule alone, then each set of rules that weigh together.
+    pub(crate) judges: Vec<Judge>,
+    /// The column with a row's groups, where only members of some take part.
+    assigned: Option<usize>,
+    classifier: Classifier,
+    /// The value tables, in the order of the sync's.
+    pub(crate) tables: Vec<BoundTable>,
 }
 
 /// What the rules want of one attribute.
@@ -106,7 +133,57 @@ impl<'a> Scanner<'a> {
                 text: format!("{} = {}", rule.source.text(), rule.target),
             });
         }
-        Ok(Self { input, attributes, mapping, scope, matchers })
+        let (tiers, judges) = tiers(rules, &matchers);
+        let rule = &sync.derivation;
+        let assigning = rule.groups.as_ref().filter(|groups| !groups.assigned.is_empty());
+        let assigned = assigning.and_then(|groups| input.source.column(&groups.column));
+        let one = |problem| wrong(vec![problem]);
+        let classifier = Classifier::bind(&rule.classes, columns).map_err(one)?;
+        let tables = sync.tables.iter().map(|table| table.bind(columns)).collect::<Result<_, _>>().map_err(one)?;
+        Ok(Self { input, attributes, mapping, scope, matchers, tiers, judges, assigned, classifier, tables })
+    }
+
+    /// Whether a source row takes part; where that cannot be judged, why.
+    pub(crate) fn admission(&self, row: &dyn Cells) -> (Admission, Option<String>) {
+        if let Some(doubt) = self.input.derived.and_then(|derived| derived.doubt.as_ref()) {
+            return (Admission::Unknown, Some(doubt.clone()));
+        }
+        match self.scope.admits(row) {
+            Ok(true) if !self.is_assigned(row) => match self.input.derived.is_none_or(|derived| derived.proves_absence)
+            {
+                true => (Admission::Out, None),
+                false => (Admission::Unassigned, None),
+            },
+            Ok(true) => (Admission::In, None),
+            Ok(false) => (Admission::Out, None),
+            Err(failure) => (Admission::Unknown, Some(failure.to_string())),
+        }
+    }
+
+    /// The groups that assign, each with whether a row is in it; `None` where every row counts as assigned.
+    pub(crate) fn assignments(&self, row: &dyn Cells) -> Option<Vec<(&'a str, bool)>> {
+        let groups = self.input.sync.derivation.groups.as_ref()?;
+        let cell = row.cell(self.assigned?);
+        let own = match Value::from_cell(cell) {
+            Some(Value::Many(names)) => names,
+            Some(Value::Text(name)) => vec![name],
+            None => Vec::new(),
+        };
+        Some(groups.assigned.iter().map(|name| (name.as_str(), own.contains(name))).collect())
+    }
+
+    fn is_assigned(&self, row: &dyn Cells) -> bool {
+        self.assignments(row).is_none_or(|groups| groups.iter().any(|(_, is_member)| *is_member))
+    }
+
+    /// The class of a source row, and how sure it is.
+    pub(crate) fn class(&self, row: &dyn Cells) -> Result<Option<Classified<'_>>, RuleFailure> {
+        self.classifier.classify(row)
+    }
+
+    /// Each rule of the classification with what it says of a row.
+    pub(crate) fn classes(&self, row: &dyn Cells) -> Vec<(Classified<'_>, Result<bool, RuleFailure>)> {
+        self.classifier.explain(row)
     }
 
     /// Whether a match rule is more than a column of the source.
@@ -121,11 +198,8 @@ impl<'a> Scanner<'a> {
         let references = self.input.sync.references.len();
         let new = || (SourceRows::new(self.attributes.len(), self.matchers.len(), references), Vec::new(), Vec::new());
         let chunks = table.par_fold(new, |(rows, values, scratch), row| {
-            let (admission, doubt) = match self.scope.admits(row) {
-                Ok(true) => (Admission::In, None),
-                Ok(false) => (Admission::Out, None),
-                Err(failure) => (Admission::Unknown, Some(failure.to_string().into_boxed_str())),
-            };
+            let (admission, doubt) = self.admission(row);
+            let doubt = doubt.map(String::into_boxed_str);
             let mut failed = false;
             values.clear();
             if admission == Admission::In {
@@ -220,6 +294,32 @@ impl<'a> Scanner<'a> {
     pub(crate) fn inputs(&self, attribute: &str, row: &dyn Cells) -> Vec<(String, String)> {
         self.position(attribute).map_or_else(Vec::new, |position| self.mapping.inputs(position, row))
     }
+}
+
+/// The order in which match rules are tried, and who judges what they find.
+fn tiers(rules: &ObjectRules, matchers: &[Matcher]) -> (Vec<Tier>, Vec<Judge>) {
+    let mut judges: Vec<Judge> =
+        matchers.iter().map(|m| Judge { confidence: m.confidence, text: m.text.clone() }).collect();
+    let mut tiers = Vec::new();
+    let mut position = 0;
+    for together in rules.matching.chunk_by(|a, b| a.tier.is_some() && a.tier == b.tier) {
+        let positions = position..position + together.len();
+        position += together.len();
+        if together.iter().all(|rule| rule.tier.is_none()) {
+            tiers.extend(positions.map(Tier::Rule));
+            continue;
+        }
+        let weights = positions.map(|at| (at, u16::from(matchers[at].confidence))).collect();
+        let tier = WeighedTier { rules: weights, judges: judges.len() };
+        for set in 0..1_usize << tier.rules.len() {
+            let agree = tier.rules.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0);
+            let texts: Vec<String> =
+                agree.map(|(_, (at, weight))| format!("{} ({weight})", matchers[*at].text)).collect();
+            judges.push(Judge { confidence: tier.weight(set).min(100) as u8, text: texts.join(" + ") });
+        }
+        tiers.push(Tier::Weighed(tier));
+    }
+    (tiers, judges)
 }
 
 impl Attribute {

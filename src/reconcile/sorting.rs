@@ -22,7 +22,7 @@ use crate::model::situation::Situation;
 pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>) -> Vec<Work> {
     let input = scanner.input;
     let mut work = Vec::new();
-    let (mut unproved, mut scope_failed) = (Vec::new(), Vec::new());
+    let (mut unproved, mut scope_failed, mut unassigned) = (Vec::new(), Vec::new(), Vec::new());
     let was: HashMap<u32, u32> = done.dangling.iter().copied().collect();
     let looks = look_at_pairs(input, done, plan);
     let mut confirmed = 0;
@@ -50,6 +50,10 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                         plan.undecided.insert(key());
                         scope_failed.push(row);
                     }
+                    Admission::Unassigned => {
+                        plan.undecided.insert(key());
+                        unassigned.push(source.key);
+                    }
                     Admission::Out => work.push(Work::OutOfScope { source: row, target, link }),
                     Admission::In => {
                         let look = looks[row as usize];
@@ -68,7 +72,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                 }
             }
             Pairing::Matched { target, rule } => {
-                let sure = scanner.matchers[rule as usize].confidence >= 100;
+                let sure = scanner.judges[rule as usize].confidence >= 100;
                 let equal = looks[row as usize].equal;
                 // What somebody else manages is never linked here: the decider looks at it.
                 work.push(Work::Pair { source: row, target, link: None, rule: Some((rule, equal)) });
@@ -85,7 +89,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                     plan.undecided.insert(key());
                     unproved.push(source.key);
                 }
-                Admission::Out | Admission::Unknown => {}
+                Admission::Out | Admission::Unassigned | Admission::Unknown => {}
             },
         }
         plan.table.states[row as usize] = state_of(input, scanner, done, source, row);
@@ -101,6 +105,15 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
             counted(unproved.len(), "row"),
             input.sync.to,
             some(&unproved)
+        ));
+    }
+    if !unassigned.is_empty() {
+        unassigned.sort_unstable();
+        plan.warnings.push(format!(
+            "{}: {} in no group that `assigned` names, but the snapshots of the groups do not prove it; nothing is done before a complete run: {}",
+            input.sync.id,
+            if unassigned.len() == 1 { "1 row is".to_owned() } else { format!("{} rows are", unassigned.len()) },
+            some(&unassigned)
         ));
     }
     told_scope(scanner, &scope_failed, plan);
@@ -126,16 +139,16 @@ pub(crate) fn state_of(
                 _ => EndState::Undecided,
             }
         }
-        (Pairing::Linked { .. }, Admission::Unknown) => EndState::Undecided,
+        (Pairing::Linked { .. }, Admission::Unknown | Admission::Unassigned) => EndState::Undecided,
         (Pairing::Linked { target, .. }, Admission::Out) => EndState::Unwanted(target),
         (Pairing::Linked { target, .. }, Admission::In) => EndState::Paired(target),
-        (Pairing::Matched { target, rule }, _) if scanner.matchers[rule as usize].confidence >= 100 => {
+        (Pairing::Matched { target, rule }, _) if scanner.judges[rule as usize].confidence >= 100 => {
             EndState::Paired(target)
         }
         (Pairing::Matched { .. }, _) => EndState::Undecided,
         (Pairing::None, Admission::In) if input.target_absence => EndState::Creating,
         (Pairing::None, Admission::In | Admission::Unknown) => EndState::Undecided,
-        (Pairing::None, Admission::Out) => EndState::Unmanaged,
+        (Pairing::None, Admission::Out | Admission::Unassigned) => EndState::Unmanaged,
     }
 }
 

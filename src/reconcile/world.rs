@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
+use super::derived::Derivation;
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds, RenamePolicy};
 use super::{PlanDraft, ReconcileError, assemble};
@@ -126,6 +127,9 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
             scoped: Vec::new(),
             fixed: Vec::new(),
             references: Vec::new(),
+            derivation: Derivation::default(),
+            idle: BTreeSet::new(),
+            tables: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
@@ -259,6 +263,7 @@ impl World {
                 SyncInput::Objects(ObjectInput {
                     sync: &side.sync,
                     source,
+                    derived: None,
                     target,
                     source_absence: side.absence.0,
                     target_absence: side.absence.1,

@@ -10,8 +10,10 @@ pub struct MatchRule {
     pub source: Expression,
     /// The target's column.
     pub target: String,
-    /// How sure a match by this rule is, in percent, 1 to 100; below 100 a person confirms it.
+    /// How sure a match by this rule is, in percent, 1 to 100; below 100 a person confirms it. In a tier: its weight.
     pub confidence: u8,
+    /// The tier whose rules weigh together, neighbours with the same number; `None`: it decides alone.
+    pub tier: Option<u16>,
 }
 
 impl MatchRule {
@@ -25,7 +27,7 @@ impl MatchRule {
             let message = format!("a confidence is 1 to 100 percent, not {confidence}");
             return Err(RuleProblem::new(source.text(), 0, message));
         }
-        Ok(Self { source, target: target.to_owned(), confidence })
+        Ok(Self { source, target: target.to_owned(), confidence, tier: None })
     }
 
     /// Resolves the positions of the columns on both sides.

@@ -13,8 +13,10 @@
 //! - Numbers and times are asked for: `int(employeeNumber) > 100`, `timestamp(hired) < timestamp('2026-01-01T00:00:00Z')`.
 //!   Comparing a column with a bare number is refused when the rule is compiled, because it could never hold.
 
+pub mod classes;
 mod engine;
 pub mod expression;
+pub mod grants;
 pub mod mapping;
 pub mod matching;
 mod outcome;
@@ -39,4 +41,12 @@ pub struct ObjectRules {
     pub required: Vec<String>,
     /// Target attributes whose value no two objects may share.
     pub unique: Vec<String>,
+}
+
+impl ObjectRules {
+    /// The source columns that scope, mapping and matching read.
+    pub fn columns(&self) -> Vec<String> {
+        let matching = self.matching.iter().flat_map(|rule| rule.source.columns());
+        self.mapping.columns().into_iter().chain(self.scope.columns()).chain(matching).collect()
+    }
 }

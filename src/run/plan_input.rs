@@ -9,6 +9,7 @@ use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::link::Links;
 use crate::model::resource::ResourceName;
+use crate::reconcile::derived::{Derived, derive};
 use crate::reconcile::{AssociationInput, ObjectInput, SyncInput};
 use crate::snapshot::table::Table;
 
@@ -32,6 +33,8 @@ pub(super) struct Snapshots {
     pub(super) counted: BTreeSet<ResourceName>,
     /// Of the files.
     pub(super) sha256: BTreeMap<ResourceName, Digest>,
+    /// What was derived for a sync, by its position in the job.
+    pub(super) derived: BTreeMap<usize, Derived>,
 }
 
 /// Opens the snapshots of a proof. That their files are those that were written is known: this run wrote them, or they
@@ -42,6 +45,7 @@ pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
         whole: BTreeSet::new(),
         counted: BTreeSet::new(),
         sha256: BTreeMap::new(),
+        derived: BTreeMap::new(),
     };
     for name in &proof.usable {
         let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
@@ -58,6 +62,21 @@ pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
     Ok(snapshots)
 }
 
+impl Snapshots {
+    /// Finds out what syncs want to know of their source's rows besides their cells.
+    pub(super) fn derive(&mut self, memories: &[(&Sync, Memories)]) -> Result<(), RunError> {
+        for (sync, memory) in memories {
+            let SyncKind::Objects(objects) = &sync.kind else { continue };
+            if objects.tables.is_empty() && objects.derivation.columns().is_empty() {
+                continue;
+            }
+            let derived = derive(objects, &self.tables, &self.whole, &memory.capabilities)?;
+            self.derived.insert(sync.index, derived);
+        }
+        Ok(())
+    }
+}
+
 /// What each sync is planned from.
 pub(super) fn sync_inputs<'a>(
     memories: &'a [(&'a Sync, Memories)],
@@ -68,11 +87,13 @@ pub(super) fn sync_inputs<'a>(
     let mut syncs = Vec::new();
     for (sync, memory) in memories {
         let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
+        let derived = snapshots.derived.get(&sync.index);
         let target_absence = absent(&sync.to) || snapshots.counted.contains(&sync.to);
         syncs.push(match &sync.kind {
             SyncKind::Objects(objects) => SyncInput::Objects(ObjectInput {
                 sync: objects,
-                source,
+                source: derived.and_then(|derived| derived.table.as_ref()).unwrap_or(source),
+                derived,
                 target,
                 source_absence: absent(&sync.from),
                 target_absence,

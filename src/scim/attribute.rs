@@ -85,6 +85,8 @@ pub struct Attribute {
     pub returned: Returned,
     /// Among what it must be unique.
     pub uniqueness: Uniqueness,
+    /// The values that it may have, where the schema lists them.
+    pub canonical_values: Vec<String>,
     /// The parts of a complex attribute.
     pub sub_attributes: Vec<Attribute>,
 }
@@ -122,6 +124,12 @@ impl Attribute {
                 _ if !sub_attributes.is_empty() => Kind::Complex,
                 _ => Kind::String,
             },
+            canonical_values: member(value, "canonicalValues")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|value| value.as_str().map(str::to_owned))
+                .collect(),
             multi_valued: flag("multiValued"),
             required: flag("required"),
             case_exact: flag("caseExact"),

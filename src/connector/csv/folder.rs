@@ -184,6 +184,7 @@ impl CsvSystem {
             required: Vec::new(),
             unique: Vec::new(),
             read_only: Vec::new(),
+            canonical: BTreeMap::new(),
             key: opened.key.clone(),
             ends: opened.ends.iter().map(|(end, resource)| (end.clone(), vec![resource.clone()])).collect(),
             enabled,

@@ -57,6 +57,7 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .map(|column| column.name.clone())
             .collect(),
         hidden: hidden(definition),
+        canonical: canonical(definition),
         required: required(definition),
         unique: columns.iter().filter(|column| is_unique(column)).map(|column| column.name.clone()).collect(),
         attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
@@ -64,6 +65,18 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
         ends: BTreeMap::new(),
         enabled,
     }
+}
+
+/// The values that attributes may have, by column, where the schema lists them (RFC 7643, section 7).
+fn canonical(definition: &Definition) -> BTreeMap<String, Vec<String>> {
+    let of = |prefix: String, attributes: &[Attribute]| {
+        let listed = attributes.iter().filter(|attribute| !attribute.leaf().canonical_values.is_empty());
+        listed
+            .map(|attribute| (format!("{prefix}{}", attribute.name), attribute.leaf().canonical_values.clone()))
+            .collect::<Vec<_>>()
+    };
+    let extensions = definition.extensions.iter().flat_map(|schema| of(format!("{}:", schema.id), &schema.attributes));
+    of(String::new(), &definition.core.attributes).into_iter().chain(extensions).collect()
 }
 
 /// Attributes that are taken and never returned, such as a password (RFC 7643, section 7).
@@ -126,11 +139,17 @@ mod tests {
         let document = json!({"id": "urn:x:Thing", "attributes": [
             {"name": "code", "caseExact": true, "uniqueness": "global"}, {"name": "title", "uniqueness": "server"},
             {"name": "serial", "uniqueness": "server", "mutability": "readOnly"}, {"name": "note"},
+            {"name": "level", "canonicalValues": ["low", "high"]},
+            {"name": "roles", "multiValued": true, "type": "complex",
+                "subAttributes": [{"name": "value", "canonicalValues": ["Admin"]}]},
             {"name": "aliases", "uniqueness": "server", "multiValued": true}]});
         let core = Schema::parse(&document).unwrap_or_default();
         let resource_type = ResourceType { schema: core.id.clone(), ..ResourceType::default() };
         let offered = of_type(&Definition { resource_type, core, extensions: Vec::new() });
         assert_eq!(offered.unique, ["code", "title"]);
+        let may_have: Vec<(&str, &str)> =
+            offered.canonical.iter().map(|(name, values)| (name.as_str(), values[0].as_str())).collect();
+        assert_eq!(may_have, [("level", "low"), ("roles", "Admin")]);
         assert_eq!(offered.attributes["code"], AttributeType::Text);
         assert_eq!(offered.attributes["title"], AttributeType::CaselessText);
     }

@@ -52,6 +52,51 @@ impl Object<'_> {
         Some((referred.key.as_str(), value))
     }
 
+    /// Each group that assigns, with whether the row is in it.
+    pub(super) fn assign(&self) -> Step {
+        let from = &self.scanner.input.sync.from;
+        let groups = self.source.map(|row| self.scanner.assignments(row));
+        let text = match &groups {
+            None => format!("nothing to judge: no row in {from}"),
+            Some(None) => {
+                format!("the job has no assignment besides its scope: every row of {from} counts as assigned")
+            }
+            Some(Some(groups)) if groups.iter().any(|(_, is_member)| *is_member) => "assigned".to_owned(),
+            Some(Some(groups)) if groups.len() == 1 => "not assigned: it is not in the group that assigns".to_owned(),
+            Some(Some(groups)) => {
+                format!("not assigned: it is in none of the {} groups that assign; one would do", groups.len())
+            }
+        };
+        let mut step = Step::new(StepName::Assign, text);
+        for (group, is_member) in groups.flatten().into_iter().flatten() {
+            step.facts.push(Fact::new(group, if is_member { "it is in it" } else { "it is not in it" }));
+        }
+        if let Some(doubt) = self.scanner.input.derived.and_then(|derived| derived.doubt.as_ref()) {
+            step.verdict = format!("cannot be judged, so nothing is done: {doubt}");
+        }
+        step
+    }
+
+    /// What the rules of the classification say of the row, up to the one that decides.
+    fn class(&self, row: &OwnedRow) -> Option<Fact> {
+        let rules = self.scanner.classes(row);
+        if rules.is_empty() {
+            return None;
+        }
+        let decided = rules.iter().position(|(_, holds)| *holds != Ok(false));
+        let verdict = match decided.map(|at| &rules[at]) {
+            None => "of no class: no rule holds".to_owned(),
+            Some((found, Ok(_))) => format!("`{}`, {} % sure", found.class, found.confidence),
+            Some((_, Err(failure))) => format!("cannot be judged: {failure}"),
+        };
+        let mut fact = Fact::new("class", verdict);
+        for (at, (found, _)) in rules.iter().enumerate().take(decided.map_or(rules.len(), |at| at + 1)) {
+            let word = if Some(at) == decided { "decides" } else { "does not hold" };
+            fact = fact.with(word, found.rule);
+        }
+        Some(fact)
+    }
+
     /// Each condition, with the clauses that do not hold and the values that they read.
     pub(super) fn scope(&self) -> Step {
         let from = &self.scanner.input.sync.from;
@@ -100,6 +145,7 @@ impl Object<'_> {
                 failed => format!("{failed} of {rules} rules failed: nothing is sent before they are mended"),
             },
         );
+        step.facts.extend(self.class(row));
         for (attribute, wanted) in self.scanner.attributes.iter().zip(wanted) {
             let name = &attribute.name;
             let verdict = match &wanted {
