@@ -16,7 +16,12 @@ fn troubles(company: &Company) -> Vec<String> {
 #[test]
 fn links_are_listed_by_how_they_came_and_by_either_key() {
     let company = Company::of(3);
-    company.settle();
+    company.world.muster(&["run", "corp"]).ended(3);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    // What was made since the snapshots were taken is not dead.
+    company.world.muster(&["links", "corp", "--check"]).ended(0).says(&["6 links, none to look at", "applied since"]);
+    company.world.muster(&["run", "corp"]).ended(0);
     let all = company.world.muster(&["links", "corp", "--format", "json"]).ended(0).json();
     assert_eq!(all.as_array().unwrap().len(), 6, "{all}");
     let one = company.world.muster(&["links", "corp", "--key", "E0002", "--format", "json"]).json();
@@ -30,21 +35,28 @@ fn links_are_listed_by_how_they_came_and_by_either_key() {
 }
 
 #[test]
-fn case_p4_links_that_todays_rules_would_make_otherwise_are_told_before_any_is_moved() {
+fn links_that_todays_rules_would_make_otherwise_are_told_before_any_is_moved() {
     let company = Company::of(3);
     company.settle();
     let id =
         |n: usize| company.vault.user(&format!("user{n:04}@corp.example")).unwrap()["id"].as_str().unwrap().to_owned();
     // Two were linked the wrong way round by hand.
     let (first, second) = (id(1), id(2));
+    let forget = || {
+        for key in ["E0001", "E0002"] {
+            company.world.muster(&["unlink", "corp", key, "--to", "vault.users"]).ended(0);
+        }
+    };
+    forget();
     for (key, id) in [("E0001", &second), ("E0002", &first)] {
-        company.world.muster(&["unlink", "corp", key, "--to", "vault.users"]).ended(0);
         company.world.muster(&["link", "corp", key, id, "--to", "vault.users"]).ended(0);
     }
     assert_eq!(troubles(&company), ["E0001 differs", "E0002 differs"]);
     let said = company.world.muster(&["links", "corp", "--check"]).ended(0);
-    let mend = format!("muster unlink corp E0001 --to vault.users && muster link corp E0001 {first} --to vault.users");
-    said.says(&["2 of 6 links to look at; nothing was moved", &mend]);
+    let why = format!("it would belong to `{first}`, which is linked with `E0002` now");
+    said.says(&["2 of 6 links to look at; nothing was moved", "muster unlink corp E0001 --to vault.users"]);
+    let listed = company.world.muster(&["links", "corp", "--check", "--format", "csv"]).says(&[&why]);
+    assert_eq!(listed.out.lines().count(), 3);
     // An edited job file tells it with its first plan, and moves nothing.
     let text = company.world.read("jobs/corp.toml");
     company.world.write("jobs/corp.toml", format!("{text}\n# edited\n"));
@@ -53,29 +65,24 @@ fn case_p4_links_that_todays_rules_would_make_otherwise_are_told_before_any_is_m
         .muster(&["plan", "corp"])
         .says(&["by its match rules 2 links would lead elsewhere, first `E0001`"]);
     said.says(&["none is moved", "muster links corp --check"]);
-    for (key, id) in [("E0001", &first), ("E0002", &second)] {
-        company.world.muster(&["unlink", "corp", key, "--to", "vault.users"]).ended(0);
-        company.world.muster(&["link", "corp", key, id, "--to", "vault.users"]).ended(0);
-    }
+    // Forgotten, both are paired by the rules again.
+    forget();
+    company.world.muster(&["plan", "corp"]);
     assert!(troubles(&company).is_empty());
+    let matched = company.world.muster(&["links", "corp", "--how", "matched", "--format", "csv"]);
+    assert_eq!(matched.out.lines().count(), 3, "a header and two links");
 }
 
 #[test]
-fn links_that_lead_nowhere_or_to_one_object_are_found_and_mended() {
+fn links_that_lead_nowhere_are_found_and_mended() {
     let company = Company::of(4);
     company.settle();
-    let id =
-        |n: usize| company.vault.user(&format!("user{n:04}@corp.example")).unwrap()["id"].as_str().unwrap().to_owned();
-    let (first, second) = (id(1), id(2));
-    company.world.muster(&["unlink", "corp", "E0002", "--to", "vault.users"]).ended(0);
-    company.world.muster(&["link", "corp", "E0002", &first, "--to", "vault.users"]).ended(0);
-    company.world.muster(&["unlink", "corp", "E0004", "--to", "vault.users"]).ended(0);
+    let unlink = || company.world.muster(&["unlink", "corp", "E0004", "--to", "vault.users"]).ended(0);
+    unlink();
     company.world.muster(&["link", "corp", "E0004", "no-such-id", "--to", "vault.users"]).ended(0);
-    assert_eq!(troubles(&company), ["E0002 twice", "E0004 dead"]);
+    assert_eq!(troubles(&company), ["E0004 dead"]);
     company.world.muster(&["links", "corp", "--check"]).says(&["muster unlink corp E0004 --to vault.users"]);
-    company.world.muster(&["unlink", "corp", "E0002", "--to", "vault.users"]).ended(0);
-    company.world.muster(&["link", "corp", "E0002", &second, "--to", "vault.users"]).ended(0);
-    company.world.muster(&["unlink", "corp", "E0004", "--to", "vault.users"]).ended(0);
+    unlink();
     assert!(troubles(&company).is_empty());
 }
 
@@ -165,4 +172,48 @@ fn a_plan_tells_what_is_new_since_an_earlier_one() {
     let said = company.world.muster(&["plan", "corp", "--diff", &run]).ended(3);
     said.says(&["1 order added, 1 changed, 1 gone, 2 the same", "was update", "superseded now"]);
     company.world.muster(&["plan", "corp", "--diff", "yesterday"]).ended(2).says(&["`yesterday` is no run"]);
+}
+
+#[test]
+fn case_p4_rules_that_weigh_together_say_how_sure_a_match_is_and_tell_other_candidates() {
+    let company = Company::of(3);
+    let user = |login: &str, family: &str, email: &str| {
+        let user = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": login, "active": true,
+            "name": { "familyName": family }, "title": email });
+        let (status, body) = company.vault.send("POST", "/Users", Some(user));
+        assert_eq!(status, 201, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    };
+    // One agrees in both with the first, one is a namesake; one has no more than the third's address, which is too light.
+    let first = user("a", "Family1", "user0001@corp.example");
+    let namesake = user("b", "Family1", "");
+    user("c", "Other", "user0003@corp.example");
+    let text = company.world.read("jobs/corp.toml");
+    let tier = r#"match = [
+  { source = "id", target = "externalId" },
+  { tier = "who", source = "email", target = "title", weight = 35 },
+  { tier = "who", source = "family", target = "name.familyName", weight = 55 },
+]"#;
+    let with = |tier: &str| {
+        company
+            .world
+            .write("jobs/corp.toml", text.replacen(r#"match = [{ source = "id", target = "externalId" }]"#, tier, 1));
+    };
+    with(tier);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    let order = |key: &str| orders.iter().find(|order| order["key"] == key).unwrap();
+    assert_eq!((&order("E0001")["target_id"], &order("E0001")["confidence"]), (&json!(first), &json!(90)));
+    assert_eq!((&order("E0002")["operation"], &order("E0003")["operation"]), (&json!("create"), &json!("create")));
+    let why = order("E0001")["block"]["detail"].as_str().unwrap();
+    assert!(why.contains("`email = title (35) + family = name.familyName (55)` with 90 % only"), "{why}");
+    let other = format!("(other candidates: `{namesake}` (b) with 55 % by `family = name.familyName (55)`)");
+    assert!(why.contains(&other), "{why}");
+    // Two that weigh the same are for a person to choose from.
+    let twin = user("d", "Family1", "user0001@corp.example");
+    company.world.muster(&["run", "corp"]).ended(3);
+    let said = company.world.muster(&["review", "corp"]);
+    said.says(&["ambiguous", &twin, &first, "link E0001 TARGET"]);
+    with(&tier.replace(", weight = 35", ""));
+    company.world.muster(&["check", "corp"]).ended(2).says(&["is of the tier `who` and has no `weight`"]);
 }

@@ -9,7 +9,7 @@ use super::session::{self, Purpose, Session};
 use super::stdout::print;
 use crate::model::link::How;
 use crate::model::resource::ResourceName;
-use crate::reconcile::link_check::{DoubtfulLink, LinkTrouble};
+use crate::reconcile::link_check::DoubtfulLink;
 use crate::report::figures::{ago, counted, time};
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
@@ -18,7 +18,7 @@ use crate::run::typed;
 /// `muster links`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "How a link came about: matched (a match rule found it), person (`muster link`, or an approval), applied (an order made the object), adopted (an order found it there).\nWhat --check finds: dead (its object is gone), twice (two links to one object), differs (today's match rules would choose another object), unfound (a rule found it, none does any more). Nothing is moved by it: the commands that mend are named.\n\nExamples:\n  muster links idp-to-vault --how person\n  muster links idp-to-vault --key E0042\n  muster links idp-to-vault --check --format csv"
+    after_help = "How a link came about: matched (a match rule found it), person (`muster link`, or an approval), applied (an order made the object), adopted (an order found it there).\nWhat --check finds: dead (its object is gone), twice (another sync has linked its object), differs (today's match rules would choose another object), unfound (a rule found it, none does any more). Nothing is moved by it. Where a link is wrong, `unlink` forgets it, and the next run pairs the row by the rules as they are; where it is right, nothing has to be done.\n\nExamples:\n  muster links idp-to-vault --how person\n  muster links idp-to-vault --key E0042\n  muster links idp-to-vault --check --format csv"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
@@ -131,9 +131,16 @@ fn checked(context: &Context, session: &Session, args: &Args) -> Result<(Listing
         repairs.push(repair);
     }
     let when = format!("as of run {}, {} ({})", report.run, ago(report.at, context.now()), time(report.at));
+    let when = match report.applied {
+        0 => when,
+        applied => format!("{when}; {} applied since", counted(applied, "order")),
+    };
     let mut text = match repairs.len() as u64 {
         0 => format!("{when}\n{}, none to look at\n", counted(report.links, "link")),
-        some => format!("{when}\n{some} of {} to look at; nothing was moved\n", counted(report.links, "link")),
+        some => format!(
+            "{when}\n{some} of {} to look at; nothing was moved. Where a link is wrong, forget it, and the next run pairs its row by the rules:\n",
+            counted(report.links, "link")
+        ),
     };
     for repair in repairs.iter().take(20) {
         text.push_str(&format!("  {}\n", safe_text::line(repair)));
@@ -144,15 +151,8 @@ fn checked(context: &Context, session: &Session, args: &Args) -> Result<(Listing
     Ok((listing, text))
 }
 
-/// The command that mends a link.
+/// The command that mends a link: without it, the next run pairs the row by the rules as they are.
 fn repair(link: &DoubtfulLink, job: &str, to: Option<&ResourceName>) -> String {
     let to = to.map(|to| format!(" --to {to}")).unwrap_or_default();
-    let word = typed;
-    let unlink = format!("muster unlink {} {}{to}", word(job), word(&link.source_key));
-    match (&link.instead, link.trouble) {
-        (Some(id), LinkTrouble::Differs) => {
-            format!("{unlink} && muster link {} {} {}{to}", word(job), word(&link.source_key), word(id))
-        }
-        _ => unlink,
-    }
+    format!("muster unlink {} {}{to}", typed(job), typed(&link.source_key))
 }

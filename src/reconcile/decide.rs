@@ -119,7 +119,7 @@ impl Decider<'_> {
         }
     }
 
-    fn source(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
+    pub(crate) fn source(&self, row: u32) -> Result<OwnedRow, ReconcileError> {
         Ok(self.scanner.input.source.fetch(self.table.source.rows.place(row))?)
     }
 

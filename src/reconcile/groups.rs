@@ -274,3 +274,69 @@ fn unknown_assignments(sync: &str, rule: &GroupRule, done: &mut Memberships) {
         ));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rule(nested: Nested) -> GroupRule {
+        GroupRule {
+            via: "hr.memberships".parse().unwrap(),
+            member: "user".into(),
+            group: "group".into(),
+            of: Some("hr.groups".parse().unwrap()),
+            by: Some("name".into()),
+            nestings: None,
+            nested,
+            column: "groups".into(),
+            assigned: vec!["Group 1".into(), "group1".into()],
+        }
+    }
+
+    fn read(folder: &std::path::Path, rows: &BTreeSet<(String, String)>, nested: Nested) -> Memberships {
+        let table = |name: &str, key: &[&str], text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            Table::open(&path, &key.iter().map(|k| (*k).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        let source = table("users", &["id"], "id\nu0\nu1\nu2\nu3\n".into());
+        let groups: String = (0..5).map(|n| format!("g{n},Group {n}\n")).collect();
+        let of = table("groups", &["id"], format!("id,name\n{groups}"));
+        let rows: String = rows.iter().map(|(group, user)| format!("{group},{user}\n")).collect();
+        let via = table("memberships", &["group", "user"], format!("group,user\n{rows}"));
+        let tables = GroupTables { source: &source, via: &via, of: Some(&of), nestings: None };
+        super::read("hr.users->vault.users", &rule(nested), &tables).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whoever is in a group is in all that hold it, however deep and however they contain each other; and in no other.
+        #[test]
+        fn groups_of_a_row_are_the_closure_of_its_memberships(
+            rows in proptest::collection::btree_set(("g[0-4]", "[ug][0-4]"), 0..16),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let found = read(folder.path(), &rows, Nested::Flatten);
+            let direct = read(folder.path(), &rows, Nested::Direct);
+            for user in ["u0", "u1", "u2", "u3"] {
+                let mut closure: BTreeSet<&str> = BTreeSet::new();
+                let mut next = vec![user];
+                while let Some(member) = next.pop() {
+                    let holding = rows.iter().filter(|(_, inside)| inside == member).map(|(group, _)| group.as_str());
+                    next.extend(holding.filter(|group| closure.insert(group)));
+                }
+                let names = |groups: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+                    groups.map(|group| format!("Group {}", &group[1..])).collect()
+                };
+                prop_assert_eq!(found.of(user), names(&mut closure.into_iter()));
+                let own = rows.iter().filter(|(_, inside)| inside == user).map(|(group, _)| group.as_str());
+                prop_assert_eq!(direct.of(user), names(&mut own.collect::<BTreeSet<_>>().into_iter()));
+            }
+            prop_assert!(found.notes[found.notes.len() - 1].contains("`group1` (nearest: `Group 1`"), "{:?}", found.notes);
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Links held against the snapshots and against today's match rules: which lead nowhere, which contradict each other,
 //! which the rules would make otherwise. Nothing is changed.
 
+use std::collections::HashMap;
+
 use super::correlate::Pairing;
 use super::error::ReconcileError;
 use super::index::{KeyHasher, NONE};
@@ -14,7 +16,7 @@ use crate::model::link::{How, Links};
 pub enum LinkTrouble {
     /// Its object is gone from the target, or both sides are.
     Dead,
-    /// Another link leads to the same object.
+    /// A link of another sync leads to the same object.
     Twice,
     /// Today's match rules would pair its row with another object.
     Differs,
@@ -85,18 +87,13 @@ pub fn check(input: &ObjectInput<'_>) -> Result<Vec<DoubtfulLink>, ReconcileErro
         let detail = format!("neither {} nor {} has it{proved}", input.sync.from, input.sync.to);
         found.push(doubtful(*link, LinkTrouble::Dead, detail, None));
     }
-    for (first, later) in &linked.done.contradicting {
-        let detail =
-            format!("row `{}` is linked with the same object, and is planned alone", links.get(*first).source_key);
-        found.push(doubtful(*later, LinkTrouble::Twice, detail, None));
-    }
-    let twice: Vec<u32> = linked.done.contradicting.iter().map(|(_, later)| *later).collect();
     drop(linked);
 
     let none = Links::default();
     let unlinked = ObjectInput { links: &none, ..*input };
     let anew = objects::correlate(&unlinked, &Apart::default(), hasher)?;
-    for link in (0..links.len() as u32).filter(|link| !twice.contains(link)) {
+    let owners: HashMap<&str, &str> = links.iter().map(|link| (link.target_id, link.source_key)).collect();
+    for link in 0..links.len() as u32 {
         let view = links.get(link);
         let (source, target) =
             (anew.table.source_index.get(view.source_key), anew.table.target_index.get(view.target_id));
@@ -107,7 +104,8 @@ pub fn check(input: &ObjectInput<'_>) -> Result<Vec<DoubtfulLink>, ReconcileErro
         match anew.done.pairing[source as usize] {
             Pairing::Matched { target: other, rule } if other != target => {
                 let (id, rule) = (anew.table.target.key(other), &anew.scanner.judges[rule as usize]);
-                let detail = format!("by `{}` ({} %) it would belong to `{id}`", rule.text, rule.confidence);
+                let owner = owners.get(id).map(|key| format!(", which is linked with `{key}` now")).unwrap_or_default();
+                let detail = format!("by `{}` ({} %) it would belong to `{id}`{owner}", rule.text, rule.confidence);
                 found.push(doubtful(link, LinkTrouble::Differs, detail, Some(id.to_owned())));
             }
             Pairing::Ambiguous { group } => {

@@ -46,7 +46,10 @@ impl Decider<'_> {
                     OutOfScopeAction::Ignore => None,
                 },
                 "out_of_scope",
-                format!("its row `{key}` is in {}, but the scope leaves it out", sync.from),
+                match self.scanner.lacks_a_group(&self.source(number)?) {
+                    true => format!("its row `{key}` is in {}, but in no group that `assigned` names", sync.from),
+                    false => format!("its row `{key}` is in {}, but the scope leaves it out", sync.from),
+                },
             ),
         };
         let nothing = |note: &str| Built {

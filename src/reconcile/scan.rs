@@ -176,6 +176,11 @@ impl<'a> Scanner<'a> {
         self.assignments(row).is_none_or(|groups| groups.iter().any(|(_, is_member)| *is_member))
     }
 
+    /// Whether a row that its scope admits does not take part because it is in no group that assigns.
+    pub(crate) fn lacks_a_group(&self, row: &dyn Cells) -> bool {
+        !self.is_assigned(row) && self.scope.admits(row) == Ok(true)
+    }
+
     /// The class of a source row, and how sure it is.
     pub(crate) fn class(&self, row: &dyn Cells) -> Result<Option<Classified<'_>>, RuleFailure> {
         self.classifier.classify(row)

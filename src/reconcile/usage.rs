@@ -18,7 +18,7 @@ pub(crate) fn unused(plan: &ObjectPlan<'_>) -> Result<Vec<String>, ReconcileErro
     let rows = counted(in_scope.len(), "row");
     let name = |attribute: &str| format!("{}/{attribute}", sync.to);
     let is_told = |attribute: &str| !sync.idle.contains(attribute);
-    for (position, attribute) in plan.book.attributes.iter().enumerate() {
+    for (position, attribute) in sync.rules.mapping.attributes().iter().enumerate() {
         let refers = sync.references.iter().any(|reference| reference.attribute == *attribute);
         let is_table = sync.tables.iter().any(|table| table.attribute == *attribute);
         let is_used = |row: &u32| ![NOTHING, ABSENT].contains(&table.source.get(*row).values[position]);

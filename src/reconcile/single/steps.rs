@@ -52,6 +52,21 @@ impl Object<'_> {
         Some((referred.key.as_str(), value))
     }
 
+    /// Columns with their cells; those that came from elsewhere with where that is.
+    fn with_sources(&self, inputs: Vec<(String, String)>) -> Vec<(String, String)> {
+        let beside = &self.scanner.input.sync.derivation;
+        let source = |column: &str| {
+            let groups = beside.groups.as_ref().filter(|groups| groups.column == column).map(|groups| &groups.via);
+            let join = beside.joins.iter().find(|join| join.columns().any(|known| known == column));
+            groups.or(join.map(|join| &join.from))
+        };
+        let named = inputs.into_iter().map(|(column, cell)| match source(&column) {
+            Some(from) => (format!("{column} (of {from})"), cell),
+            None => (column, cell),
+        });
+        named.collect()
+    }
+
     /// Each group that assigns, with whether the row is in it.
     pub(super) fn assign(&self) -> Step {
         let from = &self.scanner.input.sync.from;
@@ -163,7 +178,7 @@ impl Object<'_> {
             let mut fact = Fact::new(name, verdict).with("rule", sync.rules.mapping.rule(name).unwrap_or_default());
             let inputs = self.scanner.inputs(name, row);
             if !inputs.is_empty() {
-                fact = fact.with("from", format!("{}: {}", sync.from, told(&inputs)));
+                fact = fact.with("from", format!("{}: {}", sync.from, told(&self.with_sources(inputs))));
             }
             if let Wanted::Failed(failure) = &wanted {
                 fact = fact.with("failure", failure.clone());
@@ -193,9 +208,12 @@ impl Object<'_> {
         };
         let mut step = Step::new(StepName::Correlate, verdict);
         let Some(row) = self.source else { return step };
-        for matcher in &self.scanner.matchers {
+        for (matcher, rule) in self.scanner.matchers.iter().zip(&sync.rules.matching) {
             let value = matcher.value(row);
-            let about = format!("{} ({} %)", matcher.text, matcher.confidence);
+            let about = match rule.tier {
+                None => format!("{} ({} %)", matcher.text, matcher.confidence),
+                Some(_) => format!("{} (weighs {})", matcher.text, matcher.confidence),
+            };
             if self.link.is_some() && paired.is_some() {
                 step.facts.push(Fact::new(about, "not tried: a link comes first"));
                 continue;
