@@ -374,7 +374,7 @@ there = "number"
     assert_eq!(user("grace@corp.example")["emails"][0]["value"], "grace@corp.example");
     assert_eq!(user("grace@corp.example")["title"], "Admiral");
     house.world.muster(&["explain", "corp", "E2"]).ended(0).says(&[
-        "email = `grace@corp.example`, pay.mail (of payroll.staff) is empty",
+        "email = `grace@corp.example`, pay.mail (of payroll.staff) is",
         "pay.title (of payroll.staff) = `Admiral`",
     ]);
     // Two rows for one person are nobody's.

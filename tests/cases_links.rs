@@ -156,6 +156,11 @@ fn a_plan_tells_what_is_new_since_an_earlier_one() {
     company.hr(&people);
     company.world.muster(&["plan", "corp"]).ended(3);
     let run = company.world.newest_run("corp");
+    // What an earlier run had raised already is not new.
+    company.world.muster(&["plan", "corp"]).ended(3);
+    let later = company.world.newest_run("corp");
+    let said = company.world.muster(&["plan", "corp", "--diff", &later]).ended(3);
+    said.says(&["0 orders added, 0 changed, 0 gone, 4 the same"]);
     people[0].family = "Other".to_owned();
     people[1].family = "Family2".to_owned();
     people[2].family = "Third".to_owned();

@@ -14,13 +14,13 @@ use crate::report::review::change_text;
 use crate::report::table::{Column, Format, Listing};
 use crate::store::database::Store;
 
-/// Tells how the orders that are live now differ from those of the plan of run `since`.
+/// Tells how the orders that are live now differ from those that were when run `since` had planned.
 pub(super) fn tell(context: &Context, store: &Store, job: &str, since: &RunId, format: Format) -> Result<()> {
-    let mut before: BTreeMap<ObjectKey, Order> = BTreeMap::new();
-    for order in store.read_orders(since)? {
-        let order = order?;
-        before.insert(order.object.clone(), order);
-    }
+    let run = store.run(since)?;
+    // What an earlier run had raised and was still live is part of what that plan wanted.
+    let then = store.open_at(job, since, run.ended.unwrap_or(run.started))?;
+    let before: BTreeMap<ObjectKey, Order> =
+        planned(store, then.iter())?.into_values().map(|order| (order.object.clone(), order)).collect();
     let live = store.live_orders(job)?;
     let is_same =
         |record: &OrderRecord| before.get(&record.object).is_some_and(|order| order.fingerprint == record.fingerprint);

@@ -104,7 +104,7 @@ fn kind(
         let rules = rules(&one, &tables)?;
         let mut reads: BTreeSet<String> = rules.columns().into_iter().collect();
         reads.extend(scoped.iter().flat_map(|scoped| scoped.scope.columns()));
-        let derivation = build_derived::derivation(&one, &reads)?;
+        let derivation = Box::new(build_derived::derivation(&one, &reads)?);
         let idle = BTreeSet::new();
         let sync = ObjectSync {
             id,

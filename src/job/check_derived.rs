@@ -80,7 +80,15 @@ pub(super) fn tables(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
                 problems.push(checked.places.at_key(&path, message));
             }
             if let Some(among) = &table.among {
-                side(checked, &key_path(&path, "among"), among, problems);
+                let path = key_path(&path, "among");
+                side(checked, &path, among, problems);
+                if let (Some(there), Some(own)) = (resource(Some(among)), resource(sync.to.as_ref()))
+                    && there.system != own.system
+                {
+                    let message =
+                        format!("`{among}` is not in `{}`, the system of `to`, whose names count", own.system);
+                    problems.push(checked.places.at(&path, message));
+                }
             }
             if table.by.is_some() && table.among.is_none() {
                 let message = "`by` names a column of `among`, which is not there";

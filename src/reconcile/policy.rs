@@ -194,7 +194,7 @@ pub struct ObjectSync {
     /// Mapped attributes whose values refer to other objects, sorted by attribute. Their rule says to which row.
     pub references: Vec<ReferenceRule>,
     /// What is found out about source rows besides their cells.
-    pub derivation: Derivation,
+    pub derivation: Box<Derivation>,
     /// Mapped attributes whose rules may give no row a value without a word.
     pub idle: BTreeSet<String>,
     /// Mapped attributes whose rule is a table of names, sorted by attribute.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::derived::Derivation;
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds, RenamePolicy};
 use super::{PlanDraft, ReconcileError, assemble};
@@ -127,7 +126,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
             scoped: Vec::new(),
             fixed: Vec::new(),
             references: Vec::new(),
-            derivation: Derivation::default(),
+            derivation: Box::default(),
             idle: BTreeSet::new(),
             tables: Vec::new(),
         },
