@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
+use super::derived::Derived;
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds, RenamePolicy};
 use super::{PlanDraft, ReconcileError, assemble};
@@ -38,6 +39,7 @@ pub(crate) struct Side {
     pub(crate) seats: Option<u64>,
     pub(crate) account: Option<OwnAccount>,
     pub(crate) absence: (bool, bool),
+    pub(crate) derived: Option<Derived>,
 }
 
 /// An association.
@@ -146,6 +148,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
         seats: None,
         account: None,
         absence: (true, true),
+        derived: None,
     }
 }
 
@@ -262,7 +265,7 @@ impl World {
                 SyncInput::Objects(ObjectInput {
                     sync: &side.sync,
                     source,
-                    derived: None,
+                    derived: side.derived.as_ref(),
                     target,
                     source_absence: side.absence.0,
                     target_absence: side.absence.1,
