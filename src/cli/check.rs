@@ -41,6 +41,8 @@ enum End {
     Failed(Failure),
     /// A stage before it failed.
     NotTried,
+    /// Nothing failed, and a person should know this.
+    Warned(String),
 }
 
 impl From<Result<String, Failure>> for End {
@@ -66,6 +68,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         let untried = not_tried(system, &stages, &tried);
         tried.extend(untried);
         lines.extend(tried);
+    }
+    for warning in session.conductor.unmapped().await {
+        let (system, stage, what) = (String::new(), "mapping".to_owned(), "job file".to_owned());
+        lines.push(Line { system, stage, what, end: End::Warned(warning), milliseconds: 0 });
     }
     session.console.end();
     print(&if args.format == "json" { json_text(&lines) } else { text(&lines) })?;
@@ -146,6 +152,7 @@ fn text(lines: &[Line]) -> String {
             End::Passed(told) => format!("ok      {took}  {}\n", safe_text::line(told)),
             End::Failed(failure) => format!("FAILED  {took}  {}\n", safe_text::line(&failure.sentence())),
             End::NotTried => "not tried\n".to_owned(),
+            End::Warned(told) => format!("warning  {}\n", safe_text::line(told)),
         });
     }
     text
@@ -155,11 +162,11 @@ fn json_text(lines: &[Line]) -> String {
     let of_line = |line: &Line| {
         let mut object = json!({
             "system": line.system, "stage": line.stage, "what": line.what,
-            "ok": matches!(line.end, End::Passed(_)), "tried": !matches!(line.end, End::NotTried),
+            "ok": matches!(line.end, End::Passed(_) | End::Warned(_)), "tried": !matches!(line.end, End::NotTried),
             "told": null, "milliseconds": line.milliseconds,
         });
         match &line.end {
-            End::Passed(told) => object["told"] = json!(told),
+            End::Passed(told) | End::Warned(told) => object["told"] = json!(told),
             End::Failed(failure) => {
                 object["sentence"] = json!(failure.sentence());
                 object["failure"] = json!(failure);

@@ -16,12 +16,12 @@ use crate::reconcile::draft::ListedObject;
 use crate::report::figures::{ago, counted, time};
 use crate::report::safe_text;
 use crate::report::table::{Cell, Column, Format, Listing};
-use crate::run::Inventory;
+use crate::run::{Incomplete, Inventory};
 
 /// `muster list`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without a choice: every object that is not confirmed. Unmanaged objects are never changed or deleted unless the job adopts them.\n\nExamples:\n  muster list idp-to-vault --managed\n  muster list idp-to-vault --unmanaged --format csv\n  muster list idp-to-vault --situation incomplete"
+    after_help = "Without a choice: every object that is not confirmed. Unmanaged objects are never changed or deleted unless the job adopts them.\n\nExamples:\n  muster list idp-to-vault --managed\n  muster list idp-to-vault --unmanaged --format csv\n  muster list idp-to-vault --situation incomplete   # orders that lack a value\n  muster list idp-to-vault --incomplete             # accounts that do not work"
 )]
 #[command(group = clap::ArgGroup::new("which"))]
 pub(super) struct Args {
@@ -36,6 +36,10 @@ pub(super) struct Args {
     /// Managed objects whose source row is gone
     #[arg(long, group = "which")]
     orphans: bool,
+    /// Accounts that are at the target and do not work: without an address or another value that they need, disabled by
+    /// hand, without a seat; with what is missing and whether an order that waits mends it
+    #[arg(long, group = "which")]
+    incomplete: bool,
     /// Objects that are out of use and wait for their delete, with when it becomes due
     #[arg(long, group = "which")]
     grace: bool,
@@ -57,6 +61,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         let (store, job) = (&session.conductor.store, &session.conductor.job.name);
         withheld::list(context, store, job, selection::typed(store, &args.job, job), args.format)?;
         return Ok(Ending::Done.status());
+    }
+    if args.incomplete {
+        return incomplete(context, &session, &args);
     }
     let wanted = match args.situation {
         Some(situation) => Some(situation),
@@ -86,6 +93,48 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         if context.tells {
             eprint!("{as_of}");
             eprintln!("{objects}");
+        }
+    }
+    Ok(Ending::Done.status())
+}
+
+/// Lists accounts that do not work.
+fn incomplete(context: &Context, session: &Session, args: &Args) -> Result<u8> {
+    let (inventory, accounts) = session.conductor.incomplete()?;
+    let mut listing = Listing::new(vec![
+        Column::new("resource"),
+        Column::new("key"),
+        Column::new("name"),
+        Column::spare("target_id"),
+        Column::new("missing"),
+        Column::whole("mends"),
+        Column::new("mended_by"),
+    ]);
+    for Incomplete { account, missing, mends, mended_by } in &accounts {
+        let resource = session.conductor.job.syncs.get(account.sync).map(|sync| sync.to.to_string());
+        listing.push(vec![
+            resource.into(),
+            account.source_key.as_str().into(),
+            filled(&account.name),
+            account.target_id.as_str().into(),
+            Cell::List(missing.clone()),
+            Cell::Flag(*mends),
+            Cell::List(mended_by.clone()),
+        ]);
+    }
+    let as_of = as_of(context, session, &inventory, &args.job);
+    let mended = accounts.iter().filter(|account| account.mends).count() as u64;
+    let accounts = match accounts.len() as u64 {
+        0 => "every managed account that is wanted works\n".to_owned(),
+        some => format!("{} that do not work, orders that wait mend {mended}\n", counted(some, "account")),
+    };
+    if args.format == Format::Table {
+        let table = listing.without_empty_columns().render(Format::Table, context.width());
+        print(&format!("{as_of}{}{accounts}", if table.trim().is_empty() { "" } else { &table }))?;
+    } else {
+        print(&listing.render(args.format, context.width()))?;
+        if context.tells {
+            eprint!("{as_of}{accounts}");
         }
     }
     Ok(Ending::Done.status())

@@ -33,12 +33,14 @@ mod export;
 mod generate;
 mod history;
 mod link;
+mod links;
 mod list;
 mod log;
 mod log_names;
 mod lost;
 mod outcome_report;
 mod plan;
+mod plan_diff;
 mod prune;
 mod registry;
 mod report;
@@ -119,6 +121,8 @@ enum Command {
     Link(link::LinkArgs),
     /// Forget which source row an object of the target belongs to
     Unlink(link::UnlinkArgs),
+    /// Which source row belongs to which object of the target, and which of these links are wrong
+    Links(links::Args),
     /// Say what became of an order of which nobody could tell
     Settle(settle::Args),
     /// Where a job stands: runs, exports, orders that wait
@@ -218,6 +222,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Revert(args) => revert::run(&context()?, args).await,
         Command::Link(args) => link::link(&context()?, args),
         Command::Unlink(args) => link::unlink(&context()?, args),
+        Command::Links(args) => links::run(&context()?, args).await,
         Command::Settle(args) => settle::run(&context()?, args),
         Command::Status(args) => status::run(&context()?, args),
         Command::List(args) => list::run(&context()?, args).await,

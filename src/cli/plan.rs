@@ -7,16 +7,17 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::UsageError;
 use super::run::carry;
-use super::{selection, session};
+use super::{plan_diff, selection, session};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
+use crate::report::table::Format;
 use crate::run::{ExplainRequest, PlanOptions, Stage, require_current};
 use crate::store::error::StoreError;
 
 /// `muster plan`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  muster plan idp-to-vault\n  muster plan idp-to-vault --from 20261122T150405Z-7f3a\n  muster plan idp-to-vault --only E0004"
+    after_help = "Examples:\n  muster plan idp-to-vault\n  muster plan idp-to-vault --from 20261122T150405Z-7f3a\n  muster plan idp-to-vault --only E0004\n  muster plan idp-to-vault --diff 20261122T150405Z-7f3a"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
@@ -40,6 +41,12 @@ pub(super) struct Args {
     /// Raise again what was rejected
     #[arg(long)]
     ask_again: bool,
+    /// Then list what is new since the plan of this run: orders added, changed, gone
+    #[arg(long, value_name = "RUN")]
+    diff: Option<String>,
+    /// With --diff: table, json or csv
+    #[arg(long, value_name = "FORMAT", default_value_t, requires = "diff")]
+    format: Format,
     /// How long to wait while another command works on the job; 0s: not at all
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
     wait: Duration,
@@ -47,24 +54,35 @@ pub(super) struct Args {
 
 /// Exports and plans.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
-    let from = match args.from {
-        Some(from) if RunId::is_id(&from) => {
-            let from = RunId(from);
-            // Told before anything begins: no run fails for a slip of the keyboard, or for snapshots that are too old.
-            let store = selection::open_store(context)?;
-            let record = match store.run(&from) {
-                Err(error @ StoreError::NoRun { .. }) => return Err(UsageError(error.to_string()).into()),
-                known => known?,
-            };
-            require_current(&store, &record.job, &from)?;
-            Some(from)
-        }
-        Some(from) => {
-            return Err(UsageError(format!("`{from}` is no run; `muster status {}` lists them", args.job)).into());
-        }
-        None => None,
-    };
+    // Told before anything begins: no run fails for a slip of the keyboard, or for snapshots that are too old.
+    let from = args.from.map(|from| known_run(context, &args.job, from)).transpose()?;
+    if let Some(from) = &from {
+        let store = selection::open_store(context)?;
+        require_current(&store, &store.run(from)?.job, from)?;
+    }
+    let since = args.diff.map(|since| known_run(context, &args.job, since)).transpose()?;
+    if let Some(since) = &since {
+        selection::open_store(context)?.registered_plan(since).map_err(|error| UsageError(error.to_string()))?;
+    }
     let only = args.only.map(|key| ExplainRequest { key, resource: args.resource, entitlement: None });
     let plan = PlanOptions { block: args.block, ask_again: args.ask_again, only };
-    carry(context, &args.job, &args.mode, Stage::Plan, plan, from, args.wait).await
+    let status = carry(context, &args.job, &args.mode, Stage::Plan, plan, from, args.wait).await?;
+    if let Some(since) = since {
+        let store = selection::open_store(context)?;
+        plan_diff::tell(context, &store, &session::find_job(context, &args.job)?.name, &since, args.format)?;
+    }
+    Ok(status)
+}
+
+/// A run that is there.
+fn known_run(context: &Context, job: &str, typed: String) -> Result<RunId> {
+    if !RunId::is_id(&typed) {
+        return Err(UsageError(format!("`{typed}` is no run; `muster status {job}` lists them")).into());
+    }
+    let run = RunId(typed);
+    match selection::open_store(context)?.run(&run) {
+        Err(error @ StoreError::NoRun { .. }) => Err(UsageError(error.to_string()).into()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(run),
+    }
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{
-    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, JobFile, KeepOneFile, MembersWord, NestedWord,
-    NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile, RequireFile, RequireWord,
-    RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
+    AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, GenerateFile, JobFile, KeepOneFile,
+    MembersWord, NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile, RequireFile,
+    RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
 };
-use super::{Job, SnapshotSettings, Sync, SyncKind, build_thresholds, size, timer};
+use super::place::{Places, entry_path, key_path};
+use super::{Job, SnapshotSettings, Sync, SyncKind, build_derived, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::evidence::Check;
@@ -18,12 +19,14 @@ use crate::model::resource::ResourceName;
 use crate::model::settings::{
     ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
 };
+use crate::reconcile::generate::{Collision, GenerateRule};
 use crate::reconcile::policy::{
-    Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, Nested, NoDisableAction, ObjectSync,
-    OrphanAction, OutOfScopeAction, ReferenceRule, RenamePolicy, UnmanagedAction,
+    Actions, AssociationSync, DriftAction, EndSync, Fixed, KeepOne, Members, NoDisableAction, ObjectSync, OrphanAction,
+    OutOfScopeAction, ReferenceRule, RenamePolicy, UnmanagedAction,
 };
 use crate::rules::ObjectRules;
 use crate::rules::expression::Expression;
+use crate::rules::grants::ValueTable;
 use crate::rules::mapping::Mapping;
 use crate::rules::matching::MatchRule;
 use crate::rules::problem::RuleProblem;
@@ -36,7 +39,10 @@ pub(super) fn job(
     path: &Path,
     folder: PathBuf,
     digest: Digest,
+    places: &Places<'_>,
 ) -> Result<Job, String> {
+    let (attributes, ignored): (Vec<String>, Vec<String>) =
+        file.ignore.into_iter().partition(|name| name.contains('/'));
     let mut syncs: Vec<Sync> = Vec::new();
     for (index, one) in file.sync.into_iter().flatten().enumerate() {
         let from: ResourceName = one.from.as_deref().unwrap_or_default().parse()?;
@@ -46,14 +52,15 @@ pub(super) fn job(
             0 => format!("{from}->{to}"),
             _ => format!("{from}->{to}#{}", earlier + 1),
         };
-        let kind = kind(one, &id, index, &from, &to)?;
+        let mut kind = kind(one, &id, index, &from, &to, places)?;
+        if let SyncKind::Objects(objects) = &mut kind {
+            let own = |name: &String| Some(name.strip_prefix(&to.to_string())?.strip_prefix('/')?.to_owned());
+            objects.idle = attributes.iter().filter_map(own).collect();
+        }
         syncs.push(Sync { index, id, from, to, kind });
     }
-    let mut snapshots: BTreeMap<ResourceName, SnapshotSettings> = syncs
-        .iter()
-        .flat_map(|sync| [sync.from.clone(), sync.to.clone()])
-        .map(|name| (name, SnapshotSettings::default()))
-        .collect();
+    let mut snapshots: BTreeMap<ResourceName, SnapshotSettings> =
+        syncs.iter().flat_map(Sync::resources).map(|name| (name, SnapshotSettings::default())).collect();
     for (name, one) in file.snapshot {
         snapshots.insert(name.parse()?, snapshot(one)?);
     }
@@ -63,6 +70,7 @@ pub(super) fn job(
         digest,
         systems,
         syncs,
+        ignored: ignored.iter().map(|name| name.parse()).collect::<Result<_, String>>()?,
         snapshots,
         export: export(file.export)?,
         review: review(file.review, &folder)?,
@@ -73,12 +81,18 @@ pub(super) fn job(
     })
 }
 
-fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &ResourceName) -> Result<SyncKind, String> {
+fn kind(
+    one: SyncFile,
+    id: &str,
+    index: usize,
+    from: &ResourceName,
+    to: &ResourceName,
+    places: &Places<'_>,
+) -> Result<SyncKind, String> {
     let (id, from, to) = (id.to_owned(), from.clone(), to.clone());
     let thresholds = build_thresholds::of_orders(&one)?;
     let scoped = build_thresholds::scoped(&one.threshold)?;
     if one.ends.is_empty() {
-        let rules = rules(&one)?;
         let on = actions(&one.on);
         let fixed = one.fixed.iter().map(fixed).collect::<Result<_, _>>()?;
         let rename = match one.rename {
@@ -87,8 +101,31 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
             Some(RenameFile::Alike(AlikeFile { similarity: None })) | None => RenamePolicy::default(),
         };
         let references = references(&one, &from, &to)?;
-        let sync = ObjectSync { id, index, from, to, rules, on, rename, thresholds, scoped, fixed, references };
-        return Ok(SyncKind::Objects(sync));
+        let tables = build_derived::tables(&one, &format!("sync[{index}]"), places)?;
+        let rules = rules(&one, &tables, lines(&one, index, places))?;
+        let mut reads: BTreeSet<String> = rules.columns().into_iter().collect();
+        reads.extend(scoped.iter().flat_map(|scoped| scoped.scope.columns()));
+        let derivation = build_derived::derivation(&one, &reads)?;
+        let idle = BTreeSet::new();
+        let generated = one.generate.iter().map(generate).collect::<Result<_, _>>()?;
+        let sync = ObjectSync {
+            id,
+            index,
+            from,
+            to,
+            rules,
+            on,
+            rename,
+            thresholds,
+            scoped,
+            fixed,
+            generated,
+            references,
+            derivation,
+            idle,
+            tables,
+        };
+        return Ok(SyncKind::Objects(Box::new(sync)));
     }
     let mut ends = Vec::new();
     for (name, [from, to]) in one.ends {
@@ -99,15 +136,21 @@ fn kind(one: SyncFile, id: &str, index: usize, from: &ResourceName, to: &Resourc
         Some(MembersWord::Authoritative) => Members::Authoritative,
         None => Members::default(),
     };
-    let nested = match one.nested {
-        Some(NestedWord::Flatten) => Nested::Flatten,
-        Some(NestedWord::Direct) => Nested::Direct,
-        Some(NestedWord::Refuse) => Nested::Refuse,
-        None => Nested::default(),
-    };
+    let nested = build_derived::nested(one.nested);
     let keep_one = one.keep_one.as_ref().map(keep_one).transpose()?;
     let sync = AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped, keep_one };
-    Ok(SyncKind::Association(sync))
+    Ok(SyncKind::Association(Box::new(sync)))
+}
+
+/// On which lines attributes are mapped.
+fn lines(one: &SyncFile, index: usize, places: &Places<'_>) -> BTreeMap<String, usize> {
+    let sync = entry_path("sync", index);
+    let of = |table: &str, name: &String| places.line(&key_path(&key_path(&sync, table), name));
+    let mapped = one.attributes.keys().map(|name| (name.clone(), of("attributes", name)));
+    let referring = one.references.keys().map(|name| (name.clone(), of("references", name)));
+    let generated = one.generate.keys().map(|name| (name.clone(), of("generate", name)));
+    let given = one.grants.keys().map(|name| (name.clone(), of("grants", name)));
+    mapped.chain(referring).chain(generated).chain(given).collect()
 }
 
 fn references(one: &SyncFile, from: &ResourceName, to: &ResourceName) -> Result<Vec<ReferenceRule>, String> {
@@ -118,6 +161,15 @@ fn references(one: &SyncFile, from: &ResourceName, to: &ResourceName) -> Result<
         Ok::<_, String>(ReferenceRule { attribute, from: side(&one.from, from)?, to: side(&one.to, to)?, by })
     };
     one.references.iter().map(rule).collect()
+}
+
+fn generate((attribute, one): (&String, &GenerateFile)) -> Result<GenerateRule, String> {
+    Ok(GenerateRule {
+        attribute: attribute.clone(),
+        on_collision: Collision::parse(one.on_collision.as_deref().unwrap_or("{value}{n}"))?,
+        from: one.from.unwrap_or(2),
+        follow: one.follow,
+    })
 }
 
 fn fixed(one: &FixedFile) -> Result<Fixed, String> {
@@ -136,22 +188,31 @@ fn sentence(problems: Vec<RuleProblem>) -> String {
     problems.first().map_or_else(String::new, ToString::to_string)
 }
 
-fn rules(one: &SyncFile) -> Result<ObjectRules, String> {
+fn rules(one: &SyncFile, tables: &[ValueTable], lines: BTreeMap<String, usize>) -> Result<ObjectRules, String> {
     let mut matching = Vec::new();
     for rule in &one.matching {
         let source = rule.source.as_deref().unwrap_or_default();
         let target = rule.target.as_deref().unwrap_or_default();
-        let compiled = MatchRule::compile(source, target, rule.confidence.unwrap_or(100));
-        matching.push(compiled.map_err(|problem| problem.to_string())?);
+        let confidence = rule.weight.or(rule.confidence).unwrap_or(100);
+        let compiled = MatchRule::compile(source, target, confidence).map_err(|problem| problem.to_string())?;
+        let first = |tier: &String| one.matching.iter().position(|other| other.tier.as_ref() == Some(tier));
+        let tier = rule.tier.as_ref().and_then(first).map(|first| first as u16);
+        matching.push(MatchRule { tier, ..compiled });
     }
     // What a reference names is mapped as any value is; what becomes of it is not.
-    let mut attributes = one.attributes.clone();
+    let mut attributes: BTreeMap<String, String> =
+        one.attributes.iter().map(|(attribute, rules)| (attribute.clone(), build_derived::rule(rules))).collect();
+    attributes.extend(tables.iter().map(|table| (table.attribute.clone(), table.rule())));
     let source = |one: &ReferenceFile| one.source.clone().unwrap_or_default();
     attributes.extend(one.references.iter().map(|(attribute, one)| (attribute.clone(), source(one))));
+    // And so is what a generated value is made from.
+    let rule = |one: &GenerateFile| one.rule.clone().unwrap_or_default();
+    attributes.extend(one.generate.iter().map(|(attribute, one)| (attribute.clone(), rule(one))));
     Ok(ObjectRules {
         scope: Scope::compile(&one.scope).map_err(sentence)?,
         mapping: Mapping::compile(&attributes, &one.clear.iter().cloned().collect()).map_err(sentence)?,
         matching,
+        lines,
         required: one.required.clone(),
         unique: one.unique.clone(),
     })

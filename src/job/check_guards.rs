@@ -1,5 +1,6 @@
 //! Checks of what a sync keeps and of what the target does not let change.
 
+use super::check_rules::no_lookups;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::Checked;
@@ -26,9 +27,8 @@ pub(super) fn fixed(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             let path = entry_path(&key_path(&path, "fixed"), number);
             condition(checked, &key_path(&path, "target"), fixed.target.as_ref(), problems);
             for (number, name) in fixed.attributes.iter().enumerate() {
-                if !sync.attributes.contains_key(name) && !sync.references.contains_key(name) {
-                    let known = sync.attributes.keys().chain(sync.references.keys());
-                    let near = did_you_mean(name, known.map(String::as_str));
+                if !sync.maps(name) {
+                    let near = did_you_mean(name, sync.mapped().map(String::as_str));
                     let path = entry_path(&key_path(&path, "attributes"), number);
                     problems.push(checked.places.at(&path, format!("`{name}` is no mapped attribute{near}")));
                 }
@@ -38,8 +38,13 @@ pub(super) fn fixed(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
 }
 
 fn condition(checked: &Checked<'_>, path: &str, text: Option<&String>, problems: &mut Vec<Problem>) {
-    let Some(Err(found)) = text.map(|text| Scope::compile(std::slice::from_ref(text))) else { return };
-    for problem in found {
-        problems.push(checked.places.inside(path, problem.offset, problem.message));
+    match text.map(|text| Scope::compile(std::slice::from_ref(text))) {
+        None => {}
+        Some(Ok(scope)) => no_lookups(checked, path, "a condition on the target's rows", scope.lookups(), problems),
+        Some(Err(found)) => {
+            for problem in found {
+                problems.push(checked.places.inside(path, problem.offset, problem.message));
+            }
+        }
     }
 }

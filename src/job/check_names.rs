@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::derived_file::RuleFile;
+use super::file::SyncFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::{Checked, is_broken, resource};
 use crate::model::resource::ResourceName;
+use crate::rules::expression::Expression;
 use crate::rules::problem::{did_you_mean, nearest};
 
 pub(super) fn job_name(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
@@ -84,7 +87,7 @@ pub(super) fn side(checked: &Checked<'_>, path: &str, text: &str, problems: &mut
 }
 
 /// Resources become names of files too; the connectors' own names may have capitals.
-fn is_resource(name: &str) -> bool {
+pub(super) fn is_resource(name: &str) -> bool {
     name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
@@ -173,7 +176,13 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
                 ("unique", !sync.unique.is_empty()),
                 ("clear", !sync.clear.is_empty()),
                 ("attributes", !sync.attributes.is_empty()),
+                ("grants", !sync.grants.is_empty()),
+                ("groups", sync.groups.is_some()),
+                ("assigned", !sync.assigned.is_empty()),
+                ("classify", !sync.classify.is_empty()),
+                ("join", !sync.join.is_empty()),
                 ("references", !sync.references.is_empty()),
+                ("generate", !sync.generate.is_empty()),
                 ("fixed", !sync.fixed.is_empty()),
             ];
             wrong.extend(present.into_iter().filter(|(_, is_present)| *is_present).map(|(key, _)| key.to_owned()));
@@ -206,18 +215,45 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
 }
 
 pub(super) fn snapshots(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
-    let used: BTreeSet<&str> = checked
+    let used: BTreeSet<String> = checked
         .syncs()
-        .flat_map(|(_, sync)| sync.from.iter().chain(&sync.to).chain(sync.ends.values().flatten()))
-        .map(String::as_str)
+        .flat_map(|(_, sync)| {
+            let groups = sync.groups.iter().flat_map(|groups| [&groups.via, &groups.of, &groups.nestings]);
+            let beside = groups.flatten().chain(sync.join.values().flat_map(|join| &join.from));
+            let beside = beside.chain(sync.grants.values().flat_map(|table| &table.among));
+            sync.from.iter().chain(&sync.to).chain(sync.ends.values().flatten()).chain(beside)
+        })
+        .map(String::clone)
+        .chain(checked.syncs().flat_map(|(_, sync)| looked_up(sync)))
         .collect();
     for name in checked.file.snapshot.keys() {
         if !used.contains(name.as_str()) {
-            let near = did_you_mean(name, used.iter().copied());
+            let near = did_you_mean(name, used.iter().map(String::as_str));
             let path = key_path("snapshot", name);
             problems.push(checked.places.at_key(&path, format!("no sync uses a snapshot of `{name}`{near}")));
         }
     }
+}
+
+/// The resources in which the rules of a sync look something up.
+fn looked_up(sync: &SyncFile) -> Vec<String> {
+    let matching = sync.matching.iter().filter_map(|rule| rule.source.as_ref());
+    let references = sync.references.values().flat_map(|one| one.source.iter().chain(&one.by));
+    let generated = sync.generate.values().filter_map(|one| one.rule.as_ref());
+    let rules = sync
+        .attributes
+        .values()
+        .flat_map(RuleFile::rules)
+        .chain(matching)
+        .chain(references)
+        .chain(generated)
+        .map(|rule| Expression::compile(rule));
+    let given = sync.grants.values().flat_map(|table| table.table.iter().flatten()).filter_map(|row| row.when.as_ref());
+    let conditions = sync.scope.iter().chain(sync.classify.iter().filter_map(|rule| rule.when.as_ref())).chain(given);
+    let rules = rules.chain(conditions.map(|condition| Expression::condition(condition)));
+    // What does not compile is told by another check.
+    let rules: Vec<Expression> = rules.filter_map(Result::ok).collect();
+    rules.iter().flat_map(Expression::lookups).map(|placed| placed.lookup.resource.to_string()).collect()
 }
 
 pub(super) fn protect(checked: &Checked<'_>, problems: &mut Vec<Problem>) {

@@ -1,22 +1,33 @@
 //! Checks of rules: mapping, scope, matching, and the attributes that they name.
 
+use super::check_names::is_resource;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::{Checked, is_broken};
 use crate::rules::expression::Expression;
-use crate::rules::problem::{RuleProblem, did_you_mean};
+use crate::rules::lookup::PlacedLookup;
+use crate::rules::problem::{RuleProblem, did_you_mean, nearest};
 
 pub(super) fn attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (path, sync) in checked.syncs() {
-        for (attribute, rule) in &sync.attributes {
+        for (attribute, rules) in &sync.attributes {
             let path = key_path(&key_path(&path, "attributes"), attribute);
             if attribute.trim().is_empty() {
                 problems.push(checked.places.at_key(&path, "an attribute without a name"));
             }
-            tell(checked, &path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
+            if rules.rules().is_empty() {
+                problems.push(checked.places.at(&path, format!("`{attribute}` has no rule")));
+            }
+            for (number, rule) in rules.rules().iter().enumerate() {
+                let entry = entry_path(&path, number);
+                let path = if checked.places.has(&entry) { &entry } else { &path };
+                tell(checked, path, &format!("the rule of `{attribute}`"), Expression::compile(rule), problems);
+            }
         }
         let is_missing = sync.attributes.is_empty()
             && sync.references.is_empty()
+            && sync.generate.is_empty()
+            && sync.grants.is_empty()
             && !is_broken(problems, &key_path(&path, "attributes"));
         if is_missing && !checked.is_association(&path, sync) {
             let message = "this sync maps no attribute; add [sync.attributes], or `ends` if it is an association";
@@ -63,8 +74,44 @@ pub(super) fn tell(
     compiled: Result<Expression, RuleProblem>,
     problems: &mut Vec<Problem>,
 ) {
-    if let Err(problem) = compiled {
-        problems.push(checked.places.inside(path, problem.offset, format!("{what}: {}", problem.message)));
+    match compiled {
+        Ok(rule) => rule.lookups().for_each(|placed| of_a_system(checked, path, what, placed, problems)),
+        Err(problem) => {
+            problems.push(checked.places.inside(path, problem.offset, format!("{what}: {}", problem.message)));
+        }
+    }
+}
+
+/// Something is looked up in a snapshot of a system of the job.
+fn of_a_system(checked: &Checked<'_>, path: &str, what: &str, placed: &PlacedLookup, problems: &mut Vec<Problem>) {
+    let name = &placed.lookup.resource;
+    if !is_resource(&name.resource) {
+        let message = format!("{what}: `{}` cannot name a resource; use letters, digits, `-` and `_`", name.resource);
+        problems.push(checked.places.inside(path, placed.offset, message));
+    }
+    if checked.system_names().any(|known| known == name.system) {
+        return;
+    }
+    let message = format!("{what}: there is no system `{}` in this job to look anything up in", name.system);
+    let hint = match nearest(&name.system, checked.system_names()) {
+        Some(near) => format!("did you mean `{near}.{}`?", name.resource),
+        None => format!("write [systems.{}], or name one that is there", name.system),
+    };
+    problems.push(Problem { hint: Some(hint), ..checked.places.inside(path, placed.offset, message) });
+}
+
+/// Conditions on what is not a source row, or not only on one, look nothing up.
+pub(super) fn no_lookups<'p>(
+    checked: &Checked<'_>,
+    path: &str,
+    what: &str,
+    lookups: impl Iterator<Item = &'p PlacedLookup>,
+    problems: &mut Vec<Problem>,
+) {
+    for placed in lookups {
+        let message =
+            format!("{what} cannot use `lookup`; `scope`, `match`, [sync.attributes] and [sync.references] can");
+        problems.push(checked.places.inside(path, placed.offset, message));
     }
 }
 
@@ -73,13 +120,12 @@ pub(super) fn named_attributes(checked: &Checked<'_>, problems: &mut Vec<Problem
         if is_broken(problems, &key_path(&path, "attributes")) {
             continue;
         }
-        let refers = is_broken(problems, &key_path(&path, "references"));
+        let refers = ["references", "generate"].iter().any(|table| is_broken(problems, &key_path(&path, table)));
         let mut unmapped = |key: &str, position: usize, name: &str| {
-            if sync.attributes.contains_key(name) || sync.references.contains_key(name) || refers {
+            if sync.maps(name) || refers {
                 return;
             }
-            let known = sync.attributes.keys().chain(sync.references.keys());
-            let near = did_you_mean(name, known.map(String::as_str));
+            let near = did_you_mean(name, sync.mapped().map(String::as_str));
             let message = format!("`{key}` names `{name}`, which [sync.attributes] does not map{near}");
             problems.push(checked.places.at(&entry_path(&key_path(&path, key), position), message));
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build_thresholds;
 use super::check_names::{is_safe, unsafe_name};
+use super::check_rules::no_lookups;
 use super::file::SyncFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
@@ -11,7 +12,7 @@ use super::threshold_file::{LimitParts, LimitsFile, Named, ScopedThresholdFile};
 use super::validate::{Checked, is_broken};
 use crate::model::threshold::Limit;
 use crate::reconcile::threshold::GROUPS;
-use crate::rules::problem::{RuleProblem, did_you_mean};
+use crate::rules::problem::did_you_mean;
 use crate::rules::scope::Scope;
 
 /// Whether something not said is as in the default.
@@ -167,12 +168,17 @@ fn conditions(
     for (key, text) in [("scope", &threshold.scope), ("target", &threshold.target)] {
         let Some(text) = text else { continue };
         let path = key_path(path, key);
-        let mut tell = |problem: &RuleProblem| {
-            let message = format!("the threshold's {key}: {}", problem.message);
-            problems.push(checked.places.inside(&path, problem.offset, message));
-        };
-        match Scope::compile(std::slice::from_ref(text)) {
-            Err(found) => found.iter().for_each(&mut tell),
+        let compiled = Scope::compile(std::slice::from_ref(text));
+        if let Ok(scope) = &compiled {
+            no_lookups(checked, &path, &format!("the threshold's {key}"), scope.lookups(), problems);
+        }
+        match compiled {
+            Err(found) => {
+                for problem in found {
+                    let message = format!("the threshold's {key}: {}", problem.message);
+                    problems.push(checked.places.inside(&path, problem.offset, message));
+                }
+            }
             Ok(scope) if sync.is_association() && key == "scope" => {
                 let ends: Vec<&str> = sync.ends.keys().map(String::as_str).collect();
                 for column in scope.columns().iter().filter(|column| !ends.contains(&column.as_str())) {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::derived_file::{ClassFile, GroupsFile, JoinFile, RuleFile, ValueTableFile};
 use super::threshold_file::{OffWord, OrderThresholdsFile, ScopedThresholdFile, SnapshotThresholdsFile};
 use crate::connector::config::SystemConfig;
 
@@ -28,6 +29,10 @@ pub(super) struct JobFile {
     /// What flows, in order.
     #[schemars(required)]
     pub(super) sync: Option<Vec<SyncFile>>,
+    /// What is left out on purpose, so that nobody is told of it: resource types of a source that no sync maps
+    /// (`hr.badges`), mapped attributes that give no row a value (`vault.users/title`).
+    #[serde(default)]
+    pub(super) ignore: Vec<String>,
     /// Settings of snapshots, by `system.resource`.
     #[serde(default)]
     pub(super) snapshot: BTreeMap<String, SnapshotFile>,
@@ -78,12 +83,30 @@ pub(super) struct SyncFile {
     /// Target attributes that a rule without a result clears; the others stay as they are.
     #[serde(default)]
     pub(super) clear: Vec<String>,
-    /// Target attribute = rule: a column's name, a quoted constant, or an expression (CEL).
+    /// Target attribute = rule: a column's name, a quoted constant, or an expression (CEL); or several, of which the
+    /// first counts that yields something.
     #[serde(default)]
-    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) attributes: BTreeMap<String, RuleFile>,
+    /// Target attribute = table of names: roles, organizations, permissions, by conditions on the source row.
+    #[serde(default)]
+    pub(super) grants: BTreeMap<String, ValueTableFile>,
+    /// Where the groups of the source's rows are told.
+    pub(super) groups: Option<GroupsFile>,
+    /// Groups, of which `groups` tells the members: only these take part. None at all: everybody does.
+    #[serde(default)]
+    pub(super) assigned: Vec<String>,
+    /// What kind of account a source row is, the first rule that holds decides.
+    #[serde(default)]
+    pub(super) classify: Vec<ClassFile>,
+    /// Other sources of the same people, by the name that their columns get. Who there is, `from` says alone.
+    #[serde(default)]
+    pub(super) join: BTreeMap<String, JoinFile>,
     /// Target attribute = whom its value refers to; it becomes the id of that object.
     #[serde(default)]
     pub(super) references: BTreeMap<String, ReferenceFile>,
+    /// Target attribute = how its value is made once for each object, and kept.
+    #[serde(default)]
+    pub(super) generate: BTreeMap<String, GenerateFile>,
     /// How many orders may be live at once, or applied over a time, by operation.
     #[serde(default)]
     pub(super) thresholds: OrderThresholdsFile,
@@ -109,6 +132,35 @@ impl SyncFile {
     pub(super) fn is_association(&self) -> bool {
         !self.ends.is_empty()
     }
+
+    /// The target attributes that it sets, in whatever way.
+    pub(super) fn mapped(&self) -> impl Iterator<Item = &String> {
+        self.attributes.keys().chain(self.references.keys()).chain(self.generate.keys()).chain(self.grants.keys())
+    }
+
+    /// Whether a target attribute is one of them.
+    pub(super) fn maps(&self, attribute: &str) -> bool {
+        self.mapped().any(|name| name == attribute)
+    }
+}
+
+/// How a value is made once for each object: a login.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GenerateFile {
+    /// A rule on the source row: it yields the value that is tried first.
+    #[schemars(required)]
+    pub(super) rule: Option<String>,
+    /// What is tried where that is taken, with a number: text with {n}, and {value}, or {local} and {domain} of a value
+    /// with an @. Default "{value}{n}".
+    #[schemars(extend("examples" = ["{local}{n}@{domain}"]))]
+    pub(super) on_collision: Option<String>,
+    /// The first number. Default 2.
+    #[schemars(range(min = 0, max = 99_999))]
+    pub(super) from: Option<u32>,
+    /// An object whose value is none that the rule makes any more gets another one. Default false: it keeps its value.
+    #[serde(default)]
+    pub(super) follow: bool,
 }
 
 /// Whom an attribute's value refers to.
@@ -139,6 +191,12 @@ pub(super) struct MatchFile {
     /// How sure a match is, in percent; below 100 a person confirms it. Default 100.
     #[schemars(range(min = 1, max = 100))]
     pub(super) confidence: Option<u8>,
+    /// Rules with the same tier, one after the other, are tried at once: the weights of those that agree add up to the
+    /// confidence.
+    pub(super) tier: Option<String>,
+    /// What the rule weighs in its tier, in percent. A pair is a candidate from 50 on.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) weight: Option<u8>,
 }
 
 /// What the target does not let change for some of its objects: orders that would are blocked.

@@ -2,7 +2,10 @@
 
 mod approvers;
 mod build;
+mod build_derived;
 mod build_thresholds;
+mod check_derived;
+mod check_generate;
 mod check_guards;
 mod check_limits;
 mod check_names;
@@ -11,6 +14,8 @@ mod check_review;
 mod check_rules;
 mod check_systems;
 mod check_thresholds;
+mod check_tiers;
+mod derived_file;
 mod file;
 mod place;
 pub mod problem;
@@ -34,6 +39,8 @@ use crate::model::resource::ResourceName;
 use crate::model::settings::{ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings};
 use crate::reconcile::policy::{AssociationSync, ObjectSync};
 use crate::reconcile::threshold::SnapshotThresholds;
+use crate::rules::expression::Expression;
+use crate::rules::lookup::Lookup;
 
 use file::JobFile;
 use place::Places;
@@ -56,6 +63,8 @@ pub struct Job {
     pub systems: BTreeMap<String, SystemConfig>,
     /// What flows, in the file's order.
     pub syncs: Vec<Sync>,
+    /// Resource types of sources that no sync maps on purpose.
+    pub ignored: BTreeSet<ResourceName>,
     /// Settings of each snapshot that a sync uses, defaults where the file says nothing.
     pub snapshots: BTreeMap<ResourceName, SnapshotSettings>,
     /// How snapshots are held against each other.
@@ -85,13 +94,55 @@ pub struct Sync {
     pub kind: SyncKind,
 }
 
+impl Sync {
+    /// The snapshots that it is planned from, but for those that its ends and references lead to.
+    pub fn resources(&self) -> Vec<ResourceName> {
+        let mut names = vec![self.from.clone(), self.to.clone()];
+        names.extend(self.lookups().map(|lookup| lookup.resource.clone()));
+        if let SyncKind::Objects(objects) = &self.kind {
+            names.extend(objects.derivation.resources().cloned());
+            names.extend(objects.tables.iter().filter_map(|table| Some(table.among.as_ref()?.resource.clone())));
+        }
+        names
+    }
+
+    /// Whether a snapshot is one of those that it takes rows, or what is known of them, from.
+    pub fn takes_from(&self, name: &ResourceName) -> bool {
+        let beside = match &self.kind {
+            SyncKind::Objects(objects) => Some(&objects.derivation),
+            SyncKind::Association(_) => None,
+        };
+        // What stands at the target may be empty before a first load, whoever reads it.
+        let looks_up = name.system != self.to.system && self.lookups().any(|lookup| lookup.resource == *name);
+        self.from == *name || looks_up || beside.is_some_and(|beside| beside.resources().any(|other| other == name))
+    }
+}
+
 /// What a sync carries.
 #[derive(Clone, Debug)]
 pub enum SyncKind {
     /// Objects of one resource type.
-    Objects(ObjectSync),
+    Objects(Box<ObjectSync>),
     /// Rows that tie objects.
-    Association(AssociationSync),
+    Association(Box<AssociationSync>),
+}
+
+impl Sync {
+    /// What its rules look up in other snapshots.
+    pub fn lookups(&self) -> impl Iterator<Item = &Lookup> {
+        let objects = match &self.kind {
+            SyncKind::Objects(objects) => Some(objects),
+            SyncKind::Association(_) => None,
+        };
+        objects.into_iter().flat_map(|objects| {
+            let rules = &objects.rules;
+            let matching = rules.matching.iter().flat_map(|rule| rule.source.lookups());
+            let by = objects.references.iter().filter_map(|one| one.by.as_ref()).flat_map(Expression::lookups);
+            let classes = objects.derivation.classes.iter().flat_map(|rule| rule.when.lookups());
+            let placed = rules.scope.lookups().chain(matching).chain(by).chain(classes).map(|placed| &placed.lookup);
+            rules.mapping.lookups().chain(placed)
+        })
+    }
 }
 
 impl SyncKind {
@@ -180,7 +231,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Job, JobProblems> {
         return Err(fail(problems));
     }
     let digest = Digest::of(text.as_bytes());
-    build::job(file, systems, path, folder, digest).map_err(|message| fail(vec![places.problem(0, "", message)]))
+    build::job(file, systems, path, folder, digest, &places)
+        .map_err(|message| fail(vec![places.problem(0, "", message)]))
 }
 
 /// The mistakes of a text that is not TOML: one a line, up to the first after which the parser is lost in a list, a

@@ -7,8 +7,8 @@ use super::file::{JobFile, SyncFile};
 use super::place::{Places, key_path};
 use super::problem::Problem;
 use super::{
-    check_guards, check_limits, check_names, check_references, check_review, check_rules, check_systems,
-    check_thresholds,
+    check_derived, check_generate, check_guards, check_limits, check_names, check_references, check_review,
+    check_rules, check_systems, check_thresholds, check_tiers,
 };
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
@@ -67,8 +67,15 @@ const CHECKS: &[(&str, Check)] = &[
     ("rules compile", check_rules::attributes),
     ("scope conditions compile", check_rules::scopes),
     ("match rules compile and name a column", check_rules::matching),
+    ("rules of a tier weigh, and stand together", check_tiers::tiers),
     ("required, unique and clear name mapped attributes", check_rules::named_attributes),
+    ("groups and assignments are of the source's system", check_derived::groups),
+    ("classification compiles", check_derived::classes),
+    ("joins name a source and compile", check_derived::joins),
+    ("value tables have names, their conditions compile", check_derived::tables),
+    ("ignore names resource types and mapped attributes", check_derived::ignored),
     ("references lead to objects of a sync", check_references::references),
+    ("generated values have a rule and a number", check_generate::generate),
     ("keep_one names an end, its condition compiles", check_guards::keep_one),
     ("fixed names mapped attributes, its conditions compile", check_guards::fixed),
     ("durations", check_limits::durations),

@@ -49,6 +49,10 @@ pub struct ResourceCapabilities {
     pub operations: Vec<Operation>,
     /// Attributes that exist and their types, where the system tells; empty where it does not.
     pub attributes: BTreeMap<String, AttributeType>,
+    /// What each attribute takes, where the system tells; empty where it does not. The parts of what a list's elements
+    /// consist of stand as `emails[].value`.
+    #[serde(default)]
+    pub shapes: BTreeMap<String, AttributeShape>,
     /// Attributes that cannot be changed once set.
     pub immutable: Vec<String>,
     /// Attributes that only the system itself writes.
@@ -69,6 +73,76 @@ pub struct ResourceCapabilities {
     pub ends: BTreeMap<String, Vec<String>>,
     /// The attribute that says whether an account is in use, where there is one.
     pub enabled: Option<String>,
+}
+
+impl ResourceCapabilities {
+    /// How an attribute's values are compared: exactly, where nothing is told of it.
+    pub fn kind(&self, name: &str) -> AttributeType {
+        let told = self.attributes.get(name).copied().or_else(|| self.shape(name).map(|shape| shape.kind));
+        told.unwrap_or(match self.enabled.as_deref() == Some(name) {
+            true => AttributeType::Boolean,
+            false => AttributeType::Text,
+        })
+    }
+
+    /// What an attribute takes, by the name that a job has for it: `userName`, `emails[type eq "work"].value`,
+    /// `emails.value`; letter case does not matter. `None` where there is no such attribute, or nothing is told.
+    pub fn shape(&self, name: &str) -> Option<&AttributeShape> {
+        let find = |name: &str| {
+            let any_case = || self.shapes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            self.shapes.get(name).or_else(|| any_case().map(|(_, shape)| shape))
+        };
+        if let Some((list, rest)) = name.split_once('[') {
+            let (_, part) = rest.rsplit_once(']')?;
+            return find(&format!("{list}[]{part}"));
+        }
+        find(name).or_else(|| {
+            // The dots of a version belong to its URN.
+            let begin = name.rfind(':').map_or(0, |colon| colon + 1);
+            let dot = begin + name.get(begin..)?.find('.')?;
+            let (whole, part) = (name.get(..dot)?, name.get(dot..)?);
+            let simple = || find(whole).filter(|shape| shape.form != Form::Object && part == ".value");
+            find(&format!("{whole}[]{part}")).or_else(simple)
+        })
+    }
+}
+
+/// What an attribute takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeShape {
+    /// How its values are compared.
+    pub kind: AttributeType,
+    /// How each of its values is written.
+    #[serde(default)]
+    pub form: Form,
+    /// Whether it takes several.
+    #[serde(default)]
+    pub multi_valued: bool,
+    /// Values that the system suggests (RFC 7643 section 7, `canonicalValues`): it may take others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suggested: Vec<String>,
+    /// The most characters that it takes, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Any text.
+    #[default]
+    Text,
+    /// `true` or `false`, in any case.
+    Boolean,
+    /// A whole number of 64 bits.
+    Whole,
+    /// A number.
+    Decimal,
+    /// A date with its time (RFC 3339).
+    Time,
+    /// A JSON object.
+    Object,
 }
 
 /// The type of an attribute, as far as comparing and sending values needs it.

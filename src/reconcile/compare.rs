@@ -8,9 +8,10 @@ use crate::snapshot::row::Cells;
 use super::canonical::{self, ABSENT};
 use super::cause;
 use super::ends::EndTable;
+use super::fit;
 use super::policy::DriftAction;
 use super::references::{Referred, Whom};
-use super::scan::{Scanner, Wanted};
+use super::scan::{Attribute, Scanner, Wanted};
 
 /// What one row asks for.
 #[derive(Default)]
@@ -21,12 +22,32 @@ pub(crate) struct Comparison {
     pub(crate) drifted: Vec<Change>,
     /// Rules that failed: attribute and what the rule says.
     pub(crate) failures: Vec<(String, String)>,
+    /// Values that the target would not take: attribute, value, and what it takes.
+    pub(crate) misfits: Vec<(String, String, String)>,
+    /// Values that are none of those that the target suggests: attribute and half a sentence.
+    pub(crate) unusual: Vec<(String, String)>,
+    /// Attributes whose new value is made for the object, by their positions; the change says what it is made from.
+    pub(crate) generated: Vec<usize>,
+    /// Some attribute holds what could be made for it, which is no difference.
+    pub(crate) keeps: bool,
     /// Required attributes that would be empty afterwards.
     pub(crate) lacking: Vec<String>,
     /// To what new values refer, sorted by attribute.
     pub(crate) references: Vec<Reference>,
     /// Required attributes that refer to nobody: the attribute, what the row names, and why that is nobody.
     pub(crate) nobody: Vec<(String, String, String)>,
+}
+
+impl Comparison {
+    /// Whether the target would take a value.
+    fn look_at(&mut self, attribute: &Attribute, text: &str) {
+        let Some(shape) = &attribute.shape else { return };
+        if let Some(takes) = fit::misfit(text, shape) {
+            self.misfits.push((attribute.name.clone(), text.to_owned(), takes));
+        } else if let Some(unusual) = fit::unusual(text, shape) {
+            self.unusual.push((attribute.name.clone(), unusual));
+        }
+    }
 }
 
 /// Whom one row names.
@@ -47,10 +68,12 @@ impl<'a> Names<'a> {
 pub(crate) fn create(scanner: &Scanner<'_>, row: &dyn Cells, names: Names<'_>) -> Comparison {
     let mut done = Comparison::default();
     let mut present = Vec::new();
-    for (attribute, wanted) in scanner.attributes.iter().zip(scanner.wanted(row)) {
+    for (position, (attribute, wanted)) in scanner.attributes.iter().zip(scanner.wanted(row)).enumerate() {
         match wanted {
-            Wanted::Set(text) => {
+            Wanted::Set(text) | Wanted::Generated(text) => {
+                done.generated.extend(attribute.generated.map(|_| position));
                 present.push(attribute.name.as_str());
+                done.look_at(attribute, &text);
                 let (attribute, after) = (attribute.name.clone(), canonical::value(&text, attribute.kind));
                 done.changes.push(Change { attribute, before: None, after, cause: Cause::Initial });
             }
@@ -95,10 +118,17 @@ pub(crate) fn pair(
 ) -> Comparison {
     let mut done = Comparison::default();
     let drift = scanner.input.sync.on.drift;
-    for (attribute, wanted) in scanner.attributes.iter().zip(scanner.wanted(source)) {
+    for (position, (attribute, wanted)) in scanner.attributes.iter().zip(scanner.wanted(source)).enumerate() {
         let mut to = None;
         let text = match &wanted {
             Wanted::Set(text) => text.clone(),
+            Wanted::Generated(text) => {
+                if scanner.keeps(attribute, text, attribute.held(target)) {
+                    done.keeps = true;
+                    continue;
+                }
+                text.clone()
+            }
             Wanted::Clear => String::new(),
             Wanted::Nothing => continue,
             Wanted::Named(reference) => {
@@ -126,8 +156,9 @@ pub(crate) fn pair(
         }
         let (want, have) = (canonical::digest(text, attribute.kind), canonical::digest(held, attribute.kind));
         let cause = match cause::judge(agreed, &attribute.name, want, have, source_digest) {
-            // Whom a row names moves without it: by a row of its own, or an object that was made anew.
-            Cause::Rule if to.is_some() => Cause::Source,
+            // Whom a row names moves without it: by a row of its own, or an object that was made anew. So does what it
+            // looks up.
+            Cause::Rule if to.is_some() || attribute.looks_up => Cause::Source,
             cause => cause,
         };
         let change = Change {
@@ -140,9 +171,13 @@ pub(crate) fn pair(
             done.drifted.push(change);
             continue;
         }
+        if to.is_none() {
+            done.look_at(attribute, text);
+        }
         if want == ABSENT && scanner.requires(&attribute.name) {
             done.lacking.push(attribute.name.clone());
         }
+        done.generated.extend(attribute.generated.map(|_| position));
         done.changes.push(change);
         done.references.extend(to);
     }

@@ -9,7 +9,8 @@ use super::error::ReconcileError;
 use super::index::{KeyHash, KeyIndex, NONE};
 use super::rename::Renamed;
 use super::rows::{Admission, Rows, SourceRows};
-use super::scan::Scanner;
+use super::scan::{Scanner, Tier};
+use super::weighing;
 
 /// How a source row stands to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum Pairing {
     None,
     /// By a link (its position among the input's).
     Linked { target: u32, link: u32 },
-    /// By a match rule (its position).
+    /// By a match rule, or several together (the position of who judges it).
     Matched { target: u32, rule: u8 },
     /// With an object whose row had another key, by its position among the renames.
     Renamed { rename: u32 },
@@ -44,6 +45,8 @@ pub(crate) struct Correlation {
     pub(crate) groups: Vec<Group>,
     /// Objects that are recognised under a new key.
     pub(crate) renames: Vec<Renamed>,
+    /// Of source rows that several rules matched together: other candidates, each with who judges it.
+    pub(crate) others: HashMap<u32, Vec<(u32, u8)>>,
     /// Links whose object is not in the target's snapshot: source row, position of the link.
     pub(crate) dangling: Vec<(u32, u32)>,
     /// Links whose source row is gone: target row, position of the link.
@@ -73,6 +76,7 @@ pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError
         taken: sides.target_skipped.to_vec(),
         groups: Vec::new(),
         renames: Vec::new(),
+        others: HashMap::new(),
         dangling: Vec::new(),
         orphans: Vec::new(),
         dead: Vec::new(),
@@ -84,8 +88,11 @@ pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError
             *pairing = Pairing::Skipped;
         }
     }
-    for rule in 0..sides.scanner.matchers.len() {
-        by_rule(sides, rule, &mut done)?;
+    for tier in &sides.scanner.tiers {
+        match tier {
+            Tier::Rule(rule) => by_rule(sides, *rule, &mut done)?,
+            Tier::Weighed(weighed) => weighing::by_tier(sides, weighed, &mut done)?,
+        }
     }
     Ok(done)
 }

@@ -12,6 +12,7 @@ use super::correlate::Correlation;
 use super::draft::ListedObject;
 use super::ends::{EndTable, NAMES, name_in};
 use super::error::ReconcileError;
+use super::given;
 use super::ground;
 use super::guard;
 use super::input::Wishes;
@@ -55,6 +56,8 @@ pub(crate) struct Built {
     pub(crate) listed: Option<ListedObject>,
     /// How far its grace has come, where it has one or had.
     pub(crate) grace: Option<GraceNote>,
+    /// Attributes whose new values are made for it, by their positions.
+    pub(crate) generated: Vec<usize>,
 }
 
 /// How far a grace has come at this look.
@@ -69,7 +72,17 @@ pub(crate) struct GraceNote {
 impl Built {
     /// No order.
     pub(crate) fn nothing(number: u32, situation: Situation) -> Self {
-        Self { number, situation, order: None, link: false, foreign: false, drift: None, listed: None, grace: None }
+        Self {
+            number,
+            situation,
+            order: None,
+            link: false,
+            foreign: false,
+            drift: None,
+            listed: None,
+            grace: None,
+            generated: Vec::new(),
+        }
     }
 }
 
@@ -136,23 +149,28 @@ impl Decider<'_> {
         let was = link.map(|link| self.scanner.input.links.get(link).target_id);
         let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
-        Ok(self.order(Case {
+        let unknown = given::unknown(self.scanner, &cells, &comparison.changes);
+        let (unsure, confidence) = given::unsure(self.scanner, &cells, key, &comparison.changes, true).unzip();
+        let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);
+        let generated = comparison.generated.clone();
+        let built = self.order(Case {
             number: row,
             key,
             source_key: Some(key),
             target_id: None,
             operation: Operation::Create,
-            block: self.never(&[key, &name]).or(incomplete),
+            block: self.never(&[key, &name]).or(incomplete).or(unknown).or(unsure),
             name,
             changes: comparison.changes,
             situation,
             cause: Cause::Initial,
-            reason: reason::create(sync, key, was),
+            reason: reason::create(sync, key, was) + &by + &reason::unusual(&comparison.unusual),
             ground: String::new(),
-            confidence: 100,
+            confidence: confidence.unwrap_or(100),
             renamed_from: None,
             references: comparison.references,
-        }))
+        });
+        Ok(Built { generated, ..built })
     }
 
     fn pair(
@@ -166,7 +184,7 @@ impl Decider<'_> {
         let (input, sync) = (self.scanner.input, self.scanner.input.sync);
         let (source, held) = (self.table.source.get(row), self.table.target.get(target));
         let (key, id) = (source.key, held.key);
-        let matcher = rule.map(|(rule, _)| &self.scanner.matchers[rule as usize]);
+        let matcher = rule.map(|(rule, _)| &self.scanner.judges[rule as usize]);
         let confidence = matcher.map_or(100, |m| m.confidence);
         let confidence = renamed.map_or(confidence, |evidence| evidence.confidence(self.scanner));
         let claimed = self.claims.get(id);
@@ -181,7 +199,11 @@ impl Decider<'_> {
         let name = name.unwrap_or_else(|| key.to_owned());
         let drift = (!comparison.drifted.is_empty() && sync.on.drift == DriftAction::Report)
             .then(|| reason::drift(sync, key, &comparison.drifted));
+        let generated = comparison.generated.clone();
         let nothing = comparison.changes.is_empty() && incomplete.is_none() && confidence == 100 && renamed.is_none();
+        if nothing && claimed.is_none() && comparison.keeps && comparison.drifted.is_empty() {
+            return Ok(Built::nothing(row, Situation::Confirmed));
+        }
         if nothing && claimed.is_none() {
             let listed = self.listed(Situation::Changed, key, &name, Some(id), drift.as_deref().unwrap_or_default());
             return Ok(Built { drift, listed, ..Built::nothing(row, Situation::Changed) });
@@ -191,12 +213,13 @@ impl Decider<'_> {
             None => String::new(),
             Some(m) => format!("matched with `{id}` by `{}` ({} %), not linked before", m.text, m.confidence),
         };
+        let others = if confidence < 100 { self.others(row)? } else { String::new() };
         let low = (confidence < 100).then(|| Block {
             reason: BlockReason::LowConfidence,
             detail: match renamed.zip(was) {
                 Some((evidence, was)) => reason::likely_rename(sync, (was, key), evidence, self.scanner),
                 None => format!(
-                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only; approve if they are the same, which links them, or `unlink`, or reject",
+                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only{others}; approve if they are the same, which links them, or `unlink`, or reject",
                     name_in(input, &held).unwrap_or_default(),
                     matcher.map_or("", |m| &m.text),
                 ),
@@ -222,27 +245,42 @@ impl Decider<'_> {
         let operation = self.operation(&comparison.changes);
         let own = self.own(operation, &[id, &held_name], &comparison.changes);
         let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes);
+        let unknown = given::unknown(self.scanner, &cells, &comparison.changes);
+        let (unsure, class) = given::unsure(self.scanner, &cells, key, &comparison.changes, rule.is_some()).unzip();
+        let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);
+        let low = match (low, unsure) {
+            (Some(low), Some(unsure)) => Some(Block { detail: format!("{}; {}", low.detail, unsure.detail), ..unsure }),
+            (low, unsure) => low.or(unsure),
+        };
         let built = self.order(Case {
             number: row,
             key,
             source_key: Some(key),
             target_id: Some(id),
             operation,
-            block: self.never(&[key, id, &name, &held_name]).or(own).or(foreign).or(incomplete).or(fixed).or(low),
+            block: self
+                .never(&[key, id, &name, &held_name])
+                .or(own)
+                .or(foreign)
+                .or(incomplete)
+                .or(unknown)
+                .or(fixed)
+                .or(low),
             name,
             reason: match renamed.zip(was) {
                 Some((evidence, was)) => reason::renamed(sync, (was, key), evidence, self.scanner, &comparison.changes),
                 None => reason::update(&comparison.changes, &how),
-            },
+            } + &by
+                + &reason::unusual(&comparison.unusual),
             ground: if operation == Operation::Disable { self.ground_to_disable(&cells) } else { String::new() },
             changes: comparison.changes,
             situation,
             cause,
-            confidence,
+            confidence: class.map_or(confidence, |class| class.min(confidence)),
             renamed_from: was.map(str::to_owned),
             references: comparison.references,
         });
-        Ok(Built { drift, foreign: is_foreign, ..built })
+        Ok(Built { drift, foreign: is_foreign, generated, ..built })
     }
 
     fn ambiguous(&self, row: u32, group: u32) -> Result<Built, ReconcileError> {
@@ -260,7 +298,7 @@ impl Decider<'_> {
         let others = group.sources.iter().filter(|other| **other != row);
         let mut others: Vec<String> = others.map(|o| format!("`{}`", self.table.source.key(*o))).collect();
         others.sort();
-        let rule = &self.scanner.matchers[group.rule as usize].text;
+        let rule = &self.scanner.judges[group.rule as usize].text;
         let rivals =
             if others.is_empty() { String::new() } else { format!(", and so do {} of {}", some(&others), sync.from) };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
@@ -288,6 +326,19 @@ impl Decider<'_> {
         }))
     }
 
+    /// Other candidates of a row, each with how sure it is and by what; empty where there are none.
+    fn others(&self, row: u32) -> Result<String, ReconcileError> {
+        let mut told = Vec::new();
+        for (target, judge) in self.done.others.get(&row).into_iter().flatten() {
+            let name = name_in(self.scanner.input, &self.target(*target)?).unwrap_or_default();
+            let judge = &self.scanner.judges[*judge as usize];
+            let id = self.table.target.key(*target);
+            told.push(format!("`{id}` ({name}) with {} % by `{}`", judge.confidence, judge.text));
+        }
+        told.sort();
+        Ok(if told.is_empty() { String::new() } else { format!(" (other candidates: {})", some(&told)) })
+    }
+
     fn names(&self, row: u32) -> Names<'_> {
         Names { table: self.table, row }
     }
@@ -303,8 +354,9 @@ impl Decider<'_> {
     }
 
     fn incomplete(&self, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
-        if !comparison.failures.is_empty() {
-            return reason::failed(self.scanner.input.sync, key, &comparison.failures);
+        let unusable = reason::unusable(self.scanner, row, key, comparison);
+        if unusable.is_some() {
+            return unusable;
         }
         if !comparison.nobody.is_empty() {
             return reason::nobody(self.scanner.input.sync, &comparison.nobody);

@@ -18,6 +18,11 @@ pub(crate) fn of_scope(scope: &BoundScope, row: &dyn Cells) -> String {
     with("out-of-scope", failing.flat_map(|clause| told(&clause.clause, clause.inputs)))
 }
 
+/// The scope admits its row, which is in none of the groups that assign.
+pub(crate) fn of_groups(assigned: &[String]) -> String {
+    with("unassigned", assigned.iter().cloned())
+}
+
 /// The rule of an attribute says so of its row, by these values.
 pub(crate) fn of_rule(rule: &str, inputs: Vec<(String, String)>) -> String {
     with("row", told(rule, inputs))

@@ -12,8 +12,10 @@ use crate::model::order::{BlockReason, Change, EndRef, Fingerprint, ObjectKey, O
 use crate::model::record::{Reversal, TakenBack, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
+use crate::rules::lookup::Lookups;
 use crate::snapshot::table::Table;
 
+use super::derived::Derived;
 use super::error::ReconcileError;
 use super::policy::{AssociationSync, ObjectSync};
 use super::threshold::{Bygone, Settled};
@@ -92,8 +94,10 @@ pub enum SyncInput<'a> {
 pub struct ObjectInput<'a> {
     /// What the job says.
     pub sync: &'a ObjectSync,
-    /// The source's snapshot.
+    /// The source's snapshot, with what is derived from others.
     pub source: &'a Table,
+    /// What was derived; `None` where nothing is.
+    pub derived: Option<&'a Derived>,
     /// The target's snapshot.
     pub target: &'a Table,
     /// Whether a row that is not in the source's snapshot is gone there: it is complete, or a person accepted it.
@@ -101,6 +105,8 @@ pub struct ObjectInput<'a> {
     /// The same for the target. Nothing is planned from a snapshot that is older than a link, or objects created since
     /// would be created twice: whoever runs the job sees to it.
     pub target_absence: bool,
+    /// What the rules of all syncs look up in other snapshots.
+    pub lookups: &'a Lookups,
     /// The links of this sync.
     pub links: &'a Links,
     /// Target ids that other jobs manage, with the words to name them by (`job payroll`).

@@ -10,6 +10,7 @@ use crate::model::plan::{SyncSituations, sort_wide};
 use crate::model::situation::Situation;
 use crate::rules::scope::BoundScope;
 
+use super::assign::{self, Promised};
 use super::correlate::{self as pairing, Correlation, Sides};
 use super::decide::{Built, Decider};
 use super::draft::{LinkBook, ListedObject};
@@ -31,6 +32,8 @@ use super::unique;
 pub(crate) struct Proposal {
     pub(crate) number: u32,
     pub(crate) order: Order,
+    /// Attributes whose new values are made for it, by their positions among the mapped ones.
+    pub(crate) generated: Vec<usize>,
 }
 
 /// What one sync of objects comes to.
@@ -65,7 +68,7 @@ pub(crate) fn correlate<'a>(
     apart: &Apart,
     hasher: KeyHasher,
 ) -> Result<Correlated<'a>, ReconcileError> {
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = input.derived.into_iter().flat_map(|derived| derived.notes.clone()).collect();
     let scanner = Scanner::bind(input, &mut warnings)?;
     let (target, source) = read(&scanner, hasher);
     let (target, target_index, repeated) = target?;
@@ -107,6 +110,7 @@ pub(crate) fn plan<'a>(
     wishes: Wishes<'_>,
     correlated: Correlated<'a>,
     claims: &Claims,
+    promised: &mut Promised,
 ) -> Result<ObjectPlan<'a>, ReconcileError> {
     let Correlated { scanner, table, done, warnings, target_skipped } = correlated;
     let input = table.input;
@@ -128,7 +132,7 @@ pub(crate) fn plan<'a>(
     let fixed = bound_fixed(input)?;
     let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims, fixed };
     let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();
-    collect(wishes, &scanner, built?, &mut plan)?;
+    collect(wishes, &scanner, built?, promised, &mut plan)?;
     unmanaged(wishes, claims, &done, &target_skipped, &mut plan)?;
     if wishes.list {
         plan.listed.extend(plan.proposals.iter().map(|proposal| listed(&proposal.order)));
@@ -203,6 +207,7 @@ fn collect(
     wishes: Wishes<'_>,
     scanner: &Scanner<'_>,
     built: Vec<Built>,
+    promised: &mut Promised,
     plan: &mut ObjectPlan<'_>,
 ) -> Result<(), ReconcileError> {
     let mut drifted = Vec::new();
@@ -216,7 +221,7 @@ fn collect(
                 {
                     plan.table.states[built.number as usize] = EndState::Leaving(target);
                 }
-                plan.proposals.push(Proposal { number: built.number, order });
+                plan.proposals.push(Proposal { number: built.number, order, generated: built.generated });
             }
             None => *plan.situations.counts.entry(built.situation).or_default() += 1,
         }
@@ -235,6 +240,7 @@ fn collect(
     }
     in_grace::take(wishes, &scanner.input.sync.id, graces, plan);
     sort_wide(&mut plan.proposals, |a, b| a.order.object.cmp(&b.order.object));
+    assign::assign(scanner, &plan.table, promised, &mut plan.proposals);
     unique::unique(scanner, &plan.table, &mut plan.proposals)?;
     for proposal in &plan.proposals {
         *plan.situations.counts.entry(proposal.order.situation).or_default() += 1;

@@ -8,6 +8,7 @@ use crate::model::plan::{SyncSituations, sort_orders};
 use crate::model::record::TakenBack;
 use crate::model::resource::ResourceName;
 
+use super::assign::Promised;
 use super::associations::{self, EndOf};
 use super::dangling::dangling;
 use super::draft::PlanDraft;
@@ -29,6 +30,7 @@ use super::taken_back;
 use super::threshold::{self, Counted, Loads};
 use super::undo;
 use super::untying;
+use super::usage;
 use super::waiting_undo;
 
 /// What is wanted of each object and each row, set against what earlier runs ordered; not judged together yet.
@@ -50,7 +52,14 @@ impl Considered<'_> {
 
 /// Makes a plan.
 pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
-    judge(input, consider(input)?)
+    let mut considered = consider(input)?;
+    for (plan, _) in &considered.plans {
+        let index = plan.table.input.sync.index;
+        if let Some(told) = considered.told.iter_mut().find(|told| told.index == index) {
+            told.warnings.extend(usage::unused(plan)?);
+        }
+    }
+    judge(input, considered)
 }
 
 /// Judges all orders together: who would be the last to go, who gets a seat, which limits are exceeded.
@@ -202,9 +211,11 @@ fn plan_objects<'a>(
             unknown.insert(input.memory.taken_back(sync.identity)?);
         }
     }
+    let mut promised = Promised::of(input.live, objects);
     for some in objects.chunks(at_once.max(1)) {
         let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
         let begin = plans.len();
+        let before = promised.clone();
         loop {
             let mut correlated = some
                 .iter()
@@ -215,7 +226,7 @@ fn plan_objects<'a>(
             let mut is_refused_anew = false;
             for ((sync, correlated), apart) in some.iter().zip(correlated).zip(&mut aparts) {
                 let claims = claims(sync, objects, &plans);
-                let mut plan = objects::plan(input.wishes, correlated, &claims)?;
+                let mut plan = objects::plan(input.wishes, correlated, &claims, &mut promised)?;
                 scoped::mark(&mut plan)?;
                 taken_back::leave(input, &mut plan, &undone[sync.identity]);
                 let orders = plan.proposals.iter().map(|proposal| &proposal.order);
@@ -242,6 +253,7 @@ fn plan_objects<'a>(
             }
             plans.truncate(begin);
             known.truncate(begin);
+            promised = before.clone();
         }
     }
     Ok(PlannedObjects { plans, known, refused })

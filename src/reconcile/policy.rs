@@ -1,10 +1,16 @@
 //! What a job wants done about each situation, and how much may change: the configuration of one sync.
 
+use std::collections::BTreeSet;
+
+use super::generate::GenerateRule;
 use crate::model::resource::ResourceName;
 use crate::model::threshold::{Limit, Threshold};
 use crate::rules::ObjectRules;
 use crate::rules::expression::Expression;
+use crate::rules::grants::ValueTable;
 use crate::rules::scope::Scope;
+
+use super::derived::Derivation;
 
 /// What happens to a managed object whose source row is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,8 +192,16 @@ pub struct ObjectSync {
     pub scoped: Vec<ScopedThresholds>,
     /// What the target does not let change for some of its objects.
     pub fixed: Vec<Fixed>,
+    /// Mapped attributes whose values are made once for each object, sorted by attribute.
+    pub generated: Vec<GenerateRule>,
     /// Mapped attributes whose values refer to other objects, sorted by attribute. Their rule says to which row.
     pub references: Vec<ReferenceRule>,
+    /// What is found out about source rows besides their cells.
+    pub derivation: Derivation,
+    /// Mapped attributes whose rules may give no row a value without a word.
+    pub idle: BTreeSet<String>,
+    /// Mapped attributes whose rule is a table of names, sorted by attribute.
+    pub tables: Vec<ValueTable>,
 }
 
 /// What an attribute's value refers to: an object that a sync of these two makes, by its id.

@@ -3,8 +3,10 @@
 use crate::model::order::{Block, BlockReason, Change};
 use crate::model::situation::Cause;
 use crate::model::value::Value;
+use crate::rules::shortened;
 use crate::snapshot::row::Cells;
 
+use super::compare::Comparison;
 use super::policy::ObjectSync;
 use super::rename::Evidence;
 use super::scan::Scanner;
@@ -113,6 +115,11 @@ pub(crate) fn lacking(scanner: &Scanner<'_>, row: &dyn Cells, key: &str, attribu
     block(BlockReason::Incomplete, detail)
 }
 
+/// Values that are none of those that the target suggests, after a reason.
+pub(crate) fn unusual(unusual: &[(String, String)]) -> String {
+    unusual.iter().map(|(name, why)| format!("; {name}: {why}")).collect()
+}
+
 /// Attributes that refer to nobody, and that no object may be without.
 pub(crate) fn nobody(sync: &ObjectSync, attributes: &[(String, String, String)]) -> Option<Block> {
     let parts: Vec<String> = attributes
@@ -123,12 +130,25 @@ pub(crate) fn nobody(sync: &ObjectSync, attributes: &[(String, String, String)])
     block(BlockReason::MissingReference, detail)
 }
 
-pub(crate) fn failed(sync: &ObjectSync, key: &str, failures: &[(String, String)]) -> Option<Block> {
-    let parts: Vec<String> = failures.iter().map(|(name, failure)| format!("`{name}`: {failure}")).collect();
-    let detail = format!(
-        "a rule failed for row `{key}` of {}: {}; correct the row or the rule, and run again",
-        sync.from,
-        parts.join("; ")
-    );
+/// Rules that failed, and values that the target would not take, each with what it comes from.
+pub(crate) fn unusable(scanner: &Scanner<'_>, row: &dyn Cells, key: &str, comparison: &Comparison) -> Option<Block> {
+    let sync = scanner.input.sync;
+    let mut parts = Vec::new();
+    if !comparison.failures.is_empty() {
+        let failures = comparison.failures.iter().map(|(name, failure)| format!("`{name}`: {failure}"));
+        let failures: Vec<String> = failures.collect();
+        parts.push(format!("a rule failed for row `{key}` of {}: {}", sync.from, failures.join("; ")));
+    }
+    parts.extend(comparison.misfits.iter().map(|(name, value, takes)| {
+        let rule = sync.rules.mapping.rule(name).unwrap_or_default();
+        let inputs = scanner.inputs(name, row);
+        let inputs: Vec<String> = inputs.iter().map(|(column, cell)| format!("{column} = `{cell}`")).collect();
+        let source = if inputs.is_empty() { String::new() } else { format!(", source {}", inputs.join(", ")) };
+        format!("`{name}` would be `{}` (rule `{rule}`{source}), and {} {takes}", shortened(value), sync.to)
+    }));
+    if parts.is_empty() {
+        return None;
+    }
+    let detail = format!("{}; correct row `{key}` of {}, or the rule, and run again", parts.join("; "), sync.from);
     block(BlockReason::Incomplete, detail)
 }

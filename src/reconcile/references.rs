@@ -159,7 +159,7 @@ impl<'a> Directory<'a> {
     fn new(of: &'a Correlated<'_>, by: Option<&Expression>) -> Result<Self, ReconcileError> {
         let input = of.table.input;
         let Some(by) = by else { return Ok(Self { of, by: None }) };
-        let bound = by.bind(input.source.columns()).map_err(|problem| ReconcileError::Rule {
+        let bound = by.bind_with(input.source.columns(), input.lookups).map_err(|problem| ReconcileError::Rule {
             sync: input.sync.id.clone(),
             resource: input.sync.from.clone(),
             cause: format!("a reference by `{}`: {problem}", by.text()),

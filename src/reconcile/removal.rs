@@ -30,6 +30,7 @@ impl Decider<'_> {
         let (key, id) = (link.source_key, self.table.target.key(target));
         let held = self.target(target)?;
         let name = name_in(input, &held).unwrap_or_else(|| key.to_owned());
+        let unassigned = situation == Situation::OutOfScope && self.scanner.lacks_a_group(&self.source(number)?);
         let (operation, setting, why) = match situation {
             Situation::Orphan => (
                 match sync.on.orphan {
@@ -47,7 +48,10 @@ impl Decider<'_> {
                     OutOfScopeAction::Ignore => None,
                 },
                 "out_of_scope",
-                format!("its row `{key}` is in {}, but the scope leaves it out", sync.from),
+                match unassigned {
+                    true => format!("its row `{key}` is in {}, but in no group that `assigned` names", sync.from),
+                    false => format!("its row `{key}` is in {}, but the scope leaves it out", sync.from),
+                },
             ),
         };
         let nothing = |note: &str| Built {
@@ -127,6 +131,10 @@ impl Decider<'_> {
         let own = self.own(operation, &[id, &name], &[]);
         let ground = match situation {
             Situation::Orphan => ground::ORPHAN.to_owned(),
+            _ if unassigned => {
+                let groups = sync.derivation.groups.as_ref();
+                ground::of_groups(groups.map_or(&[], |groups| &groups.assigned))
+            }
             _ => ground::of_scope(self.scanner.scope(), &self.source(number)?),
         };
         let built = self.order(Case {

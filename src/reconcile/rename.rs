@@ -99,7 +99,8 @@ pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation
         |orphan: &Orphan| ObjectKey::by_source(&input.sync.to, &input.sync.from, input.links.get(orphan.1).source_key);
     let orphans = done.orphans.iter().copied().filter(|orphan| !apart.busy.contains(&object(orphan)));
     let mut search = Search { sides, apart, free, orphans: orphans.collect(), found: Vec::new() };
-    for rule in 0..sides.scanner.matchers.len() {
+    let alone = |rule: &usize| sides.scanner.input.sync.rules.matching[*rule].tier.is_none();
+    for rule in (0..sides.scanner.matchers.len()).filter(alone) {
         search.by_rule(rule)?;
     }
     for position in ids(sides.scanner) {

@@ -319,7 +319,7 @@ fn is(types: &ResourceCapabilities, change: &Change, held: &Attributes, value: O
 }
 
 fn same(types: &ResourceCapabilities, attribute: &str, left: Option<&Value>, right: Option<&Value>) -> bool {
-    let kind = types.attributes.get(attribute).copied().unwrap_or_default();
+    let kind = types.kind(attribute);
     let cell = |value: Option<&Value>| value.map(Value::to_cell).unwrap_or_default();
     left == right || canonical(&cell(left), kind) == canonical(&cell(right), kind)
 }

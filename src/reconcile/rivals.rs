@@ -81,7 +81,7 @@ pub(crate) fn unique(plans: &mut [Planned<'_>]) {
 fn values<'p>(plan: &'p ObjectPlan<'_>) -> impl Iterator<Item = (usize, &'p str, String, AttributeType)> {
     let input = plan.table.input;
     attributes(input).flat_map(move |attribute| {
-        let kind = input.capabilities.attributes.get(attribute).copied().unwrap_or_default();
+        let kind = input.capabilities.kind(attribute);
         plan.proposals.iter().enumerate().filter_map(move |(number, proposal)| {
             let change = proposal.order.changes.iter().find(|change| change.attribute == *attribute)?;
             Some((number, attribute.as_str(), change.after.as_ref()?.to_cell(), kind))

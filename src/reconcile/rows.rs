@@ -21,6 +21,8 @@ pub(crate) struct Rows {
 pub(crate) enum Admission {
     In,
     Out,
+    /// In no group that assigns, as far as snapshots show that do not prove it.
+    Unassigned,
     /// The scope's rule failed on it.
     Unknown,
 }

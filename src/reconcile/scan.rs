@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::capabilities::AttributeType;
+use crate::model::capabilities::{AttributeShape, AttributeType};
 use crate::model::resource::ResourceName;
 use crate::model::value::Value;
+use crate::rules::ObjectRules;
+use crate::rules::classes::{Classified, Classifier};
+use crate::rules::grants::BoundTable;
 use crate::rules::mapping::{BoundMapping, Mapped};
 use crate::rules::matching::BoundMatch;
-use crate::rules::problem::RuleProblem;
+use crate::rules::problem::{RuleFailure, RuleProblem, did_you_mean};
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::{KEY_JOINT, Table};
@@ -18,6 +21,7 @@ use super::canonical::{self, ABSENT, NOTHING};
 use super::error::ReconcileError;
 use super::input::ObjectInput;
 use super::rows::{Admission, Rows, SourceRows};
+use super::weighing::WeighedTier;
 
 /// [`KEY_JOINT`] as a text.
 const JOINT: &str = "\u{1f}";
@@ -31,8 +35,16 @@ pub(crate) struct Attribute {
     pub(crate) column: Option<usize>,
     /// False where the target says that it has no such attribute: never compared, never sent.
     pub(crate) exists: bool,
+    /// Its position among the sync's generated attributes, where its value is made once.
+    pub(crate) generated: Option<usize>,
+    /// Whether an object that holds a value of it keeps that, whatever the rule says.
+    pub(crate) kept: bool,
+    /// What the target takes, where it tells.
+    pub(crate) shape: Option<AttributeShape>,
     /// Its position among the sync's references, where its value refers to an object.
     pub(crate) reference: Option<usize>,
+    /// Its rule reads other snapshots, so that its value moves without the row.
+    pub(crate) looks_up: bool,
 }
 
 /// A match rule, bound to both tables.
@@ -41,6 +53,20 @@ pub(crate) struct Matcher {
     pub(crate) kind: AttributeType,
     pub(crate) confidence: u8,
     /// `source = target`, for people.
+    pub(crate) text: String,
+}
+
+/// What match rules are tried at once.
+pub(crate) enum Tier {
+    /// One rule, by its position.
+    Rule(usize),
+    /// Several that weigh together.
+    Weighed(WeighedTier),
+}
+
+/// Says how sure a match is, and by what.
+pub(crate) struct Judge {
+    pub(crate) confidence: u8,
     pub(crate) text: String,
 }
 
@@ -54,12 +80,24 @@ pub(crate) struct Scanner<'a> {
     mapping: BoundMapping,
     scope: BoundScope,
     pub(crate) matchers: Vec<Matcher>,
+    /// The match rules in the order in which they are tried.
+    pub(crate) tiers: Vec<Tier>,
+    /// Who judges matches: each rule alone, then each set of rules that weigh together.
+    pub(crate) judges: Vec<Judge>,
+    /// The column with a row's groups, where only members of some take part.
+    assigned: Option<usize>,
+    classifier: Classifier,
+    /// The value tables, in the order of the sync's.
+    pub(crate) tables: Vec<BoundTable>,
 }
 
 /// What the rules want of one attribute.
 pub(crate) enum Wanted {
     /// This value.
     Set(String),
+    /// Whatever the object holds of it; where that is nothing, a value that is made once, from this one. Where the job
+    /// lets it follow its rule, only what could be made of this one.
+    Generated(String),
     /// Whatever it is.
     Nothing,
     /// No value.
@@ -81,32 +119,100 @@ impl<'a> Scanner<'a> {
             cause: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         };
         let columns = input.source.columns();
-        let mapping = rules.mapping.bind(columns).map_err(wrong)?;
-        let scope = rules.scope.bind(columns).map_err(wrong)?;
+        let mapping = rules.mapping.bind(columns, input.lookups).map_err(wrong)?;
+        let scope = rules.scope.bind_with(columns, input.lookups).map_err(wrong)?;
         let mut attributes = Vec::new();
-        for name in rules.mapping.attributes() {
+        for (position, name) in rules.mapping.attributes().iter().enumerate() {
             let name: &str = name;
             let exists = exists(input, name);
             if !exists {
-                warnings.push(format!(
-                    "{}: {} has no attribute `{name}`; its rule is ignored: correct the name, or remove the rule",
-                    sync.id, sync.to
-                ));
+                warnings.push(no_attribute(input, name));
             }
             let (name, column) = (name.to_owned(), input.target.column(name));
             let reference = sync.references.iter().position(|reference| reference.attribute == name);
-            attributes.push(Attribute { kind: kind(input, &name), column, exists, reference, name });
+            let looks_up = mapping.looks_up(position);
+            let shape = input.capabilities.shape(&name).cloned();
+            let generated = sync.generated.iter().position(|rule| rule.attribute == name);
+            attributes.push(Attribute {
+                kind: input.capabilities.kind(&name),
+                column,
+                exists,
+                generated,
+                kept: generated.is_some_and(|at| !sync.generated[at].follow),
+                shape,
+                reference,
+                looks_up,
+                name,
+            });
         }
         let mut matchers = Vec::new();
         for rule in &rules.matching {
             matchers.push(Matcher {
-                rule: rule.bind(columns, input.target.columns()).map_err(|problem| wrong(vec![problem]))?,
-                kind: kind(input, &rule.target),
+                rule: rule
+                    .bind(columns, input.target.columns(), input.lookups)
+                    .map_err(|problem| wrong(vec![problem]))?,
+                kind: input.capabilities.kind(&rule.target),
                 confidence: rule.confidence,
                 text: format!("{} = {}", rule.source.text(), rule.target),
             });
         }
-        Ok(Self { input, attributes, mapping, scope, matchers })
+        let (tiers, judges) = tiers(rules, &matchers);
+        let rule = &sync.derivation;
+        let assigning = rule.groups.as_ref().filter(|groups| !groups.assigned.is_empty());
+        let assigned = assigning.and_then(|groups| input.source.column(&groups.column));
+        let one = |problem| wrong(vec![problem]);
+        let classifier = Classifier::bind(&rule.classes, columns, input.lookups).map_err(one)?;
+        let tables = sync.tables.iter().map(|table| table.bind(columns, input.lookups));
+        let tables = tables.collect::<Result<_, _>>().map_err(one)?;
+        Ok(Self { input, attributes, mapping, scope, matchers, tiers, judges, assigned, classifier, tables })
+    }
+
+    /// Whether a source row takes part; where that cannot be judged, why.
+    pub(crate) fn admission(&self, row: &dyn Cells) -> (Admission, Option<String>) {
+        if let Some(doubt) = self.input.derived.and_then(|derived| derived.doubt.as_ref()) {
+            return (Admission::Unknown, Some(doubt.clone()));
+        }
+        match self.scope.admits(row) {
+            Ok(true) if !self.is_assigned(row) => match self.input.derived.is_none_or(|derived| derived.proves_absence)
+            {
+                true => (Admission::Out, None),
+                false => (Admission::Unassigned, None),
+            },
+            Ok(true) => (Admission::In, None),
+            Ok(false) => (Admission::Out, None),
+            Err(failure) => (Admission::Unknown, Some(failure.to_string())),
+        }
+    }
+
+    /// The groups that assign, each with whether a row is in it; `None` where every row counts as assigned.
+    pub(crate) fn assignments(&self, row: &dyn Cells) -> Option<Vec<(&'a str, bool)>> {
+        let groups = self.input.sync.derivation.groups.as_ref()?;
+        let cell = row.cell(self.assigned?);
+        let own = match Value::from_cell(cell) {
+            Some(Value::Many(names)) => names,
+            Some(Value::Text(name)) => vec![name],
+            None => Vec::new(),
+        };
+        Some(groups.assigned.iter().map(|name| (name.as_str(), own.contains(name))).collect())
+    }
+
+    fn is_assigned(&self, row: &dyn Cells) -> bool {
+        self.assignments(row).is_none_or(|groups| groups.iter().any(|(_, is_member)| *is_member))
+    }
+
+    /// Whether a row that its scope admits does not take part because it is in no group that assigns.
+    pub(crate) fn lacks_a_group(&self, row: &dyn Cells) -> bool {
+        !self.is_assigned(row) && self.scope.admits(row) == Ok(true)
+    }
+
+    /// The class of a source row, and how sure it is.
+    pub(crate) fn class(&self, row: &dyn Cells) -> Result<Option<Classified<'_>>, RuleFailure> {
+        self.classifier.classify(row)
+    }
+
+    /// Each rule of the classification with what it says of a row.
+    pub(crate) fn classes(&self, row: &dyn Cells) -> Vec<(Classified<'_>, Result<bool, RuleFailure>)> {
+        self.classifier.explain(row)
     }
 
     /// Whether a match rule is more than a column of the source.
@@ -121,11 +227,8 @@ impl<'a> Scanner<'a> {
         let references = self.input.sync.references.len();
         let new = || (SourceRows::new(self.attributes.len(), self.matchers.len(), references), Vec::new(), Vec::new());
         let chunks = table.par_fold(new, |(rows, values, scratch), row| {
-            let (admission, doubt) = match self.scope.admits(row) {
-                Ok(true) => (Admission::In, None),
-                Ok(false) => (Admission::Out, None),
-                Err(failure) => (Admission::Unknown, Some(failure.to_string().into_boxed_str())),
-            };
+            let (admission, doubt) = self.admission(row);
+            let doubt = doubt.map(String::into_boxed_str);
             let mut failed = false;
             values.clear();
             if admission == Admission::In {
@@ -187,6 +290,7 @@ impl<'a> Scanner<'a> {
         let values = self.mapping.values(row).zip(&self.attributes).map(|(value, attribute)| match value {
             _ if !attribute.exists => Wanted::Nothing,
             Mapped::Set(text) if text.is_empty() => Wanted::Nothing,
+            Mapped::Set(text) if attribute.generated.is_some() => Wanted::Generated(text.into_owned()),
             Mapped::Set(text) => attribute.reference.map_or_else(|| Wanted::Set(text.into_owned()), Wanted::Named),
             Mapped::Nothing => Wanted::Nothing,
             Mapped::Clear => Wanted::Clear,
@@ -210,16 +314,48 @@ impl<'a> Scanner<'a> {
         self.attributes.iter().position(|a| a.name == attribute)
     }
 
+    /// Whether an object keeps what it holds of a generated attribute, whose rule yields `text` now.
+    pub(crate) fn keeps(&self, attribute: &Attribute, text: &str, held: &str) -> bool {
+        let rule = attribute.generated.and_then(|at| self.input.sync.generated.get(at));
+        rule.is_some_and(|rule| !held.is_empty() && (!rule.follow || rule.could_be(text, held, attribute.kind)))
+    }
+
     /// Whether no object may be without an attribute: by the job's word or the target's.
     pub(crate) fn requires(&self, attribute: &str) -> bool {
         let named = |names: &[String]| names.iter().any(|name| name == attribute);
         named(&self.input.sync.rules.required) || named(&self.input.capabilities.required)
     }
 
-    /// The columns that an attribute's rule reads, with their cells in a row.
+    /// What an attribute's rule reads of a row and looks up for it.
     pub(crate) fn inputs(&self, attribute: &str, row: &dyn Cells) -> Vec<(String, String)> {
         self.position(attribute).map_or_else(Vec::new, |position| self.mapping.inputs(position, row))
     }
+}
+
+/// The order in which match rules are tried, and who judges what they find.
+fn tiers(rules: &ObjectRules, matchers: &[Matcher]) -> (Vec<Tier>, Vec<Judge>) {
+    let mut judges: Vec<Judge> =
+        matchers.iter().map(|m| Judge { confidence: m.confidence, text: m.text.clone() }).collect();
+    let mut tiers = Vec::new();
+    let mut position = 0;
+    for together in rules.matching.chunk_by(|a, b| a.tier.is_some() && a.tier == b.tier) {
+        let positions = position..position + together.len();
+        position += together.len();
+        if together.iter().all(|rule| rule.tier.is_none()) {
+            tiers.extend(positions.map(Tier::Rule));
+            continue;
+        }
+        let weights = positions.map(|at| (at, u16::from(matchers[at].confidence))).collect();
+        let tier = WeighedTier { rules: weights, judges: judges.len() };
+        for set in 0..1_usize << tier.rules.len() {
+            let agree = tier.rules.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0);
+            let texts: Vec<String> =
+                agree.map(|(_, (at, weight))| format!("{} ({weight})", matchers[*at].text)).collect();
+            judges.push(Judge { confidence: tier.weight(set).min(100) as u8, text: texts.join(" + ") });
+        }
+        tiers.push(Tier::Weighed(tier));
+    }
+    (tiers, judges)
 }
 
 impl Attribute {
@@ -288,16 +424,24 @@ fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {
     }
 }
 
-fn kind(input: &ObjectInput<'_>, name: &str) -> AttributeType {
-    match input.capabilities.attributes.get(name) {
-        Some(kind) => *kind,
-        None if input.capabilities.enabled.as_deref() == Some(name) => AttributeType::Boolean,
-        None => AttributeType::Text,
-    }
+/// That the target has no such attribute, where the job names it, and which one may be meant.
+fn no_attribute(input: &ObjectInput<'_>, name: &str) -> String {
+    let (sync, offered) = (input.sync, input.capabilities);
+    let known = offered.attributes.keys().chain(offered.shapes.keys().filter(|known| !known.contains("[]")));
+    let near = did_you_mean(name, known.map(String::as_str));
+    let place = sync.rules.lines.get(name).map_or_else(String::new, |line| format!(" (line {line} of the job file)"));
+    format!(
+        "{}: {} has no attribute `{name}`{near}{place}; its rule is ignored: correct the name, or remove the rule",
+        sync.id, sync.to
+    )
 }
 
-/// Whether the target may have an attribute: unknown schemas have everything, sub-attributes follow their parent.
+/// Whether the target may have an attribute. Where it does not tell what its attributes take, sub-attributes follow
+/// their parent; where it tells nothing, there is everything.
 fn exists(input: &ObjectInput<'_>, name: &str) -> bool {
+    if !input.capabilities.shapes.is_empty() {
+        return input.capabilities.shape(name).is_some() || input.capabilities.enabled.as_deref() == Some(name);
+    }
     let known = &input.capabilities.attributes;
     let parent = name.split(['.', '[']).next().unwrap_or(name);
     known.is_empty()

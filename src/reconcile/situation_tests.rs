@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use super::policy::{DriftAction, OrphanAction, OutOfScopeAction};
+use super::derived::Derived;
+use super::groups::GroupRule;
+use super::policy::{DriftAction, Nested, OrphanAction, OutOfScopeAction};
 use super::world::{CASELESS, World, agree, detail, shown};
-use crate::model::order::Operation;
+use crate::model::order::{Operation, OrderState};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
 use crate::rules::matching::MatchRule;
@@ -290,4 +292,41 @@ fn what_is_not_confirmed_is_listed() {
             (Situation::Unmanaged, "t2".into(), "b@x".into(), true)
         ]
     );
+}
+
+#[test]
+fn whoever_is_in_no_group_that_assigns_is_left_alone_until_that_is_proved() {
+    let mut world = World::new();
+    world.users.source =
+        "id,email,title,enabled,groups\n1,a@x,T,true,\"[\"\"in\"\"]\"\n2,b@x,T,true,\n3,c@x,T,true,out\n".into();
+    world.users.target = "id,userName,title,active\nt1,a@x,T,true\nt2,b@x,T,true\n".into();
+    world.link(&[("1", "t1"), ("2", "t2")]);
+    world.users.sync.derivation.groups = Some(GroupRule {
+        via: "idp.memberships".parse().unwrap(),
+        member: "user".into(),
+        group: "group".into(),
+        of: None,
+        by: None,
+        nestings: None,
+        nested: Nested::Flatten,
+        column: "groups".into(),
+        assigned: vec!["in".into(), "in as well".into()],
+    });
+    let derived = |proves_absence: bool, doubt: Option<&str>| {
+        Some(Derived { proves_absence, doubt: doubt.map(str::to_owned), ..Derived::default() })
+    };
+    world.users.derived = derived(true, None);
+    assert_eq!(shown(&world.plan()), ["disable 2"]);
+    // Its live order stays as it is, too: nobody knows whether it is wanted.
+    let draft = world.plan();
+    world.raise(&draft, OrderState::PendingReview);
+    world.users.derived = derived(false, None);
+    let draft = world.plan();
+    assert_eq!((shown(&draft), draft.kept.len(), draft.superseded.len()), (vec![], 1, 0));
+    assert!(draft.warnings[0].contains("1 row is in no group that `assigned` names, but"), "{:?}", draft.warnings);
+    assert!(draft.warnings[0].ends_with(": 2"), "the newcomer who is in none is no news: {:?}", draft.warnings);
+    world.users.derived = derived(true, Some("groups contain groups"));
+    let draft = world.plan();
+    assert_eq!((shown(&draft), draft.kept.len()), (vec![], 1));
+    assert!(draft.warnings[0].contains("the scope cannot be judged for 3 rows"), "{:?}", draft.warnings);
 }

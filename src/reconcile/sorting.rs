@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::canonical::NOTHING;
+use super::canonical::{ABSENT, NOTHING};
 use super::correlate::{Correlation, Pairing};
 use super::decide::Work;
 use super::draft::{LinkBook, Settled};
@@ -13,7 +13,7 @@ use super::input::ObjectInput;
 use super::objects::{ObjectPlan, counted};
 use super::reason::some;
 use super::rows::{Admission, SourceRow, TargetRow};
-use super::scan::Scanner;
+use super::scan::{Attribute, Scanner};
 use crate::model::link::{AgreedView, How};
 use crate::model::order::ObjectKey;
 use crate::model::situation::Situation;
@@ -22,9 +22,9 @@ use crate::model::situation::Situation;
 pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>) -> Vec<Work> {
     let input = scanner.input;
     let mut work = Vec::new();
-    let (mut unproved, mut scope_failed) = (Vec::new(), Vec::new());
+    let (mut unproved, mut scope_failed, mut unassigned) = (Vec::new(), Vec::new(), Vec::new());
     let was: HashMap<u32, u32> = done.dangling.iter().copied().collect();
-    let looks = look_at_pairs(input, done, plan);
+    let looks = look_at_pairs(scanner, done, plan);
     let mut confirmed = 0;
     for row in 0..plan.table.source.len() as u32 {
         let source = plan.table.source.get(row);
@@ -50,6 +50,10 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                         plan.undecided.insert(key());
                         scope_failed.push(row);
                     }
+                    Admission::Unassigned => {
+                        plan.undecided.insert(key());
+                        unassigned.push(source.key);
+                    }
                     Admission::Out => work.push(Work::OutOfScope { source: row, target, link }),
                     Admission::In => {
                         let look = looks[row as usize];
@@ -68,7 +72,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                 }
             }
             Pairing::Matched { target, rule } => {
-                let sure = scanner.matchers[rule as usize].confidence >= 100;
+                let sure = scanner.judges[rule as usize].confidence >= 100;
                 let equal = looks[row as usize].equal;
                 // What somebody else manages is never linked here: the decider looks at it.
                 work.push(Work::Pair { source: row, target, link: None, rule: Some((rule, equal)) });
@@ -85,7 +89,7 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
                     plan.undecided.insert(key());
                     unproved.push(source.key);
                 }
-                Admission::Out | Admission::Unknown => {}
+                Admission::Out | Admission::Unassigned | Admission::Unknown => {}
             },
         }
         plan.table.states[row as usize] = state_of(input, scanner, done, source, row);
@@ -101,6 +105,15 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
             counted(unproved.len(), "row"),
             input.sync.to,
             some(&unproved)
+        ));
+    }
+    if !unassigned.is_empty() {
+        unassigned.sort_unstable();
+        plan.warnings.push(format!(
+            "{}: {} in no group that `assigned` names, but the snapshots of the groups do not prove it; nothing is done before a complete run: {}",
+            input.sync.id,
+            if unassigned.len() == 1 { "1 row is".to_owned() } else { format!("{} rows are", unassigned.len()) },
+            some(&unassigned)
         ));
     }
     told_scope(scanner, &scope_failed, plan);
@@ -126,15 +139,15 @@ pub(crate) fn state_of(
                 _ => EndState::Undecided,
             }
         }
-        (Pairing::Linked { .. }, Admission::Unknown) => EndState::Undecided,
+        (Pairing::Linked { .. }, Admission::Unknown | Admission::Unassigned) => EndState::Undecided,
         (Pairing::Linked { target, .. }, Admission::Out) => EndState::Unwanted(target),
         (Pairing::Linked { target, .. }, Admission::In) => EndState::Paired(target),
-        (Pairing::Matched { target, rule }, _) if scanner.matchers[rule as usize].confidence >= 100 => {
+        (Pairing::Matched { target, rule }, _) if scanner.judges[rule as usize].confidence >= 100 => {
             EndState::Paired(target)
         }
         (Pairing::Matched { .. }, _) => EndState::Undecided,
         (Pairing::None, Admission::In) if input.target_absence => EndState::Creating,
-        (Pairing::None, Admission::In | Admission::Unknown) => EndState::Undecided,
+        (Pairing::None, Admission::In | Admission::Unknown | Admission::Unassigned) => EndState::Undecided,
         (Pairing::None, Admission::Out) => EndState::Unmanaged,
     }
 }
@@ -151,10 +164,11 @@ struct Look {
 }
 
 /// Looks at all pairs, by source row, on all cores: their values lie all over the memory.
-fn look_at_pairs(input: &ObjectInput<'_>, done: &Correlation, plan: &ObjectPlan<'_>) -> Vec<Look> {
+fn look_at_pairs(scanner: &Scanner<'_>, done: &Correlation, plan: &ObjectPlan<'_>) -> Vec<Look> {
+    let input = scanner.input;
     let look = |(row, pairing): (usize, &Pairing)| {
         let source = plan.table.source.get(row as u32);
-        let is_equal = |held: TargetRow<'_>| !source.failed && equal(source.values, held.values);
+        let is_equal = |held: TargetRow<'_>| !source.failed && equal(&scanner.attributes, source.values, held.values);
         match *pairing {
             Pairing::Linked { target, link } if source.admission == Admission::In => {
                 let (link, held) = (input.links.get(link), plan.table.target.get(target));
@@ -255,9 +269,13 @@ fn gone(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan<'_>, 
     }
 }
 
-/// Whether the target holds everything that is wanted. What is to be left alone is not compared.
-fn equal(wanted: &[u64], held: &[u64]) -> bool {
-    wanted.iter().zip(held).all(|(wanted, held)| *wanted == NOTHING || wanted == held)
+/// Whether the target holds everything that is wanted. What is to be left alone is not compared, nor what is kept
+/// whatever it is.
+fn equal(attributes: &[Attribute], wanted: &[u64], held: &[u64]) -> bool {
+    let is_equal = |((wanted, held), attribute): ((&u64, &u64), &Attribute)| {
+        *wanted == NOTHING || wanted == held || (attribute.kept && *held != ABSENT)
+    };
+    wanted.iter().zip(held).zip(attributes).all(is_equal)
 }
 
 /// What is remembered of a confirmed object.

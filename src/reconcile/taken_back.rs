@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::input::PlanInput;
+use super::input::{ObjectInput, PlanInput};
 use super::objects::ObjectPlan;
 use super::reason;
 use super::standing::Ledger;
@@ -48,7 +48,8 @@ pub(crate) fn leave(input: &PlanInput<'_>, plan: &mut ObjectPlan<'_>, taken_back
             continue;
         }
         plan.undone.wanted.extend(found.iter().flatten().map(|by| by.order.clone()));
-        let is_plain = order.renamed_from.is_none() && order.confidence == 100;
+        // Whoever has a link needs no confirmation of who it is: of what class it is says its row.
+        let is_plain = order.renamed_from.is_none() && (order.confidence == 100 || is_linked(plan.table.input, order));
         if found.iter().all(Option::is_some) && is_plain {
             plan.undone.whole.push((at, Reversal { ground: None, ..first.clone() }));
             continue;
@@ -77,6 +78,12 @@ pub(crate) fn leave(input: &PlanInput<'_>, plan: &mut ObjectPlan<'_>, taken_back
         let listed = plan.listed.iter_mut().filter(|listed| listed.key == order.key && listed.note == was);
         listed.for_each(|listed| listed.note.clone_from(&order.reason));
     }
+}
+
+/// Whether the object is linked with its row already.
+fn is_linked(input: &ObjectInput<'_>, order: &Order) -> bool {
+    let (key, id) = (order.source_key.as_deref(), order.target_id.as_deref());
+    input.links.iter().any(|link| Some(link.source_key) == key && Some(link.target_id) == id)
 }
 
 /// Brings what is derived from an order's changes up to date.

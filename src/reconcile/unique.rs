@@ -25,7 +25,9 @@ pub(crate) fn unique(
     proposals: &mut [Proposal],
 ) -> Result<(), ReconcileError> {
     for attribute in attributes(scanner.input) {
-        if let Some(position) = scanner.position(attribute) {
+        // Generated values are free when they are given.
+        let mapped = scanner.position(attribute).filter(|at| scanner.attributes[*at].generated.is_none());
+        if let Some(position) = mapped {
             unique_attribute(scanner, table, proposals, position)?;
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
+use super::derived::Derived;
 use super::input::{AssociationInput, LiveOrder, Memory, ObjectInput, Past, PlanInput, Prior, SyncInput, Wishes};
 use super::policy::{Actions, AssociationSync, EndSync, Members, Nested, ObjectSync, OrderThresholds, RenamePolicy};
 use super::{PlanDraft, ReconcileError, assemble};
@@ -18,6 +19,7 @@ use crate::model::order::{Fingerprint, ObjectKey, Operation, Order, OrderId, Ord
 use crate::model::record::{TakenBack, WithheldFor, Withholding};
 use crate::model::run::RunId;
 use crate::rules::ObjectRules;
+use crate::rules::lookup::Lookups;
 use crate::rules::mapping::Mapping;
 use crate::rules::matching::MatchRule;
 use crate::rules::scope::Scope;
@@ -38,6 +40,7 @@ pub(crate) struct Side {
     pub(crate) seats: Option<u64>,
     pub(crate) account: Option<OwnAccount>,
     pub(crate) absence: (bool, bool),
+    pub(crate) derived: Option<Derived>,
 }
 
 /// An association.
@@ -122,6 +125,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
                 scope: Scope::default(),
                 mapping: Mapping::compile(&rules, &BTreeSet::new()).unwrap(),
                 matching: matching.iter().map(|(s, t, c)| MatchRule::compile(s, t, *c).unwrap()).collect(),
+                lines: BTreeMap::new(),
                 required: Vec::new(),
                 unique: Vec::new(),
             },
@@ -130,7 +134,11 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
             thresholds: OrderThresholds::OFF,
             scoped: Vec::new(),
             fixed: Vec::new(),
+            generated: Vec::new(),
             references: Vec::new(),
+            derivation: super::derived::Derivation::default(),
+            idle: BTreeSet::new(),
+            tables: Vec::new(),
         },
         source: String::new(),
         target: String::new(),
@@ -148,6 +156,7 @@ fn side(index: usize, kind: &str, mapping: &[(&str, &str)], matching: &[(&str, &
         seats: None,
         account: None,
         absence: (true, true),
+        derived: None,
     }
 }
 
@@ -259,15 +268,18 @@ impl World {
             let source = self.table("idp.memberships", &ties.source, &["group", "user"]);
             (ties, source, self.table("vault.memberships", &ties.target, &["group", "user"]))
         });
+        let lookups = Lookups::default();
         let mut syncs: Vec<SyncInput<'_>> = sides
             .iter()
             .map(|(side, source, target, links)| {
                 SyncInput::Objects(ObjectInput {
                     sync: &side.sync,
                     source,
+                    derived: side.derived.as_ref(),
                     target,
                     source_absence: side.absence.0,
                     target_absence: side.absence.1,
+                    lookups: &lookups,
                     links,
                     claimed: &side.claimed,
                     capabilities: &side.capabilities,

@@ -1,68 +1,13 @@
-//! The expression language: its functions, and the one context in which every rule is evaluated.
+//! The expression language, and the one context in which every rule is evaluated.
 
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::IdedExpr;
 use cel::context::VariableResolver;
-use cel::extractors::This;
 use cel::{Context, Env, ExecutionError, Value, extensions};
-use unicode_normalization::UnicodeNormalization as _;
 
+use super::functions;
 use super::problem::RuleProblem;
-
-/// Every function that a rule may call, for the nearest right name of one that does not exist.
-pub(super) const FUNCTIONS: &[&str] = &[
-    "all",
-    "ascii",
-    "bool",
-    "charAt",
-    "contains",
-    "distinct",
-    "double",
-    "duration",
-    "endsWith",
-    "exists",
-    "exists_one",
-    "filter",
-    "flatten",
-    "format",
-    "getDate",
-    "getDayOfMonth",
-    "getDayOfWeek",
-    "getDayOfYear",
-    "getFullYear",
-    "getHours",
-    "getMilliseconds",
-    "getMinutes",
-    "getMonth",
-    "getSeconds",
-    "has",
-    "indexOf",
-    "int",
-    "join",
-    "lastIndexOf",
-    "lowerAscii",
-    "map",
-    "matches",
-    "replace",
-    "reverse",
-    "size",
-    "slice",
-    "sort",
-    "split",
-    "startsWith",
-    "string",
-    "substring",
-    "timestamp",
-    "trim",
-    "upperAscii",
-];
-
-/// Functions that yield a truth value.
-pub(super) const TESTS: &[&str] = &["bool", "contains", "endsWith", "matches", "startsWith"];
-
-/// Methods whose target is a list.
-pub(super) const LIST_METHODS: &[&str] = &["distinct", "flatten", "join", "slice", "sort"];
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     // The optional syntax (`a.?b`) has nothing to offer here: a cell that is absent is empty.
@@ -76,7 +21,7 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
 
 static CONTEXT: LazyLock<Context<'static, 'static>> = LazyLock::new(|| {
     let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-    let _ = context.add_function("ascii", |This(text): This<Arc<String>>| Arc::new(ascii(&text)));
+    functions::add(&mut context);
     context
 });
 
@@ -115,38 +60,6 @@ pub(super) fn evaluate(expression: &IdedExpr, variables: &dyn VariableResolver) 
     let mut scope = shared.new_inner_scope();
     scope.set_variable_resolver(variables);
     Value::resolve(expression, &scope)
-}
-
-/// Text without accents and without anything that ASCII cannot write: `Zoë Ørsted` becomes `Zoe Orsted`.
-///
-/// Compatibility decomposition (Unicode TR15), then the letters that have no decomposition; what is left is dropped.
-fn ascii(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.nfkd() {
-        match character {
-            _ if character.is_ascii() => plain.push(character),
-            'ß' => plain.push_str("ss"),
-            'ẞ' => plain.push_str("SS"),
-            'Æ' => plain.push_str("AE"),
-            'æ' => plain.push_str("ae"),
-            'Œ' => plain.push_str("OE"),
-            'œ' => plain.push_str("oe"),
-            'Ø' => plain.push('O'),
-            'ø' => plain.push('o'),
-            'Đ' | 'Ð' => plain.push('D'),
-            'đ' | 'ð' => plain.push('d'),
-            'Ł' => plain.push('L'),
-            'ł' => plain.push('l'),
-            'Þ' => plain.push_str("Th"),
-            'þ' => plain.push_str("th"),
-            'ı' => plain.push('i'),
-            '\u{2010}'..='\u{2015}' => plain.push('-'),
-            '\u{2018}' | '\u{2019}' => plain.push('\''),
-            '\u{201c}' | '\u{201d}' => plain.push('"'),
-            _ => {}
-        }
-    }
-    plain
 }
 
 /// The parser's message in plain words: without the list of every token that it would have liked.
@@ -206,13 +119,6 @@ fn ids(expression: &IdedExpr) -> Vec<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ascii_keeps_what_ascii_can_write() {
-        assert_eq!(ascii("Zoë Ørsted-Łuć"), "Zoe Orsted-Luc");
-        assert_eq!(ascii("Straße № 5"), "Strasse No 5");
-        assert_eq!(ascii("Жанна"), "");
-    }
 
     #[test]
     fn a_syntax_error_has_a_place_and_no_jargon() {

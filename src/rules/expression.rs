@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use cel::common::ast::{Expr, IdedExpr, LiteralValue};
-use cel::common::types::{CelBool, CelList, CelString};
-use cel::common::value::{CowVal, Val};
+use cel::common::ast::{Expr, LiteralValue};
+use cel::common::value::CowVal;
 use cel::context::VariableResolver;
 
+use super::cells::{self, array, truth};
+use super::constant::Constant;
 use super::engine;
+use super::lookup::{Lookups, PlacedLookup};
 use super::outcome::{message, outcome, shortened};
 use super::problem::{RuleFailure, RuleProblem, did_you_mean};
-use super::rewrite::{self, Read, Reading, SLOT};
+use super::rewrite::{self, CONSTANT, Compiled, Once, Read, Reading, SLOT};
 use crate::snapshot::row::Cells;
 
 /// A compiled rule.
@@ -30,7 +32,7 @@ enum Form {
     /// A quoted text.
     Constant(String),
     /// Anything else.
-    Cel { expression: IdedExpr, reads: Vec<Read> },
+    Cel(Compiled),
 }
 
 /// What a rule yields for one row.
@@ -66,7 +68,7 @@ impl Expression {
         } else if let Some(constant) = quoted(trimmed) {
             Form::Constant(constant.to_owned())
         } else {
-            let (expression, reads) = rewrite::compile(trimmed, root).map_err(|problems| {
+            let compiled = rewrite::compile(trimmed, root).map_err(|problems| {
                 let mut problems = problems.into_iter();
                 let mut first = problems.next().unwrap_or_else(|| RuleProblem::new(trimmed, 0, "not an expression"));
                 first.offset += lead;
@@ -75,11 +77,11 @@ impl Expression {
                 }
                 first
             })?;
-            Form::Cel { expression, reads }
+            Form::Cel(compiled.shifted(lead))
         };
         let never_true = match &form {
             Form::Constant(_) => true,
-            Form::Cel { expression, .. } => {
+            Form::Cel(Compiled { expression, .. }) => {
                 matches!(&expression.expr, Expr::Literal(literal) if !matches!(literal, LiteralValue::Boolean(_)))
                     || matches!(expression.expr, Expr::List(_))
             }
@@ -101,15 +103,32 @@ impl Expression {
         let columns: BTreeSet<String> = match &self.form {
             Form::Column => [self.text.clone()].into(),
             Form::Constant(_) => BTreeSet::new(),
-            Form::Cel { reads, .. } => reads.iter().map(|read| read.column.clone()).collect(),
+            Form::Cel(compiled) => compiled.reads.iter().map(|read| read.column.clone()).collect(),
         };
         columns.into_iter().collect()
     }
 
-    /// Resolves the columns' positions in a header.
+    /// What the rule looks up in other snapshots, in the order of its text.
+    pub fn lookups(&self) -> impl Iterator<Item = &PlacedLookup> {
+        let once = match &self.form {
+            Form::Cel(compiled) => compiled.once.as_slice(),
+            Form::Column | Form::Constant(_) => &[],
+        };
+        once.iter().filter_map(|once| match once {
+            Once::Lookup { placed, .. } => Some(placed),
+            Once::Pattern(_) => None,
+        })
+    }
+
+    /// Resolves the columns' positions in a header, for a rule that looks nothing up in other snapshots.
     ///
     /// A column whose name is the whole text of the rule always wins, whatever the text would mean as an expression.
     pub fn bind(&self, columns: &[String]) -> Result<Bound, RuleProblem> {
+        self.bind_with(columns, &Lookups::default())
+    }
+
+    /// The same for any rule.
+    pub fn bind_with(&self, columns: &[String], lookups: &Lookups) -> Result<Bound, RuleProblem> {
         let position = |name: &str| columns.iter().position(|column| column == name);
         let missing = |name: &str, offset: usize| {
             let near = did_you_mean(name, columns.iter().map(String::as_str));
@@ -119,12 +138,21 @@ impl Expression {
             (_, Some(column)) => BoundForm::Column(column),
             (Form::Column, None) => return Err(missing(&self.text, 0)),
             (Form::Constant(text), None) => BoundForm::Constant(text.clone()),
-            (Form::Cel { expression, reads }, None) => {
-                let positions: Result<Vec<usize>, RuleProblem> = reads
+            (Form::Cel(compiled), None) => {
+                let positions: Result<Vec<usize>, RuleProblem> = compiled
+                    .reads
                     .iter()
                     .map(|read| position(&read.column).ok_or_else(|| missing(&read.column, read.offset)))
                     .collect();
-                BoundForm::Cel { expression: expression.clone(), reads: reads.clone(), positions: positions? }
+                let constants: Result<Vec<Constant>, RuleProblem> = compiled
+                    .once
+                    .iter()
+                    .map(|once| {
+                        once.constant(lookups).map_err(|(offset, why)| RuleProblem::new(&self.text, offset, why))
+                    })
+                    .collect();
+                let (positions, constants) = (positions?, constants?);
+                BoundForm::Cel { compiled: compiled.clone(), positions, constants }
             }
         };
         Ok(Bound { text: self.text.clone(), form, is_condition: self.is_condition })
@@ -143,7 +171,7 @@ pub struct Bound {
 enum BoundForm {
     Column(usize),
     Constant(String),
-    Cel { expression: IdedExpr, reads: Vec<Read>, positions: Vec<usize> },
+    Cel { compiled: Compiled, positions: Vec<usize>, constants: Vec<Constant> },
 }
 
 impl Bound {
@@ -166,13 +194,16 @@ impl Bound {
             BoundForm::Column(position) => Ok(of_cell(row.cell(*position))),
             BoundForm::Constant(text) if text.is_empty() => Ok(Outcome::Nothing),
             BoundForm::Constant(text) => Ok(Outcome::Text(text.clone())),
-            BoundForm::Cel { expression, reads, positions } => {
-                let cells: Vec<&str> = positions.iter().map(|position| row.cell(*position)).collect();
-                let slots = Slots { reads, cells };
-                engine::evaluate(expression, &slots)
-                    .map_err(|error| message(&error, reads, &slots.cells))
+            BoundForm::Cel { compiled, positions, constants } => {
+                let slots = Slots::of(compiled, positions, constants, row);
+                engine::evaluate(&compiled.expression, &slots)
+                    .map_err(|error| message(&error, &compiled.reads, &slots.cells))
                     .and_then(outcome)
-                    .map_err(|cause| self.failure(cause, &slots.cells))
+                    .map_err(|message| RuleFailure {
+                        rule: self.text.clone(),
+                        inputs: inputs(compiled, &slots),
+                        message,
+                    })
             }
         }
     }
@@ -208,24 +239,22 @@ impl Bound {
         }
     }
 
-    /// The columns that the rule reads with their cells in a row, for explanations; long cells are cut.
+    /// The columns that the rule reads with their cells in a row, and what it looks up, for explanations; long cells are
+    /// cut.
     pub fn inputs(&self, row: &dyn Cells) -> Vec<(String, String)> {
         match &self.form {
             BoundForm::Column(position) => vec![(self.text.clone(), shortened(row.cell(*position)))],
             BoundForm::Constant(_) => Vec::new(),
-            BoundForm::Cel { reads, positions, .. } => {
-                let cells: Vec<&str> = positions.iter().map(|position| row.cell(*position)).collect();
-                inputs(reads, &cells)
+            BoundForm::Cel { compiled, positions, constants } => {
+                inputs(compiled, &Slots::of(compiled, positions, constants, row))
             }
         }
     }
 
-    fn failure(&self, message: String, cells: &[&str]) -> RuleFailure {
-        let reads = match &self.form {
-            BoundForm::Cel { reads, .. } => reads.as_slice(),
-            _ => &[],
-        };
-        RuleFailure { rule: self.text.clone(), inputs: inputs(reads, cells), message }
+    /// Whether the rule looks anything up in another snapshot.
+    pub fn looks_up(&self) -> bool {
+        let BoundForm::Cel { constants, .. } = &self.form else { return false };
+        constants.iter().any(|constant| matches!(constant, Constant::Table { .. }))
     }
 }
 
@@ -241,9 +270,22 @@ impl Outcome {
     }
 }
 
-fn inputs(reads: &[Read], cells: &[&str]) -> Vec<(String, String)> {
-    let mut inputs: Vec<(String, String)> =
-        reads.iter().zip(cells).map(|(read, cell)| (read.column.clone(), shortened(cell))).collect();
+fn inputs(compiled: &Compiled, slots: &Slots<'_>) -> Vec<(String, String)> {
+    let reads = compiled.reads.iter().zip(&slots.cells);
+    let mut inputs: Vec<(String, String)> = reads.map(|(read, cell)| (read.column.clone(), shortened(cell))).collect();
+    for (once, constant) in compiled.once.iter().zip(slots.constants) {
+        if let (Once::Lookup { argument: Some(argument), .. }, Constant::Table { lookup, directory, .. }) =
+            (once, constant)
+        {
+            // What fails is told by the failure itself.
+            let key = engine::evaluate(argument, slots).ok().and_then(|key| outcome(key).ok());
+            let key = key.map(Outcome::into_cell).unwrap_or_default();
+            if let Ok(found) = lookup.find(directory, &key) {
+                let name = format!("{} of {} by {} `{}`", lookup.wanted, lookup.resource, lookup.key, shortened(&key));
+                inputs.push((name, shortened(found)));
+            }
+        }
+    }
     inputs.sort();
     inputs.dedup();
     inputs
@@ -258,51 +300,29 @@ fn of_cell(cell: &str) -> Outcome {
     }
 }
 
-/// The elements of a multi-valued cell.
-fn array(cell: &str) -> Option<Vec<String>> {
-    if !cell.starts_with('[') {
-        return None;
-    }
-    serde_json::from_str(cell).ok()
-}
-
-/// A cell read as a truth value; absent is false.
-fn truth(cell: &str) -> Option<bool> {
-    if cell.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if cell.is_empty() || cell.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-/// The cells of one row that an expression reads, by slot.
+/// The cells of one row that an expression reads, by slot, and its constants.
 struct Slots<'r> {
     reads: &'r [Read],
     cells: Vec<&'r str>,
+    constants: &'r [Constant],
+}
+
+impl<'r> Slots<'r> {
+    fn of(compiled: &'r Compiled, positions: &[usize], constants: &'r [Constant], row: &'r dyn Cells) -> Self {
+        let cells = positions.iter().map(|position| row.cell(*position)).collect();
+        Self { reads: &compiled.reads, cells, constants }
+    }
 }
 
 impl VariableResolver for Slots<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if let Some(number) = variable.strip_prefix(CONSTANT) {
+            return Some(CowVal::Borrowed(self.constants.get(number.parse::<usize>().ok()?)?));
+        }
         let slot: usize = variable.strip_prefix(SLOT)?.parse().ok()?;
         let cell: &'b str = self.cells.get(slot)?;
-        Some(match self.reads.get(slot)?.reading {
-            Reading::Flag => CowVal::owned(CelBool::from(truth(cell)?)),
-            Reading::Text => match array(cell) {
-                Some(values) => CowVal::owned(list(values)),
-                None => CowVal::owned(CelString::from(cell)),
-            },
-            Reading::List if cell.is_empty() => CowVal::owned(list(Vec::new())),
-            Reading::List => CowVal::owned(list(array(cell).unwrap_or_else(|| vec![cell.to_owned()]))),
-        })
+        cells::value(cell, self.reads.get(slot)?.reading)
     }
-}
-
-fn list(values: Vec<String>) -> CelList<'static> {
-    let values: Vec<Box<dyn Val>> =
-        values.into_iter().map(|value| Box::new(CelString::from(value)) as Box<dyn Val>).collect();
-    CelList::from(values)
 }
 
 /// Whether a rule's whole text can only be meant as a column's name: dotted words (`name.givenName`, `first-name`),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expression::{Bound, Expression};
+use super::lookup::{Lookup, Lookups};
 use super::problem::{RuleFailure, RuleProblem};
 use crate::snapshot::row::Cells;
 
@@ -49,6 +50,11 @@ impl Mapping {
         columns.into_iter().collect()
     }
 
+    /// What the rules look up in other snapshots.
+    pub fn lookups(&self) -> impl Iterator<Item = &Lookup> {
+        self.rules.iter().flat_map(|rule| rule.expression.lookups()).map(|placed| &placed.lookup)
+    }
+
     /// The attributes whose rules read a source column.
     pub fn readers(&self, column: &str) -> Vec<&str> {
         let rules = self.attributes.iter().zip(&self.rules);
@@ -63,11 +69,11 @@ impl Mapping {
     }
 
     /// Resolves the source columns' positions in a header; reports every rule that names an unknown column.
-    pub fn bind(&self, columns: &[String]) -> Result<BoundMapping, Vec<RuleProblem>> {
+    pub fn bind(&self, columns: &[String], lookups: &Lookups) -> Result<BoundMapping, Vec<RuleProblem>> {
         let mut rules = Vec::with_capacity(self.rules.len());
         let mut problems = Vec::new();
         for (attribute, rule) in self.attributes.iter().zip(&self.rules) {
-            match rule.expression.bind(columns) {
+            match rule.expression.bind_with(columns, lookups) {
                 Ok(bound) => rules.push((bound, rule.clears)),
                 Err(problem) => problems.push(for_attribute(attribute, problem)),
             }
@@ -110,7 +116,12 @@ impl BoundMapping {
         self.rules.get(attribute).map_or(Mapped::Nothing, |rule| mapped(rule, row))
     }
 
-    /// The columns that an attribute's rule reads with their cells in a row, for explanations.
+    /// Whether an attribute's rule looks anything up in another snapshot.
+    pub fn looks_up(&self, attribute: usize) -> bool {
+        self.rules.get(attribute).is_some_and(|(rule, _)| rule.looks_up())
+    }
+
+    /// What an attribute's rule reads of a row and looks up for it, for explanations.
     pub fn inputs(&self, attribute: usize, row: &dyn Cells) -> Vec<(String, String)> {
         self.rules.get(attribute).map_or_else(Vec::new, |(rule, _)| rule.inputs(row))
     }
@@ -156,7 +167,7 @@ mod tests {
     fn an_empty_result_leaves_or_clears_and_a_failure_is_told() {
         let rules = [("a".to_owned(), "enabled ? email : title".to_owned()), ("b".to_owned(), "title".to_owned())];
         let mapping = Mapping::compile(&rules.into(), &["b".to_owned()].into()).unwrap();
-        let bound = mapping.bind(&HEADER.map(str::to_owned)).unwrap();
+        let bound = mapping.bind(&HEADER.map(str::to_owned), &Lookups::default()).unwrap();
         let row = ["j@x", "", "", "", ""].map(str::to_owned).to_vec();
         assert!(bound.values(&row).eq([Mapped::Nothing, Mapped::Clear]));
         let row = ["j@x", "perhaps", "", "CEO", ""].map(str::to_owned).to_vec();
@@ -188,7 +199,8 @@ mod tests {
             moved[4] = other;
             let moved: Vec<String> = order.iter().map(|column| moved[*column].clone()).collect();
 
-            let (bound, moved_bound) = (mapping.bind(&header).unwrap(), mapping.bind(&moved_header).unwrap());
+            let none = Lookups::default();
+            let (bound, moved_bound) = (mapping.bind(&header, &none).unwrap(), mapping.bind(&moved_header, &none).unwrap());
             prop_assert!(bound.values(&row).eq(moved_bound.values(&moved)));
             let (scope, moved_scope) = (scope.bind(&header).unwrap(), scope.bind(&moved_header).unwrap());
             prop_assert_eq!(scope.admits(&row), moved_scope.admits(&moved));

@@ -12,15 +12,28 @@
 //!   is its elements, any other text a list of one, an absent cell the empty list.
 //! - Numbers and times are asked for: `int(employeeNumber) > 100`, `timestamp(hired) < timestamp('2026-01-01T00:00:00Z')`.
 //!   Comparing a column with a bare number is refused when the rule is compiled, because it could never hold.
+//! - `lookup("hr.people", "employeeNumber", boss, "mail")` is what another snapshot of the job holds: `mail` in the row
+//!   whose `employeeNumber` is this row's `boss`. No such row, or nothing in it, is absent; rows that differ fail the rule.
 
+mod cells;
+pub mod classes;
+mod constant;
+mod dates;
 mod engine;
 pub mod expression;
+mod functions;
+pub mod grants;
+pub mod lookup;
 pub mod mapping;
 pub mod matching;
 mod outcome;
 pub mod problem;
 mod rewrite;
 pub mod scope;
+
+pub(crate) use outcome::shortened;
+
+use std::collections::BTreeMap;
 
 use mapping::Mapping;
 use matching::MatchRule;
@@ -35,8 +48,18 @@ pub struct ObjectRules {
     pub mapping: Mapping,
     /// How a source row finds its target object, the surest rule first as the job lists them.
     pub matching: Vec<MatchRule>,
+    /// The line of the job file on which each target attribute is mapped, for messages.
+    pub lines: BTreeMap<String, usize>,
     /// Target attributes without which an object is `incomplete`.
     pub required: Vec<String>,
     /// Target attributes whose value no two objects may share.
     pub unique: Vec<String>,
+}
+
+impl ObjectRules {
+    /// The source columns that scope, mapping and matching read.
+    pub fn columns(&self) -> Vec<String> {
+        let matching = self.matching.iter().flat_map(|rule| rule.source.columns());
+        self.mapping.columns().into_iter().chain(self.scope.columns()).chain(matching).collect()
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cel::{ExecutionError, Value};
 
 use super::expression::Outcome;
+use super::functions::MATCHES;
 use super::rewrite::{Read, SLOT};
 
 /// Turns the engine's value into an outcome, or says why it cannot be one.
@@ -54,7 +55,12 @@ pub(super) fn message(error: &ExecutionError, reads: &[Read], cells: &[&str]) ->
             };
             format!("`{name}` cannot be applied to {types}{hint}")
         }
-        ExecutionError::FunctionError { function, message } => format!("{function}: {}", message.to_lowercase()),
+        ExecutionError::FunctionError { function, message } => {
+            let mut rest = message.chars();
+            let first = rest.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+            let function = if function == MATCHES { "matches" } else { function };
+            format!("{function}: {first}{}", rest.as_str())
+        }
         ExecutionError::IndexOutOfBounds(Value::Int(index)) => format!("the list has no element {index}"),
         ExecutionError::UnexpectedType { got, want } => format!("{got} where {want} is needed"),
         other => other.to_string(),
@@ -62,7 +68,7 @@ pub(super) fn message(error: &ExecutionError, reads: &[Read], cells: &[&str]) ->
 }
 
 /// A cell as it is shown in messages.
-pub(super) fn shortened(cell: &str) -> String {
+pub(crate) fn shortened(cell: &str) -> String {
     const LIMIT: usize = 120;
     match cell.char_indices().nth(LIMIT) {
         Some((end, _)) => format!("{}…", cell.get(..end).unwrap_or_default()),

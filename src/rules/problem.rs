@@ -62,3 +62,24 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 pub fn did_you_mean<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
     nearest(name, candidates).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
+
+/// The names that look most like one that does not exist, at most three: first those that differ in letter case and
+/// blanks alone, then the nearest by their letters.
+pub fn alike<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Vec<&'c str> {
+    let plain = |text: &str| {
+        let words: Vec<String> =
+            text.split(|c: char| c.is_whitespace() || matches!(c, '-' | '_')).map(str::to_lowercase).collect();
+        words.concat()
+    };
+    let wanted = plain(name);
+    let near = |candidate: &'c str| {
+        let other = plain(candidate);
+        let distance = strsim::damerau_levenshtein(&wanted, &other);
+        let longer = wanted.chars().count().max(other.chars().count()).max(3);
+        (distance * 5 <= longer * 2).then_some((distance, candidate))
+    };
+    let mut near: Vec<(usize, &str)> = candidates.into_iter().filter_map(near).collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, candidate)| candidate).collect()
+}

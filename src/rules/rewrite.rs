@@ -4,9 +4,16 @@
 //! way its cell is read there: as text, as a truth value or as a list. So reading never depends on what a cell happens
 //! to look like, and evaluating a row looks up slots, not names.
 
-use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
+use std::sync::Arc;
 
-use super::engine::{self, FUNCTIONS, LIST_METHODS, TESTS};
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
+use regex::Regex;
+
+use super::constant::Constant;
+use super::dates;
+use super::engine;
+use super::functions::{self, DATED, ELSEWHERE, FUNCTIONS, LIST_METHODS, MATCHES, PATTERNED, TESTS};
+use super::lookup::{Lookup, Lookups, PlacedLookup};
 use super::problem::{RuleProblem, did_you_mean};
 
 /// How a cell is read at one place of an expression.
@@ -34,18 +41,74 @@ pub(super) struct Read {
 /// The prefix of a slot's name; no identifier can begin with it.
 pub(super) const SLOT: char = '#';
 
+/// The prefix of a constant's name.
+pub(super) const CONSTANT: char = '%';
+
+/// A rule whose columns are slots.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    pub(super) expression: IdedExpr,
+    /// By the number of the slot.
+    pub(super) reads: Vec<Read>,
+    /// By the number of the constant.
+    pub(super) once: Vec<Once>,
+}
+
+/// What is made once for a rule: when it is compiled, or when it is bound to snapshots.
+#[derive(Clone, Debug)]
+pub(super) enum Once {
+    /// A regular expression.
+    Pattern(Arc<Regex>),
+    /// A directory of another snapshot.
+    Lookup {
+        placed: PlacedLookup,
+        /// How the cell that is found is read.
+        reading: Reading,
+        /// The key that is looked for; `None` where it depends on a variable of the rule.
+        argument: Option<IdedExpr>,
+    },
+}
+
+impl Once {
+    /// What stands for it in an expression; or why there is nothing, and where in the rule.
+    pub(super) fn constant(&self, lookups: &Lookups) -> Result<Constant, (usize, String)> {
+        match self {
+            Self::Pattern(pattern) => Ok(Constant::Pattern(Arc::clone(pattern))),
+            Self::Lookup { placed: PlacedLookup { lookup, offset }, reading, .. } => {
+                let directory = lookups.directory(lookup).map_err(|why| (*offset, why))?;
+                Ok(Constant::Table { lookup: Arc::new(lookup.clone()), directory, reading: *reading })
+            }
+        }
+    }
+}
+
+impl Compiled {
+    /// The same in a text that has so many bytes before the rule.
+    pub(super) fn shifted(mut self, by: usize) -> Self {
+        for once in &mut self.once {
+            if let Once::Lookup { placed, .. } = once {
+                placed.offset += by;
+            }
+        }
+        self
+    }
+}
+
 /// Parses a rule and replaces its columns by slots. `root` says what the whole rule is to yield.
-pub(super) fn compile(text: &str, root: Reading) -> Result<(IdedExpr, Vec<Read>), Vec<RuleProblem>> {
+pub(super) fn compile(text: &str, root: Reading) -> Result<Compiled, Vec<RuleProblem>> {
     let engine::Parsed { mut expression, offset } = engine::parse(text)?;
-    let mut rewriter = Rewriter { text, offset, reads: Vec::new(), variables: Vec::new(), problems: Vec::new() };
+    let mut rewriter =
+        Rewriter { text, offset, reads: Vec::new(), once: Vec::new(), variables: Vec::new(), problems: Vec::new() };
     rewriter.walk(&mut expression, root);
-    if rewriter.problems.is_empty() { Ok((expression, rewriter.reads)) } else { Err(rewriter.problems) }
+    let Rewriter { reads, once, problems, .. } = rewriter;
+    if problems.is_empty() { Ok(Compiled { expression, reads, once }) } else { Err(problems) }
 }
 
 struct Rewriter<'t> {
     text: &'t str,
     offset: Box<dyn Fn(u64) -> usize>,
     reads: Vec<Read>,
+    once: Vec<Once>,
     /// Variables of the comprehensions that are being walked, innermost last.
     variables: Vec<String>,
     problems: Vec<RuleProblem>,
@@ -126,10 +189,15 @@ impl Rewriter<'_> {
                     self.walk(argument, if number == list { Reading::List } else { Reading::Text });
                 }
             }
+            "lookup" => self.lookup(id, call, wanted),
             _ => {
                 let is_operator = name.contains('_') && !name.chars().next().is_some_and(char::is_alphabetic);
                 if !is_operator && !name.starts_with('@') && !FUNCTIONS.contains(&name.as_str()) {
-                    let near = did_you_mean(&name, FUNCTIONS.iter().copied());
+                    let meant = ELSEWHERE.iter().find(|(other, _)| *other == name).map(|(_, meant)| *meant);
+                    let near = match meant {
+                        Some(meant) => format!("; `{meant}` is its name here"),
+                        None => did_you_mean(&name, FUNCTIONS.iter().copied()),
+                    };
                     // A call is placed at its bracket; the name stands before it.
                     let bracket = (self.offset)(id);
                     let start = bracket.saturating_sub(name.len());
@@ -137,13 +205,23 @@ impl Rewriter<'_> {
                     let message = format!("unknown function `{name}`{near}");
                     self.problems.push(RuleProblem::new(self.text, offset, message));
                 }
+                if PATTERNED.contains(&name.as_str()) && call.target.is_none() && !call.args.is_empty() {
+                    // `matches(text, pattern)` is `text.matches(pattern)`.
+                    call.target = Some(Box::new(call.args.remove(0)));
+                }
                 if let Some(target) = &mut call.target {
                     let list = LIST_METHODS.contains(&name.as_str());
                     self.walk(target, if list { Reading::List } else { Reading::Text });
                 }
                 self.all(call, Reading::Text);
-                if name == "matches" {
+                if PATTERNED.contains(&name.as_str()) {
                     self.pattern(call);
+                }
+                if DATED.contains(&name.as_str())
+                    && let Some((id, format)) = call.args.first().and_then(literal)
+                    && let Some(problem) = dates::problem(format)
+                {
+                    self.problem(id, &problem);
                 }
             }
         }
@@ -159,7 +237,8 @@ impl Rewriter<'_> {
     fn equality(&mut self, id: u64, call: &mut CallExpr) {
         self.refuse_numbers(id, call);
         let reading = if call.args.iter().any(is_truth) { Reading::Flag } else { Reading::Text };
-        let has_column = call.args.iter().any(|argument| self.column(argument).is_some());
+        let is_lookup = |argument: &IdedExpr| matches!(&argument.expr, Expr::Call(call) if call.func_name == "lookup");
+        let has_column = call.args.iter().any(|argument| self.column(argument).is_some() || is_lookup(argument));
         for argument in &mut call.args {
             if has_column && matches!(argument.expr, Expr::Literal(LiteralValue::Null)) {
                 *argument = nothing(argument.id);
@@ -185,21 +264,77 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A pattern that is written in the rule is tried once, so that a mistake in it shows before any row is read.
-    fn pattern(&mut self, call: &CallExpr) {
-        let Some(IdedExpr { id, expr: Expr::Literal(LiteralValue::String(pattern)) }) = call.args.last() else {
-            return;
+    /// A pattern that is written in the rule is compiled once, so that a mistake in it shows before any row is read.
+    fn pattern(&mut self, call: &mut CallExpr) {
+        let Some((id, text)) = call.args.first().and_then(literal) else { return };
+        let pattern = match functions::pattern(text) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                let message = match error {
+                    regex::Error::CompiledTooBig(_) => format!("the regular expression `{text}` is too large"),
+                    _ => format!("`{text}` is not a regular expression"),
+                };
+                return self.problem(id, &message);
+            }
         };
-        let trial = CallExpr {
-            func_name: "matches".to_owned(),
-            target: Some(Box::new(nothing(*id))),
-            args: vec![IdedExpr { id: *id, expr: Expr::Literal(LiteralValue::String(pattern.clone())) }],
-        };
-        let trial = IdedExpr { id: *id, expr: Expr::Call(trial) };
-        if engine::evaluate(&trial, &NoVariables).is_err() {
-            let message = format!("`{}` is not a regular expression", pattern.inner());
-            self.problem(*id, &message);
+        let replacement = call.args.get(1).and_then(literal).filter(|_| call.func_name == "replaceAll");
+        if let Some((id, problem)) =
+            replacement.and_then(|(id, with)| Some((id, functions::wrong_group(&pattern, with)?)))
+        {
+            return self.problem(id, &problem);
         }
+        let last = pattern.captures_len() - 1;
+        if let Some(IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(group)) }) = call.args.get(1)
+            && !usize::try_from(*group.inner()).is_ok_and(|group| group <= last)
+        {
+            let message = format!("the pattern has no group {}, its last one is {last}", group.inner());
+            return self.problem(*id, &message);
+        }
+        call.args[0] = IdedExpr { id, expr: self.constant(Once::Pattern(Arc::new(pattern))) };
+        if call.func_name == "matches" {
+            // The language's own compiles its pattern for every row.
+            call.func_name = MATCHES.to_owned();
+        }
+    }
+
+    /// `lookup("hr.people", "employeeNumber", employeeNumber, "manager")`: where is said literally, so that what a job
+    /// reads is known before anything is read.
+    fn lookup(&mut self, id: u64, call: &mut CallExpr, wanted: Reading) {
+        const LIKE: &str = "lookup(\"hr.people\", \"employeeNumber\", employeeNumber, \"manager\")";
+        if call.target.is_some() || call.args.len() != 4 {
+            let message = format!(
+                "`lookup` needs a snapshot, a column that is searched, what it is searched for, and a column that is read: {LIKE}"
+            );
+            return self.problem(id, &message);
+        }
+        let mut said = Vec::with_capacity(3);
+        for (at, what) in [(0, "the snapshot"), (1, "the column that is searched"), (3, "the column that is read")] {
+            match literal(&call.args[at]) {
+                Some((_, text)) => said.push(text.to_owned()),
+                None => {
+                    let place = leftmost(&call.args[at]);
+                    self.problem(place, &format!("{what} of a `lookup` is a text in quotes: {LIKE}"));
+                }
+            }
+        }
+        let place = call.args[0].id;
+        let mut argument = call.args.remove(2);
+        self.walk(&mut argument, Reading::Text);
+        let Ok([resource, key, column]) = <[String; 3]>::try_from(said) else { return };
+        let resource = match resource.parse() {
+            Ok(resource) => resource,
+            Err(message) => return self.problem(place, &format!("{message}; write it like \"hr.people\"")),
+        };
+        let lookup = Lookup { resource, key, wanted: column };
+        let placed = PlacedLookup { lookup, offset: (self.offset)(place) };
+        let known = self.variables.is_empty().then(|| argument.clone());
+        let constant = self.constant(Once::Lookup { placed, reading: wanted, argument: known });
+        call.args = vec![IdedExpr { id: place, expr: constant }, argument];
+    }
+
+    fn constant(&mut self, once: Once) -> Expr {
+        self.once.push(once);
+        Expr::Ident(format!("{CONSTANT}{}", self.once.len() - 1))
     }
 
     /// The column that a node names: `email`, `name.givenName`, `row["weird name"]`, `row.email`.
@@ -222,7 +357,7 @@ impl Rewriter<'_> {
         loop {
             match &node.expr {
                 Expr::Ident(root) => {
-                    let is_variable = self.variables.contains(root) || root.starts_with(['@', SLOT]);
+                    let is_variable = self.variables.contains(root) || root.starts_with(['@', SLOT, CONSTANT]);
                     if is_variable || (root == "row" && parts.is_empty()) {
                         return None;
                     }
@@ -288,14 +423,14 @@ fn leftmost(node: &IdedExpr) -> u64 {
     }
 }
 
-fn nothing(id: u64) -> IdedExpr {
-    IdedExpr { id, expr: Expr::Literal(LiteralValue::String(String::new().into())) }
+/// The text that a node writes in quotes, and the node.
+fn literal(node: &IdedExpr) -> Option<(u64, &str)> {
+    match &node.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some((node.id, text.inner())),
+        _ => None,
+    }
 }
 
-struct NoVariables;
-
-impl cel::context::VariableResolver for NoVariables {
-    fn resolve<'b>(&'b self, _: &str) -> Option<cel::common::value::CowVal<'b, 'b>> {
-        None
-    }
+fn nothing(id: u64) -> IdedExpr {
+    IdedExpr { id, expr: Expr::Literal(LiteralValue::String(String::new().into())) }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::expression::{Bound, Expression};
+use super::lookup::{Lookups, PlacedLookup};
 use super::problem::{RuleFailure, RuleProblem};
 use crate::snapshot::row::Cells;
 
@@ -39,14 +40,25 @@ impl Scope {
         columns.into_iter().collect()
     }
 
-    /// Resolves the columns' positions in a header; reports every condition that names an unknown column.
+    /// What the conditions look up in other snapshots.
+    pub fn lookups(&self) -> impl Iterator<Item = &PlacedLookup> {
+        self.alternatives.iter().flat_map(|one| &one.clauses).flat_map(Expression::lookups)
+    }
+
+    /// Resolves the columns' positions in a header; reports every condition that names an unknown column. For
+    /// conditions that look nothing up in other snapshots.
     pub fn bind(&self, columns: &[String]) -> Result<BoundScope, Vec<RuleProblem>> {
+        self.bind_with(columns, &Lookups::default())
+    }
+
+    /// The same for any conditions.
+    pub fn bind_with(&self, columns: &[String], lookups: &Lookups) -> Result<BoundScope, Vec<RuleProblem>> {
         let mut problems = Vec::new();
         let mut alternatives = Vec::new();
         for one in &self.alternatives {
             let mut clauses = Vec::new();
             for clause in &one.clauses {
-                match clause.bind(columns) {
+                match clause.bind_with(columns, lookups) {
                     Ok(bound) => clauses.push(bound),
                     Err(problem) => problems.push(RuleProblem {
                         message: format!("the scope `{}`: {}", one.text, problem.message),

@@ -17,16 +17,33 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
             SyncKind::Objects(objects) => {
                 let rules = &objects.rules;
                 let matching = rules.matching.iter();
-                let mut source = rules.mapping.columns();
-                source.extend(rules.scope.columns());
-                source.extend(matching.clone().flat_map(|m| m.source.columns()));
+                let mut source = rules.columns();
                 source.extend(objects.scoped.iter().flat_map(|scoped| scoped.scope.columns()));
-                want(&sync.from, &mut source.into_iter());
+                let beside = &objects.derivation;
+                source.extend(beside.classes.iter().flat_map(|rule| rule.when.columns()));
+                source.extend(beside.joins.iter().flat_map(|join| join.here.columns()));
+                let derived = beside.columns();
+                want(&sync.from, &mut source.into_iter().filter(|column| !derived.contains(column)));
+                beside.resources().for_each(|name| want(name, &mut std::iter::empty()));
+                if let Some((of, by)) =
+                    beside.groups.as_ref().and_then(|groups| groups.of.as_ref().zip(groups.by.as_ref()))
+                {
+                    want(of, &mut std::iter::once(by.clone()));
+                }
+                for join in &beside.joins {
+                    want(&join.from, &mut join.reads.iter().cloned().chain(join.there.columns()));
+                }
+                for among in objects.tables.iter().filter_map(|table| table.among.as_ref()) {
+                    want(&among.resource, &mut among.by.iter().cloned());
+                }
                 let target = rules.mapping.attributes().iter().cloned().chain(matching.map(|m| m.target.clone()));
                 let scoped = objects.scoped.iter().filter_map(|scoped| scoped.target.as_ref());
                 let conditions = scoped.chain(objects.fixed.iter().map(|fixed| &fixed.target));
                 let target = target.chain(conditions.flat_map(|target| target.columns()));
                 want(&sync.to, &mut target.collect::<Vec<_>>().into_iter());
+                for lookup in sync.lookups() {
+                    want(&lookup.resource, &mut [lookup.key.clone(), lookup.wanted.clone()].into_iter());
+                }
                 for reference in &objects.references {
                     want(&reference.from, &mut reference.by.iter().flat_map(|by| by.columns()));
                     want(&reference.to, &mut std::iter::empty());
@@ -50,6 +67,14 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
 pub(super) fn ends(job: &Job, system: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for sync in &job.syncs {
+        if let SyncKind::Objects(objects) = &sync.kind
+            && let Some(groups) = objects.derivation.groups.as_ref().filter(|groups| groups.via.system == system)
+        {
+            let ends = found.entry(groups.via.resource.clone()).or_default();
+            ends.insert(groups.member.clone(), sync.from.resource.clone());
+            let of = groups.of.as_ref().map_or("groups", |of| of.resource.as_str());
+            ends.insert(groups.group.clone(), of.to_owned());
+        }
         let SyncKind::Association(association) = &sync.kind else { continue };
         for end in &association.ends {
             for (name, points_to) in [(&sync.from, &end.from), (&sync.to, &end.to)] {
@@ -83,14 +108,14 @@ pub(super) fn needs(job: &Job) -> BTreeMap<String, Needs> {
     needs
 }
 
-/// The snapshots that one sync depends on: its own, and those of the syncs that make what its rows tie or its
-/// attributes refer to.
+/// The snapshots that one sync depends on: its own, those that its rules look something up in, and those of the syncs
+/// that make what its rows tie or its attributes refer to.
 pub(super) fn snapshots_of(job: &Job, index: usize) -> BTreeSet<ResourceName> {
     let mut names = BTreeSet::new();
     let (mut next, mut seen) = (vec![index], BTreeSet::new());
     while let Some(index) = next.pop() {
         let Some(sync) = job.syncs.get(index).filter(|_| seen.insert(index)) else { continue };
-        names.extend([sync.from.clone(), sync.to.clone()]);
+        names.extend(sync.resources());
         let flows: Vec<(&ResourceName, &ResourceName)> = match &sync.kind {
             SyncKind::Objects(objects) => objects.references.iter().map(|one| (&one.from, &one.to)).collect(),
             SyncKind::Association(rows) => rows.ends.iter().map(|end| (&end.from, &end.to)).collect(),

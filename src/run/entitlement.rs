@@ -67,7 +67,7 @@ impl Conductor {
         self.job.syncs.iter().find_map(|sync| {
             let SyncKind::Association(association) = &sync.kind else { return None };
             let ties = |of: &Sync| association.ends.iter().any(|end| end.from == of.from && end.to == of.to);
-            (member.index != group.index && ties(member) && ties(group)).then_some((sync, association))
+            (member.index != group.index && ties(member) && ties(group)).then_some((sync, &**association))
         })
     }
 

@@ -112,11 +112,12 @@ impl Conductor {
     }
 
     pub(super) fn opened(&self, look: &Look) -> Result<Opened<'_>, RunError> {
-        let snapshots = open(&look.proof)?;
+        let mut snapshots = open(&self.job, &look.proof)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, &look.proof)) {
             memories.push((sync, self.remember(sync, &look.targets, Some(Links::default()))?));
         }
+        snapshots.derive(&memories)?;
         Ok(Opened { snapshots, memories })
     }
 
@@ -247,10 +248,6 @@ impl Conductor {
             read.facts.push(changed(sync, &change));
         }
         let mut steps = vec![read];
-        steps.push(Step::new(
-            StepName::Assign,
-            format!("the job has no assignment besides its scope: every row of {} counts as assigned", sync.from),
-        ));
         let mut account = account;
         steps.append(&mut account.steps);
         let mut story = self.story(&account)?;

@@ -71,7 +71,7 @@ impl Conductor {
         Ok(Inventory { run, at, applied, objects, pairs })
     }
 
-    fn pairs(&self, proof: &Proof) -> Result<Vec<Pair>, RunError> {
+    pub(super) fn pairs(&self, proof: &Proof) -> Result<Vec<Pair>, RunError> {
         let mut pairs = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| matches!(sync.kind, SyncKind::Objects(_))) {
             let mut names = names(proof, &sync.to)?;

@@ -139,7 +139,7 @@ impl Conductor {
             known.iter().flat_map(Agreed::attributes).map(|(name, hash)| (name.to_owned(), hash)).collect();
         let types = sender.capabilities.resources.get(&order.resource.resource);
         for change in order.changes.iter().filter(|_| is_seen) {
-            let kind = types.and_then(|t| t.attributes.get(&change.attribute)).copied().unwrap_or_default();
+            let kind = types.map(|types| types.kind(&change.attribute)).unwrap_or_default();
             let value = match held {
                 Some(held) => held.get(&change.attribute),
                 None => change.after.as_ref(),

@@ -12,6 +12,7 @@ pub mod error;
 mod explain;
 pub mod export;
 mod history;
+mod incomplete;
 mod inventory;
 mod invert;
 mod journal;
@@ -20,6 +21,7 @@ mod landing;
 mod lanes;
 mod leaving;
 mod left;
+mod link_check;
 mod links;
 mod links_ahead;
 mod live;
@@ -48,6 +50,7 @@ mod stage;
 mod story;
 mod tally;
 mod undo_guards;
+mod unmapped;
 mod wave;
 mod written;
 
@@ -71,12 +74,15 @@ pub use apply::{Applied, ApplyRequest};
 pub use error::RunError;
 pub use explain::{ExplainEnd, ExplainRequest, KnownObject};
 pub use history::HistoryEnd;
+pub use incomplete::Incomplete;
 pub use inventory::{Inventory, Pair};
+pub use link_check::LinkReport;
 pub use plan::PlanOptions;
 pub use revert::{RevertEnd, RevertOptions};
 pub use send::Clock;
 pub use snapshots::require_current;
 pub use stage::{RunEnd, RunOptions, Stage};
+pub use story::typed;
 
 /// Carries one job through its stages. Holds the job's lock for as long as it lives.
 pub struct Conductor {

@@ -6,6 +6,7 @@ use super::Conductor;
 use super::demand;
 use super::error::RunError;
 use super::explain::ExplainRequest;
+use super::link_check::would_differ;
 use super::links_ahead::LinksAhead;
 use super::live::Database;
 use super::offers::Offers;
@@ -52,12 +53,14 @@ pub(super) struct Remembered {
     pub(super) links: LinksAhead,
     /// What was withheld by then: the snapshots are younger, and may show that it is not wanted any more.
     pub(super) withholding: Vec<Withholding>,
+    /// What a person should know besides, in sentences.
+    pub(super) notes: Vec<String>,
 }
 
 impl Remembered {
     /// All is read when it is needed, and nothing lapses.
     pub(super) fn nothing() -> Self {
-        Self { links: LinksAhead::none(), withholding: Vec::new() }
+        Self { links: LinksAhead::none(), withholding: Vec::new(), notes: Vec::new() }
     }
 }
 
@@ -107,12 +110,13 @@ impl Conductor {
         known: Remembered,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
-        let snapshots = open(proof)?;
+        let mut snapshots = open(&self.job, proof)?;
         let mut links = known.links.taken(&self.store)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
             memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
         }
+        snapshots.derive(&memories)?;
         let claimed = BTreeMap::new();
         let syncs = sync_inputs(&memories, &snapshots, &claimed);
         let unplanned = self.unplanned(proof, &snapshots, targets);
@@ -140,6 +144,12 @@ impl Conductor {
             None => assemble(&input)?,
             Some(only) => assemble_only(&input, &self.subject_of(&input, only)?)?,
         };
+        if options.only.is_none() {
+            draft.warnings.extend(known.notes);
+            if !list && self.job_changed()? {
+                draft.warnings.extend(would_differ(&self.job, &syncs)?);
+            }
+        }
         if !list {
             let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
             for excess in &mut draft.excesses {

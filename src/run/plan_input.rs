@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::demand;
 use super::error::RunError;
 use super::prove::Proof;
-use crate::job::{Sync, SyncKind};
+use crate::job::{Job, Sync, SyncKind};
 use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
 use crate::model::digest::Digest;
 use crate::model::link::Links;
 use crate::model::resource::ResourceName;
+use crate::reconcile::derived::{Derived, derive};
 use crate::reconcile::{AssociationInput, ObjectInput, SyncInput};
+use crate::rules::lookup::Lookups;
 use crate::snapshot::table::Table;
 
 /// One sync with what is remembered of it, before its tables are borrowed.
@@ -30,18 +33,24 @@ pub(super) struct Snapshots {
     pub(super) whole: BTreeSet<ResourceName>,
     /// The table has as many rows as the system says it holds.
     pub(super) counted: BTreeSet<ResourceName>,
+    /// What rules look up in them.
+    pub(super) lookups: Lookups,
     /// Of the files.
     pub(super) sha256: BTreeMap<ResourceName, Digest>,
+    /// What was derived for a sync, by its position in the job.
+    pub(super) derived: BTreeMap<usize, Derived>,
 }
 
 /// Opens the snapshots of a proof. That their files are those that were written is known: this run wrote them, or they
 /// were verified when they were taken up again.
-pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
+pub(super) fn open(job: &Job, proof: &Proof) -> Result<Snapshots, RunError> {
     let mut snapshots = Snapshots {
         tables: BTreeMap::new(),
         whole: BTreeSet::new(),
         counted: BTreeSet::new(),
+        lookups: Lookups::default(),
         sha256: BTreeMap::new(),
+        derived: BTreeMap::new(),
     };
     for name in &proof.usable {
         let Some(exported) = proof.manifest.resource(&name.system, &name.resource) else { continue };
@@ -55,7 +64,26 @@ pub(super) fn open(proof: &Proof) -> Result<Snapshots, RunError> {
             snapshots.counted.insert(name.clone());
         }
     }
+    // Those of a sync that is not planned now are not read.
+    let planned = job.syncs.iter().filter(|sync| demand::snapshots_of(job, sync.index).is_subset(&proof.usable));
+    let wanted = planned.flat_map(|sync| sync.lookups().cloned());
+    snapshots.lookups = Lookups::read(wanted, &snapshots.tables)?;
     Ok(snapshots)
+}
+
+impl Snapshots {
+    /// Finds out what syncs want to know of their source's rows besides their cells.
+    pub(super) fn derive(&mut self, memories: &[(&Sync, Memories)]) -> Result<(), RunError> {
+        for (sync, memory) in memories {
+            let SyncKind::Objects(objects) = &sync.kind else { continue };
+            if objects.tables.is_empty() && objects.derivation.columns().is_empty() {
+                continue;
+            }
+            let derived = derive(objects, &self.tables, &self.whole, &self.lookups, &memory.capabilities)?;
+            self.derived.insert(sync.index, derived);
+        }
+        Ok(())
+    }
 }
 
 /// What each sync is planned from.
@@ -68,14 +96,17 @@ pub(super) fn sync_inputs<'a>(
     let mut syncs = Vec::new();
     for (sync, memory) in memories {
         let (source, target) = (&snapshots.tables[&sync.from], &snapshots.tables[&sync.to]);
+        let derived = snapshots.derived.get(&sync.index);
         let target_absence = absent(&sync.to) || snapshots.counted.contains(&sync.to);
         syncs.push(match &sync.kind {
             SyncKind::Objects(objects) => SyncInput::Objects(ObjectInput {
                 sync: objects,
-                source,
+                source: derived.and_then(|derived| derived.table.as_ref()).unwrap_or(source),
+                derived,
                 target,
                 source_absence: absent(&sync.from),
                 target_absence,
+                lookups: &snapshots.lookups,
                 links: &memory.links,
                 claimed,
                 capabilities: &memory.capabilities,

@@ -262,7 +262,7 @@ impl Conductor {
             }
             Err(error) => return Err(error.into()),
         };
-        let only_target = self.job.syncs.iter().all(|sync| sync.from != *name);
+        let only_target = !self.job.syncs.iter().any(|sync| sync.takes_from(name));
         let subject = Subject {
             name,
             table: &table,

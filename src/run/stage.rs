@@ -177,7 +177,11 @@ impl Conductor {
             }
             None => {
                 let accepted = overtaken.filter(|(_, why)| matches!(why, Overtaken::MovedOn(_))).map(|(held, _)| held);
-                self.export(run, options.mode, accepted).await?
+                let proof = self.export(run, options.mode, accepted).await?;
+                if options.stage > Stage::Export {
+                    known.notes = self.unmapped().await;
+                }
+                proof
             }
         };
         if let Some((held, why)) = overtaken.filter(|_| proof.failures.is_empty()) {
@@ -241,7 +245,8 @@ impl Conductor {
 
     /// Reads, or begins to read, what is remembered before anything is exported.
     fn read_ahead(&self) -> Result<Remembered, RunError> {
-        Ok(Remembered { links: self.read_links_ahead(), withholding: self.store.withholding(&self.job.name)? })
+        let withholding = self.store.withholding(&self.job.name)?;
+        Ok(Remembered { links: self.read_links_ahead(), withholding, notes: Vec::new() })
     }
 
     /// That one object cannot be planned while a snapshot is held, and what accepts that.

@@ -263,7 +263,7 @@ fn accept(run: &RunId, block: &Block) -> String {
 }
 
 /// A key as it is typed in a shell: in quotes where it has anything that a shell would take for its own.
-fn typed(key: &str) -> String {
+pub fn typed(key: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | ':' | '+' | '/');
     match key.chars().all(is_plain) && !key.is_empty() {
         true => key.to_owned(),

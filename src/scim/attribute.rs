@@ -100,6 +100,10 @@ pub struct Attribute {
     pub returned: Returned,
     /// Among what it must be unique.
     pub uniqueness: Uniqueness,
+    /// Values that the server suggests (`canonicalValues`).
+    pub suggested: Vec<String>,
+    /// The most characters that it takes; no part of the standard, and published by some.
+    pub max_length: Option<usize>,
     /// The parts of a complex attribute.
     pub sub_attributes: Vec<Attribute>,
 }
@@ -157,6 +161,11 @@ impl Attribute {
                 "global" => Uniqueness::Global,
                 _ => Uniqueness::None,
             },
+            suggested: member(value, "canonicalValues")
+                .and_then(Value::as_array)
+                .map(|values| values.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                .unwrap_or_default(),
+            max_length: member(value, "maxLength").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok()),
             sub_attributes,
         })
     }

@@ -3,13 +3,15 @@
 //! `writer` makes a file; `table` reads it, in parallel (`chunks`, `stream`, `record`, `mask`) or by place; `problems`
 //! explains a file that cannot be read. `diff` says what differs between two tables, `completeness` whether one is
 //! whole, `merge` puts an incremental export into its baseline, and `manifest` binds all of it. `sidecar` keeps digests
-//! beside their file, and `sharing` gives a file that did not change a second name.
+//! beside their file, `sharing` gives a file that did not change a second name, and `widened` adds to rows what else is
+//! known of them.
 
 mod as_written;
 mod chunks;
 pub mod completeness;
 pub mod diff;
 pub mod digest;
+pub mod directory;
 pub mod error;
 mod excerpt;
 mod hashing;
@@ -27,4 +29,5 @@ pub mod sidecar;
 mod spill;
 mod stream;
 pub mod table;
+pub mod widened;
 pub mod writer;

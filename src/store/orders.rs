@@ -168,6 +168,15 @@ impl Store {
         self.read(|db| select(db, &format!("{ORDER} WHERE o.run = ? ORDER BY o.seq"), &[&run.0]))
     }
 
+    /// The orders of a job that were raised up to a run and were live at a moment, as far as what became of them tells.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_at(&self, job: &str, run: &RunId, moment: DateTime<Utc>) -> Result<Vec<OrderRecord>, StoreError> {
+        let sql = format!("{ORDER} WHERE s.job = ?1 AND o.run <= ?2 AND ({LIVE} OR o.updated > ?3) ORDER BY o.n");
+        self.read(|db| select(db, &sql, &[&job, &run.0, &stamp(moment)]))
+    }
+
     /// One order.
     ///
     /// # Errors

@@ -179,6 +179,7 @@ impl CsvSystem {
         ResourceCapabilities {
             operations,
             attributes: columns.iter().map(|column| (column.clone(), AttributeType::Text)).collect(),
+            shapes: BTreeMap::new(),
             immutable: Vec::new(),
             hidden: Vec::new(),
             required: Vec::new(),

@@ -124,7 +124,29 @@ pub(super) fn replace(mut current: Json, parts: Vec<Part>) -> Json {
 
 /// PATCH operations (RFC 7644 section 3.5.2). `current` is the object as it is, where [`need_current`] asked for it.
 pub(super) fn operations(parts: Vec<Part>, current: Option<&Json>) -> Vec<Json> {
-    parts.into_iter().filter_map(|part| operation(part, current)).collect()
+    let mut operations = Vec::with_capacity(parts.len());
+    // A replace of what no element matches is refused with noTarget: the element is added instead, once with all its
+    // parts.
+    let mut added: Vec<(Path, Json)> = Vec::new();
+    for part in parts {
+        let elements = Path { sub: None, ..part.path.clone() };
+        let is_there = current.is_some_and(|current| !elements.select(current).is_empty());
+        match part.value {
+            Some(value) if part.path.filter.is_some() && !is_there => {
+                let at = added.iter().position(|(known, _)| *known == elements).unwrap_or_else(|| {
+                    added.push((elements, json!({})));
+                    added.len() - 1
+                });
+                part.path.set(&mut added[at].1, value);
+            }
+            value => operations.extend(operation(Part { value, ..part }, current)),
+        }
+    }
+    for (elements, built) in added {
+        let list = Path { filter: None, sub: None, ..elements };
+        operations.push(patch::add(&list.to_string(), list.get(&built).cloned().unwrap_or_default()));
+    }
+    operations
 }
 
 fn operation(part: Part, current: Option<&Json>) -> Option<Json> {
@@ -133,15 +155,7 @@ fn operation(part: Part, current: Option<&Json>) -> Option<Json> {
     let is_there = part.path.filter.is_none() || current.is_some_and(|current| !elements.select(current).is_empty());
     match part.value {
         Some(value) if part.is_list_of_objects => Some(patch::replace(&path, dressed(&part.path, value, current))),
-        Some(value) if is_there => Some(patch::replace(&path, value)),
-        Some(value) => {
-            // A replace of what no element matches is refused with noTarget: the element is added instead.
-            let mut built = json!({});
-            part.path.set(&mut built, value);
-            let list = Path { filter: None, sub: None, ..part.path.clone() };
-            let element = list.get(&built).cloned().unwrap_or_default();
-            Some(patch::add(&list.to_string(), element))
-        }
+        Some(value) => Some(patch::replace(&path, value)),
         None if !is_there => None,
         // An element without its value is of no use to anybody.
         None if part.path.filter.is_some()
@@ -236,6 +250,14 @@ mod tests {
         assert_eq!(added[0]["op"], "add");
         assert_eq!(added[0]["value"], json!([{"type": "work", "value": "a@example.com"}]));
         assert!(operations(made(&[(work, None)]).unwrap(), Some(&current)).is_empty());
+        // Of several parts of one that is missing comes one element.
+        let parts = [("locality", "Ulm"), ("postalCode", "89073")];
+        let parts = parts.map(|(part, text)| (format!("addresses[type eq \"work\"].{part}"), Value::text(text)));
+        let parts: Vec<(&str, Option<Value>)> =
+            parts.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+        let added = operations(made(&parts).unwrap(), Some(&current));
+        assert_eq!(added.len(), 1, "{added:?}");
+        assert_eq!(added[0]["value"], json!([{"type": "work", "locality": "Ulm", "postalCode": "89073"}]));
         let home = operations(made(&[("emails[type eq \"home\"].value", None)]).unwrap(), Some(&current));
         assert_eq!(
             (home[0]["op"].as_str().unwrap(), home[0]["path"].as_str().unwrap()),

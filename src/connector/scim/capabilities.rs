@@ -6,10 +6,10 @@ use super::discovery::Discovery;
 use super::rows::offered;
 use super::{MEMBERSHIPS, NESTINGS};
 use crate::connector::config::ScimConfig;
-use crate::model::capabilities::{AttributeType, Capabilities, OwnAccount, ResourceCapabilities};
+use crate::model::capabilities::{AttributeShape, AttributeType, Capabilities, Form, OwnAccount, ResourceCapabilities};
 use crate::model::order::Operation;
 use crate::scim::column::Column;
-use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned, Uniqueness};
+use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned, Uniqueness, common_attributes};
 use crate::scim::urn;
 
 pub(super) fn of(discovery: &Discovery, config: &ScimConfig, account: Option<OwnAccount>) -> Capabilities {
@@ -59,7 +59,11 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
         hidden: hidden(definition),
         required: required(definition),
         unique: columns.iter().filter(|column| is_unique(column)).map(|column| column.name.clone()).collect(),
-        attributes: columns.iter().map(|column| (column.name.clone(), type_of(column))).collect(),
+        attributes: columns
+            .iter()
+            .map(|column| (column.name.clone(), type_of(column.kind, column.case_exact)))
+            .collect(),
+        shapes: shapes(definition),
         key: vec!["id".to_owned()],
         ends: BTreeMap::new(),
         enabled,
@@ -104,12 +108,55 @@ fn association(ends: [(&str, Vec<String>); 2]) -> ResourceCapabilities {
     }
 }
 
-fn type_of(column: &Column) -> AttributeType {
-    match column.kind {
+/// What every attribute takes, and every part of one; those of the core schema also under its URN.
+fn shapes(definition: &Definition) -> BTreeMap<String, AttributeShape> {
+    let mut shapes = BTreeMap::new();
+    let core = &definition.core;
+    if core.attributes.is_empty() {
+        // Nothing is told of this resource type: whatever the job maps is sent.
+        return shapes;
+    }
+    let known = common_attributes().iter().chain(&core.attributes);
+    let extensions = definition.extensions.iter();
+    let qualified = std::iter::once(core).chain(extensions);
+    let qualified = qualified.flat_map(|schema| schema.attributes.iter().map(|one| (format!("{}:", schema.id), one)));
+    for (prefix, attribute) in known.map(|one| (String::new(), one)).chain(qualified) {
+        let name = format!("{prefix}{}", attribute.name);
+        for part in &attribute.sub_attributes {
+            let elements = if attribute.multi_valued { "[]" } else { "" };
+            shapes.insert(format!("{name}{elements}.{}", part.name), shape(part, part.multi_valued));
+        }
+        if attribute.multi_valued {
+            shapes.insert(format!("{name}[]"), shape(attribute.leaf(), false));
+        }
+        shapes.insert(name, shape(attribute.leaf(), attribute.multi_valued));
+    }
+    shapes
+}
+
+fn shape(attribute: &Attribute, multi_valued: bool) -> AttributeShape {
+    AttributeShape {
+        kind: type_of(attribute.kind, attribute.case_exact),
+        form: match attribute.kind {
+            Kind::Boolean => Form::Boolean,
+            Kind::Integer => Form::Whole,
+            Kind::Decimal => Form::Decimal,
+            Kind::DateTime => Form::Time,
+            Kind::Complex => Form::Object,
+            Kind::String | Kind::Binary | Kind::Reference => Form::Text,
+        },
+        multi_valued,
+        suggested: attribute.suggested.clone(),
+        max_length: attribute.max_length,
+    }
+}
+
+fn type_of(kind: Kind, case_exact: bool) -> AttributeType {
+    match kind {
         Kind::Boolean => AttributeType::Boolean,
         Kind::Decimal | Kind::Integer => AttributeType::Number,
         Kind::DateTime => AttributeType::Time,
-        Kind::String if !column.case_exact => AttributeType::CaselessText,
+        Kind::String if !case_exact => AttributeType::CaselessText,
         Kind::String | Kind::Binary | Kind::Reference | Kind::Complex => AttributeType::Text,
     }
 }
@@ -126,12 +173,52 @@ mod tests {
         let document = json!({"id": "urn:x:Thing", "attributes": [
             {"name": "code", "caseExact": true, "uniqueness": "global"}, {"name": "title", "uniqueness": "server"},
             {"name": "serial", "uniqueness": "server", "mutability": "readOnly"}, {"name": "note"},
+            {"name": "level", "canonicalValues": ["low", "high"]},
+            {"name": "roles", "multiValued": true, "type": "complex",
+                "subAttributes": [{"name": "value", "canonicalValues": ["Admin"]}]},
             {"name": "aliases", "uniqueness": "server", "multiValued": true}]});
         let core = Schema::parse(&document).unwrap_or_default();
         let resource_type = ResourceType { schema: core.id.clone(), ..ResourceType::default() };
         let offered = of_type(&Definition { resource_type, core, extensions: Vec::new() });
         assert_eq!(offered.unique, ["code", "title"]);
+        let untold =
+            Definition { resource_type: ResourceType::default(), core: Schema::default(), extensions: Vec::new() };
+        assert!(of_type(&untold).shapes.is_empty());
+        let suggested = |name: &str| offered.shape(name).map(|shape| shape.suggested.clone()).unwrap_or_default();
+        assert_eq!(
+            (suggested("level"), suggested("roles")),
+            (vec!["low".to_owned(), "high".to_owned()], vec!["Admin".to_owned()])
+        );
         assert_eq!(offered.attributes["code"], AttributeType::Text);
         assert_eq!(offered.attributes["title"], AttributeType::CaselessText);
+    }
+
+    #[test]
+    fn attributes_and_their_parts_are_known_by_every_name_that_a_job_has_for_them() {
+        let offered = of_type(&Definition::user());
+        let form = |name: &str| offered.shape(name).map(|shape| (shape.form, shape.multi_valued));
+        for (name, wanted) in [
+            ("active", Some((Form::Boolean, false))),
+            ("USERNAME", Some((Form::Text, false))),
+            ("userName.value", Some((Form::Text, false))),
+            ("password", Some((Form::Text, false))),
+            ("name.givenName", Some((Form::Text, false))),
+            ("name", Some((Form::Object, false))),
+            ("emails", Some((Form::Text, true))),
+            ("emails.value", Some((Form::Text, false))),
+            ("emails[type eq \"work\"].value", Some((Form::Text, false))),
+            ("emails[type eq \"work\"].primary", Some((Form::Boolean, false))),
+            ("emails[type eq \"work\"]", Some((Form::Text, false))),
+            ("addresses", Some((Form::Object, true))),
+            ("addresses[type eq \"a]b\"].locality", Some((Form::Text, false))),
+            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value", Some((Form::Text, false))),
+            ("urn:ietf:params:scim:schemas:core:2.0:User:name.givenName", Some((Form::Text, false))),
+            ("usrName", None),
+            ("name.middle", None),
+            ("emails[type eq \"work\"].domain", None),
+            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:boss", None),
+        ] {
+            assert_eq!(form(name), wanted, "{name}");
+        }
     }
 }

@@ -154,8 +154,8 @@ pub(super) fn narrow_all<'a>(
         })
     };
     let Some(own) = objects().find(|objects| objects.sync.index == subject.sync) else { return Ok(Vec::new()) };
-    if objects().any(|objects| !objects.sync.references.is_empty()) {
-        // Whom a value refers to, and who creates them, may be anywhere.
+    if objects().any(|objects| !objects.sync.references.is_empty() || !objects.sync.generated.is_empty()) {
+        // Whom a value refers to, and who creates them, may be anywhere; so may who holds a value that could be given.
         let whole = |sync| {
             let mut vicinity = Vicinity::new(sync, recall)?;
             vicinity.is_whole = true;

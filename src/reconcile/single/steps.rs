@@ -6,6 +6,7 @@ use crate::model::situation::Cause;
 use crate::reconcile::canonical::{self, ABSENT};
 use crate::reconcile::compare::{self, Comparison, Names};
 use crate::reconcile::ends::name_in;
+use crate::reconcile::fit;
 use crate::reconcile::policy::DriftAction;
 use crate::reconcile::reason::some;
 use crate::reconcile::references::Whom;
@@ -50,6 +51,66 @@ impl Object<'_> {
             Whom::There(_) | Whom::ToCome => String::new(),
         });
         Some((referred.key.as_str(), value))
+    }
+
+    /// Columns with their cells; those that came from elsewhere with where that is.
+    fn with_sources(&self, inputs: Vec<(String, String)>) -> Vec<(String, String)> {
+        let beside = &self.scanner.input.sync.derivation;
+        let source = |column: &str| {
+            let groups = beside.groups.as_ref().filter(|groups| groups.column == column).map(|groups| &groups.via);
+            let join = beside.joins.iter().find(|join| join.columns().any(|known| known == column));
+            groups.or(join.map(|join| &join.from))
+        };
+        let named = inputs.into_iter().map(|(column, cell)| match source(&column) {
+            Some(from) => (format!("{column} (of {from})"), cell),
+            None => (column, cell),
+        });
+        named.collect()
+    }
+
+    /// Each group that assigns, with whether the row is in it.
+    pub(super) fn assign(&self) -> Step {
+        let from = &self.scanner.input.sync.from;
+        let groups = self.source.map(|row| self.scanner.assignments(row));
+        let text = match &groups {
+            None => format!("nothing to judge: no row in {from}"),
+            Some(None) => {
+                format!("the job has no assignment besides its scope: every row of {from} counts as assigned")
+            }
+            Some(Some(groups)) if groups.iter().any(|(_, is_member)| *is_member) => "assigned".to_owned(),
+            Some(Some(groups)) if groups.len() == 1 => "not assigned: it is not in the group that assigns".to_owned(),
+            Some(Some(groups)) => {
+                format!("not assigned: it is in none of the {} groups that assign; one would do", groups.len())
+            }
+        };
+        let mut step = Step::new(StepName::Assign, text);
+        for (group, is_member) in groups.flatten().into_iter().flatten() {
+            step.facts.push(Fact::new(group, if is_member { "it is in it" } else { "it is not in it" }));
+        }
+        if let Some(doubt) = self.scanner.input.derived.and_then(|derived| derived.doubt.as_ref()) {
+            step.verdict = format!("cannot be judged, so nothing is done: {doubt}");
+        }
+        step
+    }
+
+    /// What the rules of the classification say of the row, up to the one that decides.
+    fn class(&self, row: &OwnedRow) -> Option<Fact> {
+        let rules = self.scanner.classes(row);
+        if rules.is_empty() {
+            return None;
+        }
+        let decided = rules.iter().position(|(_, holds)| *holds != Ok(false));
+        let verdict = match decided.map(|at| &rules[at]) {
+            None => "of no class: no rule holds".to_owned(),
+            Some((found, Ok(_))) => format!("`{}`, {} % sure", found.class, found.confidence),
+            Some((_, Err(failure))) => format!("cannot be judged: {failure}"),
+        };
+        let mut fact = Fact::new("class", verdict);
+        for (at, (found, _)) in rules.iter().enumerate().take(decided.map_or(rules.len(), |at| at + 1)) {
+            let word = if Some(at) == decided { "decides" } else { "does not hold" };
+            fact = fact.with(word, found.rule);
+        }
+        Some(fact)
     }
 
     /// Each condition, with the clauses that do not hold and the values that they read.
@@ -100,11 +161,18 @@ impl Object<'_> {
                 failed => format!("{failed} of {rules} rules failed: nothing is sent before they are mended"),
             },
         );
+        step.facts.extend(self.class(row));
         for (attribute, wanted) in self.scanner.attributes.iter().zip(wanted) {
             let name = &attribute.name;
             let verdict = match &wanted {
                 _ if !attribute.exists => format!("ignored: {} has no such attribute", sync.to),
                 Wanted::Set(text) => shown(text),
+                Wanted::Generated(text) => match self.target.map(|held| attribute.held(held)) {
+                    Some(held) if self.scanner.keeps(attribute, text, held) => {
+                        format!("{}: the object keeps what it holds; the rule yields {}", shown(held), shown(text))
+                    }
+                    _ => format!("made from {}, with a number where that is taken", shown(text)),
+                },
                 Wanted::Nothing => "left as it is: the rule yields nothing".to_owned(),
                 Wanted::Clear => "cleared: the rule yields nothing, and `clear` names it".to_owned(),
                 Wanted::Named(reference) => match self.referred(*reference) {
@@ -117,10 +185,15 @@ impl Object<'_> {
             let mut fact = Fact::new(name, verdict).with("rule", sync.rules.mapping.rule(name).unwrap_or_default());
             let inputs = self.scanner.inputs(name, row);
             if !inputs.is_empty() {
-                fact = fact.with("from", format!("{}: {}", sync.from, told(&inputs)));
+                fact = fact.with("from", format!("{}: {}", sync.from, told(&self.with_sources(inputs))));
             }
             if let Wanted::Failed(failure) = &wanted {
                 fact = fact.with("failure", failure.clone());
+            }
+            if let (Wanted::Set(text) | Wanted::Generated(text), Some(shape)) = (&wanted, &attribute.shape)
+                && let Some(why) = fit::misfit(text, shape)
+            {
+                fact = fact.with("note", format!("{} {why}", sync.to));
             }
             if self.scanner.input.capabilities.read_only.contains(name) {
                 fact = fact.with("note", format!("{} writes it itself and takes no value for it", sync.to));
@@ -147,9 +220,12 @@ impl Object<'_> {
         };
         let mut step = Step::new(StepName::Correlate, verdict);
         let Some(row) = self.source else { return step };
-        for matcher in &self.scanner.matchers {
+        for (matcher, rule) in self.scanner.matchers.iter().zip(&sync.rules.matching) {
             let value = matcher.value(row);
-            let about = format!("{} ({} %)", matcher.text, matcher.confidence);
+            let about = match rule.tier {
+                None => format!("{} ({} %)", matcher.text, matcher.confidence),
+                Some(_) => format!("{} (weighs {})", matcher.text, matcher.confidence),
+            };
             if self.link.is_some() && paired.is_some() {
                 step.facts.push(Fact::new(about, "not tried: a link comes first"));
                 continue;
@@ -201,6 +277,12 @@ impl Object<'_> {
             let referred;
             let text = match &wanted {
                 Wanted::Set(text) => text.as_str(),
+                Wanted::Generated(text) if self.scanner.keeps(attribute, text, held) => {
+                    let fact = Fact::new(&attribute.name, "kept: it is made once");
+                    step.facts.push(fact.with("held", shown(held)));
+                    continue;
+                }
+                Wanted::Generated(text) => text.as_str(),
                 Wanted::Clear => "",
                 Wanted::Named(reference) => match self.referred(*reference) {
                     Some((_, Ok(value))) => {

@@ -185,7 +185,7 @@ fn tell(
     });
     let paired_id = paired.map(|row| table.target.key(row));
     let correlated = shown.correlate(&candidates, paired_id, why.as_deref().unwrap_or_default());
-    let steps = vec![shown.scope(), shown.map(), correlated, shown.compare(), decide(&verdict)];
+    let steps = vec![shown.assign(), shown.scope(), shown.map(), correlated, shown.compare(), decide(&verdict)];
     let line_in = |side: usize, whole: &Table, key: Option<&str>, row: Option<&OwnedRow>| {
         // Of whole snapshots the row itself says where it stands.
         let itself = row.filter(|_| own.is_whole()).map(OwnedRow::place);

@@ -12,6 +12,7 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::input::ObjectInput;
 use crate::reconcile::policy::RenamePolicy;
 use crate::reconcile::rename::{ids, needed, telling};
+use crate::reconcile::rows::Admission;
 use crate::reconcile::scan::Scanner;
 use crate::snapshot::row::{Cells, OwnedRow, Place};
 use crate::snapshot::table::Table;
@@ -232,7 +233,7 @@ impl<'a> Vicinity<'a> {
             }
             self.source.pending.remove(&place);
             let is_paired = link.is_some_and(|id| self.target.keys.contains_key(id));
-            if is_paired || self.scanner.scope().admits(row) != Ok(true) {
+            if is_paired || self.scanner.admission(row).0 != Admission::In {
                 continue;
             }
             for (rule, matcher) in self.scanner.matchers.iter().enumerate() {
@@ -331,7 +332,7 @@ impl<'a> Vicinity<'a> {
         let target = target_id.and_then(|id| row_of(&self.target, id));
         match (source, target) {
             // A newcomer: does a leaver look like this?
-            (Some(row), None) if self.scanner.scope().admits(&row) == Ok(true) => {
+            (Some(row), None) if self.scanner.admission(&row).0 == Admission::In => {
                 let wanted = wants(&row);
                 let near = input.target.par_fold(Vec::new, |near: &mut Vec<String>, row| {
                     if is_alike(least, &wanted, &holds(row)) {

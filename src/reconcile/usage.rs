@@ -1,0 +1,66 @@
+//! Rules that nothing came of: a mapping that gave no row a value, a row of a value table that fitted nobody.
+
+use super::canonical::{ABSENT, NOTHING};
+use super::error::ReconcileError;
+use super::objects::{ObjectPlan, counted};
+use super::rows::Admission;
+use super::scan::Scanner;
+
+/// What a person should know about a sync's rules, in sentences.
+pub(crate) fn unused(plan: &ObjectPlan<'_>) -> Result<Vec<String>, ReconcileError> {
+    let (table, sync) = (&plan.table, plan.table.input.sync);
+    let in_scope: Vec<u32> =
+        (0..table.source.len() as u32).filter(|row| table.source.get(*row).admission == Admission::In).collect();
+    let mut told = Vec::new();
+    if in_scope.is_empty() {
+        return Ok(told);
+    }
+    let rows = counted(in_scope.len(), "row");
+    let scanner = Scanner::bind(table.input, &mut Vec::new())?;
+    let name = |attribute: &str| format!("{}/{attribute}", sync.to);
+    let is_told = |attribute: &str| !sync.idle.contains(attribute);
+    for (position, attribute) in sync.rules.mapping.attributes().iter().enumerate() {
+        let refers = sync.references.iter().any(|reference| reference.attribute == *attribute);
+        let is_table = sync.tables.iter().any(|table| table.attribute == *attribute);
+        let is_used = |row: &u32| ![NOTHING, ABSENT].contains(&table.source.get(*row).values[position]);
+        // That the target has no such attribute is told already.
+        let exists = scanner.attributes[position].exists;
+        if exists && !refers && !is_table && is_told(attribute) && !in_scope.iter().any(is_used) {
+            told.push(format!(
+                "{}: the rule of `{attribute}` (`{}`) gave none of {rows} in scope a value; correct or remove it, or name {} under `ignore`",
+                sync.id,
+                sync.rules.mapping.rule(attribute).unwrap_or_default(),
+                name(attribute)
+            ));
+        }
+    }
+    if sync.tables.is_empty() {
+        return Ok(told);
+    }
+    let none = || sync.tables.iter().map(|table| vec![false; table.rows.len()]).collect::<Vec<_>>();
+    let chunks = table.input.source.par_fold(none, |used, row| {
+        if scanner.admission(row).0 != Admission::In {
+            return;
+        }
+        for (table, used) in scanner.tables.iter().zip(used) {
+            for (at, used) in used.iter_mut().enumerate().filter(|(_, used)| !**used) {
+                *used = table.fits(at, row) == Ok(true);
+            }
+        }
+    })?;
+    for (number, table) in sync.tables.iter().enumerate().filter(|(_, table)| is_told(&table.attribute)) {
+        let is_used = |at: usize| chunks.iter().any(|used| used[number][at]);
+        for row in table.rows.iter().enumerate().filter(|(at, _)| !is_used(*at)).map(|(_, row)| row) {
+            told.push(format!(
+                "{}: line {} of the job file (`{}` gives `{}` for `{}`) fitted none of {rows} in scope; correct or remove it, or name {} under `ignore`",
+                sync.id,
+                row.line,
+                table.attribute,
+                row.value,
+                row.when.text(),
+                name(&table.attribute)
+            ));
+        }
+    }
+    Ok(told)
+}
