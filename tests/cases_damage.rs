@@ -135,7 +135,10 @@ fn whatever_stands_in_the_place_of_the_database_is_told_as_what_it_is() {
         company.world.muster(args).ended(1).says(&["muster.db", "a folder stands in its place"]);
     }
     fs::remove_dir(&file).unwrap();
-    // Moved away, links are found anew and nothing is repeated.
-    company.world.muster(&["run", "corp"]).ended(0);
+    // Moved away, links are found anew and nothing is repeated; whoever did not move it away is told.
+    let missing = ["no muster.db, though folders of runs are there", "backup", "anew"];
+    company.world.muster(&["status", "corp"]).ended(1).says(&missing);
+    company.world.muster(&["run", "corp"]).ended(0).says(&missing).says(&["is forgotten"]);
+    company.world.muster(&["run", "corp"]).ended(0).never_says(&["muster.db"]);
     fs::write(&file, fs::read(&kept).unwrap()).unwrap();
 }

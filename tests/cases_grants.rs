@@ -101,6 +101,17 @@ fn assigned(group: &str) -> String {
 }
 
 #[test]
+fn a_column_that_tells_no_groups_is_told_before_anything_runs() {
+    let house = House::new(&GROUPS.replace(" }", ", member = \"usr\" }"));
+    let said = house.world.muster(&["check", "corp"]).ended(1);
+    assert!(said.out.contains("memberships.csv") && said.out.contains("`usr`"), "{said:?}");
+    house.world.muster(&["run", "corp"]).says(&["hr", "memberships.csv", "`usr`"]);
+    // What there is to look at without a run, and what not.
+    house.world.muster(&["links", "corp", "--check"]).ended(1).says(&["muster run corp"]).never_says(&["--live"]);
+    house.world.muster(&["explain", "corp", "E1"]).ended(1).says(&["muster run corp", "--live"]);
+}
+
+#[test]
 fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     let house = House::new(&assigned("vault-users"));
     house.world.muster(&["run", "corp"]).ended(3).never_says(&["warning"]);

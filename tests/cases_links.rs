@@ -124,7 +124,7 @@ fn case_k11_accounts_that_do_not_work_are_listed_with_what_is_missing_and_whethe
     company
         .world
         .muster(&["list", "corp", "--incomplete"])
-        .says(&["3 accounts that do not work, orders that wait mend 2"]);
+        .says(&["3 accounts that do not work, of which orders that wait mend 2"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::exit::Ending;
 use super::selection;
 use super::session::{self, Purpose, Session};
-use super::stdout::print;
+use super::stdout::print_listing;
 use crate::model::link::How;
 use crate::model::resource::ResourceName;
 use crate::reconcile::link_check::DoubtfulLink;
@@ -50,15 +50,7 @@ fn how(word: &str) -> Result<How, String> {
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Look)?;
     let (listing, text) = if args.check { checked(context, &session, &args)? } else { known(&session, &args)? };
-    if args.format == Format::Table {
-        let table = listing.without_empty_columns().render(Format::Table, context.width());
-        print(&format!("{}{text}", if table.trim().is_empty() { "" } else { &table }))?;
-    } else {
-        print(&listing.render(args.format, context.width()))?;
-        if context.tells {
-            eprint!("{text}");
-        }
-    }
+    print_listing(context, listing, args.format, ("", &text))?;
     Ok(Ending::Done.status())
 }
 

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::exit::Ending;
 use super::selection;
 use super::session::{self, Purpose, Session};
-use super::stdout::print;
+use super::stdout::print_listing;
 use super::withheld;
 use crate::model::situation::Situation;
 use crate::reconcile::draft::ListedObject;
@@ -85,16 +85,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         }
         listed => counted(listed, "object"),
     };
-    if args.format == Format::Table {
-        let table = listing.without_empty_columns().render(Format::Table, context.width());
-        print(&format!("{as_of}{}{objects}\n", if table.trim().is_empty() { "" } else { &table }))?;
-    } else {
-        print(&listing.render(args.format, context.width()))?;
-        if context.tells {
-            eprint!("{as_of}");
-            eprintln!("{objects}");
-        }
-    }
+    print_listing(context, listing, args.format, (&as_of, &format!("{objects}\n")))?;
     Ok(Ending::Done.status())
 }
 
@@ -126,17 +117,12 @@ fn incomplete(context: &Context, session: &Session, args: &Args) -> Result<u8> {
     let mended = accounts.iter().filter(|account| account.mends).count() as u64;
     let accounts = match accounts.len() as u64 {
         0 => "every managed account that is wanted works\n".to_owned(),
-        some => format!("{} that do not work, orders that wait mend {mended}\n", counted(some, "account")),
-    };
-    if args.format == Format::Table {
-        let table = listing.without_empty_columns().render(Format::Table, context.width());
-        print(&format!("{as_of}{}{accounts}", if table.trim().is_empty() { "" } else { &table }))?;
-    } else {
-        print(&listing.render(args.format, context.width()))?;
-        if context.tells {
-            eprint!("{as_of}{accounts}");
+        some => {
+            let work = if some == 1 { "does not work" } else { "do not work" };
+            format!("{} that {work}, of which orders that wait mend {mended}\n", counted(some, "account"))
         }
-    }
+    };
+    print_listing(context, listing, args.format, (&as_of, &accounts))?;
     Ok(Ending::Done.status())
 }
 

@@ -69,14 +69,12 @@ pub(super) fn orders(store: &Store, run: &RunRecord, name: &str) -> Result<Optio
 /// # Errors
 /// When the database cannot be read.
 pub(super) fn told(store: &Store, run: &RunRecord, why: &StoreError) -> Result<String> {
-    let whole = why.to_string();
     // What was removed in its time says all there is to say.
-    let Some((cause, _)) = whole.split_once("; nothing more of it") else { return Ok(whole) };
+    let Some(mut text) = why.plan_loss() else { return Ok(why.to_string()) };
     let left = Left::of(store, run)?;
     let job = safe_text::line(&run.job);
-    let mut text = cause.to_owned();
     if left.unsent > 0 {
-        text = whole.clone();
+        text = why.to_string();
     } else if let Some(by) = given_up_by(store, run)? {
         text.push_str(&format!(
             "; what was not sent of it was given up by run {by}, which planned anew what was still wanted"
@@ -113,8 +111,11 @@ pub(super) fn told(store: &Store, run: &RunRecord, why: &StoreError) -> Result<S
 /// The run that gave up what was not sent of a lost one.
 fn given_up_by(store: &Store, run: &RunRecord) -> Result<Option<RunId>> {
     let Some(entry) = store.last_of_kind(&run.id, "orders-stale")? else { return Ok(None) };
-    // A job runs once at a time: it was the one that had started last.
-    let runs = selection::history(store, &run.job)?;
-    let before = runs.into_iter().filter(|other| other.started <= entry.at && other.id != run.id);
-    Ok(before.max_by_key(|other| other.started).map(|other| other.id))
+    // A job runs once at a time: it was the one that had begun last, by the log and not by the clock.
+    for other in selection::history(store, &run.job)? {
+        if other.id != run.id && store.begun(&other.id)?.cast_unsigned() < entry.seq {
+            return Ok(Some(other.id));
+        }
+    }
+    Ok(None)
 }

@@ -28,7 +28,9 @@ pub(super) fn open_store(context: &Context) -> Result<Store> {
         _ => return Ok(Store::open(&context.layout, context.now())?),
     }
     let service = Path::new(SERVICE);
-    let elsewhere = if root != service && service.join("muster.db").is_file() {
+    let elsewhere = if context.layout.has_runs() {
+        ", though folders of runs are there: put it back from a backup, or let `muster run JOB` begin anew".to_owned()
+    } else if root != service && service.join("muster.db").is_file() {
         format!("; the service's is {SERVICE}, name it with --state {SERVICE}")
     } else {
         "; start with `muster run JOB`, or name the folder that the job runs with by --state DIR".to_owned()

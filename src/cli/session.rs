@@ -82,6 +82,14 @@ pub(super) fn find_job(context: &Context, name: &str) -> Result<Job> {
 /// waited for each other are in the sequence in which they ran.
 pub(super) fn for_run(context: &Context, job_name: &str, patience: Duration) -> Result<(Session, RunId)> {
     let job = find_job(context, job_name)?;
+    if !context.layout.db().exists() && context.layout.has_runs() {
+        let root = context.layout.root.display();
+        eprintln!(
+            "muster: warning: {root} holds no muster.db, though folders of runs are there: this run begins anew; links \
+             are found by the match rules, all orders wait for review, and what was rejected, withheld or in grace is \
+             forgotten; where nobody moved the database away, put it back from a backup before anything is approved"
+        );
+    }
     let store = Store::open(&context.layout, context.now())?;
     let name = |now| RunId::new(now, context.salt(now));
     let (lock, owner) = take(context, &job, patience, |now| ("run", Some(name(now).0)))?;

@@ -104,12 +104,18 @@ pub enum SignerFault {
     },
 }
 
+/// That a plan is not what was registered, without what to do about it.
+pub fn plan_changed(run: &RunId, what: &str) -> String {
+    format!("the plan of run {run} changed after it was written: {what}")
+}
+
 /// Why an approval, or an order under it, is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// plan.json or orders.ndjson is not what was approved.
     #[error(
-        "the plan of run {run} changed after it was written: {what}; nothing more of it is sent: put the run's folder back as it was, or let `muster run {job}` give it up, which plans anew what is still wanted"
+        "{}; nothing more of it is sent: put the run's folder back as it was, or let `muster run {job}` give it up, which plans anew what is still wanted",
+        plan_changed(.run, .what)
     )]
     PlanChanged {
         /// The run.

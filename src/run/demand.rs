@@ -30,6 +30,9 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
                 {
                     want(of, &mut std::iter::once(by.clone()));
                 }
+                if let Some(groups) = &beside.groups {
+                    want(&groups.via, &mut [groups.member.clone(), groups.group.clone()].into_iter());
+                }
                 for join in &beside.joins {
                     want(&join.from, &mut join.reads.iter().cloned().chain(join.there.columns()));
                 }

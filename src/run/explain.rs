@@ -18,7 +18,6 @@ use crate::model::history::HistoryEntry;
 use crate::model::link::Links;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
-use crate::reconcile::input::Wishes;
 use crate::reconcile::single::{Account, Hit, Subject, Verdict, account, find};
 use crate::reconcile::{Past, PlanInput};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
@@ -85,13 +84,14 @@ impl Conductor {
     /// # Errors
     /// Where nothing was planned yet, or its files cannot be read.
     pub fn explain(&self, ask: &ExplainRequest) -> Result<ExplainEnd, RunError> {
-        let look = self.newest_look()?;
+        let look =
+            self.newest_look()?.ok_or_else(|| self.no_look(", or look at the systems themselves with --live"))?;
         compute(|| self.explain_in(&look, ask))
     }
 
     /// The snapshots of the newest run that was planned and whose snapshots are kept. They are not held against their
     /// digests, which takes as long as all else: what is told from them is sent nowhere.
-    pub(super) fn newest_look(&self) -> Result<Look, RunError> {
+    pub(super) fn newest_look(&self) -> Result<Option<Look>, RunError> {
         for run in self.store.runs(&self.job.name, 200)? {
             if run.plan_digest.is_none() {
                 continue;
@@ -103,19 +103,26 @@ impl Conductor {
             let targets = self.kept_targets(&run.id)?;
             let at = manifest.started;
             let proof = Proof { manifest, folder, usable, holds: Vec::new(), failures: Vec::new() };
-            return Ok(Look { proof, targets, at, run: Some(run.id) });
+            return Ok(Some(Look { proof, targets, at, run: Some(run.id) }));
         }
-        Err(RunError::Here(format!(
-            "job {} has no planned run whose snapshots are kept; start with `muster run {}`, or look at the systems themselves with --live",
-            self.job.name, self.job.name
-        )))
+        Ok(None)
     }
 
-    pub(super) fn opened(&self, look: &Look) -> Result<Opened<'_>, RunError> {
+    /// That there is nothing to look at; `or` is what else the command can do.
+    pub(super) fn no_look(&self, or: &str) -> RunError {
+        let job = &self.job.name;
+        RunError::Here(format!(
+            "job {job} has no planned run whose snapshots are kept; start with `muster run {job}`{or}"
+        ))
+    }
+
+    /// Snapshots as they are looked at, with all links of each sync where these are asked for.
+    pub(super) fn opened(&self, look: &Look, with_links: bool) -> Result<Opened<'_>, RunError> {
         let mut snapshots = open(&self.job, &look.proof)?;
         let mut memories = Vec::new();
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, &look.proof)) {
-            memories.push((sync, self.remember(sync, &look.targets, Some(Links::default()))?));
+            let links = if with_links { None } else { Some(Links::default()) };
+            memories.push((sync, self.remember(sync, &look.targets, links)?));
         }
         snapshots.derive(&memories)?;
         Ok(Opened { snapshots, memories })
@@ -141,18 +148,13 @@ impl Conductor {
             accepted: &accepted,
             past: &past,
             block_all: false,
-            wishes: Wishes {
-                protect: &self.job.apply.protect,
-                delete_after: self.job.apply.delete_after,
-                now: (self.clock)(),
-                list: true,
-            },
+            wishes: self.wishes(true),
         };
         ask(&input, &recall)
     }
 
     pub(super) fn explain_in(&self, look: &Look, ask: &ExplainRequest) -> Result<ExplainEnd, RunError> {
-        let opened = self.opened(look)?;
+        let opened = self.opened(look, false)?;
         self.with_input(&opened, |input, recall| {
             if let Some(group) = &ask.entitlement {
                 return self.explain_entitlement(look, &opened, input, recall, ask, group);

@@ -57,9 +57,9 @@ impl Conductor {
     /// # Errors
     /// Where the database or a file that is there cannot be read.
     pub fn history(&self, ask: &ExplainRequest) -> Result<HistoryEnd, RunError> {
-        let subjects = match self.newest_look() {
-            Ok(look) => compute(|| self.subjects(&look, ask))?,
-            Err(_) => Vec::new(),
+        let subjects = match self.newest_look()? {
+            Some(look) => compute(|| self.subjects(&look, ask))?,
+            None => Vec::new(),
         };
         let subjects = if subjects.is_empty() { self.subjects_of_orders(ask)? } else { subjects };
         match subjects.as_slice() {
@@ -73,7 +73,7 @@ impl Conductor {
     }
 
     fn subjects(&self, look: &Look, ask: &ExplainRequest) -> Result<Vec<(Subject, KnownObject)>, RunError> {
-        let opened = self.opened(look)?;
+        let opened = self.opened(look, false)?;
         self.with_input(&opened, |input, recall| {
             let hits = self.hits(input, ask, recall)?;
             Ok(hits.into_iter().filter_map(|hit| Some((hit.subject.clone(), self.known(hit)?))).collect())

@@ -6,7 +6,7 @@ use super::Conductor;
 use super::error::RunError;
 use super::inventory::Inventory;
 use super::offload::compute;
-use super::plan_input::{open, sync_inputs};
+use super::plan_input::sync_inputs;
 use crate::job::SyncKind;
 use crate::model::order::{BlockReason, Operation, Remedy};
 use crate::reconcile::broken::{BrokenAccount, Lack, find};
@@ -34,17 +34,12 @@ impl Conductor {
     /// Where nothing was planned yet, or its files cannot be read.
     pub fn incomplete(&self) -> Result<(Inventory, Vec<Incomplete>), RunError> {
         let inventory = self.inventory()?;
-        let look = self.newest_look()?;
-        let mut snapshots = open(&self.job, &look.proof)?;
-        let mut memories = Vec::new();
-        for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, &look.proof)) {
-            memories.push((sync, self.remember(sync, &look.targets, None)?));
-        }
+        let look = self.newest_look()?.ok_or_else(|| self.no_look(""))?;
         let claimed = BTreeMap::new();
         let accounts = compute(|| {
-            snapshots.derive(&memories)?;
+            let opened = self.opened(&look, true)?;
             let mut accounts = Vec::new();
-            for sync in sync_inputs(&memories, &snapshots, &claimed) {
+            for sync in sync_inputs(&opened.memories, &opened.snapshots, &claimed) {
                 if let SyncInput::Objects(objects) = sync {
                     accounts.append(&mut find(&objects)?);
                 }

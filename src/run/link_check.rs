@@ -8,7 +8,7 @@ use super::Conductor;
 use super::error::RunError;
 use super::inventory::Pair;
 use super::offload::compute;
-use super::plan_input::{open, sync_inputs};
+use super::plan_input::sync_inputs;
 use crate::job::{Job, SyncKind};
 use crate::model::numbers::counted;
 use crate::model::resource::ResourceName;
@@ -56,25 +56,20 @@ impl Conductor {
     /// # Errors
     /// Where nothing was planned yet, or its files cannot be read.
     pub fn check_links(&self) -> Result<LinkReport, RunError> {
-        let look = self.newest_look()?;
-        let mut snapshots = open(&self.job, &look.proof)?;
-        let mut memories = Vec::new();
-        for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, &look.proof)) {
-            memories.push((sync, self.remember(sync, &look.targets, None)?));
-        }
-        let links = memories.iter().map(|(_, memory)| memory.links.len() as u64).sum();
+        let look = self.newest_look()?.ok_or_else(|| self.no_look(""))?;
         let claimed = BTreeMap::new();
-        let doubtful = compute(|| {
-            snapshots.derive(&memories)?;
+        let (links, doubtful) = compute(|| {
+            let opened = self.opened(&look, true)?;
+            let links = opened.memories.iter().map(|(_, memory)| memory.links.len() as u64).sum();
             let mut doubtful = Vec::new();
             let mut linked: BTreeMap<(ResourceName, String), (String, String)> = BTreeMap::new();
-            for sync in sync_inputs(&memories, &snapshots, &claimed) {
+            for sync in sync_inputs(&opened.memories, &opened.snapshots, &claimed) {
                 if let SyncInput::Objects(objects) = sync {
                     doubtful.append(&mut check(&objects)?);
                     doubtful.append(&mut twice(&objects, &mut linked));
                 }
             }
-            Ok::<_, RunError>(doubtful)
+            Ok::<_, RunError>((links, doubtful))
         })?;
         // What was created since cannot be in these snapshots.
         let mut since: BTreeSet<String> = BTreeSet::new();

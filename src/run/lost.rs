@@ -23,16 +23,16 @@ impl Conductor {
     pub(super) fn give_up_lost(&mut self) -> Result<Vec<String>, RunError> {
         let mut told = Vec::new();
         for run in self.store.live_runs(&self.job.name)? {
-            let why = match self.store.verify_plan(&run) {
+            let lost = match self.store.verify_plan(&run) {
                 Ok(_) => continue,
-                Err(error) if error.is_lost_plan() => error.to_string(),
+                Err(error) if error.is_lost_plan() => error,
                 Err(error) => return Err(error.into()),
             };
-            let given_up = self.store.give_up(&run, &why, (self.clock)())?;
+            let given_up = self.store.give_up(&run, &lost.to_string(), (self.clock)())?;
             if given_up.orders == 0 {
                 continue;
             }
-            let text = sentence(&run, given_up, &why);
+            let text = sentence(&run, given_up, &lost.plan_loss().unwrap_or_else(|| lost.to_string()));
             self.reporter.event(&Event::Warning(text.clone()));
             told.push(text);
         }
@@ -114,7 +114,6 @@ pub(super) fn orders_left<'s>(
 }
 
 fn sentence(run: &RunId, GivenUp { orders, undoing, under_way }: GivenUp, why: &str) -> String {
-    let why = why.split_once("; nothing more of it").map_or(why, |(cause, _)| cause);
     let mut text = format!(
         "{why}; {} of it {} given up (stale), not sent; this run plans anew what is still wanted, for a new review",
         counted(orders, "order"),

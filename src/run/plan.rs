@@ -133,12 +133,7 @@ impl Conductor {
             accepted: &accepted,
             past: &past,
             block_all: options.block,
-            wishes: Wishes {
-                protect: &self.job.apply.protect,
-                delete_after: self.job.apply.delete_after,
-                now: (self.clock)(),
-                list,
-            },
+            wishes: self.wishes(list),
         };
         let mut draft = match &options.only {
             None => assemble(&input)?,
@@ -146,17 +141,24 @@ impl Conductor {
         };
         if options.only.is_none() {
             draft.warnings.extend(known.notes);
-            if !list && self.job_changed()? {
-                draft.warnings.extend(would_differ(&self.job, &syncs)?);
-            }
         }
         if !list {
-            let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed: self.job_changed()? };
+            let job_changed = self.job_changed()?;
+            if job_changed && options.only.is_none() {
+                draft.warnings.extend(would_differ(&self.job, &syncs)?);
+            }
+            let question = OrdersInQuestion { orders: &draft.orders, syncs: &syncs, job_changed };
             for excess in &mut draft.excesses {
                 excess.explanation = Some(explain_orders(&question, excess)?);
             }
         }
         Ok((draft, snapshots))
+    }
+
+    /// What the job wants of every plan, as of now; with a list of all objects that are not confirmed where asked.
+    pub(super) fn wishes(&self, list: bool) -> Wishes<'_> {
+        let apply = &self.job.apply;
+        Wishes { protect: &apply.protect, delete_after: apply.delete_after, now: (self.clock)(), list }
     }
 
     /// Associations of this plan's targets that cannot be planned now.

@@ -27,7 +27,7 @@ use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::reconcile::revert::{AppliedOrder, Now, Preflight, assemble_revert};
 use crate::reconcile::threshold::Loads;
-use crate::reconcile::{PlanDraft, PlanInput, Wishes};
+use crate::reconcile::{PlanDraft, PlanInput};
 
 /// Rows that are asked about at once.
 const ROWS_AT_ONCE: usize = 500;
@@ -350,12 +350,7 @@ impl Conductor {
             accepted: &accepted,
             past: &past,
             block_all: false,
-            wishes: Wishes {
-                protect: &self.job.apply.protect,
-                delete_after: self.job.apply.delete_after,
-                now: (self.clock)(),
-                list: false,
-            },
+            wishes: self.wishes(false),
         };
         drop(touched);
         Ok(assemble_revert(&input, undoing, preflight, loads)?)

@@ -8,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
 
 use super::chain::{Chain, Entry};
-use super::database_file::{check, has_runs, make_sure, reachable};
+use super::database_file::{check, make_sure, reachable};
 use super::error::{Fault, StoreError};
 use super::layout::Layout;
 use super::schema::{APPLICATION_ID, STEPS};
@@ -110,7 +110,7 @@ impl Store {
                 let what = "it holds tables of another program".to_owned();
                 return Err(StoreError::Foreign { file: self.file.clone(), what }.into());
             }
-            if was_there && has_runs(&self.layout) {
+            if was_there && self.layout.has_runs() {
                 return Err(Fault::Row("it is empty, though the folders of its runs are there".to_owned()));
             }
         }

@@ -9,8 +9,6 @@ use rustix::fs::{Access, access};
 
 use super::database::Store;
 use super::error::{Fault, StoreError};
-use super::layout::Layout;
-use crate::model::run::RunId;
 
 /// Makes sure that the file exists and is for its owner alone; SQLite gives its companions the same mode. Whether it was
 /// there before.
@@ -58,14 +56,6 @@ fn refused(doing: &'static str, file: &Path, error: std::io::Error) -> StoreErro
         ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { file: file.to_owned() },
         _ => StoreError::file(doing, file, error),
     }
-}
-
-/// Whether a state folder holds folders of runs: then its database was written once.
-pub(super) fn has_runs(layout: &Layout) -> bool {
-    let below = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
-    let is_run = |name: std::ffi::OsString| name.to_str().is_some_and(RunId::is_id);
-    let jobs = below(&layout.root.join("runs")).map(|job| job.path());
-    jobs.into_iter().any(|job| below(&job).any(|run| is_run(run.file_name())))
 }
 
 /// Reads a table with its indexes, or the whole database, and makes sure that its pages and rows fit together.

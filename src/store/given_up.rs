@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::needs::{block_needing, needing};
 use super::orders::{Numbered, orders_where, require, step};
 use super::verified::Rejection;
-use crate::model::approval::Refusal;
+use crate::model::approval::{Refusal, plan_changed};
 use crate::model::order::{OrderId, OrderState};
 use crate::model::run::RunId;
 
@@ -90,5 +90,14 @@ impl StoreError {
     /// Whether the plan of a run is gone, or is not what was registered: nothing of it can be reviewed or sent.
     pub fn is_lost_plan(&self) -> bool {
         matches!(self, Self::Refused(Refusal::PlanChanged { .. }) | Self::Removed { .. })
+    }
+
+    /// How a plan was lost that should be there still, without what to do about it; one that was removed in its time was
+    /// not.
+    pub fn plan_loss(&self) -> Option<String> {
+        match self {
+            Self::Refused(Refusal::PlanChanged { run, what, .. }) => Some(plan_changed(run, what)),
+            _ => None,
+        }
     }
 }

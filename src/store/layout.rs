@@ -24,6 +24,14 @@ impl Layout {
         self.root.join("muster.db")
     }
 
+    /// Whether there are folders of runs: then the database was written once.
+    pub fn has_runs(&self) -> bool {
+        let below = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+        let is_run = |name: std::ffi::OsString| name.to_str().is_some_and(RunId::is_id);
+        let jobs = below(&self.root.join("runs")).map(|job| job.path());
+        jobs.into_iter().any(|job| below(&job).any(|run| is_run(run.file_name())))
+    }
+
     /// The export folders of a job.
     pub fn exports(&self, job: &str) -> PathBuf {
         self.root.join("export").join(escaped(job))
