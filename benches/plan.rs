@@ -4,7 +4,8 @@
 //! the day before; `cargo bench --bench plan -- 1000000 --rounds 3` for another number. Two folders of CSV files: the
 //! links are there, the baselines are accepted, all orders are written and registered.
 //!
-//! Beside it, in turn, the bare diffs of the same two days. `plan` exports first, which copies all files; the case
+//! Beside it, in turn, bare diffs: of the source's two days; and all three comparisons that a plan makes, for the target is
+//! compared with its own baseline too, and both sides with each other. `plan` exports first, which copies all files; the case
 //! `snapshots taken up` plans from files that were exported already, so it has neither the export nor the proof that
 //! they are whole. The case with expressions has them in place of three columns.
 
@@ -21,7 +22,14 @@ use std::process::{Command, Stdio};
 use measure::sample::program;
 use measure::{Asked, Outcome, Results, Sample};
 
-const CASES: [&str; 5] = ["diff of users", "diff of memberships", "plan", "snapshots taken up", "plan, 3 expressions"];
+const CASES: [&str; 6] = [
+    "diff of users",
+    "diff of memberships",
+    "diffs of target and across",
+    "plan",
+    "snapshots taken up",
+    "plan, 3 expressions",
+];
 
 /// Attributes that the job with expressions computes; the values are the same as the columns'.
 const EXPRESSIONS: [(&str, &str); 3] =
@@ -50,10 +58,19 @@ fn main() -> Outcome<()> {
     let rows = (users * 11) as f64;
     asked.in_turn(CASES.len(), |case, counted| {
         let sample = match case {
-            0 => diff(folder, "users", "id")?,
-            1 => diff(folder, "memberships", "groupId,userId")?,
-            2 => plan(folder, "columns", &["plan", "columns"])?,
-            3 => plan(folder, "exported", &["plan", "columns", "--from", &exported])?,
+            0 => diff(folder, ["first", "second"], "users")?,
+            1 => diff(folder, ["first", "second"], "memberships")?,
+            2 => {
+                let sides = [["target", "target"], ["second", "across"]];
+                let mut all = Sample::default();
+                for (sides, resource) in sides.into_iter().flat_map(|s| [(s, "users"), (s, "memberships")]) {
+                    let one = diff(folder, sides, resource)?;
+                    all = Sample { wall: all.wall + one.wall, cpu: all.cpu + one.cpu, kib: all.kib.max(one.kib) };
+                }
+                all
+            }
+            3 => plan(folder, "columns", &["plan", "columns"])?,
+            4 => plan(folder, "exported", &["plan", "columns", "--from", &exported])?,
             _ => plan(folder, "expressions", &["plan", "expressions"])?,
         };
         if counted {
@@ -62,16 +79,18 @@ fn main() -> Outcome<()> {
         Ok(())
     })?;
     let seconds = |case: usize| results.wall(CASES[case]).as_secs_f64();
-    let bare = seconds(0) + seconds(1);
-    println!("plan against the bare diffs: {:.2}; snapshots taken up: {:.2}", seconds(2) / bare, seconds(3) / bare);
-    let each = (seconds(4) - seconds(2)) / (users * EXPRESSIONS.len() as u64) as f64;
+    let source = seconds(0) + seconds(1);
+    for (what, bare) in [("the bare diffs of the source's two days", source), ("all three", source + seconds(2))] {
+        println!("plan against {what}: {:.2}; snapshots taken up: {:.2}", seconds(3) / bare, seconds(4) / bare);
+    }
+    let each = (seconds(5) - seconds(3)) / (users * EXPRESSIONS.len() as u64) as f64;
     println!("an expression, on all cores: {:.2} µs a row more than a column", each * 1e6);
     results.end()
 }
 
-fn diff(folder: &Path, resource: &str, key: &str) -> Outcome<Sample> {
-    let file = |day: &str| format!("{day}/{resource}.csv");
-    let (first, second) = (file("first"), file("second"));
+fn diff(folder: &Path, sides: [&str; 2], resource: &str) -> Outcome<Sample> {
+    let [first, second] = sides.map(|side| format!("{side}/{resource}.csv"));
+    let key = if resource == "users" { "id" } else { "groupId,userId" };
     muster(folder, "none", &["diff", &first, &second, "--key", key, "--format", "csv", "--output", "differences"], 0)
 }
 

@@ -11,7 +11,8 @@ use super::{CHANGED, Draw, EXTRA, MISSING, memberships, shuffled, users, uuid};
 const SOURCE: [u64; 2] = [1, 2];
 const TARGET: [u64; 2] = [3, 4];
 
-/// Writes `first/`, `second/` and `target/`, each with `users.csv`, `groups.csv` and `memberships.csv`. From the first
+/// Writes `first/`, `second/` and `target/`, each with `users.csv`, `groups.csv` and `memberships.csv`; and `across/` with
+/// what users and memberships of the target are in the source's terms, in the target's order. From the first
 /// day to the second about 0.5 % of the users left with their memberships, as many came, 0.9 % changed in one column;
 /// 0.5 % of the memberships of those who stayed ended, as many began.
 pub(crate) fn company(count: u64, seed: u64, folder: &Path) -> io::Result<()> {
@@ -57,7 +58,15 @@ pub(crate) fn company(count: u64, seed: u64, folder: &Path) -> io::Result<()> {
         users::row(out, draw(i), i, None);
     })?;
     let mut day = begin(&folder.join("target"), "memberships", memberships::HEADER)?;
-    each(shuffled(rows, seed ^ 2), &mut day, |out, i| pair(out, i, TARGET))
+    each(shuffled(rows, seed ^ 2), &mut day, |out, i| pair(out, i, TARGET))?;
+
+    std::fs::create_dir_all(folder.join("across"))?;
+    let mut terms = begin(&folder.join("across"), "users", users::HEADER)?;
+    each(shuffled(count, seed ^ 1), &mut terms, |out, i| {
+        users::row(out, draw(i), i, None);
+    })?;
+    let mut terms = begin(&folder.join("across"), "memberships", memberships::HEADER)?;
+    each(shuffled(rows, seed ^ 2), &mut terms, |out, i| pair(out, i, SOURCE))
 }
 
 /// Every group that a membership may name.

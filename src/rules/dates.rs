@@ -3,6 +3,10 @@
 //!
 //! Formats are those of the `chrono` crate, which are those of strftime (`%d.%m.%Y`).
 
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use std::rc::Rc;
+
 use chrono::format::{Item, Parsed, StrftimeItems, parse as parse_items};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
@@ -14,8 +18,27 @@ enum Moment {
 
 /// Why a format is none; `None` where it is one.
 pub(super) fn problem(format: &str) -> Option<String> {
-    let is_wrong = format.trim().is_empty() || StrftimeItems::new(format).any(|item| matches!(item, Item::Error));
-    is_wrong.then(|| format!("`{format}` is not the format of a date; write it like `%d.%m.%Y`"))
+    items(format).err()
+}
+
+thread_local! {
+    /// The format that was read last: a rule has the same one for row after row.
+    static LAST: RefCell<Option<(String, Rc<[Item<'static>]>)>> = const { RefCell::new(None) };
+}
+
+/// What a format consists of.
+fn items(format: &str) -> Result<Rc<[Item<'static>]>, String> {
+    let known = LAST.with_borrow(|last| last.as_ref().filter(|(text, _)| text == format).map(|(_, items)| items.clone()));
+    if let Some(items) = known {
+        return Ok(items);
+    }
+    let wrong = || format!("`{format}` is not the format of a date; write it like `%d.%m.%Y`");
+    if format.trim().is_empty() {
+        return Err(wrong());
+    }
+    let items: Rc<[Item<'static>]> = StrftimeItems::new(format).parse_to_owned().map_err(|_| wrong())?.into();
+    LAST.set(Some((format.to_owned(), items.clone())));
+    Ok(items)
 }
 
 /// An instant as rules write it.
@@ -25,16 +48,14 @@ pub(super) fn written(time: &DateTime<Utc>) -> String {
 
 /// The date that stands in a text of some format. Nothing stays nothing.
 pub(super) fn parse(text: &str, format: &str) -> Result<String, String> {
-    if let Some(problem) = problem(format) {
-        return Err(problem);
-    }
+    let items = items(format)?;
     let text = text.trim();
     if text.is_empty() {
         return Ok(String::new());
     }
     let wrong = || format!("`{text}` is not a date of the format `{format}`");
     let mut parsed = Parsed::new();
-    parse_items(&mut parsed, text, StrftimeItems::new(format)).map_err(|_| wrong())?;
+    parse_items(&mut parsed, text, items.iter()).map_err(|_| wrong())?;
     if let Ok(time) = parsed.to_datetime() {
         return Ok(written(&time.to_utc()));
     }
@@ -46,21 +67,16 @@ pub(super) fn parse(text: &str, format: &str) -> Result<String, String> {
 
 /// A date in another format. Nothing stays nothing.
 pub(super) fn format(text: &str, format: &str) -> Result<String, String> {
-    if let Some(problem) = problem(format) {
-        return Err(problem);
-    }
+    let items = items(format)?;
+    let mut out = String::new();
     // Formatting fails where a day is asked for its hour, and only when it is written.
-    let write = |shown: &mut dyn FnMut(&mut String) -> std::fmt::Result| {
-        let mut out = String::new();
-        shown(&mut out).map_err(|_| format!("`{text}` has nothing that the format `{format}` asks for"))?;
-        Ok(out)
+    let shown: fmt::Result = match moment(text)? {
+        None => Ok(()),
+        Some(Moment::Day(day)) => write!(out, "{}", day.format_with_items(items.iter())),
+        Some(Moment::Time(time)) => write!(out, "{}", time.format_with_items(items.iter())),
     };
-    use std::fmt::Write as _;
-    match moment(text)? {
-        None => Ok(String::new()),
-        Some(Moment::Day(day)) => write(&mut |out| write!(out, "{}", day.format(format))),
-        Some(Moment::Time(time)) => write(&mut |out| write!(out, "{}", time.format(format))),
-    }
+    shown.map_err(|_| format!("`{text}` has nothing that the format `{format}` asks for"))?;
+    Ok(out)
 }
 
 /// A date so many days later, or earlier. Nothing stays nothing.
@@ -81,7 +97,7 @@ fn moment(text: &str) -> Result<Option<Moment>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    if let Ok(day) = text.parse::<NaiveDate>() {
+    if let Some(day) = plain_day(text).or_else(|| text.parse().ok()) {
         return Ok(Some(Moment::Day(day)));
     }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -91,4 +107,13 @@ fn moment(text: &str) -> Result<Option<Moment>, String> {
         return Ok(Some(Moment::Time(time.and_utc())));
     }
     Err(format!("`{text}` is not a date like 2026-01-31 or 2026-01-31T08:30:00Z; parseDate(format) makes one of it"))
+}
+
+/// `2026-01-31`, as nearly all days are written, without the parser that takes anything.
+fn plain_day(text: &str) -> Option<NaiveDate> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text.as_bytes() else { return None };
+    let digits = |of: &[u8]| {
+        of.iter().try_fold(0u32, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+    };
+    NaiveDate::from_ymd_opt(digits(&[y1, y2, y3, y4])?.try_into().ok()?, digits(&[m1, m2])?, digits(&[d1, d2])?)
 }
