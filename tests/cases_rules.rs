@@ -192,6 +192,47 @@ addresses = "city"
     assert_eq!(office.vault.all("Users").len(), 1);
 }
 
+/// Who leaves does not keep access because of a value that has nothing to do with it.
+#[test]
+fn a_leaver_is_disabled_though_another_value_cannot_be_sent() {
+    let rules = r#"[sync.attributes]
+externalId = "id"
+userName = "login"
+active = "state"
+title = "title"
+nickName = "since.parseDate('%d.%m.%Y')"
+"#;
+    let office = Office::with(rules);
+    let header = "id,login,state,title,since";
+    office.hr("users", header, &["E1,ann@x,true,Clerk,", "E2,bob@x,true,Clerk,", "E3,cleo@x,true,Clerk,"]);
+    office.run(3);
+    office.approve_and_apply();
+    let rows =
+        ["E1,ann@x,false,\"[\"\"Clerk\"\",\"\"Owner\"\"]\",", "E2,bob@x,false,Clerk,soon", "E3,cleo@x,maybe,Clerk,"];
+    office.hr("users", header, &rows);
+    office.run(3);
+    for (key, why) in [("E1", "takes one value, and these are 2"), ("E2", "`soon` is not a date")] {
+        let order = office.order(key);
+        assert!(order["block"].is_null(), "{order:#}");
+        assert_eq!((&order["operation"], after(&order, "active")), (&json!("disable"), json!("false")));
+        assert_eq!(order["changes"].as_array().unwrap().len(), 1, "{order:#}");
+        let reason = order["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("nothing else of it is changed now (incomplete:") && reason.contains(why),
+            "{key}: {reason}"
+        );
+    }
+    blocked(&office.order("E3"), "incomplete", &["takes true or false"]);
+    office.approve_and_apply();
+    for key in ["E1", "E2"] {
+        assert_eq!(office.user(key)["active"], false, "{key}");
+        assert_eq!(office.user(key)["title"], "Clerk", "{key}");
+    }
+    // What is left over waits for its cause to be gone.
+    office.run(0);
+    blocked(&office.order("E1"), "incomplete", &["takes one value"]);
+}
+
 #[test]
 fn an_attribute_that_the_target_does_not_have_is_told_with_the_nearest_and_its_line() {
     let rules = "[sync.attributes]\nexternalId = \"id\"\nuserName = \"login\"\nnickname = \"login\"\n\

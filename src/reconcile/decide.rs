@@ -193,8 +193,17 @@ impl Decider<'_> {
         }
         let (cells, held) = (self.source(row)?, self.target(target)?);
         let agreed = link.and_then(|link| input.links.get(link).agreed);
-        let comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw, self.names(row));
-        let incomplete = self.incomplete(&cells, key, &comparison);
+        let mut comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw, self.names(row));
+        let mut incomplete = self.incomplete(&cells, key, &comparison);
+        let operation = self.operation(&comparison.changes);
+        let mut without_rest = String::new();
+        if operation == Operation::Disable {
+            let in_its_way = incomplete.clone().or_else(|| self.in_the_way(&cells, &held, &comparison.changes));
+            if let Some(block) = in_its_way {
+                without_rest = self.only_the_switch(&mut comparison, &block);
+                incomplete = None;
+            }
+        }
         let name = self.wanted_name(&comparison.changes).or_else(|| name_in(input, &held));
         let name = name.unwrap_or_else(|| key.to_owned());
         let drift = (!comparison.drifted.is_empty() && sync.on.drift == DriftAction::Report)
@@ -242,10 +251,8 @@ impl Decider<'_> {
         let cause = comparison.changes.iter().map(|c| c.cause).max().unwrap_or(Cause::Initial);
         let held_name = name_in(input, &held).unwrap_or_default();
         let is_foreign = foreign.is_some();
-        let operation = self.operation(&comparison.changes);
         let own = self.own(operation, &[id, &held_name], &comparison.changes);
-        let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes);
-        let unknown = given::unknown(self.scanner, &cells, &comparison.changes);
+        let in_the_way = self.in_the_way(&cells, &held, &comparison.changes);
         let (unsure, class) = given::unsure(self.scanner, &cells, key, &comparison.changes, rule.is_some()).unzip();
         let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);
         let low = match (low, unsure) {
@@ -258,19 +265,13 @@ impl Decider<'_> {
             source_key: Some(key),
             target_id: Some(id),
             operation,
-            block: self
-                .never(&[key, id, &name, &held_name])
-                .or(own)
-                .or(foreign)
-                .or(incomplete)
-                .or(unknown)
-                .or(fixed)
-                .or(low),
+            block: self.never(&[key, id, &name, &held_name]).or(own).or(foreign).or(incomplete).or(in_the_way).or(low),
             name,
             reason: match renamed.zip(was) {
                 Some((evidence, was)) => reason::renamed(sync, (was, key), evidence, self.scanner, &comparison.changes),
                 None => reason::update(&comparison.changes, &how),
-            } + &by
+            } + &without_rest
+                + &by
                 + &reason::unusual(&comparison.unusual),
             ground: if operation == Operation::Disable { self.ground_to_disable(&cells) } else { String::new() },
             changes: comparison.changes,
@@ -281,6 +282,23 @@ impl Decider<'_> {
             references: comparison.references,
         });
         Ok(Built { drift, foreign: is_foreign, generated, ..built })
+    }
+
+    /// New values that the target does not have, or does not let change.
+    fn in_the_way(&self, cells: &dyn Cells, held: &OwnedRow, changes: &[Change]) -> Option<Block> {
+        let unknown = given::unknown(self.scanner, cells, changes);
+        unknown.or_else(|| guard::fixed(&self.fixed, &self.scanner.input.sync.to, held, changes))
+    }
+
+    /// Leaves of a disable the switch alone: who leaves does not keep access because of some other value. Says so, as the
+    /// end of a reason; the rest is planned, and blocked, once the account is out of use.
+    fn only_the_switch(&self, comparison: &mut Comparison, because: &Block) -> String {
+        let flag = self.scanner.input.capabilities.enabled.as_deref().unwrap_or_default();
+        comparison.changes.retain(|change| change.attribute == flag);
+        comparison.references.retain(|reference| reference.attribute == flag);
+        comparison.unusual.retain(|(attribute, _)| attribute == flag);
+        comparison.generated.clear();
+        format!("; nothing else of it is changed now ({}: {})", because.reason, because.detail)
     }
 
     fn ambiguous(&self, row: u32, group: u32) -> Result<Built, ReconcileError> {

@@ -28,7 +28,8 @@ thread_local! {
 
 /// What a format consists of.
 fn items(format: &str) -> Result<Rc<[Item<'static>]>, String> {
-    let known = LAST.with_borrow(|last| last.as_ref().filter(|(text, _)| text == format).map(|(_, items)| items.clone()));
+    let known =
+        LAST.with_borrow(|last| last.as_ref().filter(|(text, _)| text == format).map(|(_, items)| items.clone()));
     if let Some(items) = known {
         return Ok(items);
     }
