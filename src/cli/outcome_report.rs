@@ -17,6 +17,7 @@ use crate::model::run::{RunId, RunState};
 use crate::report::error_groups::error_groups;
 use crate::report::errors_csv::{ErrorRow, errors_csv, errors_json};
 use crate::report::report_json::{Export, RunReport};
+use crate::report::request_log::traffic;
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::store::database::Store;
 
@@ -46,6 +47,8 @@ pub(super) fn build(store: &Store, run: &RunRecord, exit: u8) -> Result<(RunRepo
     let mut report = RunReport::new(run.id.clone(), &run.job, run.mode, run.state, run.started);
     report.exit_status = exit;
     report.exports = exports(&store.layout().export(&run.job, &run.id));
+    // Only figures hang on it.
+    report.traffic = traffic(&store.layout().request_log(&run.job, &run.id)).unwrap_or_default();
     let outcomes = store.outcomes(&run.id)?;
     report.ended = run.ended.into_iter().chain(outcomes.iter().map(|outcome| outcome.at)).max();
 

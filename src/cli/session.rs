@@ -20,6 +20,7 @@ use crate::job::timer::duration;
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
 use crate::report::console::{Console, ConsoleSettings};
+use crate::report::request_log::RequestLog;
 use crate::report::run_log::RunLog;
 use crate::report::tee::Tee;
 use crate::run::Conductor;
@@ -130,12 +131,16 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
         let log = RunLog::open(&context.layout.run_log(&job.name, run), context.clock())
             .with_context(|| format!("cannot open {}", context.layout.run_log(&job.name, run).display()))?;
         reporters.push(Arc::new(log));
+        let requests = context.layout.request_log(&job.name, run);
+        let requests = RequestLog::open(&requests, context.clock())
+            .with_context(|| format!("cannot open {}", requests.display()))?;
+        reporters.push(Arc::new(requests));
     }
     if lock.is_some() {
         store.remember_job(&job.name, &std::path::absolute(&job.path)?)?;
     }
     let reporter: Arc<dyn Reporter> = Arc::new(Tee::new(reporters));
-    let (noticed, retried) = (reporter.clone(), reporter.clone());
+    let (noticed, retried, exchanged) = (reporter.clone(), reporter.clone(), reporter.clone());
     let connect = ConnectContext {
         secrets: context.secrets(&job.folder),
         base: job.folder.clone(),
@@ -148,6 +153,7 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
         retrying: Arc::new(move |failure, attempt, wait| {
             retried.event(&Event::Retrying { order: None, failure: failure.clone(), attempt, wait });
         }),
+        exchanged: Arc::new(move |exchange| exchanged.event(&Event::Exchanged(exchange))),
     };
     let conductor = Conductor {
         layout: context.layout.clone(),

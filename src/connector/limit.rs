@@ -25,17 +25,24 @@ impl RateLimit {
 
     /// Waits for one's turn.
     pub async fn turn(&self) {
-        if self.gap.is_zero() {
-            return;
-        }
         let at = {
             let mut next = self.next.lock().await;
             let now = Instant::now();
-            let at = next.map_or(now, |next| next.max(now));
-            *next = at.checked_add(self.gap);
+            let Some(at) = next.map(|next| next.max(now)).or_else(|| (!self.gap.is_zero()).then_some(now)) else {
+                return;
+            };
+            *next = if self.gap.is_zero() { next.filter(|next| *next > now) } else { at.checked_add(self.gap) };
             at
         };
         tokio::time::sleep_until(at).await;
+    }
+
+    /// Lets nobody pass for so long: the system said that it takes nothing until then.
+    pub async fn hold(&self, pause: Duration) {
+        let mut next = self.next.lock().await;
+        if let Some(until) = Instant::now().checked_add(pause) {
+            *next = Some(next.map_or(until, |next| next.max(until)));
+        }
     }
 }
 
@@ -141,6 +148,19 @@ mod tests {
     fn passes(congestion: &Congestion) -> Vec<Pass<'_>> {
         // More than any bound of these tests.
         (0..16).map_while(|_| congestion.try_pass()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_passes_before_a_pause_is_over_and_everybody_after_it() {
+        for rate in [None, Some(100.0)] {
+            let (limit, began) = (RateLimit::new(rate), Instant::now());
+            limit.turn().await;
+            limit.hold(Duration::from_secs(7)).await;
+            limit.turn().await;
+            assert!(began.elapsed() >= Duration::from_secs(7), "{rate:?}");
+            limit.turn().await;
+            assert!(began.elapsed() < Duration::from_secs(8), "{rate:?}");
+        }
     }
 
     #[test]

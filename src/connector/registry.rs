@@ -12,6 +12,7 @@ use super::config::SystemConfig;
 use super::secret::{NoSecrets, Secrets};
 use super::source::Source;
 use super::target::Target;
+use crate::model::exchange::Exchange;
 use crate::model::failure::{Class, Failure, Recourse};
 
 /// What every connector needs to know about the run that it works for.
@@ -36,7 +37,12 @@ pub struct ConnectContext {
     pub notice: Arc<dyn Fn(&str) + Send + Sync>,
     /// Is told of each question that is asked again.
     pub retrying: Retrying,
+    /// Is told of every request and its answer.
+    pub exchanged: Exchanged,
 }
+
+/// Takes requests and their answers, for a log.
+pub type Exchanged = Arc<dyn Fn(Exchange) + Send + Sync>;
 
 impl ConnectContext {
     /// A context without secrets, limit, jitter or log.
@@ -51,6 +57,7 @@ impl ConnectContext {
             columns: BTreeMap::new(),
             notice: Arc::new(|_| {}),
             retrying: Arc::new(|_, _, _| {}),
+            exchanged: Arc::new(|_| {}),
         }
     }
 }

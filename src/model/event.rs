@@ -1,6 +1,7 @@
 //! What the engine tells while it works. Reporters consume events; the engine never prints.
 
 use super::evidence::{Completeness, Missed, Mode};
+use super::exchange::Exchange;
 use super::failure::Failure;
 use super::order::{Operation, OrderId};
 use super::outcome::Outcome;
@@ -29,6 +30,8 @@ pub enum Event {
         /// How many.
         orders: u64,
     },
+    /// A system was asked something, and answered or did not.
+    Exchanged(Exchange),
     /// Rows of a resource arrived.
     ExportProgress {
         /// Which resource.

@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod digest;
 pub mod event;
 pub mod evidence;
+pub mod exchange;
 pub mod explained;
 pub mod explanation;
 pub mod failure;

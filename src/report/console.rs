@@ -172,7 +172,7 @@ impl Reporter for Console {
         }
         // Most of what an apply says is for the log alone, and is not put into words for nobody.
         let for_the_log = match event {
-            Event::Sending { .. } => true,
+            Event::Sending { .. } | Event::Exchanged(_) => true,
             Event::Ended(outcome) => outcome_level(outcome.state) == Level::Detail,
             _ => false,
         };

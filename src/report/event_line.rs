@@ -39,6 +39,8 @@ impl Level {
 /// The text is one line and safe for a terminal, whatever the event holds.
 pub fn event_line(event: &Event) -> Option<(Level, String)> {
     let (level, text) = match event {
+        // They have a log of their own.
+        Event::Exchanged(_) => return None,
         Event::RunStarted { run, job, undoes: Some(undone), .. } => (
             Level::Info,
             format!("run {run} of job {job} undoes run {undone}: each object that it changed is read at its target"),

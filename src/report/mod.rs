@@ -17,6 +17,7 @@ pub mod log_entry;
 pub mod next_steps;
 pub mod progress;
 pub mod report_json;
+pub mod request_log;
 pub mod review;
 pub mod run_log;
 pub mod run_text;

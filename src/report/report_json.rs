@@ -9,6 +9,7 @@ use super::error_groups::{ErrorGroup, groups_sentence};
 use super::safe_text;
 use crate::model::apply_end::KindLeft;
 use crate::model::evidence::{Completeness, Missed, Mode};
+use crate::model::exchange::Traffic;
 use crate::model::order::{Operation, OrderState};
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
@@ -38,6 +39,9 @@ pub struct RunReport {
     pub exit_status: u8,
     /// What was exported.
     pub exports: Vec<Export>,
+    /// What the requests to each system came to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traffic: BTreeMap<String, Traffic>,
     /// Orders of this run's plan by state.
     pub orders_by_state: BTreeMap<OrderState, u64>,
     /// Orders of this run's plan by resource type and operation.
@@ -108,6 +112,7 @@ impl RunReport {
             ended: None,
             exit_status: 0,
             exports: Vec::new(),
+            traffic: BTreeMap::new(),
             orders_by_state: BTreeMap::new(),
             orders_by_operation: BTreeMap::new(),
             applied_by_operation: BTreeMap::new(),

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 
 use super::error_groups::{groups_text, left_text};
 use super::explanation::explanation_text;
-use super::figures::{count, counted, time};
+use super::figures::{bytes, count, counted, time};
 use super::next_steps::NextSteps;
 use super::report_json::RunReport;
 use super::safe_text;
 use super::summary::{by_operation, indented};
 use super::table::Format;
+use crate::model::exchange::Traffic;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
@@ -40,6 +41,9 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
             again.unwrap_or_default(),
             missed.unwrap_or_default()
         );
+    }
+    for (system, traffic) in &report.traffic {
+        let _ = writeln!(text, "  asked {}: {}", safe_text::line(system), traffic_line(traffic));
     }
     part(&mut text, "orders of its plan", &report.orders_by_operation, width);
     part(&mut text, "in effect at the target", &report.applied_by_operation, width);
@@ -82,6 +86,25 @@ pub fn run_text(report: &RunReport, next: &NextSteps, about: &str, width: usize)
     } else {
         text.push_str(&next.text(about, Some(&report.run)));
     }
+    text
+}
+
+/// `4,012 requests, 12 refused as too many, 3 failed; 2 MiB read, 512 KiB sent; the longest took 1.20 s`
+fn traffic_line(traffic: &Traffic) -> String {
+    let mut text = counted(traffic.requests, "request");
+    for (number, what) in [(traffic.throttled, "put off by the system"), (traffic.failed, "failed")] {
+        if number > 0 {
+            let _ = write!(text, ", {} {what}", count(number));
+        }
+    }
+    let mean = if traffic.requests > 0 { traffic.waited * 1e3 / traffic.requests as f64 } else { 0.0 };
+    let _ = write!(
+        text,
+        "; {} read, {} sent; an answer took {mean:.1} ms, the longest {:.0} ms",
+        bytes(traffic.received),
+        bytes(traffic.sent),
+        traffic.longest * 1e3
+    );
     text
 }
 

@@ -102,6 +102,11 @@ impl Layout {
         self.run_folder(job, run).join("run.log")
     }
 
+    /// requests.ndjson: every request of a run to its systems.
+    pub fn request_log(&self, job: &str, run: &RunId) -> PathBuf {
+        self.run_folder(job, run).join("requests.ndjson")
+    }
+
     /// The file whose lock says that a job is under way.
     pub fn lock(&self, job: &str) -> PathBuf {
         self.root.join("locks").join(format!("{}.lock", escaped(job)))

@@ -48,9 +48,15 @@ impl Answer {
         text(&self.head, DATE.as_str()).and_then(http_date)
     }
 
-    /// How long the server asks to wait.
+    /// How long the server asks to wait: by Retry-After, or where it refused as too many by the end of its count.
     pub fn retry_after(&self) -> Option<Duration> {
-        text(&self.head, RETRY_AFTER.as_str()).and_then(|wait| retry_after(wait, self.date()))
+        let told = text(&self.head, RETRY_AFTER.as_str()).and_then(|wait| retry_after(wait, self.date()));
+        told.or_else(|| self.until_reset().filter(|_| self.status == 429))
+    }
+
+    /// A header, where it is there and says anything.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        text(&self.head, name)
     }
 
     /// The server's id of the request.

@@ -3,13 +3,14 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::Http;
 use super::redaction::Redaction;
+use super::{Asking, Http, spoken};
 use crate::connector::config::{Auth, web_address};
 use crate::connector::failure_table::Asked;
 use crate::connector::secret::{SecretRef, Secrets};
@@ -161,33 +162,32 @@ impl Credential {
     ) -> Result<(HeaderValue, Duration), Failure> {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.map(|scope| ("scope", scope)));
-        let spoken = || format!("POST {url}");
+        let asking = Asking { method: &Method::POST, url, asked: Asked::Discovery, sent: 0 };
         let escape = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!("{}:{}", escape(client_id), escape(self.secret.expose_secret()));
         let header = self.sensitive(http, &format!("Basic {}", base64(pair.as_bytes())))?;
         let post = || http.client.post(url.clone()).header("accept", "application/json");
-        let mut answer =
-            http.exchange(post().header(AUTHORIZATION, header).form(&form), url, &spoken, Asked::Discovery).await?;
+        let mut answer = http.exchange(post().header(AUTHORIZATION, header).form(&form), asking).await?;
         if matches!(answer.status, 400 | 401) {
             form.push(("client_id", client_id));
             form.push(("client_secret", self.secret.expose_secret()));
-            answer = http.exchange(post().form(&form), url, &spoken, Asked::Discovery).await?;
+            answer = http.exchange(post().form(&form), asking).await?;
         }
         if !answer.is_success() {
             let error = ScimError::parse(answer.status, &answer.body);
             if matches!(answer.status, 400 | 401 | 403) {
                 return Err(self.failure(
                     http,
-                    &format!("is refused by {} with {}", spoken(), answer.status),
+                    &format!("is refused by {} with {}", spoken(asking.method, url), answer.status),
                     Some(&error),
                 ));
             }
-            return Err(http.refused(&answer, Asked::Discovery, &spoken()));
+            return Err(http.refused(&answer, Asked::Discovery, &spoken(asking.method, url)));
         }
         let body = answer.json().unwrap_or_default();
         let token = body.get("access_token").and_then(|token| token.as_str()).unwrap_or("");
         if token.is_empty() {
-            return Err(self.failure(http, &format!("gets no access_token from {}", spoken()), None));
+            return Err(self.failure(http, &format!("gets no access_token from {}", spoken(asking.method, url)), None));
         }
         let lasts = body.get("expires_in").and_then(|seconds| match seconds {
             serde_json::Value::String(text) => text.parse().ok(),

@@ -2,6 +2,7 @@
 
 mod answer;
 mod credential;
+mod pace;
 mod proxy;
 pub(crate) mod reach;
 mod redaction;
@@ -9,7 +10,7 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, redirect};
@@ -25,7 +26,8 @@ use super::classify::{Refusal, classify};
 use super::config::{Auth, web_address};
 use super::failure_table::Asked;
 use super::limit::{Congestion, RateLimit};
-use super::registry::ConnectContext;
+use super::registry::{ConnectContext, Exchanged};
+use crate::model::exchange::Exchange;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 use crate::model::numbers::count;
 use crate::scim::error::ScimError;
@@ -74,10 +76,35 @@ impl Request {
 
     /// Method and address without query, for people: queries may hold personal data.
     fn spoken(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        format!("{} {url}", self.method)
+        spoken(&self.method, &self.url)
     }
+}
+
+fn spoken(method: &Method, url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    format!("{method} {url}")
+}
+
+/// Method and path, and of the query what is no text about people: numbers, and the names of the rest.
+fn logged(method: &Method, url: &Url) -> String {
+    let mut text = format!("{method} {}", url.path());
+    for (position, (name, value)) in url.query_pairs().enumerate() {
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        let value = if is_number { value.as_ref() } else { "…" };
+        text.push_str(&format!("{}{name}={value}", if position == 0 { '?' } else { '&' }));
+    }
+    text
+}
+
+/// What is known of a request while it is sent.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    method: &'a Method,
+    url: &'a Url,
+    asked: Asked,
+    /// Bytes of its body.
+    sent: u64,
 }
 
 /// A client for one system.
@@ -96,7 +123,11 @@ pub struct Http {
     budget: Budget,
     random: Arc<dyn Fn() -> f64 + Send + Sync>,
     retrying: Retrying,
+    exchanged: Exchanged,
 }
+
+/// Characters of a refusal's message that go into the log.
+const LOGGED: usize = 300;
 
 /// How long a TCP and TLS session may take to come about, at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -151,6 +182,7 @@ impl Http {
             budget: Budget::new(context.retry_budget),
             random: context.random.clone(),
             retrying: context.retrying.clone(),
+            exchanged: context.exchanged.clone(),
         })
     }
 
@@ -230,9 +262,11 @@ impl Http {
         let media_type = HeaderValue::from_static(self.media_type);
         let mut builder =
             self.client.request(request.method.clone(), request.url.clone()).header(ACCEPT, media_type.clone());
+        let mut sent = 0;
         if let Some(body) = &request.body {
             // JSON in memory cannot but be written; its `Display` takes thrice as long.
             let bytes = serde_json::to_vec(body).unwrap_or_else(|_| body.to_string().into_bytes());
+            sent = bytes.len() as u64;
             builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
         }
         for (name, value) in &request.headers {
@@ -257,8 +291,12 @@ impl Http {
         }
         let pass = self.congestion.pass().await;
         self.limit.turn().await;
-        let answer = self.exchange(builder, &request.url, &|| request.spoken(), request.asked).await?;
-        pass.answered(answer.status == 429 || answer.status == 503 && answer.retry_after().is_some());
+        let asking = Asking { method: &request.method, url: &request.url, asked: request.asked, sent };
+        let answer = self.exchange(builder, asking).await?;
+        pass.answered(answer.is_too_much());
+        if let Some(pause) = answer.pause() {
+            self.limit.hold(pause).await;
+        }
         if answer.is_success() && (answer.body.is_empty() || !answer.is_html()) {
             return Ok(answer);
         }
@@ -282,15 +320,39 @@ impl Http {
         })
     }
 
-    /// Sends and reads the whole answer, inside the limits of time and size. Every status is an answer. What was
-    /// asked is `spoken` where that has to be told.
-    async fn exchange(
+    /// Sends and reads the whole answer, inside the limits of time and size, and tells the log. Every status is an
+    /// answer.
+    async fn exchange(&self, builder: reqwest::RequestBuilder, asking: Asking<'_>) -> Result<Answer, Failure> {
+        let began = Instant::now();
+        let result = self.exchange_unlogged(builder, asking).await;
+        let failure = match &result {
+            Ok(answer) if answer.is_success() => None,
+            Ok(answer) => {
+                let said = ScimError::parse(answer.status, &answer.body).detail;
+                Some(said.chars().take(LOGGED).collect())
+            }
+            Err(failure) => Some(failure.cause.clone()),
+        };
+        let answer = result.as_ref().ok();
+        (self.exchanged)(Exchange {
+            system: self.system.clone(),
+            request: logged(asking.method, asking.url),
+            status: answer.map(|answer| answer.status),
+            sent: asking.sent,
+            received: answer.map_or(0, |answer| answer.body.len() as u64),
+            took: began.elapsed(),
+            request_id: answer.and_then(Answer::request_id).map(str::to_owned),
+            failure,
+        });
+        result
+    }
+
+    async fn exchange_unlogged(
         &self,
         builder: reqwest::RequestBuilder,
-        url: &Url,
-        spoken: &(dyn Fn() -> String + Sync),
-        asked: Asked,
+        Asking { method, url, asked, .. }: Asking<'_>,
     ) -> Result<Answer, Failure> {
+        let spoken = || spoken(method, url);
         let effect = if matches!(asked, Asked::Write | Asked::Delete) { Effect::Unknown } else { Effect::None };
         let whole = async {
             let failed = |error| self.transport_failure(error, url, &spoken(), effect);
