@@ -363,6 +363,10 @@ fn one_object_alone_gets_the_login_that_a_plan_of_all_gives_it() {
     office.approve_and_apply();
     office.run(0);
     assert_eq!((office.login("E5").as_str(), office.login("E6").as_str()), ("jdoe2", "jdoe3"));
+    // Whoever has a login goes by it, and not by what it was made from.
+    office.world.muster(&["explain", "office", "jdoe2"]).ended(0).says(&["vault.users `E5`"]);
+    let explained = office.world.muster(&["explain", "office", "jdoe"]).ended(0);
+    explained.says(&["(jdoe)", "unmanaged"]);
 }
 
 #[test]

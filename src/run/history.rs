@@ -162,8 +162,10 @@ impl Conductor {
                 of_order.push(entry(record.operation.word(), None, None, order.as_ref().map(|order| order.cause)));
             }
             if record.state == OrderState::Applied {
-                applied.extend(changes.iter().map(|change| {
-                    entry(&change.attribute, change.before.as_ref(), change.after.as_ref(), Some(change.cause))
+                applied.extend(changes.iter().map(|change| HistoryEntry {
+                    // As a snapshot has it.
+                    after: change.after.as_ref().map(Value::to_cell),
+                    ..entry(&change.attribute, change.before.as_ref(), None, Some(change.cause))
                 }));
             }
             entries.extend(of_order);
@@ -334,10 +336,9 @@ fn moved(kept: &[Kept], kind: HistoryKind, applied: &[HistoryEntry]) -> Vec<Hist
         let (old, new) = (before.row.as_ref().unwrap_or(&none), after.row.as_ref().unwrap_or(&none));
         let columns: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for column in columns.into_iter().filter(|column| old.get(*column) != new.get(*column)) {
-            let carried = applied
-                .iter()
-                .rev()
-                .find(|order| order.what == *column && order.at <= after.at && order.after.as_ref() == new.get(column));
+            let carried = applied.iter().rev().find(|order| {
+                order.what == *column && order.at <= after.at && is_same(order.after.as_ref(), new.get(column))
+            });
             let cause = match (kind, carried) {
                 (HistoryKind::Target, Some(order)) => order.cause,
                 (HistoryKind::Target, None) => before.row.is_some().then_some(Cause::Drift),
@@ -358,6 +359,19 @@ fn moved(kept: &[Kept], kind: HistoryKind, applied: &[HistoryEntry]) -> Vec<Hist
         }
     }
     entries
+}
+
+/// Whether two cells hold the same: a list of one is what many targets make of one value.
+fn is_same(one: Option<&String>, other: Option<&String>) -> bool {
+    let values = |cell: Option<&String>| match cell.and_then(|cell| Value::from_cell(cell)) {
+        Some(Value::Text(text)) => vec![text],
+        Some(Value::Many(mut values)) => {
+            values.sort();
+            values
+        }
+        None => Vec::new(),
+    };
+    one == other || values(one) == values(other)
 }
 
 /// Lines of one text that the other does not have, in their order: removed, added.

@@ -128,9 +128,14 @@ fn find_in(input: &ObjectInput<'_>, text: &str, recall: &dyn Recall) -> Result<V
         source_key: source_key.map(str::to_owned),
         target_id: target_id.map(str::to_owned),
     };
+    let is_made = |by: &str| scanner.position(by).is_some_and(|at| scanner.attributes[at].generated.is_some());
     let mut hits = Vec::new();
     for (by, key, _) in &source {
         let link = links.iter().find(|link| link.source_key == key);
+        // Whoever has a login already goes by that one, not by what it was made from.
+        if link.is_some() && is_made(by) {
+            continue;
+        }
         hits.push(Hit { subject: subject(Some(key), link.map(|l| l.target_id)), by: by.clone(), name: String::new() });
     }
     for (by, id, row) in &target {
