@@ -124,6 +124,8 @@ fn the_cursor_moves_only_with_the_baseline() {
     let limit = "[snapshot.\"idp.users\"]\nthresholds = { updated = { count = 1 } }\n";
     let pair = Pair::settled(20, limit);
     let first = pair.exported()["cursor"].as_str().unwrap().to_owned();
+    // A server's time has whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
     pair.rename("user000001", "One");
     pair.rename("user000002", "Two");
     pair.world.muster(&["run", JOB]).ended(4).says(&["idp.users/updated/count"]);
