@@ -11,6 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::run_log::Clock;
+use super::safe_text;
 use crate::model::event::{Event, Reporter};
 use crate::model::exchange::Traffic;
 
@@ -71,11 +72,11 @@ impl Reporter for RequestLog {
             id: exchange.request_id.clone(),
             failure: exchange.failure.clone(),
         };
-        let Ok(mut text) = serde_json::to_vec(&line) else { return };
-        text.push(b'\n');
+        let Ok(mut text) = serde_json::to_string(&line).map(safe_text::json) else { return };
+        text.push('\n');
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         // One write a line, so that nothing is missing after a crash, and lines of two processes never mix.
-        let _ = out.write_all(&text);
+        let _ = out.write_all(text.as_bytes());
     }
 }
 
