@@ -10,6 +10,7 @@ pub mod csv;
 pub mod failure_table;
 pub mod http;
 pub mod limit;
+pub mod openbao;
 pub mod registry;
 pub mod scim;
 pub mod secret;

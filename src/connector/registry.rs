@@ -95,6 +95,7 @@ impl Registry {
     pub fn standard() -> Self {
         let mut registry = Self::empty();
         registry.register("csv", Box::new(super::csv::CsvFactory));
+        registry.register("openbao", Box::new(super::openbao::OpenBaoFactory));
         registry.register("scim", Box::new(super::scim::ScimFactory));
         registry
     }

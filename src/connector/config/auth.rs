@@ -34,6 +34,16 @@ pub enum Auth {
         #[serde(skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
+    /// AppRole of OpenBao and Vault; their own settings make it.
+    #[schemars(skip)]
+    AppRole {
+        /// The role's id.
+        role_id: String,
+        /// Where the secret id lies.
+        secret_id: SecretRef,
+        /// The address at which a token is had for both.
+        login: String,
+    },
 }
 
 impl Auth {
@@ -43,6 +53,7 @@ impl Auth {
             Self::Bearer { bearer } => bearer,
             Self::Basic { password, .. } => password,
             Self::Client { client_secret, .. } => client_secret,
+            Self::AppRole { secret_id, .. } => secret_id,
         }
     }
 }

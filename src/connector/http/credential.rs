@@ -61,15 +61,17 @@ impl Credential {
             failure
         })?;
         let token_url = match auth {
-            Auth::Client { token_url, .. } => Some(web_address(token_url).map_err(|problem| {
-                Failure::new(
-                    Class::Configuration,
-                    Recourse::Stop,
-                    system,
-                    format!("auth: token_url: {problem}"),
-                    "correct the job file",
-                )
-            })?),
+            Auth::Client { token_url, .. } | Auth::AppRole { login: token_url, .. } => {
+                Some(web_address(token_url).map_err(|problem| {
+                    Failure::new(
+                        Class::Configuration,
+                        Recourse::Stop,
+                        system,
+                        format!("auth: token_url: {problem}"),
+                        "correct the job file",
+                    )
+                })?)
+            }
             _ => None,
         };
         let redaction = Redaction::default();
@@ -90,6 +92,11 @@ impl Credential {
         self.redaction.redact(said, &format!("[{}]", self.reference()));
     }
 
+    /// Whether a token that ended is answered with this status: OpenBao and Vault say 403 where others say 401.
+    pub(super) fn may_have_ended(&self, status: u16) -> bool {
+        status == 401 || status == 403 && matches!(self.auth, Auth::AppRole { .. })
+    }
+
     /// Drops a token that was refused; whether there was one, so that a new one may help.
     pub(super) async fn forget_token(&self) -> bool {
         self.token.lock().await.take().is_some()
@@ -98,14 +105,20 @@ impl Credential {
     /// The value of the Authorization header.
     pub(super) async fn header(&self, http: &Http) -> Result<HeaderValue, Failure> {
         match (&self.auth, &self.token_url) {
-            (Auth::Client { client_id, scope, .. }, Some(url)) => {
+            (Auth::Client { .. } | Auth::AppRole { .. }, Some(url)) => {
                 let mut token = self.token.lock().await;
                 if let Some((header, until)) = token.as_ref()
                     && Instant::now() < *until
                 {
                     return Ok(header.clone());
                 }
-                let (header, lasts) = self.fetch_token(http, client_id, scope.as_deref(), url).await?;
+                let (header, lasts) = match &self.auth {
+                    Auth::AppRole { role_id, .. } => self.log_in(http, role_id, url).await?,
+                    Auth::Client { client_id, scope, .. } => {
+                        self.fetch_token(http, client_id, scope.as_deref(), url).await?
+                    }
+                    Auth::Bearer { .. } | Auth::Basic { .. } => return Err(self.failure(http, "needs no token", None)),
+                };
                 // Renewed a little before its end, so that no request travels with a token that expires on the way.
                 let margin = Duration::from_secs(30).min(lasts / 2);
                 *token = Some((header.clone(), Instant::now() + (lasts - margin)));
@@ -194,6 +207,35 @@ impl Credential {
             number => number.as_u64(),
         });
         Ok((self.sensitive(http, &format!("Bearer {token}"))?, Duration::from_secs(lasts.unwrap_or(60).min(86_400))))
+    }
+}
+
+impl Credential {
+    /// AppRole (OpenBao, auth/approle/login): both ids for a token, and how long it lasts; 0 = for ever.
+    async fn log_in(&self, http: &Http, role_id: &str, url: &Url) -> Result<(HeaderValue, Duration), Failure> {
+        let asking = Asking { method: &Method::POST, url, asked: Asked::Discovery, sent: 0 };
+        let ids = serde_json::json!({"role_id": role_id, "secret_id": self.secret.expose_secret()});
+        let mut builder = http.client.post(url.clone()).header("accept", "application/json");
+        for (name, value) in &http.headers {
+            builder = builder.header(name, value);
+        }
+        let answer = http.exchange(builder.json(&ids), asking).await?;
+        if !answer.is_success() {
+            let error = ScimError::parse(answer.status, &answer.body);
+            if matches!(answer.status, 400 | 401 | 403) {
+                let told = format!("is refused by {} with {}", spoken(asking.method, url), answer.status);
+                return Err(self.failure(http, &told, Some(&error)));
+            }
+            return Err(http.refused(&answer, Asked::Discovery, &spoken(asking.method, url)));
+        }
+        let body = answer.json().unwrap_or_default();
+        let token = body.pointer("/auth/client_token").and_then(|token| token.as_str()).unwrap_or("");
+        if token.is_empty() {
+            return Err(self.failure(http, &format!("gets no client_token from {}", spoken(asking.method, url)), None));
+        }
+        let lasts = body.pointer("/auth/lease_duration").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        let lasts = if lasts == 0 { 86_400 } else { lasts.min(86_400) };
+        Ok((self.sensitive(http, &format!("Bearer {token}"))?, Duration::from_secs(lasts)))
     }
 }
 

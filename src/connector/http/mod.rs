@@ -51,6 +51,8 @@ pub struct HttpSettings {
     pub max_bytes: u64,
     /// The media type that is sent and asked for.
     pub media_type: &'static str,
+    /// Headers that go with every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A question to a system.
@@ -117,6 +119,7 @@ pub struct Http {
     timeout: Duration,
     max_bytes: u64,
     media_type: &'static str,
+    headers: Vec<(HeaderName, HeaderValue)>,
     limit: RateLimit,
     congestion: Congestion,
     backoff: Backoff,
@@ -176,6 +179,7 @@ impl Http {
             timeout: settings.timeout,
             max_bytes: settings.max_bytes,
             media_type: settings.media_type,
+            headers: settings.headers.clone(),
             limit: RateLimit::new(context.rate),
             congestion: Congestion::default(),
             backoff: Backoff::default(),
@@ -251,7 +255,10 @@ impl Http {
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let first = self.send_once(request).await;
         match (&first, &self.credential) {
-            (Err(failure), Some(credential)) if failure.status == Some(401) && credential.forget_token().await => {
+            (Err(failure), Some(credential))
+                if failure.status.is_some_and(|status| credential.may_have_ended(status))
+                    && credential.forget_token().await =>
+            {
                 self.send_once(request).await
             }
             _ => first,
@@ -269,7 +276,7 @@ impl Http {
             sent = bytes.len() as u64;
             builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
         }
-        for (name, value) in &request.headers {
+        for (name, value) in self.headers.iter().chain(&request.headers) {
             builder = builder.header(name, value);
         }
         if let Some(credential) = &self.credential {

@@ -86,6 +86,7 @@ impl ScimSystem {
             timeout: Duration::from_secs(config.timeout_seconds),
             max_bytes: config.max_answer_bytes,
             media_type: MEDIA_TYPE,
+            headers: Vec::new(),
         };
         Ok(Self {
             name: name.to_owned(),

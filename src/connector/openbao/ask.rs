@@ -1,0 +1,110 @@
+//! Questions to the server: a list of ids, one object, a change.
+
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use super::OpenBaoSystem;
+use super::columns::{ALIASES, GROUPS, POLICIES, USERS};
+use crate::connector::failure_table::Asked;
+use crate::connector::http::{Answer, Request};
+use crate::model::failure::{Class, Effect, Failure, Recourse};
+
+/// Where the objects of a resource are, below `/v1`.
+pub(super) fn place(resource: &str) -> Option<&'static [&'static str]> {
+    match resource {
+        USERS => Some(&["identity", "entity"]),
+        GROUPS => Some(&["identity", "group"]),
+        ALIASES => Some(&["identity", "entity-alias"]),
+        POLICIES => Some(&["sys", "policies", "acl"]),
+        _ => None,
+    }
+}
+
+impl OpenBaoSystem {
+    /// The keys of a list, in the server's order; none where there is nothing, which it answers with 404.
+    pub(super) async fn list(&self, path: &[&str]) -> Result<Vec<String>, Failure> {
+        let mut url = self.http.address(&[&["v1"], path].concat());
+        url.query_pairs_mut().append_pair("list", "true");
+        let answer = match self.http.read(&Request::new(Method::GET, url.clone(), Asked::Object)).await {
+            Ok(answer) => answer,
+            Err(failure) if is_nothing(&failure) => return Ok(Vec::new()),
+            Err(failure) => return Err(self.of_list(failure)),
+        };
+        let keys = data(&answer).and_then(|mut data| data.get_mut("keys").map(Json::take));
+        let keys = keys.and_then(|keys| serde_json::from_value::<Vec<String>>(keys).ok());
+        keys.ok_or_else(|| {
+            self.bad_answer(&format!("GET {}?list=true", url.path()), "it holds no list `keys`", &answer)
+        })
+    }
+
+    /// What failed for one list concerns the whole export.
+    fn of_list(&self, failure: Failure) -> Failure {
+        match failure.class {
+            Class::Stale => Failure {
+                class: Class::Configuration,
+                recourse: Recourse::Stop,
+                cause: failure.cause.replace("the object is not there any more", "there is no such address"),
+                remedy: "see whether url leads to OpenBao or Vault, without `/v1`, and whether namespace and mounts are right"
+                    .to_owned(),
+                ..failure
+            },
+            Class::Permission => Failure { recourse: Recourse::Stop, ..failure },
+            _ => failure,
+        }
+    }
+
+    /// One object, as the server has it; `None` where it says that there is none.
+    pub(super) async fn object(&self, resource: &str, by: &str, id: &str) -> Result<Option<Json>, Failure> {
+        let Some(place) = place(resource) else { return Err(self.no_such_resource(resource)) };
+        // No object has such an id, and an address cannot have such a step.
+        if id.is_empty() || id == "." || id == ".." || id.contains('/') {
+            return Ok(None);
+        }
+        let path = if resource == POLICIES { [place, &[id]].concat() } else { [place, &[by, id]].concat() };
+        let url = self.http.address(&[&["v1"], &*path].concat());
+        let answer = match self.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
+            Ok(answer) => answer,
+            Err(failure) if is_nothing(&failure) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        if resource == POLICIES {
+            return Ok(data(&answer).map(|_| json!({"id": id})));
+        }
+        // 204 is how an absent name is told.
+        Ok(data(&answer).filter(|data| data.get("id").and_then(Json::as_str).is_some_and(|id| !id.is_empty())))
+    }
+
+    /// Sends a change once; what the server answers, where it answers anything.
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<Json>,
+    ) -> Result<Option<Json>, Failure> {
+        let url = self.http.address(&[&["v1"], path].concat());
+        let asked = if method == Method::DELETE { Asked::Delete } else { Asked::Write };
+        let answer = self.http.send(&Request { body, ..Request::new(method, url, asked) }).await?;
+        Ok(data(&answer))
+    }
+
+    pub(super) fn bad_answer(&self, what: &str, problem: &str, answer: &Answer) -> Failure {
+        let mut failure = self.failure(
+            Class::Server,
+            format!("{what}: {problem}"),
+            "see whether url leads to OpenBao or Vault; if so, the fault is on the server's side",
+        );
+        (failure.effect, failure.status) = (Effect::None, Some(answer.status));
+        failure
+    }
+}
+
+/// What an answer is about.
+fn data(answer: &Answer) -> Option<Json> {
+    let mut body = answer.json().ok()?;
+    body.get_mut("data").map(Json::take).filter(|data| data.is_object())
+}
+
+/// 404 without a word: there is nothing. With one, the address is wrong.
+fn is_nothing(failure: &Failure) -> bool {
+    failure.status == Some(404) && failure.message.as_deref().is_none_or(|said| !said.contains("no handler for route"))
+}

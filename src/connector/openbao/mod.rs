@@ -1,0 +1,188 @@
+//! OpenBao and HashiCorp Vault: their identity store as a source and as a target, folders of key-value stores as a source.
+//!
+//! Lists give ids only, so that each object is a question of its own. A create overwrites what has its name, and the
+//! members of a group are written as a whole: both are looked at first and read back. No value of a secret is ever
+//! asked for (<https://openbao.org/api-docs/secret/identity/>).
+
+mod ask;
+mod columns;
+mod export;
+mod finder;
+mod lookup;
+mod members;
+mod probe;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{HeaderName, HeaderValue};
+use tokio::sync::{Mutex, OnceCell};
+
+use super::config::{OpenBaoConfig, SystemConfig, web_address};
+use super::http::{Http, HttpSettings};
+use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
+use super::target::{Applied, ObjectChange, RowChange, Target};
+use crate::model::capabilities::{Capabilities, OwnAccount};
+use crate::model::failure::{Class, Failure, Recourse};
+use crate::model::object::Object;
+use crate::model::order::Operation;
+
+/// A connection to a vault.
+pub struct OpenBaoSystem {
+    name: String,
+    config: OpenBaoConfig,
+    http: Arc<Http>,
+    /// Columns that the job names, by resource.
+    columns: BTreeMap<String, BTreeSet<String>>,
+    /// The entity that muster itself uses, asked once.
+    account: OnceCell<Option<OwnAccount>>,
+    /// What is found by other attributes than the name, which the server cannot be asked for.
+    finder: finder::Finder,
+    /// One for each group whose members are being written: they are read, changed and written as a whole.
+    turns: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
+}
+
+impl OpenBaoSystem {
+    /// Prepares a connection; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Class `configuration` for an unusable setting, class `credential` for a secret that cannot be had.
+    pub fn new(name: &str, config: &OpenBaoConfig, context: &ConnectContext) -> Result<Self, Failure> {
+        let wrong =
+            |cause: String| Failure::new(Class::Configuration, Recourse::Stop, name, cause, "correct the job file");
+        if let Some((field, problem)) = SystemConfig::OpenBao(config.clone()).problems().into_iter().next() {
+            return Err(wrong(format!("{field}: {problem}")));
+        }
+        let base = web_address(&config.url).map_err(|problem| wrong(format!("url: {problem}")))?;
+        // With it a server answers itself, or not at all, and never by way of a redirect to a login page.
+        let mut headers = vec![(HeaderName::from_static("x-vault-request"), HeaderValue::from_static("true"))];
+        if let Some(namespace) = &config.namespace {
+            let value = HeaderValue::from_str(namespace)
+                .map_err(|_| wrong("namespace: it holds characters that cannot be sent".to_owned()))?;
+            headers.push((HeaderName::from_static("x-vault-namespace"), value));
+        }
+        let settings = HttpSettings {
+            url: config.url.clone(),
+            auth: Some(config.auth.for_http(&base)),
+            proxy: config.proxy.clone(),
+            no_proxy: config.no_proxy.clone(),
+            ca_file: config.ca_file.clone(),
+            timeout: Duration::from_secs(config.timeout_seconds),
+            max_bytes: config.max_answer_bytes,
+            media_type: "application/json",
+            headers,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            http: Arc::new(Http::new(name, &settings, context)?),
+            columns: context.columns.clone(),
+            account: OnceCell::new(),
+            finder: finder::Finder::default(),
+            turns: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    fn failure(&self, class: Class, cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
+        let recourse = if class == Class::Configuration { Recourse::Stop } else { Recourse::GiveUp };
+        Failure::new(class, recourse, &self.name, cause, remedy)
+    }
+
+    fn no_such_resource(&self, resource: &str) -> Failure {
+        let nearest = columns::RESOURCES
+            .into_iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, resource).total_cmp(&strsim::jaro_winkler(b, resource)))
+            .unwrap_or(columns::USERS);
+        self.failure(
+            Class::Configuration,
+            format!("there is no resource type or association `{resource}`; it has: {}", columns::RESOURCES.join(", ")),
+            format!("write `{nearest}`, or whichever of these is meant, in the job file"),
+        )
+    }
+}
+
+#[async_trait]
+impl Source for OpenBaoSystem {
+    fn system(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> String {
+        let namespace = self.config.namespace.as_deref().map_or_else(String::new, |name| format!(" {name}"));
+        format!("openbao {}{namespace}", self.http.base())
+    }
+
+    async fn capabilities(&self) -> Result<Capabilities, Failure> {
+        let account = self.account.get_or_try_init(|| probe::account(self)).await?.clone();
+        Ok(columns::capabilities(&self.config, &self.columns, account))
+    }
+
+    async fn probe(&self, needs: &Needs) -> Vec<Step> {
+        probe::probe(self, needs).await
+    }
+
+    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
+        export::export(self, request, sink).await
+    }
+
+    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
+        lookup::get(self, resource, id).await
+    }
+
+    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
+        lookup::find(self, resource, attribute, value).await
+    }
+
+    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
+        members::holds(self, resource, rows).await
+    }
+
+    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+        members::members(self, resource, end, id).await
+    }
+}
+
+#[async_trait]
+impl Target for OpenBaoSystem {
+    async fn apply(&self, change: &ObjectChange) -> Result<Applied, Failure> {
+        write::apply(self, change).await
+    }
+
+    async fn apply_rows(
+        &self,
+        resource: &str,
+        operation: Operation,
+        rows: &[RowChange],
+    ) -> Vec<Result<Applied, Failure>> {
+        members::apply_rows(self, resource, operation, rows).await
+    }
+
+    fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
+        match members::ends_of(resource) {
+            Some((owner, _, _)) => (Some(owner.to_owned()), self.config.member_batch),
+            None => (None, 1),
+        }
+    }
+}
+
+/// Makes systems of kind `openbao`.
+pub struct OpenBaoFactory;
+
+#[async_trait]
+impl Factory for OpenBaoFactory {
+    async fn target(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Target>, Failure> {
+        match config {
+            SystemConfig::OpenBao(config) => Ok(Box::new(OpenBaoSystem::new(name, config, context)?)),
+            other => Err(wrong_kind(name, "openbao", other)),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The stages of reaching a vault, for `check`; and who muster is there.
+
+use std::time::Instant;
+
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use super::OpenBaoSystem;
+use super::ask::place;
+use super::columns::{CONTAINERS, GROUPS, MEMBERSHIPS, NESTINGS, RESOURCES, USERS, is_known, nearest};
+use super::members::ends_of;
+use crate::connector::failure_table::Asked;
+use crate::connector::http::Request;
+use crate::connector::http::reach::step;
+use crate::connector::source::{Needs, Step};
+use crate::model::capabilities::OwnAccount;
+use crate::model::failure::{Class, Failure, Recourse, Stage};
+
+/// As the job says; else the entity of muster's own token, where it has one.
+pub(super) async fn account(system: &OpenBaoSystem) -> Result<Option<OwnAccount>, Failure> {
+    if let Some(account) = &system.config.account {
+        let known_by = format!("`account` of system {}", system.name);
+        return Ok(Some(OwnAccount { names: vec![account.clone()], known_by }));
+    }
+    let token = own_token(system).await?;
+    let id = token.get("entity_id").and_then(Json::as_str).filter(|id| !id.is_empty());
+    Ok(id.map(|id| OwnAccount { names: vec![id.to_owned()], known_by: "the entity of muster's own token".to_owned() }))
+}
+
+/// What the server says about the token that muster uses. Any token may ask; one that may not is none.
+async fn own_token(system: &OpenBaoSystem) -> Result<Json, Failure> {
+    let url = system.http.address(&["v1", "auth", "token", "lookup-self"]);
+    let answer = system.http.read(&Request::new(Method::GET, url, Asked::Discovery)).await.map_err(|failure| {
+        // OpenBao and Vault answer a wrong token as they answer a missing right.
+        if failure.class != Class::Permission {
+            return failure;
+        }
+        Failure {
+            class: Class::Credential,
+            recourse: Recourse::Stop,
+            stage: Some(Stage::Login),
+            cause: format!(
+                "the token of {} is refused: it is wrong, has ended or was revoked",
+                system.config.auth.secret()
+            ),
+            remedy: "make another token and put it where the reference points to, then `muster check`".to_owned(),
+            ..failure
+        }
+    })?;
+    Ok(answer.json().ok().and_then(|mut body| body.get_mut("data").map(Json::take)).unwrap_or_default())
+}
+
+pub(super) async fn probe(system: &OpenBaoSystem, needs: &Needs) -> Vec<Step> {
+    let mut steps = system.http.reach().await;
+    if steps.iter().any(|step| step.result.is_err()) {
+        return steps;
+    }
+    // The first failure ends the probe; it is written down as a step by then.
+    let _ = go(system, needs, &mut steps).await;
+    steps
+}
+
+struct Ended;
+
+fn take(
+    steps: &mut Vec<Step>,
+    stage: Stage,
+    what: impl Into<String>,
+    result: Result<String, Failure>,
+    started: Instant,
+) -> Result<(), Ended> {
+    let failed = result.is_err();
+    let result = result.map_err(|failure| Failure { stage: failure.stage.or(Some(stage)), ..failure });
+    let stage = result.as_ref().err().and_then(|failure| failure.stage).unwrap_or(stage);
+    steps.push(step(stage, what.into(), result, started));
+    if failed { Err(Ended) } else { Ok(()) }
+}
+
+async fn go(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) -> Result<(), Ended> {
+    let started = Instant::now();
+    let mut url = system.http.address(&["v1", "sys", "seal-status"]);
+    url.set_query(None);
+    let answer = system.http.read(&Request::new(Method::GET, url.clone(), Asked::Discovery)).await;
+    if url.scheme() == "https"
+        && !matches!(&answer, Err(failure) if matches!(failure.stage, Some(Stage::Proxy | Stage::Tls)))
+    {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        take(steps, Stage::Tls, format!("tls {host}"), Ok("the certificate is trusted".to_owned()), started)?;
+    }
+    let state = answer.map(|answer| answer.json().unwrap_or_default()).and_then(|state| standing(system, &state));
+    take(steps, Stage::Http, "GET /v1/sys/seal-status", state, started)?;
+
+    let started = Instant::now();
+    let token = own_token(system).await;
+    let told = token.as_ref().map(|token| {
+        let ttl = token.get("ttl").and_then(Json::as_u64).unwrap_or_default();
+        let lasts = if ttl == 0 { "does not end".to_owned() } else { format!("ends in {ttl} s") };
+        format!("accepted; the token {lasts}")
+    });
+    take(steps, Stage::Login, system.config.auth.secret().to_string(), told.map_err(Clone::clone), started)?;
+    let allowed = rights(system, needs, steps).await;
+    let there = schema(system, needs, steps);
+    allowed.and(there)
+}
+
+/// Sealed and uninitialised servers answer, and do nothing.
+fn standing(system: &OpenBaoSystem, state: &Json) -> Result<String, Failure> {
+    let is = |field: &str| state.get(field).and_then(Json::as_bool);
+    let version = state.get("version").and_then(Json::as_str).unwrap_or("of an unknown version");
+    let failure = |cause: &str, remedy: &str| {
+        let mut failure = Failure::new(Class::Connection, Recourse::Retry, &system.name, cause, remedy);
+        failure.stage = Some(Stage::Http);
+        failure
+    };
+    match (is("initialized"), is("sealed")) {
+        (Some(false), _) => Err(failure("the vault is not initialised", "initialise it: bao operator init")),
+        (_, Some(true)) => Err(failure(
+            "the vault is sealed: it is up, and answers nothing until it is unsealed",
+            "have those who hold its keys unseal it: bao operator unseal",
+        )),
+        (_, Some(false)) => Ok(format!("unsealed, version {version}")),
+        _ => Err(system.failure(
+            Class::Configuration,
+            "something answers, and it is no OpenBao or Vault",
+            "correct the url: the server's address, without `/v1`",
+        )),
+    }
+}
+
+/// What the job needs against what the token may: the server tells, and nothing is changed.
+async fn rights(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) -> Result<(), Ended> {
+    let mut result = Ok(());
+    for (path, wanted) in needed(system, needs) {
+        let started = Instant::now();
+        let url = system.http.address(&["v1", "sys", "capabilities-self"]);
+        let body = Some(json!({"paths": [path]}));
+        let request = Request { body, ..Request::new(Method::POST, url, Asked::Discovery) };
+        let what = format!("{} on {path}", wanted.join(", "));
+        let told = system.http.read(&request).await.and_then(|answer| {
+            let body = answer.json().unwrap_or_default();
+            let granted = body.get("capabilities").or_else(|| body.pointer("/data/capabilities"));
+            let granted: Vec<&str> =
+                granted.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+            let has = |right: &&&str| granted.contains(*right) || granted.contains(&"root");
+            let missing: Vec<&str> = wanted.iter().filter(|right| !has(right)).copied().collect();
+            if missing.is_empty() {
+                return Ok(format!("granted: {}", granted.join(", ")));
+            }
+            let mut failure = system.failure(
+                Class::Permission,
+                format!("the token may not {} on {path}", missing.join(", ")),
+                format!(
+                    "add it to the token's policy: path \"{path}\" {{ capabilities = [{}] }}",
+                    wanted.iter().map(|right| format!("\"{right}\"")).collect::<Vec<_>>().join(", ")
+                ),
+            );
+            failure.stage = Some(Stage::Permission);
+            Err(failure)
+        });
+        result = result.and(take(steps, Stage::Permission, what, told, started));
+    }
+    result
+}
+
+/// Paths, with the rights that the job needs there.
+fn needed(system: &OpenBaoSystem, needs: &Needs) -> Vec<(String, Vec<&'static str>)> {
+    let list_of = |resource: &str| {
+        if matches!(resource, MEMBERSHIPS | NESTINGS) { GROUPS.to_owned() } else { resource.to_owned() }
+    };
+    let mut lists: Vec<String> = needs.reads.keys().chain(&needs.writes).map(|name| list_of(name)).collect();
+    if lists.is_empty() {
+        lists.push(USERS.to_owned());
+    }
+    lists.sort();
+    lists.dedup();
+    let writes: Vec<String> = needs.writes.iter().map(|name| list_of(name)).collect();
+    let mut needed = Vec::new();
+    for list in lists {
+        if list == CONTAINERS {
+            needed.extend(
+                system.config.kv.iter().map(|kv| (format!("{}/metadata/", kv.trim_matches('/')), vec!["list"])),
+            );
+            continue;
+        }
+        let Some(place) = place(&list).map(|steps| steps.join("/")) else { continue };
+        if !matches!(list.as_str(), USERS | GROUPS) {
+            needed.push((format!("{place}/id/"), vec!["list"]));
+            continue;
+        }
+        needed.push((format!("{place}/id/"), vec!["list"]));
+        if writes.contains(&list) {
+            needed.push((place.clone(), vec!["create", "update"]));
+            needed.push((format!("{place}/id/any"), vec!["read", "update", "delete"]));
+            needed.push((format!("{place}/name/any"), vec!["read"]));
+        } else {
+            needed.push((format!("{place}/id/any"), vec!["read"]));
+        }
+    }
+    needed
+}
+
+fn schema(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) -> Result<(), Ended> {
+    let started = Instant::now();
+    let what = "compare with the job";
+    let mut problems = Vec::new();
+    let names = needs.reads.keys().chain(&needs.writes);
+    for name in names.filter(|name| !RESOURCES.contains(&name.as_str())) {
+        problems.push(system.no_such_resource(name));
+    }
+    for (resource, columns) in needs.reads.iter().filter(|(resource, _)| ends_of(resource).is_none()) {
+        let unknown =
+            columns.iter().filter(|column| RESOURCES.contains(&resource.as_str()) && !is_known(resource, column));
+        problems.extend(unknown.map(|column| {
+            system.failure(
+                Class::Configuration,
+                format!("{resource} has no attribute `{column}`"),
+                format!("write `{}`, if that is meant", nearest(resource, column)),
+            )
+        }));
+    }
+    if problems.is_empty() {
+        return take(steps, Stage::Schema, what, Ok("everything that the job names is there".to_owned()), started);
+    }
+    let mut result = Ok(());
+    for problem in problems {
+        result = result.and(take(steps, Stage::Schema, what, Err(problem), started));
+    }
+    result
+}
