@@ -58,7 +58,7 @@ impl SystemConfig {
         match self {
             Self::Csv(config) => config.problems(),
             Self::Scim(config) => config.problems(),
-            Self::Sandbox(_) => Vec::new(),
+            Self::Sandbox(config) => config.problems(),
         }
     }
 }
@@ -75,7 +75,7 @@ mod tests {
         )
         .unwrap();
         let SystemConfig::Scim(config) = &scim else { panic!("not scim") };
-        assert_eq!((config.page_size, config.paging), (200, Paging::Auto));
+        assert_eq!((config.page_size, config.paging), (None, None));
         assert!(scim.problems().is_empty());
         assert_eq!(toml::from_str::<SystemConfig>(&toml::to_string(&scim).unwrap()).unwrap(), scim);
 

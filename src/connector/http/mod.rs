@@ -23,7 +23,7 @@ pub(super) use self::proxy::proxied;
 use super::backoff::{Backoff, Budget, Retrying};
 use super::classify::{Refusal, classify};
 use super::config::{Auth, web_address};
-use super::failure_table::Asked;
+use super::failure_table::{Asked, Row};
 use super::limit::{Congestion, RateLimit};
 use super::registry::ConnectContext;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
@@ -96,6 +96,7 @@ pub struct Http {
     budget: Budget,
     random: Arc<dyn Fn() -> f64 + Send + Sync>,
     retrying: Retrying,
+    dialect: &'static [Row],
 }
 
 /// How long a TCP and TLS session may take to come about, at most.
@@ -151,7 +152,14 @@ impl Http {
             budget: Budget::new(context.retry_budget),
             random: context.random.clone(),
             retrying: context.retrying.clone(),
+            dialect: &[],
         })
+    }
+
+    /// The same, for a product whose messages mean what these rows say, before what the table of all says.
+    pub(super) fn speaking(mut self, dialect: &'static [Row]) -> Self {
+        self.dialect = dialect;
+        self
     }
 
     /// The system's name in the job file.
@@ -279,6 +287,7 @@ impl Http {
             credential: self.credential.as_ref().map(Credential::reference),
             request_id: answer.request_id(),
             retry_after: answer.retry_after(),
+            dialect: self.dialect,
         })
     }
 
