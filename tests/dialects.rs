@@ -300,12 +300,12 @@ fn okta_s_services_are_not_asked_to_delete_users() {
 #[test]
 fn a_rehearsal_of_kind_sandbox_plays_a_dialect_too() {
     let world = World::new();
-    world.write("hr/users.csv", "id,login\nE1,ada@corp.example\n");
+    world.write("hr/users.csv", "id,login,mail\nE1,ada@corp.example,\n");
     let job = |dialect: &str| {
         format!(
             "name = \"quick\"\n[systems.hr]\nkind = \"csv\"\npath = \"../hr\"\n[systems.vault]\nkind = \"sandbox\"\ndialect = \"{dialect}\"\n\
              [[sync]]\nfrom = \"hr.users\"\nto = \"vault.users\"\nmatch = [{{ source = \"id\", target = \"externalId\" }}]\n\
-             attributes = {{ externalId = \"id\", userName = \"login\" }}\n"
+             attributes = {{ externalId = \"id\", userName = \"login\", emails = \"mail\" }}\n"
         )
     };
     world.write("jobs/quick.toml", job("cato"));

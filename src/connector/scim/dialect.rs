@@ -158,6 +158,8 @@ impl Dialect {
         let mut dialect: Self = toml::from_str(text)?;
         dialect.name = name;
         dialect.rows = std::mem::take(&mut dialect.failures).into_iter().map(Meaning::row).collect();
+        // What is said beats the number that it is said with.
+        dialect.rows.sort_by_key(|row| row.messages.is_empty());
         Ok(dialect)
     }
 }
