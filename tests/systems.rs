@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 mod support;
+#[path = "systems/privileged_access.rs"]
+mod privileged_access;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;
 
