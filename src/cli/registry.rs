@@ -19,7 +19,7 @@ use crate::model::capabilities::Capabilities;
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 use crate::model::object::Object;
 use crate::model::order::Operation;
-use crate::sandbox::{Clock, Faults, RunningSandbox, Sandbox, SandboxOptions};
+use crate::sandbox::{Clock, Dialect, Faults, RunningSandbox, Sandbox, SandboxOptions};
 use crate::store::layout::Layout;
 
 /// The factories of every kind.
@@ -64,6 +64,8 @@ impl SandboxFactory {
         let mut options = SandboxOptions::new(database, self.clock.clone());
         options.token = Some(token.clone());
         options.seats = config.seats.get("users").copied();
+        options.dialect = config.dialect.as_deref().and_then(Dialect::named).unwrap_or_else(Dialect::generic);
+        options.privileged_access = config.privileged_access;
         if let Some(file) = &config.faults {
             options.faults = faults(&context.base.join(file)).map_err(|cause| {
                 let remedy = "correct the file, or leave `faults` out";
@@ -118,6 +120,7 @@ impl Factory for SandboxFactory {
         let scim = ScimConfig {
             auth: Some(Auth::Bearer { bearer }),
             account: config.account.clone(),
+            dialect: config.dialect.clone(),
             seats: config.seats.clone(),
             refuses: config.refuses.clone(),
             ..ScimConfig::at(&running.server.url)

@@ -13,7 +13,8 @@ use secrecy::ExposeSecret as _;
 use super::exit::UsageError;
 use crate::connector::secret::{SecretRef, Secrets};
 use crate::disk;
-use crate::sandbox::{Faults, Sandbox, SandboxError, SandboxOptions, Seed};
+use crate::rules::problem::did_you_mean;
+use crate::sandbox::{Dialect, Faults, Sandbox, SandboxError, SandboxOptions, Seed};
 
 /// Runs the built-in SCIM server on this machine, for rehearsals and to see what faults do
 #[derive(Args, Debug)]
@@ -45,6 +46,12 @@ pub(super) struct SandboxArgs {
     /// Fill an empty database with so many groups
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed_groups: u32,
+    /// The product to play, quirks and messages included: aws, cato, delinea, entra, generic, incydr, okta, secret-server
+    #[arg(long, value_name = "NAME", default_value = "generic")]
+    pub(super) dialect: String,
+    /// Offer containers, privileged data and permissions on both; some dialects do so by themselves
+    #[arg(long)]
+    pub(super) privileged_access: bool,
     /// How many users may be active: users=3; one more is refused, as where licences are sold
     #[arg(long, value_name = "users=N", value_parser = seats)]
     pub(super) seats: Option<u64>,
@@ -105,6 +112,12 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     options.max_results = args.max_results;
     options.seats = args.seats;
     options.me.clone_from(&args.me);
+    options.privileged_access = args.privileged_access;
+    options.dialect = Dialect::named(&args.dialect).ok_or_else(|| {
+        let near = did_you_mean(&args.dialect, Dialect::names());
+        let known: Vec<&str> = Dialect::names().collect();
+        UsageError(format!("--dialect: `{}` is no known dialect{near}; known are: {}", args.dialect, known.join(", ")))
+    })?;
 
     let sandbox = match Sandbox::start(options).await {
         Err(error @ SandboxError::NotLoopback(_)) => return Err(UsageError(format!("--listen: {error}")).into()),

@@ -29,12 +29,25 @@ pub struct Refusal<'a> {
     pub request_id: Option<&'a str>,
     /// How long it asked to wait.
     pub retry_after: Option<Duration>,
+    /// What the messages of this product mean, searched before the table of all.
+    pub dialect: &'a [Row],
 }
 
 /// The row that fits an answer; `None` where only the hundred of its status says anything.
 pub fn row_for(asked: Asked, status: u16, scim_type: Option<&str>, message: Option<&str>) -> Option<&'static Row> {
+    row_among(rows(), asked, status, scim_type, message)
+}
+
+/// The first of some rows that fits an answer.
+pub(super) fn row_among<'r>(
+    rows: impl IntoIterator<Item = &'r Row>,
+    asked: Asked,
+    status: u16,
+    scim_type: Option<&str>,
+    message: Option<&str>,
+) -> Option<&'r Row> {
     let message = message.unwrap_or("").to_lowercase();
-    rows().find(|row| {
+    rows.into_iter().find(|row| {
         (row.asked.is_empty() || row.asked.contains(&asked))
             && (row.statuses.is_empty() || row.statuses.contains(&status))
             && row.scim_type.is_none_or(|wanted| scim_type.is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
@@ -69,7 +82,8 @@ pub fn classify(refusal: &Refusal<'_>) -> Failure {
             "switch the API (web services) on at this system, or correct the url",
         );
     }
-    match row_for(refusal.asked, status, refusal.scim_type, refusal.message) {
+    let all = refusal.dialect.iter().chain(rows().map(|row| -> &Row { row }));
+    match row_among(all, refusal.asked, status, refusal.scim_type, refusal.message) {
         Some(row) => finish(refusal, row.class, row.recourse, row.says, row.remedy),
         None if status >= 500 => finish(
             refusal,
@@ -243,6 +257,7 @@ mod tests {
             credential: None,
             request_id: None,
             retry_after: None,
+            dialect: &[],
         }
     }
 

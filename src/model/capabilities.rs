@@ -67,6 +67,12 @@ pub struct ResourceCapabilities {
     /// Attributes of which no two objects may have the same value, where the system tells.
     #[serde(default)]
     pub unique: Vec<String>,
+    /// The only attributes whose changes have an effect, where that is known; empty = all. A name covers its parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changeable: Vec<String>,
+    /// What only another directory changes of objects that belong to it, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub federated: Vec<Federated>,
     /// The column that holds the object's id; for associations, the end columns.
     pub key: Vec<String>,
     /// For associations: end column → the resource types that it may point to.
@@ -105,6 +111,26 @@ impl ResourceCapabilities {
             find(&format!("{whole}[]{part}")).or_else(simple)
         })
     }
+}
+
+/// What only another directory changes of objects that belong to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Federated {
+    /// The attribute that has a value where an object belongs to another directory.
+    pub marked_by: String,
+    /// What only that one changes; a name covers its parts.
+    pub attributes: Vec<String>,
+}
+
+/// Whether one of some names is that of an attribute, or of what it is a part of: `emails` covers
+/// `emails[type eq "work"].value`. Letter case does not matter.
+pub fn covers(names: &[String], attribute: &str) -> bool {
+    names.iter().any(|name| match attribute.get(..name.len()) {
+        Some(begin) if begin.eq_ignore_ascii_case(name) => {
+            attribute.get(name.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        }
+        _ => false,
+    })
 }
 
 /// What an attribute takes.

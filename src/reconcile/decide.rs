@@ -287,7 +287,10 @@ impl Decider<'_> {
     /// New values that the target does not have, or does not let change.
     fn in_the_way(&self, cells: &dyn Cells, held: &OwnedRow, changes: &[Change]) -> Option<Block> {
         let unknown = given::unknown(self.scanner, cells, changes);
-        unknown.or_else(|| guard::fixed(&self.fixed, &self.scanner.input.sync.to, held, changes))
+        let (input, to) = (self.scanner.input, &self.scanner.input.sync.to);
+        unknown
+            .or_else(|| guard::fixed(&self.fixed, to, held, changes))
+            .or_else(|| guard::federated(input.capabilities, input.target, to, held, changes))
     }
 
     /// Leaves of a disable the switch alone: who leaves does not keep access because of some other value. Says so, as the

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::capabilities::{OwnAccount, ResourceCapabilities};
+use crate::model::capabilities::{OwnAccount, ResourceCapabilities, covers};
 use crate::model::order::{Block, BlockReason, Change, Operation};
 use crate::model::resource::ResourceName;
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::Cells;
+use crate::snapshot::table::Table;
 
 use super::policy::Fixed;
 use super::reason::{block, some};
@@ -109,6 +110,32 @@ pub(crate) fn fixed(
     })
 }
 
+/// Whether a target row belongs to another directory, which alone changes some of it.
+pub(crate) fn federated(
+    capabilities: &ResourceCapabilities,
+    target: &Table,
+    resource: &ResourceName,
+    held: &dyn Cells,
+    changes: &[Change],
+) -> Option<Block> {
+    capabilities.federated.iter().find_map(|federated| {
+        let mark = held.cell(target.column(&federated.marked_by)?);
+        let is_fixed = |change: &&Change| covers(&federated.attributes, &change.attribute);
+        let names: Vec<&str> = changes.iter().filter(is_fixed).map(|change| change.attribute.as_str()).collect();
+        if mark.is_empty() || names.is_empty() {
+            return None;
+        }
+        block(
+            BlockReason::Unsupported,
+            format!(
+                "{resource} does not let {} be changed of an object that belongs to another directory (`{}` is `{mark}`); change it there, or leave it out for such objects with [[sync.fixed]], and run again",
+                some(&names),
+                federated.marked_by
+            ),
+        )
+    })
+}
+
 /// Whether the target can do an operation with these changes.
 pub(crate) fn unsupported(
     capabilities: &ResourceCapabilities,
@@ -139,6 +166,20 @@ pub(crate) fn unsupported(
     }
     if operation == Operation::Create {
         return None;
+    }
+    let without_effect =
+        |c: &&Change| !capabilities.changeable.is_empty() && !covers(&capabilities.changeable, &c.attribute);
+    let ignored: Vec<&str> = changes.iter().filter(without_effect).map(|c| c.attribute.as_str()).collect();
+    if !ignored.is_empty() {
+        let taken: Vec<&str> = capabilities.changeable.iter().map(String::as_str).collect();
+        return block(
+            BlockReason::Unsupported,
+            format!(
+                "{resource} takes over changes of {} alone, and ignores {}; change it by hand, or remove its rule",
+                some(&taken),
+                some(&ignored)
+            ),
+        );
     }
     let fixed: Vec<&str> = changes
         .iter()

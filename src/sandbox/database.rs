@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use super::SandboxError;
+use super::privileged_access::{self, linked};
 use crate::scim::error::ScimError;
 use crate::scim::schema::Definition;
 
@@ -56,55 +57,63 @@ pub(super) const RECORD: &str = "seq, kind, id, created, modified, version, body
 pub(super) enum Kind {
     User,
     Group,
+    Container,
+    ContainerPermission,
+    PrivilegedData,
+    PrivilegedDataPermission,
 }
 
-static USER: LazyLock<Definition> = LazyLock::new(Definition::user);
-static GROUP: LazyLock<Definition> = LazyLock::new(Definition::group);
+static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    let mut all = vec![linked(Definition::user()), linked(Definition::group())];
+    all.extend(privileged_access::definitions());
+    all
+});
 
 impl Kind {
-    pub(super) const ALL: [Kind; 2] = [Kind::User, Kind::Group];
+    /// All kinds, those of the extension for privileged access last.
+    pub(super) const ALL: [Kind; 6] = [
+        Kind::User,
+        Kind::Group,
+        Kind::Container,
+        Kind::ContainerPermission,
+        Kind::PrivilegedData,
+        Kind::PrivilegedDataPermission,
+    ];
+    /// The kinds of the standard.
+    pub(super) const STANDARD: [Kind; 2] = [Kind::User, Kind::Group];
 
     pub(super) fn definition(self) -> &'static Definition {
-        match self {
-            Kind::User => &USER,
-            Kind::Group => &GROUP,
-        }
+        static UNKNOWN: LazyLock<Definition> = LazyLock::new(Definition::default);
+        DEFINITIONS.get(self as usize).unwrap_or(&UNKNOWN)
     }
 
     /// Name of the resource type.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Kind::User => "User",
-            Kind::Group => "Group",
-        }
+        &self.definition().resource_type.name
     }
 
     /// Path below the base address.
     pub(super) fn endpoint(self) -> &'static str {
-        match self {
-            Kind::User => "/Users",
-            Kind::Group => "/Groups",
-        }
+        &self.definition().resource_type.endpoint
     }
 
-    /// The attribute that is unique.
-    pub(super) fn naming(self) -> &'static str {
+    /// The attribute that is unique, where there is one.
+    pub(super) fn naming(self) -> Option<&'static str> {
         match self {
-            Kind::User => "userName",
-            Kind::Group => "displayName",
+            Kind::User => Some("userName"),
+            Kind::Group => Some("displayName"),
+            Kind::Container => Some("name"),
+            Kind::ContainerPermission | Kind::PrivilegedData | Kind::PrivilegedDataPermission => None,
         }
     }
 
     /// The number in the file.
     pub(super) fn code(self) -> i64 {
-        match self {
-            Kind::User => 0,
-            Kind::Group => 1,
-        }
+        self as i64
     }
 
     pub(super) fn of(code: i64) -> Self {
-        if code == 1 { Kind::Group } else { Kind::User }
+        usize::try_from(code).ok().and_then(|code| Self::ALL.get(code).copied()).unwrap_or(Kind::User)
     }
 }
 
@@ -226,6 +235,14 @@ impl Data<'_> {
         Ok(count.unsigned_abs())
     }
 
+    /// All resources of a kind, in the order of their making.
+    pub(super) fn all(&self, kind: Kind) -> Result<Vec<Record>, ScimError> {
+        let sql = format!("SELECT {RECORD} FROM resource WHERE kind = ?1 ORDER BY seq");
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let rows = statement.query_map([kind.code()], Record::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// One resource by its number in the file.
     pub(super) fn by_seq(&self, seq: i64) -> Result<Option<Record>, ScimError> {
         let sql = format!("SELECT {RECORD} FROM resource WHERE seq = ?1");
@@ -234,14 +251,14 @@ impl Data<'_> {
 
     /// Keeps a new resource.
     pub(super) fn insert(&self, kind: Kind, id: String, body: Value, now: &str) -> Result<Record, ScimError> {
-        let label = label(kind, &body);
+        let label = label(kind, &id, &body);
         self.0
             .prepare_cached(
                 "INSERT INTO resource (kind, id, name_key, label, external_id, created, modified, version, body)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1, ?7)",
             )?
             .execute(params![kind.code(), id, label.to_lowercase(), label, external_id(&body), now, body.to_string()])
-            .map_err(|error| taken(error, kind, label))?;
+            .map_err(|error| taken(error, kind, &label))?;
         let seq = self.0.last_insert_rowid();
         Ok(Record { seq, kind, id, created: now.to_owned(), modified: now.to_owned(), version: 1, body })
     }
@@ -250,7 +267,7 @@ impl Data<'_> {
     pub(super) fn update(&self, record: &mut Record, now: &str) -> Result<(), ScimError> {
         record.version += 1;
         record.modified = now.to_owned();
-        let label = label(record.kind, &record.body);
+        let label = label(record.kind, &record.id, &record.body);
         let (text, external) = (record.body.to_string(), external_id(&record.body));
         self.0
             .prepare_cached(
@@ -258,7 +275,7 @@ impl Data<'_> {
                  WHERE seq = ?1",
             )?
             .execute(params![record.seq, label.to_lowercase(), label, external, now, record.version, text])
-            .map_err(|error| taken(error, record.kind, label))?;
+            .map_err(|error| taken(error, record.kind, &label))?;
         Ok(())
     }
 
@@ -277,8 +294,16 @@ impl Data<'_> {
     }
 }
 
-fn label(kind: Kind, body: &Value) -> &str {
-    body.get(kind.naming()).and_then(Value::as_str).unwrap_or_default()
+/// What a resource is called; no two of a kind are called the same.
+fn label(kind: Kind, id: &str, body: &Value) -> String {
+    match kind.naming() {
+        Some(naming) => body.get(naming).and_then(Value::as_str).unwrap_or_default().to_owned(),
+        None if kind == Kind::PrivilegedData => id.to_owned(),
+        None => match privileged_access::subject(body) {
+            nothing if nothing.is_empty() => id.to_owned(),
+            subject => subject,
+        },
+    }
 }
 
 fn external_id(body: &Value) -> Option<&str> {
@@ -288,7 +313,8 @@ fn external_id(body: &Value) -> Option<&str> {
 fn taken(error: rusqlite::Error, kind: Kind, label: &str) -> ScimError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::ConstraintViolation) => {
-            ScimError::taken(format!("{} `{label}` is taken by another {}", kind.naming(), kind.name()))
+            let naming = kind.naming().unwrap_or("subject");
+            ScimError::taken(format!("{naming} `{label}` is taken by another {}", kind.name()))
         }
         _ => error.into(),
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::privileged_access;
 use super::protocol::{Answer, Service};
 use crate::scim::error::ScimError;
 use crate::scim::list::ListResponse;
@@ -15,8 +16,8 @@ pub(super) fn document(service: &Service, path: &str, query: &str) -> Result<Ans
     }
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let documents = match parts.first() {
-        Some(&"Schemas") => placed(service, "Schema", "Schemas", schema_documents()),
-        Some(&"ResourceTypes") => placed(service, "ResourceType", "ResourceTypes", resource_type_documents()),
+        Some(&"Schemas") => placed(service, "Schema", "Schemas", schemas(service)),
+        Some(&"ResourceTypes") => placed(service, "ResourceType", "ResourceTypes", resource_types(service)),
         _ => return Ok(Answer::json(200, configuration(service))),
     };
     match parts.get(1) {
@@ -38,6 +39,23 @@ pub(super) fn document(service: &Service, path: &str, query: &str) -> Result<Ans
             Ok(Answer::json(200, found))
         }
     }
+}
+
+fn schemas(service: &Service) -> Vec<Value> {
+    let mut documents = schema_documents();
+    if service.privileged_access {
+        documents.extend(privileged_access::schema_documents());
+    }
+    documents
+}
+
+fn resource_types(service: &Service) -> Vec<Value> {
+    let mut documents = resource_type_documents();
+    if service.privileged_access {
+        documents = documents.into_iter().map(privileged_access::with_linked_object).collect();
+        documents.extend(privileged_access::resource_type_documents());
+    }
+    documents
 }
 
 fn placed(service: &Service, kind: &str, endpoint: &str, documents: Vec<Value>) -> Vec<Value> {

@@ -34,6 +34,8 @@ pub(super) struct Tweaks {
     pub(super) strict_references: bool,
     pub(super) clip_page: Option<usize>,
     pub(super) clip_members: Option<usize>,
+    /// A message of the product, and what it is about.
+    pub(super) says: Option<(String, String)>,
 }
 
 /// What happens instead of a request.
@@ -202,6 +204,7 @@ pub(super) fn tweaks(actions: &[Action]) -> Tweaks {
             Action::StrictReferences => tweaks.strict_references = true,
             Action::ClipPage { max } => tweaks.clip_page = Some(*max),
             Action::ClipMembers { max } => tweaks.clip_members = Some(*max),
+            Action::Says { message, about } => tweaks.says = Some((message.clone(), about.clone())),
             _ => {}
         }
     }

@@ -158,6 +158,15 @@ pub enum Action {
     RefusePatch,
     /// If-Match and If-None-Match are ignored.
     IgnorePreconditions,
+    /// Answers one of the product's own messages by its name, without doing it: `required`, `immutable`, … as the
+    /// dialect's file has them.
+    Says {
+        /// The name of the message.
+        message: String,
+        /// What it is about, where the message names something.
+        #[serde(default)]
+        about: String,
+    },
     /// A user's `manager` that is no user here is 400 `invalidValue`; to delete one whom another still names is 409.
     StrictReferences,
 }

@@ -17,7 +17,6 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{self, AttrExp, AttrPath, CompValue, CompareOp, Filter, ValFilter};
 use crate::scim::list::ListResponse;
 use crate::scim::path::{Path, member};
-use crate::scim::urn;
 
 /// Where a page begins.
 enum Start {
@@ -48,7 +47,8 @@ pub(super) fn list(
     mut query: Query,
     tweaks: &Tweaks,
 ) -> Result<ListResponse, ScimError> {
-    if query.filter.is_some() {
+    if let Some(filter) = &query.filter {
+        service.dialect.filtered(filter, kinds, &query.filter_text)?;
         if tweaks.refuse_filter {
             return Err(ScimError::bad(ScimType::InvalidFilter, "filters are not supported"));
         }
@@ -97,7 +97,9 @@ pub(super) fn list(
         };
         for row in &page.rows {
             let Some(record) = data.by_seq(row.seq)? else { continue };
-            let mut body = resources::render(data, &record, &service.base, |name| query.projection.shows(name))?;
+            let mut body = resources::render(data, &record, &service.base, |name| {
+                service.shows(name) && query.projection.shows(name)
+            })?;
             clip_members(&mut body, tweaks);
             list.resources.push(query.projection.apply(body, record.kind.definition()));
         }
@@ -133,7 +135,7 @@ fn sql_order(query: &Query, kinds: &[Kind]) -> Option<(Kind, Option<&'static str
             _ if path.urn.is_some() => return None,
             ("id", None) => Some("id"),
             ("meta", Some(sub)) if sub.eq_ignore_ascii_case("lastModified") => Some("modified"),
-            (name, None) if name.eq_ignore_ascii_case(kind.naming()) => Some("name_key"),
+            (name, None) if kind.naming().is_some_and(|naming| name.eq_ignore_ascii_case(naming)) => Some("name_key"),
             _ => return None,
         },
     };
@@ -267,7 +269,7 @@ fn condition(filter: &Filter, kind: Kind) -> Option<Condition> {
                 ("externalid", "", CompareOp::Eq) => exact("external_id = ?", value.clone()),
                 ("meta", "lastmodified", op) => modified(op, value),
                 (name, "" | "value", CompareOp::Eq) if name == "members" || name == "groups" => tied(name, value, kind),
-                (name, "", CompareOp::Eq) if name.eq_ignore_ascii_case(kind.naming()) => {
+                (name, "", CompareOp::Eq) if kind.naming().is_some_and(|naming| name.eq_ignore_ascii_case(naming)) => {
                     exact("name_key = ?", value.to_lowercase())
                 }
                 _ => None,
@@ -319,9 +321,6 @@ fn modified(op: &CompareOp, value: &str) -> Option<Condition> {
 }
 
 fn is_core(path: &AttrPath, kind: Kind) -> bool {
-    let core = match kind {
-        Kind::User => urn::USER,
-        Kind::Group => urn::GROUP,
-    };
+    let core = &kind.definition().core.id;
     path.uri.as_ref().is_none_or(|uri| uri.eq_ignore_ascii_case(core))
 }

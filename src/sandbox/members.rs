@@ -26,13 +26,18 @@ impl Wanted {
         let kind = match member(element, "type").and_then(Value::as_str) {
             None => None,
             Some(name) => Some(
-                Kind::ALL
+                Kind::STANDARD
                     .into_iter()
                     .find(|kind| kind.name().eq_ignore_ascii_case(name))
                     .ok_or_else(|| wrong("the `type` of a member is User or Group"))?,
             ),
         };
         Ok(Self { id: id.to_owned(), kind })
+    }
+
+    /// Whether a group is meant.
+    pub(super) fn is_group(&self, data: &Data<'_>) -> Result<bool, ScimError> {
+        Ok(self.kind == Some(Kind::Group) || data.get(Kind::Group, &self.id)?.is_some())
     }
 
     /// The number of the resource that is meant, which must be there.
@@ -43,7 +48,9 @@ impl Wanted {
             .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let kind = self.kind;
-        match found.filter(|(_, code)| kind.is_none_or(|kind| kind == Kind::of(*code))) {
+        let can_be =
+            |code: i64| Kind::STANDARD.contains(&Kind::of(code)) && kind.is_none_or(|kind| kind == Kind::of(code));
+        match found.filter(|(_, code)| can_be(*code)) {
             Some((seq, _)) if seq == group => {
                 Err(ScimError::bad(ScimType::InvalidValue, "a group cannot be a member of itself"))
             }

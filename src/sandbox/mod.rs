@@ -7,10 +7,12 @@
 //! - `server`: connections, credentials, faults; `line`: connections that can be cut; `request_log`: what was asked
 //! - `protocol`: which request means what; `discovery`: what the server says about itself
 //! - `query`, `listing`, `cursor`, `projection`: lists and what of a resource is shown
-//! - `database`, `resources`, `members`, `managers`, `seed`: what is kept
+//! - `database`, `resources`, `members`, `managers`, `privileged_access`, `seed`: what is kept
+//! - `dialect`, `quirks`: the products that it plays
 
 mod cursor;
 mod database;
+mod dialect;
 mod discovery;
 mod fault_engine;
 mod faults;
@@ -18,9 +20,11 @@ mod line;
 mod listing;
 mod managers;
 mod members;
+mod privileged_access;
 mod projection;
 mod protocol;
 mod query;
+mod quirks;
 mod request_log;
 mod resources;
 mod seed;
@@ -33,6 +37,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+pub use dialect::Dialect;
 pub use faults::{Action, Faults, FaultsError, Rule, When};
 pub use server::RunningSandbox;
 
@@ -69,6 +74,10 @@ pub struct SandboxOptions {
     pub seats: Option<u64>,
     /// The login of the account that whoever asks is, at `/Me`; none means that the server does not offer it.
     pub me: Option<String>,
+    /// The product that it plays.
+    pub dialect: &'static Dialect,
+    /// Offers containers, privileged data and permissions, also where the product has none.
+    pub privileged_access: bool,
 }
 
 impl SandboxOptions {
@@ -87,6 +96,8 @@ impl SandboxOptions {
             cursor_timeout: Duration::from_secs(3600),
             seats: None,
             me: None,
+            dialect: Dialect::generic(),
+            privileged_access: false,
         }
     }
 }

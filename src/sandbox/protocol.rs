@@ -1,6 +1,7 @@
 //! Which request means what (RFC 7644 §3), and the answers to it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -8,10 +9,11 @@ use serde_json::Value;
 
 use super::Clock;
 use super::database::{Database, Kind, Record};
+use super::dialect::Dialect;
 use super::fault_engine::Tweaks;
 use super::projection::Projection;
 use super::query::Query;
-use super::{discovery, listing, resources};
+use super::{discovery, listing, quirks, resources};
 use crate::scim::MEDIA_TYPE;
 use crate::scim::error::{ScimError, ScimType};
 
@@ -27,6 +29,12 @@ pub(super) struct Service {
     pub(super) seats: Option<u64>,
     /// The login of whoever asks.
     pub(super) me: Option<String>,
+    /// The product that is played.
+    pub(super) dialect: &'static Dialect,
+    /// Whether there are containers, privileged data and permissions.
+    pub(super) privileged_access: bool,
+    /// Refusals since the last success.
+    pub(super) refusals: AtomicU64,
 }
 
 /// A request, its credential proved.
@@ -107,15 +115,44 @@ enum Target {
 impl Service {
     /// Answers a request.
     pub(super) fn answer(&self, request: &Request) -> Answer {
-        self.try_answer(request).unwrap_or_else(|error| Answer::error(&error))
+        if let Some(off) = self.dialect.switched_off(self.refusals.load(Ordering::Relaxed)) {
+            return Answer::error(&off);
+        }
+        let answered = match &request.tweaks.says {
+            Some(said) => Err(self.dialect.saying(&said.0, &said.1)),
+            None => self.try_answer(request),
+        };
+        let answer = answered
+            .unwrap_or_else(|error| Answer::error(&self.dialect.reworded(error, &request.path, &request.query)));
+        self.count(answer.status);
+        answer
+    }
+
+    /// Counts refusals in a row.
+    pub(super) fn count(&self, status: u16) {
+        if status < 400 {
+            self.refusals.store(0, Ordering::Relaxed);
+        } else {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The kinds that there are.
+    pub(super) fn kinds(&self) -> &'static [Kind] {
+        if self.privileged_access { &Kind::ALL } else { &Kind::STANDARD }
+    }
+
+    /// Whether the product shows a computed attribute at all.
+    pub(super) fn shows(&self, attribute: &str) -> bool {
+        self.dialect.shows_members || attribute != "members"
     }
 
     fn try_answer(&self, request: &Request) -> Result<Answer, ScimError> {
         // HEAD is a GET whose body the connection leaves out.
         let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
-        match (locate(&request.path)?, method) {
+        match (locate(&request.path, self.kinds())?, method) {
             (Target::Discovery, "GET") => discovery::document(self, &request.path, &request.query),
-            (Target::Root, "GET") => self.list(&Kind::ALL, Query::from_url(&request.query)?, request),
+            (Target::Root, "GET") => self.list(self.kinds(), Query::from_url(&request.query)?, request),
             (Target::Collection(kind), "GET") => self.list(&[kind], Query::from_url(&request.query)?, request),
             (Target::Search(kinds), "POST") => self.list(&kinds, Query::from_body(&request.json()?)?, request),
             (Target::Collection(kind), "POST") => {
@@ -126,6 +163,7 @@ impl Service {
             }
             (Target::Resource(kind, id), "GET") => {
                 let record = self.database.read(|data| data.get(kind, &id))?.ok_or_else(|| not_found(kind, &id))?;
+                quirks::readable(self, &record)?;
                 let unchanged = request.if_none_match.as_deref().is_some_and(|tags| names(tags, &record.etag()));
                 if unchanged && !request.tweaks.ignore_preconditions {
                     return Ok(Answer::empty(304).header("etag", record.etag()));
@@ -184,7 +222,8 @@ impl Service {
 
     fn render(&self, record: &Record, projection: &Projection, tweaks: &Tweaks) -> Result<Value, ScimError> {
         self.database.read(|data| {
-            let mut body = resources::render(data, record, &self.base, |name| projection.shows(name))?;
+            let mut body =
+                resources::render(data, record, &self.base, |name| self.shows(name) && projection.shows(name))?;
             clip_members(&mut body, tweaks);
             Ok(projection.apply(body, record.kind.definition()))
         })
@@ -214,17 +253,17 @@ impl Request {
     }
 }
 
-fn locate(path: &str) -> Result<Target, ScimError> {
+fn locate(path: &str, kinds: &[Kind]) -> Result<Target, ScimError> {
     let nothing = || ScimError::new(404, format!("nothing is at `{path}`"));
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let target = match parts.as_slice() {
         [] => Target::Root,
-        [".search"] => Target::Search(Kind::ALL.to_vec()),
+        [".search"] => Target::Search(kinds.to_vec()),
         ["ServiceProviderConfig" | "Schemas" | "ResourceTypes"] | ["Schemas" | "ResourceTypes", _] => Target::Discovery,
         ["Me"] => Target::Me,
         ["Bulk"] => return Err(ScimError::new(501, "this server does not offer it")),
         [endpoint, rest @ ..] => {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.endpoint().trim_start_matches('/') == *endpoint);
+            let kind = kinds.iter().copied().find(|kind| kind.endpoint().trim_start_matches('/') == *endpoint);
             match (kind.ok_or_else(nothing)?, rest) {
                 (kind, []) => Target::Collection(kind),
                 (kind, [".search"]) => Target::Search(vec![kind]),

@@ -6,7 +6,9 @@ use super::database::{Data, Kind, Record, stamp};
 use super::fault_engine::Tweaks;
 use super::managers;
 use super::members;
+use super::privileged_access;
 use super::protocol::{Request, Service, names, not_found};
+use super::quirks;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Operation};
 use crate::scim::path::member;
@@ -15,10 +17,13 @@ use crate::scim::validate;
 
 /// Creates a resource (RFC 7644 §3.3).
 pub(super) fn create(service: &Service, kind: Kind, sent: &Value, tweaks: &Tweaks) -> Result<Record, ScimError> {
-    let (body, wanted) = incoming(kind, sent)?;
+    service.dialect.creatable(kind)?;
+    let (mut body, wanted) = incoming(kind, sent)?;
     let id = uuid::Uuid::new_v4().to_string();
     let now = stamp((service.clock)());
     service.database.write(|data| {
+        quirks::before_create(service, data, kind, &mut body)?;
+        quirks::members(service.dialect, data, &wanted)?;
         let record = data.insert(kind, id, body, &now)?;
         seated(service, data, &record, false)?;
         strictly(tweaks, data, &record)?;
@@ -44,7 +49,9 @@ pub(super) fn replace(
     service.database.write(|data| {
         let mut record = current(data, kind, id, request.condition())?;
         let was_seated = has_seat(&record);
+        quirks::members(service.dialect, data, &wanted)?;
         let mut changed = members::replace(data, record.seq, &wanted)?;
+        let body = quirks::before_update(service, data, &record, body)?;
         changed |= body != record.body;
         record.body = body;
         touch(service, data, &mut record, changed)?;
@@ -69,11 +76,16 @@ pub(super) fn patch(
     service.database.write(|data| {
         let mut record = current(data, kind, id, request.condition())?;
         let was_seated = has_seat(&record);
-        let mut changed = patch::apply(&mut record.body, others, kind.definition())?;
+        quirks::member_changes(service.dialect, data, &of_members)?;
+        let mut body = record.body.clone();
+        patch::apply(&mut body, others, kind.definition())?;
+        drop_secrets(&mut body);
+        let body = quirks::before_update(service, data, &record, body)?;
+        let mut changed = body != record.body;
+        record.body = body;
         for operation in of_members {
             changed |= members::patch(data, &record, operation)?;
         }
-        drop_secrets(&mut record.body);
         touch(service, data, &mut record, changed)?;
         seated(service, data, &record, was_seated)?;
         strictly(&request.tweaks, data, &record)?;
@@ -89,6 +101,10 @@ pub(super) fn delete(service: &Service, kind: Kind, id: &str, request: &Request)
         if request.tweaks.strict_references {
             managers::unnamed(data, &record)?;
         }
+        if kind == Kind::User && service.dialect.disables_deleted_users {
+            return quirks::disabled_instead(data, record, &now);
+        }
+        privileged_access::forget(data, &record, &now)?;
         data.delete(&record, &now)
     })
 }
@@ -169,7 +185,8 @@ fn has_seat(record: &Record) -> bool {
 fn seated(service: &Service, data: &Data<'_>, record: &Record, was_seated: bool) -> Result<(), ScimError> {
     match service.seats {
         Some(seats) if !was_seated && has_seat(record) && data.active_users()? > seats => {
-            Err(ScimError::new(403, format!("No seat is free: all {seats} licences are in use")))
+            let plain = || ScimError::new(403, format!("No seat is free: all {seats} licences are in use"));
+            Err(service.dialect.own("seats", "").unwrap_or_else(plain))
         }
         _ => Ok(()),
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::Router;
@@ -98,10 +99,17 @@ pub(super) async fn start(options: SandboxOptions) -> Result<RunningSandbox, San
             database,
             base: url.clone(),
             clock: options.clock,
-            max_results: options.max_results.max(1),
+            max_results: options
+                .dialect
+                .max_results
+                .map_or(options.max_results, |most| options.max_results.min(most))
+                .max(1),
             cursor_timeout: options.cursor_timeout,
             seats: options.seats,
             me: options.me,
+            dialect: options.dialect,
+            privileged_access: options.privileged_access || options.dialect.privileged_access,
+            refusals: AtomicU64::new(0),
         },
         engine: Engine::new(options.faults),
         token: options.token.map(|token| Sha256::digest(token).into()),
@@ -168,7 +176,10 @@ async fn respond_to(
         tokio::time::sleep(before).await;
     }
     match fault_engine::instead(&actions, &method) {
-        Some(Instead::Answer(answer)) => return whole(answer),
+        Some(Instead::Answer(answer)) => {
+            app.service.count(answer.status);
+            return whole(app.service.dialect.in_its_words(answer, path));
+        }
         Some(Instead::Endless) => return endless(app),
         Some(Instead::Cut) => return cut(line),
         None => {}

@@ -48,7 +48,7 @@ pub(crate) async fn server(folder: &std::path::Path) -> RunningSandbox {
 /// How to reach it.
 pub(crate) fn scim_config(url: &str) -> ScimConfig {
     let bearer = "env:TOKEN".parse().expect("a reference");
-    ScimConfig { auth: Some(Auth::Bearer { bearer }), page_size: 4, timeout_seconds: 5, ..ScimConfig::at(url) }
+    ScimConfig { auth: Some(Auth::Bearer { bearer }), page_size: Some(4), timeout_seconds: 5, ..ScimConfig::at(url) }
 }
 
 /// Connects as a job would.
@@ -70,7 +70,7 @@ impl Subject {
     pub(crate) async fn scim(paging: Paging) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = server(folder.path()).await;
-        let config = SystemConfig::Scim(ScimConfig { paging, ..scim_config(&server.url) });
+        let config = SystemConfig::Scim(ScimConfig { paging: Some(paging), ..scim_config(&server.url) });
         let target = connect(&config, folder.path()).await;
         Self { target, folder, server: Some(server), orders: AtomicU64::new(0) }
     }

@@ -1,15 +1,16 @@
 #!/bin/bash
 # Starts scim2-server (PyPI), a strict in-memory SCIM 2.0 server, on 127.0.0.1.
 #
-#   scim2_server.sh DIR PORT TOKEN
+#   scim2_server.sh DIR PORT TOKEN [privileged-access]
 #
+# With `privileged-access` it also has containers, privileged data and permissions on both.
 # Installs it into DIR/scim2-server once, leaves DIR/scim2-server.PORT.pid and DIR/scim2-server.PORT.log, and prints
 # the base URL on standard output once the server answers. Fails where the server cannot be had.
 set -euo pipefail
 
-dir=${1:?usage: scim2_server.sh DIR PORT TOKEN}
-port=${2:?usage: scim2_server.sh DIR PORT TOKEN}
-token=${3:?usage: scim2_server.sh DIR PORT TOKEN}
+dir=${1:?usage: scim2_server.sh DIR PORT TOKEN [privileged-access]}
+port=${2:?usage: scim2_server.sh DIR PORT TOKEN [privileged-access]}
+token=${3:?usage: scim2_server.sh DIR PORT TOKEN [privileged-access]}
 version=0.8.3
 venv="$dir/scim2-server"
 log="$dir/scim2-server.$port.log"
@@ -22,7 +23,15 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$version" ]; then
     echo "$version" >"$venv/installed"
 fi
 
-"$venv/bin/scim2-server" --hostname 127.0.0.1 --port "$port" --bearer-token="$token" >"$log" 2>&1 </dev/null &
+more=()
+if [ "${4:-}" = privileged-access ]; then
+    made="$dir/scim2-server.$port.schemas"
+    "$venv/bin/python" "$(dirname "${BASH_SOURCE[0]}")/pam_schemas.py" "$made" >&2
+    more=(--schema "$made/schemas.json" --resource-type "$made/resource-types.json"
+        --service-provider-config "$made/config.json")
+fi
+
+"$venv/bin/scim2-server" --hostname 127.0.0.1 --port "$port" --bearer-token="$token" "${more[@]}" >"$log" 2>&1 </dev/null &
 pid=$!
 echo "$pid" >"$dir/scim2-server.$port.pid"
 

@@ -16,7 +16,7 @@ const GROUPS_OF_A_USER: usize = 6;
 /// A running server.
 pub(crate) struct System {
     pub(crate) url: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl System {
@@ -31,7 +31,7 @@ impl System {
     }
 
     /// All resources of an endpoint, each once.
-    fn all(&self, endpoint: &str) -> Vec<Value> {
+    pub(crate) fn all(&self, endpoint: &str) -> Vec<Value> {
         let mut rows: BTreeMap<String, Value> = BTreeMap::new();
         loop {
             let (status, page) = self.get(&format!("/{endpoint}?startIndex={}&count=100", rows.len() + 1));

@@ -66,7 +66,7 @@ impl SystemConfig {
             Self::Csv(config) => config.problems(),
             Self::OpenBao(config) => config.problems(),
             Self::Scim(config) => config.problems(),
-            Self::Sandbox(_) => Vec::new(),
+            Self::Sandbox(config) => config.problems(),
         }
     }
 }
@@ -83,7 +83,7 @@ mod tests {
         )
         .unwrap();
         let SystemConfig::Scim(config) = &scim else { panic!("not scim") };
-        assert_eq!((config.page_size, config.paging), (200, Paging::Auto));
+        assert_eq!((config.page_size, config.paging), (None, None));
         assert!(scim.problems().is_empty());
         assert_eq!(toml::from_str::<SystemConfig>(&toml::to_string(&scim).unwrap()).unwrap(), scim);
 

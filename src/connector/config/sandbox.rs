@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refused::Refused;
+use super::scim::unknown_dialect;
 
 /// The built-in SCIM server as a system of its own, for the tour and for rehearsals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,12 @@ pub struct SandboxConfig {
     /// Where its data lies; left out = in the state folder, under the system's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<PathBuf>,
+    /// The product that it plays, quirks and messages included: a dialect of kind `scim`. Left out = `generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// Offers containers, privileged data and permissions on both, also where the dialect has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged_access: bool,
     /// A file of faults to inject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<PathBuf>,
@@ -27,4 +34,10 @@ pub struct SandboxConfig {
     /// By resource, operations that a real provider would refuse: `{ users = ["delete"] }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refuses: BTreeMap<String, Vec<Refused>>,
+}
+
+impl SandboxConfig {
+    pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
+        unknown_dialect(self.dialect.as_deref()).map(|problem| ("dialect", problem)).into_iter().collect()
+    }
 }

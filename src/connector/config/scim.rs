@@ -10,6 +10,7 @@ use super::address::web_address;
 use super::auth::Auth;
 use super::refused::Refused;
 use crate::connector::http::proxied;
+use crate::connector::scim::Dialect;
 use crate::model::failure::Stage;
 
 /// How long lists are read.
@@ -31,7 +32,8 @@ pub enum Paging {
 pub struct ScimConfig {
     /// The base address, before `/Users`: `https://vault.example.com/scim/v2`.
     pub url: String,
-    /// The provider's quirks; only `generic` so far.
+    /// The product, whose quirks are known: `aws`, `cato`, `delinea`, `entra`, `generic`, `incydr`, `okta` or
+    /// `secret-server`. Left out = `generic`. What the job says itself goes before what the dialect says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
     /// How muster proves who it is; left out = no credential is sent.
@@ -50,26 +52,26 @@ pub struct ScimConfig {
     #[serde(default = "timeout_seconds")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: u64,
-    /// Rows asked for in one page; the provider may send fewer.
-    #[serde(default = "page_size")]
+    /// Rows asked for in one page; the provider may send fewer. Left out = as the dialect says, else 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub page_size: u64,
-    /// How long lists are read.
-    #[serde(default)]
-    pub paging: Paging,
+    pub page_size: Option<u64>,
+    /// How long lists are read. Left out = as the dialect says, else `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paging: Option<Paging>,
     /// Pages of one list that are asked for at once, where they are read by index; fewer while the provider answers
-    /// 429. 1 = one after the other.
-    #[serde(default = "pages_in_flight")]
+    /// 429. 1 = one after the other. Left out = as the dialect says, else 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
-    pub pages_in_flight: usize,
+    pub pages_in_flight: Option<usize>,
     /// The largest answer that is read, in bytes.
     #[serde(default = "max_answer_bytes")]
     #[schemars(range(min = 1024))]
     pub max_answer_bytes: u64,
-    /// Member changes in one request at most.
-    #[serde(default = "member_batch")]
+    /// Member changes in one request at most. Left out = as the dialect says, else 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub member_batch: usize,
+    pub member_batch: Option<usize>,
     /// The login or id of the account that muster itself uses there, so that no order locks it out. Left out = what the
     /// server's /Me says, and the login of `auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +79,8 @@ pub struct ScimConfig {
     /// Seats by resource, free and taken: `{ users = 500 }`. Creates beyond them are blocked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seats: BTreeMap<String, u64>,
-    /// By resource, operations that the provider refuses though SCIM has them: `{ privilegedData = ["create"] }`.
+    /// By resource, operations that the provider refuses though SCIM has them: `{ privilegedData = ["create"] }`. What is
+    /// written of a resource goes before what the dialect says of it; `[]` = none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refuses: BTreeMap<String, Vec<Refused>>,
 }
@@ -86,26 +89,11 @@ fn timeout_seconds() -> u64 {
     60
 }
 
-fn page_size() -> u64 {
-    200
-}
-
-fn pages_in_flight() -> usize {
-    4
-}
-
 fn max_answer_bytes() -> u64 {
     64 * 1024 * 1024
 }
 
-fn member_batch() -> usize {
-    100
-}
-
 impl ScimConfig {
-    /// The dialects that are known.
-    pub const DIALECTS: &'static [&'static str] = &["generic"];
-
     /// A provider at an address, with every other setting at its default.
     pub fn at(url: impl Into<String>) -> Self {
         Self {
@@ -116,11 +104,11 @@ impl ScimConfig {
             no_proxy: Vec::new(),
             ca_file: None,
             timeout_seconds: timeout_seconds(),
-            page_size: page_size(),
-            paging: Paging::Auto,
-            pages_in_flight: pages_in_flight(),
+            page_size: None,
+            paging: None,
+            pages_in_flight: None,
             max_answer_bytes: max_answer_bytes(),
-            member_batch: member_batch(),
+            member_batch: None,
             account: None,
             seats: BTreeMap::new(),
             refuses: BTreeMap::new(),
@@ -152,23 +140,18 @@ impl ScimConfig {
         {
             problems.push(("auth", format!("token_url: {problem}")));
         }
-        if let Some(dialect) = self.dialect.as_deref().filter(|d| !Self::DIALECTS.contains(d)) {
-            problems.push((
-                "dialect",
-                format!("`{dialect}` is no known dialect; known are: {}", Self::DIALECTS.join(", ")),
-            ));
-        }
+        problems.extend(unknown_dialect(self.dialect.as_deref()).map(|problem| ("dialect", problem)));
         for (field, is_zero) in [
             ("timeout_seconds", self.timeout_seconds == 0),
-            ("page_size", self.page_size == 0),
-            ("pages_in_flight", self.pages_in_flight == 0),
-            ("member_batch", self.member_batch == 0),
+            ("page_size", self.page_size == Some(0)),
+            ("pages_in_flight", self.pages_in_flight == Some(0)),
+            ("member_batch", self.member_batch == Some(0)),
         ] {
             if is_zero {
                 problems.push((field, "0 is not possible here; the least is 1".to_owned()));
             }
         }
-        if self.pages_in_flight > 64 {
+        if self.pages_in_flight.is_some_and(|pages| pages > 64) {
             problems.push(("pages_in_flight", "so many pages at once are an attack; the most is 64".to_owned()));
         }
         if self.max_answer_bytes < 1024 {
@@ -176,4 +159,16 @@ impl ScimConfig {
         }
         problems
     }
+}
+
+/// What is wrong with the name of a dialect, with the nearest one that there is.
+pub(super) fn unknown_dialect(name: Option<&str>) -> Option<String> {
+    let name = name.filter(|name| Dialect::named(name).is_none())?;
+    let near = Dialect::names()
+        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known))
+        .min()
+        .filter(|(distance, known)| distance * 2 <= known.len())
+        .map_or_else(String::new, |(_, known)| format!(", did you mean `{known}`?"));
+    let known: Vec<&str> = Dialect::names().collect();
+    Some(format!("`{name}` is no known dialect{near}; known are: {}", known.join(", ")))
 }

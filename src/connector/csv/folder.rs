@@ -188,6 +188,7 @@ impl CsvSystem {
             key: opened.key.clone(),
             ends: opened.ends.iter().map(|(end, resource)| (end.clone(), vec![resource.clone()])).collect(),
             enabled,
+            ..ResourceCapabilities::default()
         }
     }
 }

@@ -7,10 +7,13 @@ mod messages;
 mod scim_types;
 mod statuses;
 
+use serde::Deserialize;
+
 use crate::model::failure::{Class, Recourse};
 
 /// What was asked for: some statuses mean different things for a list and for one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Asked {
     /// ServiceProviderConfig, ResourceTypes, Schemas, a token.
     Discovery,
@@ -47,7 +50,8 @@ pub struct Row {
     pub remedy: &'static str,
 }
 
-const ANY: Row = Row {
+/// A row that fits every refusal and says nothing: what others are written upon.
+pub(super) const ANY: Row = Row {
     name: "",
     asked: &[],
     statuses: &[],

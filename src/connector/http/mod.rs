@@ -24,7 +24,7 @@ pub(super) use self::proxy::proxied;
 use super::backoff::{Backoff, Budget, Retrying};
 use super::classify::{Refusal, classify};
 use super::config::{Auth, web_address};
-use super::failure_table::Asked;
+use super::failure_table::{Asked, Row};
 use super::limit::{Congestion, RateLimit};
 use super::registry::{ConnectContext, Exchanged};
 use crate::model::exchange::Exchange;
@@ -127,6 +127,7 @@ pub struct Http {
     random: Arc<dyn Fn() -> f64 + Send + Sync>,
     retrying: Retrying,
     exchanged: Exchanged,
+    dialect: &'static [Row],
 }
 
 /// Characters of a refusal's message that go into the log.
@@ -187,7 +188,14 @@ impl Http {
             random: context.random.clone(),
             retrying: context.retrying.clone(),
             exchanged: context.exchanged.clone(),
+            dialect: &[],
         })
+    }
+
+    /// The same, for a product whose messages mean what these rows say, before what the table of all says.
+    pub(super) fn speaking(mut self, dialect: &'static [Row]) -> Self {
+        self.dialect = dialect;
+        self
     }
 
     /// The system's name in the job file.
@@ -324,6 +332,7 @@ impl Http {
             credential: self.credential.as_ref().map(Credential::reference),
             request_id: answer.request_id(),
             retry_after: answer.retry_after(),
+            dialect: self.dialect,
         })
     }
 

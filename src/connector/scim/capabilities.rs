@@ -2,17 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use super::dialect::Dialect;
 use super::discovery::Discovery;
 use super::rows::offered;
+use super::ways::Ways;
 use super::{MEMBERSHIPS, NESTINGS};
 use crate::connector::config::ScimConfig;
-use crate::model::capabilities::{AttributeShape, AttributeType, Capabilities, Form, OwnAccount, ResourceCapabilities};
+use crate::model::capabilities::{
+    AttributeShape, AttributeType, Capabilities, Federated, Form, OwnAccount, ResourceCapabilities,
+};
 use crate::model::order::Operation;
 use crate::scim::column::Column;
 use crate::scim::schema::{Attribute, Definition, Kind, Mutability, Returned, Uniqueness, common_attributes};
 use crate::scim::urn;
 
-pub(super) fn of(discovery: &Discovery, config: &ScimConfig, account: Option<OwnAccount>) -> Capabilities {
+pub(super) fn of(
+    discovery: &Discovery,
+    config: &ScimConfig,
+    ways: &Ways,
+    dialect: &Dialect,
+    account: Option<OwnAccount>,
+) -> Capabilities {
     let mut resources: BTreeMap<String, ResourceCapabilities> =
         discovery.types.iter().map(|(name, definition)| (name.clone(), of_type(definition))).collect();
     if discovery.types.contains_key("groups") {
@@ -21,19 +31,36 @@ pub(super) fn of(discovery: &Discovery, config: &ScimConfig, account: Option<Own
         resources.insert(MEMBERSHIPS.to_owned(), association([("group", groups()), ("user", users)]));
         resources.insert(NESTINGS.to_owned(), association([("parent", groups()), ("child", groups())]));
     }
-    for (name, refused) in &config.refuses {
+    for (name, offered) in &mut resources {
+        narrow(offered, name, dialect);
+    }
+    for (name, refused) in &ways.refuses {
         if let Some(offered) = resources.get_mut(name) {
             offered.operations.retain(|operation| !refused.iter().any(|refused| refused.operation() == *operation));
         }
     }
     Capabilities {
         resources,
-        incremental: discovery.provider.filter.is_some(),
+        incremental: discovery.provider.filter.is_some() && dialect.incremental != Some(false),
         reads_back: true,
         free: BTreeMap::new(),
         seats: config.seats.clone(),
         account,
     }
+}
+
+/// What the product does not do of what its schema says.
+fn narrow(offered: &mut ResourceCapabilities, name: &str, dialect: &Dialect) {
+    let known = |of: &BTreeMap<String, Vec<String>>| of.get(name).cloned().unwrap_or_default();
+    let mut required = known(&dialect.required);
+    required.retain(|name| !offered.required.contains(name));
+    offered.required.append(&mut required);
+    offered.immutable.append(&mut known(&dialect.immutable));
+    offered.changeable = known(&dialect.changeable);
+    let federated = dialect.federated.iter().filter(|one| one.resource == name);
+    offered.federated = federated
+        .map(|one| Federated { marked_by: one.marked_by.clone(), attributes: one.attributes.clone() })
+        .collect();
 }
 
 fn of_type(definition: &Definition) -> ResourceCapabilities {
@@ -65,8 +92,8 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .collect(),
         shapes: shapes(definition),
         key: vec!["id".to_owned()],
-        ends: BTreeMap::new(),
         enabled,
+        ..ResourceCapabilities::default()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 
+use super::dialect::MembersShown;
+use super::members_asked;
 use super::pager::total;
 use super::walk::{Feed, Walk};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
@@ -23,6 +25,12 @@ pub(super) async fn export(
     // Groups and both of their associations come out of one walk, if they begin at the same cursor.
     let mut walks: Vec<Walk<'_>> = Vec::new();
     for wanted in &request.resources {
+        if matches!(wanted.resource.as_str(), MEMBERSHIPS | NESTINGS)
+            && system.dialect.members == MembersShown::ByFilter
+        {
+            members_asked::export(system, &wanted.resource, sink).await?;
+            continue;
+        }
         let list = match wanted.resource.as_str() {
             MEMBERSHIPS | NESTINGS if discovery.types.contains_key("groups") => "groups",
             plain => plain,
@@ -69,6 +77,9 @@ async fn prove_since(system: &ScimSystem, definition: &Definition, since: &str) 
     let Ok(time) = DateTime::parse_from_rfc3339(since) else {
         return Err(unsupported(system, format!("`{since}` is no cursor of this system")));
     };
+    if system.dialect.incremental == Some(false) {
+        return Err(unsupported(system, format!("{} cannot filter by time", system.dialect.product)));
+    }
     if system.discovery().await?.provider.filter.is_none() {
         return Err(unsupported(system, "the provider says that it has no filters".to_owned()));
     }

@@ -94,6 +94,11 @@ impl Search<'_> {
         if known == Some(Proof::Useless) {
             return Ok(None);
         }
+        if !self.system.dialect.filters_by(self.resource, self.attribute) {
+            let product = &self.system.dialect.product;
+            self.remember(Proof::Useless, &format!("{product} does not filter by it"));
+            return Ok(None);
+        }
         let found = match self.ask(value).await {
             Ok(found) => found,
             Err(failure) if is_refused_filter(&failure) => {

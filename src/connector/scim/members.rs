@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
+use super::dialect::MembersShown;
 use super::lookup::{find, read};
+use super::members_asked;
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -108,6 +110,10 @@ pub(super) async fn holds(
     let mut answers = Vec::with_capacity(rows.len());
     for row in rows {
         let (owner, member) = ends(system, resource, row)?;
+        if system.dialect.members == MembersShown::ByFilter {
+            answers.push(members_asked::is_member(system, owner, member).await?);
+            continue;
+        }
         if !members_of.contains_key(owner) {
             let group = read(system, definition, owner).await?;
             members_of.insert(owner, group.as_ref().map(member_ids).unwrap_or_default());
@@ -120,6 +126,9 @@ pub(super) async fn holds(
 /// The ids at the other end of all rows of an object; none where it is not there.
 pub(super) async fn members(system: &ScimSystem, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
     let mut ids: Vec<String> = match ends_of(resource) {
+        Some((owner, _)) if system.dialect.members == MembersShown::ByFilter => {
+            members_asked::members(system, owner == end, id).await?
+        }
         Some((owner, _)) if owner == end => {
             let group = read(system, system.definition("groups").await?, id).await?;
             group.as_ref().map(member_ids).unwrap_or_default().into_iter().collect()
@@ -166,7 +175,7 @@ pub(super) async fn apply_rows(
     let mut stop: Option<Failure> = None;
     for (owner, positions) in owners {
         let mut waiting: Vec<Vec<usize>> =
-            positions.chunks(system.config.member_batch.max(1)).rev().map(<[usize]>::to_vec).collect();
+            positions.chunks(system.ways.member_batch.max(1)).rev().map(<[usize]>::to_vec).collect();
         while let Some(batch) = waiting.pop() {
             let ids: Vec<&str> = batch.iter().map(|position| member_of(*position)).collect();
             let sent = match &stop {
@@ -226,6 +235,9 @@ async fn settle(
     let definition = system.definition("groups").await?;
     let wanted = operation == Operation::Add;
     let (is_so, note) = match read(system, definition, owner).await? {
+        Some(_) if system.dialect.members == MembersShown::ByFilter => {
+            (members_asked::is_member(system, owner, member).await? == wanted, None)
+        }
         Some(group) => (member_ids(&group).contains(member) == wanted, None),
         None => (!wanted, Some(format!("the group `{owner}` is not there any more"))),
     };

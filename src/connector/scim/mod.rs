@@ -6,10 +6,12 @@
 mod ahead;
 mod body;
 mod capabilities;
+mod dialect;
 mod discovery;
 mod export;
 mod lookup;
 mod members;
+mod members_asked;
 mod own;
 mod pager;
 mod probe;
@@ -17,6 +19,7 @@ mod rows;
 mod second_look;
 mod spellings;
 mod walk;
+mod ways;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +31,10 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
+pub use self::dialect::Dialect;
+use self::dialect::MemberRemoval;
 use self::discovery::Discovery;
+use self::ways::Ways;
 use super::config::{ScimConfig, SystemConfig};
 use super::http::{Answer, Http, HttpSettings};
 use super::registry::{ConnectContext, Factory, wrong_kind};
@@ -50,6 +56,10 @@ pub const NESTINGS: &str = "nestings";
 pub struct ScimSystem {
     name: String,
     config: ScimConfig,
+    /// The product that the service is one of.
+    dialect: &'static Dialect,
+    /// How it is asked: as the job says, else as the dialect does.
+    ways: Ways,
     http: Arc<Http>,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
     discovery: OnceCell<Discovery>,
@@ -88,17 +98,20 @@ impl ScimSystem {
             media_type: MEDIA_TYPE,
             headers: Vec::new(),
         };
+        let dialect = config.dialect.as_deref().and_then(Dialect::named).unwrap_or_else(Dialect::generic);
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
-            http: Arc::new(Http::new(name, &settings, context)?),
+            dialect,
+            ways: Ways::of(config, dialect),
+            http: Arc::new(Http::new(name, &settings, context)?.speaking(dialect.rows())),
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
             account: OnceCell::new(),
             readers: rows::ObjectReaders::new(&context.columns),
             filters: Mutex::new(BTreeMap::new()),
             spellings: spellings::Spellings::default(),
-            removes_by_value: AtomicBool::new(false),
+            removes_by_value: AtomicBool::new(dialect.member_removal == Some(MemberRemoval::ByValues)),
             noticed: Mutex::new(BTreeSet::new()),
         })
     }
@@ -190,7 +203,7 @@ impl Source for ScimSystem {
 
     async fn capabilities(&self) -> Result<Capabilities, Failure> {
         let account = self.account.get_or_try_init(|| own::account(self)).await?.clone();
-        Ok(capabilities::of(self.discovery().await?, &self.config, account))
+        Ok(capabilities::of(self.discovery().await?, &self.config, &self.ways, self.dialect, account))
     }
 
     async fn probe(&self, needs: &Needs) -> Vec<Step> {
@@ -235,7 +248,7 @@ impl Target for ScimSystem {
 
     fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
         match members::ends_of(resource) {
-            Some((owner, _)) => (Some(owner.to_owned()), self.config.member_batch),
+            Some((owner, _)) => (Some(owner.to_owned()), self.ways.member_batch),
             None => (None, 1),
         }
     }

@@ -64,7 +64,7 @@ impl<'a> Pager<'a> {
         parameters: Vec<(&'static str, String)>,
     ) -> Result<Self, Failure> {
         let provider = &system.discovery().await?.provider;
-        let by_cursor = match system.config.paging {
+        let by_cursor = match system.ways.paging {
             Paging::Auto => provider.cursor || !provider.index,
             Paging::Index => false,
             Paging::Cursor => true,
@@ -73,9 +73,9 @@ impl<'a> Pager<'a> {
             system,
             address: system.http.address(&[endpoint.trim_matches('/')]),
             parameters,
-            count: system.config.page_size.min(provider.max_page_size.filter(|size| *size > 0).unwrap_or(u64::MAX)),
+            count: system.ways.page_size.min(provider.max_page_size.filter(|size| *size > 0).unwrap_or(u64::MAX)),
             place: if by_cursor { Place::Cursor(String::new()) } else { Place::Index(1) },
-            ahead: Ahead::new(system.config.pages_in_flight),
+            ahead: Ahead::new(system.ways.pages_in_flight),
             page_length: None,
             first_ids: HashSet::new(),
             last_ids: HashSet::new(),
@@ -150,7 +150,7 @@ impl<'a> Pager<'a> {
         }
         let after = self.evidence.rows_received + list.resources.len() as u64;
         self.place = match list.next_cursor {
-            Some(cursor) if self.system.config.paging != Paging::Index => Place::Cursor(cursor),
+            Some(cursor) if self.system.ways.paging != Paging::Index => Place::Cursor(cursor),
             _ if list.total.is_some_and(|total| after >= total) && !self.looks_past_end => Place::End,
             _ if list.total.is_some_and(|total| after >= total) => Place::PastEnd(after + 1),
             _ => {
@@ -211,7 +211,7 @@ impl<'a> Pager<'a> {
             Ok(list) => list,
             Err(failure)
                 if is_first
-                    && self.system.config.paging == Paging::Auto
+                    && self.system.ways.paging == Paging::Auto
                     && matches!(failure.status, Some(400 | 404 | 405 | 501)) =>
             {
                 self.note(format!("paging by cursor is refused ({}): read by index", failure.cause));

@@ -265,7 +265,7 @@ impl Groups<'_> {
                 }
             });
             let singles: Vec<Option<Json>> =
-                futures::stream::iter(reads).buffered(this.system.config.pages_in_flight).try_collect().await?;
+                futures::stream::iter(reads).buffered(this.system.ways.pages_in_flight).try_collect().await?;
             for (group, single) in resources.iter_mut().zip(singles) {
                 if let Some(single) = single {
                     *group = single;
