@@ -43,7 +43,7 @@ pub fn row_for(asked: Asked, status: u16, scim_type: Option<&str>, message: Opti
 }
 
 /// Whether the parts of a pattern, separated by `*`, stand in a text in this order. Both are lower case.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
     let mut rest = text;
     pattern.split('*').all(|part| match rest.find(part) {
         Some(at) => {
