@@ -1,6 +1,18 @@
 //! muster on real systems. `tests/systems/run` installs and starts them, tells where they are, and runs these tests.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+#[path = "support/connector_renamed.rs"]
+mod connector_renamed;
+#[path = "support/connector_sink.rs"]
+mod connector_sink;
+#[path = "support/connector_subject.rs"]
+mod connector_subject;
+#[path = "support/connector_suite.rs"]
+mod connector_suite;
+#[path = "systems/directory.rs"]
+mod directory;
+#[path = "systems/ldap.rs"]
+mod ldap;
 mod support;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;

@@ -69,7 +69,7 @@ overlay refint
 refint_attributes member manager
 refint_nothing cn=nobody,dc=example,dc=com
 overlay unique
-unique_uri ldap:///ou=people,dc=example,dc=com?uid?sub
+unique_uri ldap:///dc=example,dc=com?uid?sub
 overlay ppolicy
 CONF
 

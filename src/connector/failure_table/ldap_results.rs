@@ -121,7 +121,7 @@ pub const LDAP_ROWS: &[Row] = &[
         name: "not-unique",
         asked: WRITES,
         statuses: &[19, 53],
-        messages: &["not unique", "attribute uniqueness", "same attribute value", "already exists", "another entry"],
+        messages: &["not unique", "non-unique", "attribute uniqueness", "same attribute value", "already exists", "another entry"],
         class: Class::Conflict,
         says: "a value that the directory keeps unique is taken",
         remedy: "find the other entry with this value; link it (`muster link`) or correct the value at the source: the next run plans it anew",

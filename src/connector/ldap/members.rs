@@ -72,19 +72,29 @@ impl<'a> Sides<'a> {
 
     /// What stands in a group for some members, by their ids; those that are not there are left out.
     pub(super) async fn values(&self, ids: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
+        let mut values = self.values_among(self.members, ids).await?;
+        // A group may also be put into a group as any member is.
+        let others: Vec<&str> = ids.iter().filter(|id| !values.contains_key(**id)).copied().collect();
+        if !others.is_empty() && self.members.name != self.groups.name && self.membership.login.is_none() {
+            values.extend(self.values_among(self.groups, &others).await?);
+        }
+        Ok(values)
+    }
+
+    async fn values_among(&self, of: &ResourceType, ids: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
         let attributes = || {
-            let mut attributes = self.layout.asked(self.members, &[]);
+            let mut attributes = self.layout.asked(of, &[]);
             attributes.extend(self.membership.login.clone());
             attributes
         };
         let mut values = BTreeMap::new();
         let mut searches = Vec::new();
         for chunk in ids.chunks(IDS_A_SEARCH) {
-            searches.push(lookup::by_ids(self.system, self.members, chunk, attributes()));
+            searches.push(lookup::by_ids(self.system, of, chunk, attributes()));
         }
         let found: Vec<Vec<Entry>> = at_once(searches).await?;
         for entry in found.iter().flatten() {
-            if let (Some(id), Some(value)) = (self.members.id(entry), self.stands(entry)) {
+            if let (Some(id), Some(value)) = (of.id(entry), self.stands(entry)) {
                 values.insert(id, value);
             }
         }

@@ -182,6 +182,7 @@ mod tests {
         (Write, 68, "00002071: samldb: samAccountName already in use", "ad-not-unique", Conflict),
         (Write, 19, "0000202F: samldb: userPrincipalName in use", "ad-not-unique", Conflict),
         (Write, 19, "some attributes not unique", "not-unique", Conflict),
+        (Write, 19, "non-unique attributes found with (|(uid=zz))", "not-unique", Conflict),
         (
             Write,
             19,

@@ -65,6 +65,18 @@ pub(super) fn answered(
     if result.rc == 0 { Ok(result) } else { Err(question.refused(&result)) }
 }
 
+/// A change of one entry.
+enum Request {
+    Modify(Vec<Mod<Vec<u8>>>),
+    /// To a new first part, below the same entry or another one.
+    Rename {
+        rdn: String,
+        parent: String,
+        moves: bool,
+    },
+    Delete,
+}
+
 struct Order<'a> {
     system: &'a LdapSystem,
     layout: &'a Layout,
@@ -240,10 +252,43 @@ impl Order<'_> {
         changes: Vec<Mod<Vec<u8>>>,
         with_version: bool,
     ) -> Result<(), Failure> {
-        let condition = self.condition(id, with_version);
-        let what = format!("modifying {name}");
-        let result = session(self.system, condition).await?.modify(name, changes).await;
-        answered(self.system, Asked::Write, &what, result).map(|_| ())
+        self.bound(id, name, &Request::Modify(changes), with_version).await
+    }
+
+    /// Sends a change that holds only if the name is still that of this entry.
+    async fn bound(&self, id: &str, name: &str, request: &Request, with_version: bool) -> Result<(), Failure> {
+        match self.request(self.condition(id, with_version), name, request).await {
+            // OpenLDAP's overlay `unique` holds its own searches against the condition, and finds that it fails.
+            Err(failure) if failure.message.as_deref().is_some_and(|text| text.contains("unique_search")) => {
+                let Some(now) = self.entry(id).await? else { return Err(self.gone(id)) };
+                let version = self.layout.version_attribute().and_then(|attribute| now.text(attribute));
+                let is_as_read =
+                    !with_version || self.change.version.as_deref().is_none_or(|read| version == Some(read));
+                if now.dn != name || !is_as_read {
+                    return Err(failure);
+                }
+                self.system.notice_once(
+                    "the server's overlay `unique` does not bear conditions: where they fail by it, a change is sent without one, right after the entry was read".to_owned(),
+                );
+                self.request(None, name, request).await
+            }
+            other => other,
+        }
+    }
+
+    async fn request(&self, condition: Option<RawControl>, name: &str, request: &Request) -> Result<(), Failure> {
+        let mut session = session(self.system, condition).await?;
+        let (asked, what, result) = match request {
+            Request::Modify(changes) => {
+                (Asked::Write, format!("modifying {name}"), session.modify(name, changes.clone()).await)
+            }
+            Request::Rename { rdn, parent, moves } => {
+                let what = format!("renaming {name} to {}", dn::below(rdn, parent));
+                (Asked::Write, what, session.modifydn(name, rdn, true, moves.then_some(parent.as_str())).await)
+            }
+            Request::Delete => (Asked::Delete, format!("deleting {name}"), session.delete(name).await),
+        };
+        answered(self.system, asked, &what, result).map(|_| ())
     }
 
     /// A new name for the entry, where the order changes what it is named by, or where it stands: its first part, and
@@ -288,11 +333,9 @@ impl Order<'_> {
 
     async fn rename(&self, id: &str, from: &str, rdn: &str, parent: &str) -> Result<(), Failure> {
         let (_, above) = dn::split(from).ok_or_else(|| self.no_name(from))?;
-        let moves = (!dn::is_same(above, parent)).then_some(parent);
-        let condition = self.condition(id, true);
-        let what = format!("renaming {from} to {}", dn::below(rdn, parent));
-        let result = session(self.system, condition).await?.modifydn(from, rdn, true, moves).await;
-        answered(self.system, Asked::Write, &what, result).map(|_| ())
+        let moves = !dn::is_same(above, parent);
+        let request = Request::Rename { rdn: rdn.to_owned(), parent: parent.to_owned(), moves };
+        self.bound(id, from, &request, true).await
     }
 
     async fn delete(&self) -> Result<Applied, Failure> {
@@ -316,10 +359,7 @@ impl Order<'_> {
     }
 
     async fn delete_by(&self, id: &str, name: &str) -> Result<(), Failure> {
-        let condition = self.condition(id, true);
-        let what = format!("deleting {name}");
-        let result = session(self.system, condition).await?.delete(name).await;
-        answered(self.system, Asked::Delete, &what, result).map(|_| ())
+        self.bound(id, name, &Request::Delete, true).await
     }
 }
 
