@@ -1,6 +1,8 @@
 //! muster on real systems. `tests/systems/run` installs and starts them, tells where they are, and runs these tests.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+#[path = "systems/active_directory.rs"]
+mod active_directory;
 #[path = "support/connector_renamed.rs"]
 mod connector_renamed;
 #[path = "support/connector_sink.rs"]
@@ -13,6 +15,8 @@ mod connector_suite;
 mod directory;
 #[path = "systems/ldap.rs"]
 mod ldap;
+#[path = "systems/ldap_loop.rs"]
+mod ldap_loop;
 mod support;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;
