@@ -1,6 +1,22 @@
 //! muster on real systems. `tests/systems/run` installs and starts them, tells where they are, and runs these tests.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+#[path = "systems/active_directory.rs"]
+mod active_directory;
+#[path = "support/connector_renamed.rs"]
+mod connector_renamed;
+#[path = "support/connector_sink.rs"]
+mod connector_sink;
+#[path = "support/connector_subject.rs"]
+mod connector_subject;
+#[path = "support/connector_suite.rs"]
+mod connector_suite;
+#[path = "systems/directory.rs"]
+mod directory;
+#[path = "systems/ldap.rs"]
+mod ldap;
+#[path = "systems/ldap_loop.rs"]
+mod ldap_loop;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
 mod support;

@@ -56,7 +56,7 @@ pub(super) fn row_among<'r>(
 }
 
 /// Whether the parts of a pattern, separated by `*`, stand in a text in this order. Both are lower case.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
     let mut rest = text;
     pattern.split('*').all(|part| match rest.find(part) {
         Some(at) => {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod csv;
 pub mod failure_table;
 pub mod http;
+pub mod ldap;
 pub mod limit;
 pub mod openbao;
 pub mod registry;

@@ -1,4 +1,5 @@
 //! What the conformance suite runs against: a target, a way to put data into it, and a way to see what orders did.
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,8 +61,10 @@ pub(crate) async fn connect(config: &SystemConfig, folder: &std::path::Path) -> 
 pub(crate) struct Subject {
     pub(crate) target: Box<dyn Target>,
     pub(crate) folder: tempfile::TempDir,
-    /// For systems that read their changes back.
+    /// The built-in server, where the target is that.
     pub(crate) server: Option<RunningSandbox>,
+    /// Whether the target is a server of somebody else's.
+    is_foreign: bool,
     orders: AtomicU64,
 }
 
@@ -72,7 +75,7 @@ impl Subject {
         let server = server(folder.path()).await;
         let config = SystemConfig::Scim(ScimConfig { paging: Some(paging), ..scim_config(&server.url) });
         let target = connect(&config, folder.path()).await;
-        Self { target, folder, server: Some(server), orders: AtomicU64::new(0) }
+        Self { target, folder, server: Some(server), is_foreign: false, orders: AtomicU64::new(0) }
     }
 
     /// A folder of files.
@@ -81,7 +84,22 @@ impl Subject {
         let config = CsvConfig { path: "data".into(), orders: Some("orders".into()), ..CsvConfig::default() };
         std::fs::create_dir(folder.path().join("data")).expect("a folder");
         let target = connect(&SystemConfig::Csv(config), folder.path()).await;
-        Self { target, folder, server: None, orders: AtomicU64::new(0) }
+        Self { target, folder, server: None, is_foreign: false, orders: AtomicU64::new(0) }
+    }
+
+    /// A server of somebody else's.
+    pub(crate) fn foreign(target: Box<dyn Target>, folder: tempfile::TempDir) -> Self {
+        Self { target, folder, server: None, is_foreign: true, orders: AtomicU64::new(0) }
+    }
+
+    /// Whether changes take effect at once and are read back; false for work orders.
+    pub(crate) fn is_live(&self) -> bool {
+        self.server.is_some() || self.is_foreign
+    }
+
+    /// Whether the target says how many rows a list has.
+    pub(crate) fn tells_totals(&self) -> bool {
+        self.server.is_some()
     }
 
     pub(crate) fn order(&self) -> OrderId {
@@ -114,7 +132,7 @@ impl Subject {
 
     /// Puts objects into the system, by its own means; their ids in order.
     pub(crate) async fn put(&self, resource: &str, objects: &[Vec<(&str, &str)>]) -> Vec<String> {
-        if self.server.is_some() {
+        if self.is_live() {
             let mut ids = Vec::new();
             for attributes in objects {
                 let change = self.change(Operation::Create, resource, None, attributes);
@@ -143,7 +161,7 @@ impl Subject {
 
     /// Puts memberships into the system.
     pub(crate) async fn put_members(&self, pairs: &[(&str, &str)]) {
-        if self.server.is_some() {
+        if self.is_live() {
             for (group, user) in pairs {
                 let rows = [self.row(group, user)];
                 let results = self.target.apply_rows("memberships", Operation::Add, &rows).await;

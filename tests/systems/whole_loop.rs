@@ -157,7 +157,7 @@ concurrency = 4
 }
 
 /// Runs the job, and gets everything that it wants to do approved and applied. Gives what held it on the way.
-fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String> {
+pub(crate) fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String> {
     let mut held = BTreeSet::new();
     for _ in 0..3 {
         let said = world.muster(&["run", "corp"]);

@@ -3,6 +3,7 @@
 mod address;
 mod auth;
 mod csv;
+mod ldap;
 mod openbao;
 mod refused;
 mod sandbox;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use self::address::web_address;
 pub use self::auth::Auth;
 pub use self::csv::CsvConfig;
+pub use self::ldap::{Bind, EnabledBy, Flavour, LdapConfig, LdapResource, SearchScope};
+pub(crate) use self::ldap::{directory_address, is_description};
 pub use self::openbao::{OpenBaoConfig, VaultAuth};
 pub use self::refused::Refused;
 pub use self::sandbox::SandboxConfig;
@@ -27,6 +30,8 @@ use crate::model::failure::Stage;
 pub enum SystemConfig {
     /// A folder of CSV files; as a target, work-order files for people.
     Csv(CsvConfig),
+    /// An LDAP directory.
+    Ldap(LdapConfig),
     /// OpenBao, or HashiCorp Vault.
     #[serde(rename = "openbao", alias = "vault")]
     OpenBao(OpenBaoConfig),
@@ -38,12 +43,13 @@ pub enum SystemConfig {
 
 impl SystemConfig {
     /// Every kind, as job files spell it.
-    pub const KINDS: &'static [&'static str] = &["csv", "openbao", "sandbox", "scim"];
+    pub const KINDS: &'static [&'static str] = &["csv", "ldap", "openbao", "sandbox", "scim"];
 
     /// The kind, as job files spell it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Csv(_) => "csv",
+            Self::Ldap(_) => "ldap",
             Self::OpenBao(_) => "openbao",
             Self::Scim(_) => "scim",
             Self::Sandbox(_) => "sandbox",
@@ -54,6 +60,7 @@ impl SystemConfig {
     pub fn stages(&self) -> Vec<Stage> {
         match self {
             Self::Csv(_) => vec![Stage::Connect, Stage::Permission, Stage::Schema],
+            Self::Ldap(config) => config.stages(),
             Self::OpenBao(config) => config.stages(),
             Self::Scim(config) => config.stages(),
             Self::Sandbox(_) => ScimConfig::at("http://127.0.0.1").stages(),
@@ -64,6 +71,7 @@ impl SystemConfig {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Csv(config) => config.problems(),
+            Self::Ldap(config) => config.problems(),
             Self::OpenBao(config) => config.problems(),
             Self::Scim(config) => config.problems(),
             Self::Sandbox(config) => config.problems(),

@@ -3,12 +3,15 @@
 //! Rows with a message stand before rows with a scimType, and those before rows with a status alone: what the server
 //! says beats the number it says it with.
 
+mod ldap_results;
 mod messages;
 mod scim_types;
 mod statuses;
 
 use serde::Deserialize;
 
+pub(crate) use self::ldap_results::LAST_MEMBER;
+pub use self::ldap_results::LDAP_ROWS;
 use crate::model::failure::{Class, Recourse};
 
 /// What was asked for: some statuses mean different things for a list and for one object.

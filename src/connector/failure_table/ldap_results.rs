@@ -1,0 +1,592 @@
+//! What the result codes of LDAP mean (RFC 4511 section 4.1.9 and appendix A.2; RFC 4528 for 122), and what Active
+//! Directory says in its messages (MS-ADTS section 3.1.1.3.1.9, MS-ERREF section 2.2): one row a meaning, the first row
+//! that fits is taken. `statuses` are result codes here.
+
+use super::{ANY, Asked, Row};
+use crate::model::failure::{Class, Recourse};
+
+const READS: &[Asked] = &[Asked::Discovery, Asked::List, Asked::Object];
+const WRITES: &[Asked] = &[Asked::Write, Asked::Delete];
+
+/// The table, in the order in which it is searched: messages first, then codes for one kind of question, then codes.
+pub const LDAP_ROWS: &[Row] = &[
+    // Active Directory tells by a number why a bind is refused.
+    Row {
+        name: "ad-wrong-password",
+        statuses: &[49],
+        messages: &["data 52e"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the login or the password is wrong",
+        remedy: "correct the password where its reference points to, or `user`, then `muster check`; do not repeat it blindly: the directory locks accounts after some wrong passwords",
+        ..ANY
+    },
+    Row {
+        name: "ad-no-such-account",
+        statuses: &[49],
+        messages: &["data 525"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "there is no such account",
+        remedy: "correct `user`: the account's DN, or its login with the domain: muster@corp.example.com",
+        ..ANY
+    },
+    Row {
+        name: "ad-account-disabled",
+        statuses: &[49],
+        messages: &["data 533"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the account that muster uses is disabled",
+        remedy: "enable the service account in the directory, then `muster check`",
+        ..ANY
+    },
+    Row {
+        name: "ad-account-expired",
+        statuses: &[49],
+        messages: &["data 701"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the account that muster uses has expired",
+        remedy: "set a later accountExpires for the service account, then `muster check`",
+        ..ANY
+    },
+    Row {
+        name: "ad-password-expired",
+        statuses: &[49],
+        messages: &["data 532", "data 773"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the password of the account that muster uses has expired, or must be changed first",
+        remedy: "set a new password for the service account, without \"must change at next logon\", and put it where the reference points to",
+        ..ANY
+    },
+    Row {
+        name: "ad-logon-not-allowed",
+        statuses: &[49],
+        messages: &["data 530", "data 531"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the account that muster uses may not log on at this time, or from this machine",
+        remedy: "widen logonHours or userWorkstations of the service account in the directory",
+        ..ANY
+    },
+    Row {
+        name: "ad-account-locked",
+        statuses: &[49],
+        messages: &["data 775"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the account that muster uses is locked out",
+        remedy: "unlock the service account in the directory, and find out who uses it with a wrong password",
+        ..ANY
+    },
+    Row {
+        name: "ad-bind-needed",
+        messages: &["data 57", "000004dc", "successful bind must be completed"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the directory answers nobody who has not logged in",
+        remedy: "set `auth` for this system",
+        ..ANY
+    },
+    Row {
+        name: "ad-password-refused",
+        asked: WRITES,
+        statuses: &[19, 53],
+        messages: &[
+            "0000052d",
+            "00000056",
+            "password*polic",
+            "password*complex",
+            "password*too short",
+            "password*quality",
+            "password*history",
+        ],
+        class: Class::Data,
+        says: "the password does not fit the directory's rules, or the account has none and is to be enabled",
+        remedy: "map a password that fits the domain's rules, or leave unicodePwd out: a new account then gets a random one",
+        ..ANY
+    },
+    Row {
+        name: "ad-not-unique",
+        asked: WRITES,
+        messages: &["0000202f", "000021c7", "000021c8", "00002071"],
+        class: Class::Conflict,
+        says: "a login or name that has to be unique is taken",
+        remedy: "find the other entry with this sAMAccountName, userPrincipalName or name; link it (`muster link`) or correct the value at the source: the next run plans it anew",
+        ..ANY
+    },
+    Row {
+        name: "not-unique",
+        asked: WRITES,
+        statuses: &[19, 53],
+        messages: &[
+            "not unique",
+            "non-unique",
+            "attribute uniqueness",
+            "same attribute value",
+            "already exists",
+            "another entry",
+        ],
+        class: Class::Conflict,
+        says: "a value that the directory keeps unique is taken",
+        remedy: "find the other entry with this value; link it (`muster link`) or correct the value at the source: the next run plans it anew",
+        ..ANY
+    },
+    Row {
+        name: "ad-no-such-member",
+        asked: WRITES,
+        messages: &["00000525"],
+        class: Class::Stale,
+        says: "who is to become a member is not in the directory",
+        remedy: "the next run correlates it anew; nothing has to be done unless it comes back",
+        ..ANY
+    },
+    Row {
+        name: "ad-already-a-member",
+        asked: WRITES,
+        messages: &["00000562"],
+        class: Class::Conflict,
+        says: "it is a member already",
+        remedy: "nothing has to be done",
+        ..ANY
+    },
+    Row {
+        name: "ad-no-member",
+        asked: WRITES,
+        messages: &["00000561"],
+        class: Class::Stale,
+        says: "it is no member",
+        remedy: "nothing has to be done",
+        ..ANY
+    },
+    Row {
+        name: "ad-primary-group",
+        asked: WRITES,
+        messages: &["0000056a", "00000528"],
+        class: Class::Unsupported,
+        says: "it is the account's primary group, whose members are not kept in `member`",
+        remedy: "give the account another primary group in the directory first, or leave this group out of the sync",
+        ..ANY
+    },
+    Row {
+        name: "ad-owned-by-system",
+        asked: WRITES,
+        messages: &["0000209a", "attribute*owned by*sam", "system only attribute"],
+        class: Class::Unsupported,
+        says: "only the directory itself writes this attribute",
+        remedy: "take the attribute out of the mapping",
+        ..ANY
+    },
+    Row {
+        name: "ad-protected",
+        asked: &[Asked::Delete],
+        messages: &["00002015", "iscriticalsystemobject", "critical system object"],
+        class: Class::Unsupported,
+        says: "the directory does not let this entry go: it has entries below it, or it is one of its own",
+        remedy: "look at it in the directory; remove what is below it, or leave it out of the sync",
+        ..ANY
+    },
+    Row {
+        name: "memory-limit",
+        messages: &["entry is too large", "exceeds the administrative limit", "mdb_map_full", "no space left"],
+        class: Class::Capacity,
+        says: "the directory has no room for this",
+        remedy: "raise the database's size limit (OpenLDAP: maxsize), then `muster retry`",
+        ..ANY
+    },
+    // The same code for different questions.
+    Row {
+        name: "size-limit",
+        asked: READS,
+        statuses: &[4],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the server cut the list off at its size limit: what came is not everything, and nothing of it is used",
+        remedy: "let the account of `auth` read without a size limit (OpenLDAP: limits dn.exact=… size.prtotal=unlimited; 389 Directory Server: nsSizeLimit = -1), or set a base or filter that fits",
+        ..ANY
+    },
+    Row {
+        name: "time-limit",
+        asked: READS,
+        statuses: &[3],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the server stopped at its time limit: what came is not everything, and nothing of it is used",
+        remedy: "let the account of `auth` search without a time limit, or index the attributes of the filter at the server",
+        ..ANY
+    },
+    Row {
+        name: "page-limit",
+        asked: READS,
+        statuses: &[11],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the search is larger than the server lets this account ask for",
+        remedy: "set a smaller page_size for this system, raise the limit at the server (OpenLDAP: size.pr; 389 Directory Server: nsslapd-lookthroughlimit), or index the attributes of the filter",
+        ..ANY
+    },
+    Row {
+        name: "no-such-base",
+        asked: &[Asked::Discovery, Asked::List],
+        statuses: &[32],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the base of the search is not there, or the account may not see it",
+        remedy: "correct `base`, or let the account of `auth` read there",
+        ..ANY
+    },
+    Row {
+        name: "no-such-parent",
+        asked: &[Asked::Write],
+        statuses: &[32],
+        class: Class::Stale,
+        says: "the entry, or the one that it is to be placed below, is not there, or may not be seen",
+        remedy: "see whether the base of this resource exists and the account of `auth` may read it; an entry that is gone is correlated anew by the next run",
+        ..ANY
+    },
+    Row {
+        name: "denied-everywhere",
+        asked: &[Asked::Discovery, Asked::List],
+        statuses: &[50],
+        class: Class::Permission,
+        recourse: Recourse::Stop,
+        says: "the account of `auth` may not read this",
+        remedy: "give it the right to search and read below the base",
+        ..ANY
+    },
+    Row {
+        name: "busy-while-reading",
+        asked: READS,
+        statuses: &[51, 52],
+        class: Class::Server,
+        recourse: Recourse::Retry,
+        says: "the server is busy or not available",
+        remedy: "wait until it is up",
+        ..ANY
+    },
+    Row {
+        name: "failed-while-reading",
+        asked: READS,
+        statuses: &[1, 80],
+        class: Class::Server,
+        recourse: Recourse::Retry,
+        says: "the server failed inside",
+        remedy: "see the server's own log",
+        ..ANY
+    },
+    // Codes alone.
+    Row {
+        name: "operations-error",
+        statuses: &[1],
+        class: Class::Server,
+        says: "the server cannot do this in this state of the session",
+        remedy: "see the server's own log; Active Directory says this of a session that has not logged in",
+        ..ANY
+    },
+    Row {
+        name: "protocol-error",
+        statuses: &[2],
+        class: Class::Unsupported,
+        says: "the server does not understand the request",
+        remedy: "see whether the server speaks LDAP version 3 and knows StartTLS; older ones want ldaps://",
+        ..ANY
+    },
+    Row {
+        name: "time-limit-of-a-change",
+        statuses: &[3],
+        class: Class::Server,
+        says: "the server stopped at its time limit; whether the change was stored has to be looked up",
+        remedy: "see what slows the server down, then `muster retry`",
+        ..ANY
+    },
+    Row {
+        name: "size-limit-of-a-change",
+        statuses: &[4],
+        class: Class::Configuration,
+        says: "the request is larger than the server takes",
+        remedy: "set a smaller member_batch for this system",
+        ..ANY
+    },
+    Row {
+        name: "compared",
+        statuses: &[5, 6],
+        class: Class::Server,
+        says: "the server answered another question than the one that was asked",
+        remedy: "see whether something stands between muster and the directory",
+        ..ANY
+    },
+    Row {
+        name: "method-not-supported",
+        statuses: &[7],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the server does not take logins with a password",
+        remedy: "let the server accept simple binds over TLS for this account",
+        ..ANY
+    },
+    Row {
+        name: "tls-needed",
+        statuses: &[8, 13],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the server wants a session that nobody can listen to",
+        remedy: "write ldaps:// in url, or set starttls = true",
+        ..ANY
+    },
+    Row {
+        name: "referral",
+        statuses: &[10],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the server points to another one, where no credential is sent",
+        remedy: "write the server that the referral names as url, or correct `base`; a read-only replica refers writes to its supplier",
+        ..ANY
+    },
+    Row {
+        name: "administrative-limit",
+        statuses: &[11],
+        class: Class::Capacity,
+        says: "the request is larger than the server lets this account ask for",
+        remedy: "set a smaller member_batch for this system, or raise the limit at the server",
+        ..ANY
+    },
+    Row {
+        name: "control-unavailable",
+        statuses: &[12],
+        class: Class::Unsupported,
+        says: "the server does not know a control that the request needs",
+        remedy: "see which controls the server offers (supportedControl of its root entry); paged results are needed for long lists",
+        ..ANY
+    },
+    Row {
+        name: "bind-in-progress",
+        statuses: &[14],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the server wants a login in several steps",
+        remedy: "let the server accept simple binds over TLS for this account",
+        ..ANY
+    },
+    Row {
+        name: "no-such-attribute",
+        asked: WRITES,
+        statuses: &[16],
+        class: Class::Stale,
+        says: "the entry does not hold what is to be taken away",
+        remedy: "the next run plans it anew from what it holds then",
+        ..ANY
+    },
+    Row {
+        name: "attribute-not-known",
+        statuses: &[16, 17],
+        class: Class::Configuration,
+        says: "the server's schema has no such attribute",
+        remedy: "compare the mapping with the server's schema, or load the schema that has it",
+        ..ANY
+    },
+    Row {
+        name: "inappropriate-matching",
+        statuses: &[18],
+        class: Class::Unsupported,
+        says: "the server cannot search by this attribute",
+        remedy: "muster reads without this filter and filters itself; nothing has to be done",
+        ..ANY
+    },
+    Row {
+        name: "constraint",
+        statuses: &[19],
+        class: Class::Data,
+        says: "a value breaks a rule of the server",
+        remedy: "read the server's message; correct the value at the source, or the rule that makes it: the next run plans it anew",
+        ..ANY
+    },
+    Row {
+        name: "value-exists",
+        statuses: &[20],
+        class: Class::Conflict,
+        says: "the entry holds this value already",
+        remedy: "the next run plans it anew from what it holds then",
+        ..ANY
+    },
+    Row {
+        name: "invalid-syntax",
+        statuses: &[21],
+        class: Class::Data,
+        says: "a value does not fit the syntax of its attribute",
+        remedy: "correct the value at the source, or the rule that makes it: the next run plans it anew",
+        ..ANY
+    },
+    Row {
+        name: "gone",
+        statuses: &[32],
+        class: Class::Stale,
+        says: "the entry is not there any more, or may not be seen",
+        remedy: "the next run correlates it anew; nothing has to be done unless it comes back",
+        ..ANY
+    },
+    Row {
+        name: "alias",
+        statuses: &[33, 36],
+        class: Class::Data,
+        says: "an alias points to nothing, or may not be followed",
+        remedy: "mend the alias in the directory, or name the real entry",
+        ..ANY
+    },
+    Row {
+        name: "invalid-dn",
+        statuses: &[34],
+        class: Class::Data,
+        says: "a name is no distinguished name that this server takes",
+        remedy: "correct `base`, or the value that becomes part of the name",
+        ..ANY
+    },
+    Row {
+        name: "inappropriate-authentication",
+        statuses: &[48],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the server does not let this account log in this way: it has no password, or anonymous sessions are off",
+        remedy: "set `auth` to an account that has a password",
+        ..ANY
+    },
+    Row {
+        name: "invalid-credentials",
+        statuses: &[49],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the login or the password is wrong, or the account is locked",
+        remedy: "correct the password where its reference points to, or `user`; see in the directory whether the account is locked; then `muster check`",
+        ..ANY
+    },
+    Row {
+        name: "denied",
+        statuses: &[50],
+        class: Class::Permission,
+        says: "the account of `auth` may not do this here",
+        remedy: "give it the right to write this entry and its attributes (OpenLDAP: access to … by … write; Active Directory: delegate control of the container), then `muster retry`",
+        ..ANY
+    },
+    Row {
+        name: "busy",
+        statuses: &[51],
+        class: Class::Throttled,
+        recourse: Recourse::Retry,
+        says: "the server is busy",
+        remedy: "set a lower rate under [apply]",
+        ..ANY
+    },
+    Row {
+        name: "unavailable",
+        statuses: &[52],
+        class: Class::Server,
+        recourse: Recourse::Retry,
+        says: "the server is shutting down or not available",
+        remedy: "wait until it is up; what was not sent stays approved",
+        ..ANY
+    },
+    Row {
+        name: "unwilling",
+        statuses: &[53],
+        class: Class::Unsupported,
+        says: "the server is not willing to do this",
+        remedy: "read the server's message; a replica may be read-only, a database may be frozen, and Active Directory refuses what its rules for accounts do not allow",
+        ..ANY
+    },
+    Row {
+        name: "loop",
+        statuses: &[54],
+        class: Class::Configuration,
+        says: "the server went round in a circle of aliases or servers",
+        remedy: "mend the circle in the directory",
+        ..ANY
+    },
+    Row {
+        name: "naming",
+        statuses: &[64],
+        class: Class::Data,
+        says: "an entry of this kind may not have this name, or may not stand there",
+        remedy: "set the `rdn` of this resource to an attribute that its object classes allow, or another `base`",
+        ..ANY
+    },
+    Row {
+        name: "object-class",
+        statuses: &[65],
+        class: Class::Data,
+        says: "the entry would lack an attribute that its object classes require, or hold one that they do not allow",
+        remedy: "map what the server's message names, or add the object class that allows it to `classes`",
+        ..ANY
+    },
+    Row {
+        name: "has-children",
+        statuses: &[66],
+        class: Class::Conflict,
+        says: "there are entries below this one, so that it cannot go or move",
+        remedy: "remove or move what is below it first, then `muster retry`",
+        ..ANY
+    },
+    Row {
+        name: "named-by-it",
+        statuses: &[67],
+        class: Class::Unsupported,
+        says: "the entry is named by this value, which only a rename changes",
+        remedy: "set the `rdn` of this resource to the attribute that its entries are named by: muster renames then",
+        ..ANY
+    },
+    Row {
+        name: "entry-exists",
+        statuses: &[68],
+        class: Class::Conflict,
+        says: "there is an entry of this name already",
+        remedy: "find the other entry; link it (`muster link`) or correct the value that names it at the source: the next run plans it anew",
+        ..ANY
+    },
+    Row {
+        name: "class-change",
+        statuses: &[69],
+        class: Class::Unsupported,
+        says: "the object class that makes an entry what it is cannot be changed",
+        remedy: "take objectClass out of the mapping",
+        ..ANY
+    },
+    Row {
+        name: "several-servers",
+        statuses: &[71],
+        class: Class::Unsupported,
+        says: "the entry would have to move to another server or database",
+        remedy: "move it by hand, or keep it below the base that it is in",
+        ..ANY
+    },
+    Row {
+        name: "other",
+        statuses: &[80],
+        class: Class::Server,
+        says: "the server failed inside; whether the change was stored has to be looked up",
+        remedy: "see the server's own log, then `muster retry`",
+        ..ANY
+    },
+    Row {
+        name: "cancelled",
+        statuses: &[88, 118, 119, 120, 121],
+        class: Class::Server,
+        recourse: Recourse::Retry,
+        says: "the request was called off",
+        remedy: "`muster retry`",
+        ..ANY
+    },
+    Row {
+        name: "assertion-failed",
+        statuses: &[122],
+        class: Class::Stale,
+        says: "the entry changed after it was read",
+        remedy: "the next run plans it anew from what it holds then",
+        ..ANY
+    },
+];
+
+/// For a change of members that would leave a group without any (result code 65).
+pub(crate) const LAST_MEMBER: (&str, &str) = (
+    "the group would be left without a member, which its object class does not allow",
+    "set `empty_member` of groups to a DN that may stand in (the server refused the one that was tried), delete the group, or leave one member",
+);

@@ -1,0 +1,218 @@
+//! Users in groups and groups in groups, asked for one by one.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::entry::Entry;
+use super::filter;
+use super::layout::{Layout, Membership, ResourceType};
+use super::lookup;
+use super::search::{self, Search};
+use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dn};
+use crate::connector::failure_table::Asked;
+use crate::model::failure::{Class, Failure};
+
+/// Ids asked for in one search.
+const IDS_A_SEARCH: usize = 50;
+/// Questions under way at once.
+const AT_ONCE: usize = 8;
+
+/// The end that holds the members, and the end that is one.
+pub(super) fn ends_of(resource: &str) -> Option<(&'static str, &'static str)> {
+    match resource {
+        MEMBERSHIPS => Some(("group", "user")),
+        NESTINGS => Some(("parent", "child")),
+        _ => None,
+    }
+}
+
+/// The ids of a row's ends: whose members, and which member.
+pub(super) fn ends<'a>(
+    system: &LdapSystem,
+    resource: &str,
+    row: &'a BTreeMap<String, String>,
+) -> Result<(&'a str, &'a str), Failure> {
+    let names = ends_of(resource);
+    let found = names.and_then(|(owner, member)| Some((row.get(owner)?.as_str(), row.get(member)?.as_str())));
+    found.filter(|(owner, member)| !owner.is_empty() && !member.is_empty()).ok_or_else(|| {
+        let cause = match names {
+            Some((owner, member)) => format!("a row of `{resource}` needs the ends `{owner}` and `{member}`"),
+            None => format!("`{resource}` is no association of this system; it has: {MEMBERSHIPS}, {NESTINGS}"),
+        };
+        system.failure(Class::Configuration, cause, "correct the sync's `to` and `ends` in the job file")
+    })
+}
+
+/// An association's sides.
+pub(super) struct Sides<'a> {
+    pub(super) system: &'a LdapSystem,
+    pub(super) layout: &'a Layout,
+    pub(super) groups: &'a ResourceType,
+    pub(super) membership: &'a Membership,
+    /// What the members are: users, or groups.
+    members: &'a ResourceType,
+}
+
+impl<'a> Sides<'a> {
+    pub(super) async fn of(system: &'a LdapSystem, resource: &str) -> Result<Self, Failure> {
+        let layout = system.layout().await?;
+        let (groups, membership) = system.group_members(layout)?;
+        let (_, members) = system.resource(if resource == NESTINGS { "groups" } else { "users" }).await?;
+        Ok(Self { system, layout, groups, membership, members })
+    }
+
+    /// What stands in a group for a member: its name, or its login.
+    fn stands(&self, entry: &Entry) -> Option<String> {
+        match &self.membership.login {
+            Some(login) => entry.text(login).map(str::to_owned),
+            None => Some(entry.dn.clone()),
+        }
+    }
+
+    /// What stands in a group for some members, by their ids; those that are not there are left out.
+    pub(super) async fn values(&self, ids: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
+        let mut values = self.values_among(self.members, ids).await?;
+        // A group may also be put into a group as any member is.
+        let others: Vec<&str> = ids.iter().filter(|id| !values.contains_key(**id)).copied().collect();
+        if !others.is_empty() && self.members.name != self.groups.name && self.membership.login.is_none() {
+            values.extend(self.values_among(self.groups, &others).await?);
+        }
+        Ok(values)
+    }
+
+    async fn values_among(&self, of: &ResourceType, ids: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
+        let attributes = || {
+            let mut attributes = self.layout.asked(of, &[]);
+            attributes.extend(self.membership.login.clone());
+            attributes
+        };
+        let mut values = BTreeMap::new();
+        let mut searches = Vec::new();
+        for chunk in ids.chunks(IDS_A_SEARCH) {
+            searches.push(lookup::by_ids(self.system, of, chunk, attributes()));
+        }
+        let found: Vec<Vec<Entry>> = at_once(searches).await?;
+        for entry in found.iter().flatten() {
+            if let (Some(id), Some(value)) = (of.id(entry), self.stands(entry)) {
+                values.insert(id, value);
+            }
+        }
+        Ok(values)
+    }
+
+    /// The name of a group; `None` where there is none.
+    pub(super) async fn group(&self, id: &str) -> Result<Option<String>, Failure> {
+        let found = lookup::read(self.system, self.layout, self.groups, id, &[]).await?;
+        Ok(found.map(|entry| entry.dn))
+    }
+
+    /// Whether a group holds what stands for a member.
+    pub(super) async fn holds(&self, group: &str, value: &str) -> Result<bool, Failure> {
+        let search = Search {
+            filter: filter::equals(&self.membership.attribute, value.as_bytes()),
+            ..Search::entry(group, &["1.1"])
+        };
+        Ok(!search::all(&self.system.link, &search, Asked::Object).await?.is_empty())
+    }
+
+    /// The same of a row, of which both ends have to be there.
+    async fn row(&self, row: Option<(&str, &str)>) -> Result<bool, Failure> {
+        match row {
+            Some((group, value)) => self.holds(group, value).await,
+            None => Ok(false),
+        }
+    }
+
+    /// The ids of a group's members that are of this kind.
+    async fn ids_in(&self, group: &str) -> Result<Vec<String>, Failure> {
+        let attribute = self.membership.attribute.as_str();
+        let Some(entry) = search::entry(&self.system.link, group, &[attribute]).await? else { return Ok(Vec::new()) };
+        let values = search::whole(&self.system.link, &entry, attribute, self.system.config.member_range).await?;
+        let mut lookups = Vec::new();
+        for value in values {
+            lookups.push(self.id_of(String::from_utf8_lossy(&value).into_owned()));
+        }
+        let ids: Vec<Option<String>> = at_once(lookups).await?;
+        Ok(ids.into_iter().flatten().collect())
+    }
+
+    /// The id of a member; `None` where it is of another kind.
+    async fn id_of(&self, value: String) -> Result<Option<String>, Failure> {
+        let attributes = self.layout.asked(self.members, &[]);
+        let search = match &self.membership.login {
+            Some(login) => {
+                let filter = filter::all(&[&filter::equals(login, value.as_bytes()), &self.members.filter]);
+                Search { filter, ..self.members.search(attributes) }
+            }
+            None if !value.is_empty() && dn::is_at_or_below(&value, &self.members.base) => {
+                Search { filter: self.members.filter.clone(), attributes, ..Search::entry(&value, &[]) }
+            }
+            None => return Ok(None),
+        };
+        let found = search::all(&self.system.link, &search, Asked::Object).await?;
+        Ok(found.first().and_then(|entry| self.members.id(entry)))
+    }
+
+    /// The ids of the groups that hold a member.
+    async fn groups_of(&self, id: &str) -> Result<Vec<String>, Failure> {
+        let values = self.values(&[id]).await?;
+        let Some(value) = values.values().next() else { return Ok(Vec::new()) };
+        let search = self.groups.search(self.layout.asked(self.groups, &[]));
+        let holding = filter::equals(&self.membership.attribute, value.as_bytes());
+        let search = Search { filter: filter::all(&[&holding, &self.groups.filter]), ..search };
+        let found = search::all(&self.system.link, &search, Asked::Object).await?;
+        Ok(found.iter().filter_map(|entry| self.groups.id(entry)).collect())
+    }
+}
+
+pub(super) async fn holds(
+    system: &LdapSystem,
+    resource: &str,
+    rows: &[BTreeMap<String, String>],
+) -> Result<Vec<bool>, Failure> {
+    let rows: Vec<(&str, &str)> = rows.iter().map(|row| ends(system, resource, row)).collect::<Result<_, _>>()?;
+    let sides = Sides::of(system, resource).await?;
+    let mut ids: Vec<&str> = rows.iter().map(|(_, member)| *member).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let values = sides.values(&ids).await?;
+    let mut groups: BTreeMap<&str, Option<String>> = BTreeMap::new();
+    for (owner, _) in &rows {
+        if !groups.contains_key(owner) {
+            groups.insert(owner, sides.group(owner).await?);
+        }
+    }
+    let mut asked = Vec::new();
+    for (owner, member) in &rows {
+        let row = groups.get(owner).and_then(Option::as_deref).zip(values.get(*member).map(String::as_str));
+        asked.push(sides.row(row));
+    }
+    at_once(asked).await
+}
+
+/// Answers in order, so many questions under way at once.
+async fn at_once<T>(asked: Vec<impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
+    futures::stream::iter(asked).buffered(AT_ONCE).try_collect().await
+}
+
+/// The ids at the other end of all rows of an object; none where it is not there.
+pub(super) async fn members(system: &LdapSystem, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
+    let mut ids = match ends_of(resource) {
+        Some((owner, _)) if owner == end => {
+            let sides = Sides::of(system, resource).await?;
+            match sides.group(id).await? {
+                Some(group) => sides.ids_in(&group).await?,
+                None => Vec::new(),
+            }
+        }
+        Some((_, member)) if member == end => Sides::of(system, resource).await?.groups_of(id).await?,
+        _ => {
+            let cause = format!("the rows of `{resource}` have no end `{end}`");
+            return Err(system.failure(Class::Configuration, cause, "correct the sync's `ends` in the job file"));
+        }
+    };
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
+}

@@ -1,0 +1,75 @@
+//! Who is behind a member's name: a map from names to ids, so that groups can be exported by ids.
+//!
+//! It costs about 60 bytes an entry: 15 MB for 200,000 users and groups.
+
+use std::collections::HashMap;
+
+use super::dn;
+use super::entry::Entry;
+use super::layout::{Membership, ResourceType};
+
+/// An id in as few bytes as it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Id {
+    Uuid(uuid::Uuid),
+    Text(Box<str>),
+}
+
+impl Id {
+    fn of(text: &str) -> Self {
+        match uuid::Uuid::try_parse(text) {
+            // Only where it is written back as it came.
+            Ok(id) if id.to_string() == text => Self::Uuid(id),
+            _ => Self::Text(text.into()),
+        }
+    }
+}
+
+/// Users and groups by what stands for them in a group.
+#[derive(Default)]
+pub(super) struct People {
+    /// The digest of a name, or of a login, → the id, and whether it is a group's.
+    ids: HashMap<u128, (Id, bool)>,
+}
+
+/// One member of a group.
+pub(super) enum Member {
+    User(String),
+    Group(String),
+    /// Neither a user nor a group of this system.
+    Outside,
+}
+
+impl People {
+    /// Notes an entry of the users or the groups.
+    pub(super) fn note(&mut self, of: &ResourceType, membership: Option<&Membership>, entry: &Entry, is_group: bool) {
+        let Some(id) = of.id(entry) else { return };
+        let login = membership.and_then(|membership| membership.login.as_deref()).filter(|_| !is_group);
+        let stands_for = match login {
+            Some(login) => entry.text(login).map(login_digest),
+            None => Some(dn::digest(&entry.dn)),
+        };
+        if let Some(key) = stands_for {
+            self.ids.insert(key, (Id::of(&id), is_group));
+        }
+    }
+
+    /// Who a member is.
+    pub(super) fn member(&self, membership: &Membership, value: &str) -> Member {
+        let key = if membership.login.is_some() { login_digest(value) } else { dn::digest(value) };
+        let text = |id: &Id| match id {
+            Id::Uuid(id) => id.to_string(),
+            Id::Text(text) => text.to_string(),
+        };
+        match self.ids.get(&key) {
+            Some((id, false)) => Member::User(text(id)),
+            Some((id, true)) => Member::Group(text(id)),
+            None => Member::Outside,
+        }
+    }
+}
+
+/// Logins of `memberUid` are compared exactly (RFC 2307 section 3).
+fn login_digest(login: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(login.as_bytes())
+}
