@@ -64,6 +64,7 @@ fn of_type(system: &LdapSystem, layout: &Layout, of: &ResourceType) -> ResourceC
         key: vec![ID.to_owned()],
         ends: BTreeMap::new(),
         enabled: of.switch.as_ref().map(|_| ENABLED.to_owned()),
+        ..ResourceCapabilities::default()
     }
 }
 

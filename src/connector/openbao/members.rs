@@ -165,7 +165,7 @@ async fn change(
     let after = system.object(GROUPS, "id", group).await?;
     let after: BTreeSet<String> = after.map(|group| ids_in(&group, field).into_iter().collect()).unwrap_or_default();
     let is_so = |id: &&str| after.contains(*id) == (operation == Operation::Add);
-    if !members.iter().all(|id| is_so(&id)) {
+    if !members.iter().all(is_so) {
         let mut failure = system.failure(
             Class::Conflict,
             format!("the members of `{name}` are not what was written: somebody else writes them at the same time"),
