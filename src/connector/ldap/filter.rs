@@ -58,7 +58,7 @@ mod tests {
     proptest! {
         /// The reader of filters finds one assertion with exactly the value that went in.
         #[test]
-        fn any_value_is_data_in_a_filter(value in prop::collection::vec(any::<u8>(), 0..40), text in "[()*\\\\\u{0}a|&!=]{0,12}") {
+        fn any_value_is_data_in_a_filter(value in prop::collection::vec(proptest::arbitrary::any::<u8>(), 0..40), text in "[()*\\\\\u{0}a|&!=]{0,12}") {
             for value in [value, text.into_bytes()] {
                 let written = all(&[&equals("cn", &value), &present("uid")]);
                 let read = ldap3::parse_filter(&written).unwrap().into_structure();

@@ -18,7 +18,8 @@ pub(super) struct Root {
     pub(super) domain: Option<String>,
     /// Its maker and version, as far as it tells.
     pub(super) product: String,
-    is_ad: bool,
+    /// Whether it is Active Directory.
+    pub(super) is_ad: bool,
 }
 
 /// What has to be asked for by name.

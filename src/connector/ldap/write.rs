@@ -190,7 +190,7 @@ impl Order<'_> {
 
     /// The entry as it is now.
     async fn entry(&self, id: &str) -> Result<Option<Entry>, Failure> {
-        lookup::read(self.system, self.layout, self.of, id, &[self.of.rdn.clone()]).await
+        lookup::read(self.system, self.layout, self.of, id, std::slice::from_ref(&self.of.rdn)).await
     }
 
     fn gone(&self, id: &str) -> Failure {
