@@ -3,13 +3,13 @@
 //! Rows with a message stand before rows with a scimType, and those before rows with a status alone: what the server
 //! says beats the number it says it with.
 
+mod ldap_messages;
 mod ldap_results;
 mod messages;
 mod scim_types;
 mod statuses;
 
 pub(crate) use self::ldap_results::LAST_MEMBER;
-pub use self::ldap_results::LDAP_ROWS;
 use crate::model::failure::{Class, Recourse};
 
 /// What was asked for: some statuses mean different things for a list and for one object.
@@ -65,4 +65,10 @@ const ANY: Row = Row {
 /// The table, in the order in which it is searched.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     messages::ROWS.iter().chain(scim_types::ROWS).chain(statuses::ROWS)
+}
+
+/// The table of LDAP's result codes, in the order in which it is searched: what the server says beats the number it says
+/// it with.
+pub fn ldap_rows() -> impl Iterator<Item = &'static Row> {
+    ldap_messages::ROWS.iter().chain(ldap_results::ROWS)
 }
