@@ -3,6 +3,7 @@
 //! Rows with a message stand before rows with a scimType, and those before rows with a status alone: what the server
 //! says beats the number it says it with.
 
+mod ldap_messages;
 mod ldap_results;
 mod messages;
 mod scim_types;
@@ -11,7 +12,6 @@ mod statuses;
 use serde::Deserialize;
 
 pub(crate) use self::ldap_results::LAST_MEMBER;
-pub use self::ldap_results::LDAP_ROWS;
 use crate::model::failure::{Class, Recourse};
 
 /// What was asked for: some statuses mean different things for a list and for one object.
@@ -69,4 +69,10 @@ pub(super) const ANY: Row = Row {
 /// The table, in the order in which it is searched.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     messages::ROWS.iter().chain(scim_types::ROWS).chain(statuses::ROWS)
+}
+
+/// The table of LDAP's result codes, in the order in which it is searched: what the server says beats the number it says
+/// it with.
+pub fn ldap_rows() -> impl Iterator<Item = &'static Row> {
+    ldap_messages::ROWS.iter().chain(ldap_results::ROWS)
 }
