@@ -56,6 +56,7 @@ fn refused(status: u16, body: &[u8]) {
             credential: None,
             request_id: None,
             retry_after: None,
+            dialect: &[],
         });
         assert!(!failure.cause.is_empty() && !failure.remedy.is_empty(), "{failure:?}");
     }

@@ -170,7 +170,8 @@ fn secret_server_disables_instead_of_deleting_and_falls_back_to_the_email() {
 #[test]
 fn secret_server_is_never_asked_to_delete() {
     let company = company("secret-server", 3);
-    let job = company.world.read("jobs/corp.toml").replacen("required =", "on = { orphan = \"delete\" }\nrequired =", 1);
+    let job =
+        company.world.read("jobs/corp.toml").replacen("required =", "on = { orphan = \"delete\" }\nrequired =", 1);
     company.world.write("jobs/corp.toml", &job);
     company.settle();
     company.hr(&people(2));
@@ -204,7 +205,8 @@ fn cato_needs_an_email_and_takes_over_five_changes_alone() {
 #[test]
 fn cato_is_not_sent_what_it_ignores() {
     let company = company("cato", 3);
-    let with_title = company.world.read("jobs/corp.toml").replace("active = \"enabled\"", "active = \"enabled\"\ntitle = \"team\"");
+    let with_title =
+        company.world.read("jobs/corp.toml").replace("active = \"enabled\"", "active = \"enabled\"\ntitle = \"team\"");
     company.world.write("jobs/corp.toml", &with_title);
     company.world.write("hr/users.csv", "id,login,email,family,team,enabled\nE0001,a@corp.example,a@corp.example,A,T1,true\nE0002,b@corp.example,,B,T1,true\n");
     company.world.write("hr/memberships.csv", "group,user\nT1,E0001\n");
@@ -212,7 +214,9 @@ fn cato_is_not_sent_what_it_ignores() {
     is_blocked(order(&orders, "create", "E0002"), "incomplete", &["emails"]);
     approve(&company);
     company.world.muster(&["apply", "corp"]).ended(0);
-    company.world.write("hr/users.csv", "id,login,email,family,team,enabled\nE0001,a@corp.example,a@corp.example,A,T2,true\n");
+    company
+        .world
+        .write("hr/users.csv", "id,login,email,family,team,enabled\nE0001,a@corp.example,a@corp.example,A,T2,true\n");
     let orders = planned(&company);
     is_blocked(order(&orders, "update", "E0001"), "unsupported", &["takes over changes of", "ignores title"]);
 }
@@ -256,7 +260,10 @@ fn aws_shows_no_members_and_takes_a_hundred_at_once() {
 fn memberships_of_aws_are_asked_for_user_by_user() {
     let company = company("aws", 60);
     let job = company.world.read("jobs/corp.toml");
-    let job = job.replace("\"name.familyName\" = \"family\"", "\"name.familyName\" = \"family\"\n\"name.givenName\" = \"family\"\ndisplayName = \"family\"");
+    let job = job.replace(
+        "\"name.familyName\" = \"family\"",
+        "\"name.familyName\" = \"family\"\n\"name.givenName\" = \"family\"\ndisplayName = \"family\"",
+    );
     company.world.write("jobs/corp.toml", job);
     company.settle();
     let mut staff = people(60);

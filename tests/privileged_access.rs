@@ -17,7 +17,10 @@ fn people_safes_and_rights_are_brought_into_step_and_kept_there() {
 fn a_product_that_changes_no_rights_blocks_the_change_and_takes_what_comes_and_goes() {
     let world = World::new();
     let vault = world.server_with(&["--dialect", "delinea"]);
-    world.write("jobs/safes.toml", safes::job(&vault.url, "env:VAULT_TOKEN", "kind = \"scim\"\ndialect = \"delinea\"\n"));
+    world.write(
+        "jobs/safes.toml",
+        safes::job(&vault.url, "env:VAULT_TOKEN", "kind = \"scim\"\ndialect = \"delinea\"\n"),
+    );
     safes::drops(&world, &[("G1", "S1", "E1", "UseAccounts"), ("G2", "S2", "E2", "UseAccounts")]);
     world.settle("safes");
     safes::drops(&world, &[("G1", "S1", "E1", "ManageSafe"), ("G3", "S1", "E2", "UseAccounts")]);

@@ -1,9 +1,9 @@
 //! muster on real systems. `tests/systems/run` installs and starts them, tells where they are, and runs these tests.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
-mod support;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
+mod support;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;
 

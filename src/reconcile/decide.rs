@@ -244,9 +244,8 @@ impl Decider<'_> {
         let is_foreign = foreign.is_some();
         let operation = self.operation(&comparison.changes);
         let own = self.own(operation, &[id, &held_name], &comparison.changes);
-        let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes).or_else(|| {
-            guard::federated(input.capabilities, input.target, &sync.to, &held, &comparison.changes)
-        });
+        let fixed = guard::fixed(&self.fixed, &sync.to, &held, &comparison.changes)
+            .or_else(|| guard::federated(input.capabilities, input.target, &sync.to, &held, &comparison.changes));
         let unknown = given::unknown(self.scanner, &cells, &comparison.changes);
         let (unsure, class) = given::unsure(self.scanner, &cells, key, &comparison.changes, rule.is_some()).unzip();
         let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);

@@ -167,7 +167,8 @@ pub(crate) fn unsupported(
     if operation == Operation::Create {
         return None;
     }
-    let without_effect = |c: &&Change| !capabilities.changeable.is_empty() && !covers(&capabilities.changeable, &c.attribute);
+    let without_effect =
+        |c: &&Change| !capabilities.changeable.is_empty() && !covers(&capabilities.changeable, &c.attribute);
     let ignored: Vec<&str> = changes.iter().filter(without_effect).map(|c| c.attribute.as_str()).collect();
     if !ignored.is_empty() {
         let taken: Vec<&str> = capabilities.changeable.iter().map(String::as_str).collect();

@@ -97,7 +97,9 @@ pub(super) fn list(
         };
         for row in &page.rows {
             let Some(record) = data.by_seq(row.seq)? else { continue };
-            let mut body = resources::render(data, &record, &service.base, |name| service.shows(name) && query.projection.shows(name))?;
+            let mut body = resources::render(data, &record, &service.base, |name| {
+                service.shows(name) && query.projection.shows(name)
+            })?;
             clip_members(&mut body, tweaks);
             list.resources.push(query.projection.apply(body, record.kind.definition()));
         }

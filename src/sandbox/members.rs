@@ -48,7 +48,8 @@ impl Wanted {
             .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let kind = self.kind;
-        let can_be = |code: i64| Kind::STANDARD.contains(&Kind::of(code)) && kind.is_none_or(|kind| kind == Kind::of(code));
+        let can_be =
+            |code: i64| Kind::STANDARD.contains(&Kind::of(code)) && kind.is_none_or(|kind| kind == Kind::of(code));
         match found.filter(|(_, code)| can_be(*code)) {
             Some((seq, _)) if seq == group => {
                 Err(ScimError::bad(ScimType::InvalidValue, "a group cannot be a member of itself"))

@@ -122,8 +122,8 @@ impl Service {
             Some(said) => Err(self.dialect.saying(&said.0, &said.1)),
             None => self.try_answer(request),
         };
-        let answer =
-            answered.unwrap_or_else(|error| Answer::error(&self.dialect.reworded(error, &request.path, &request.query)));
+        let answer = answered
+            .unwrap_or_else(|error| Answer::error(&self.dialect.reworded(error, &request.path, &request.query)));
         self.count(answer.status);
         answer
     }
@@ -222,7 +222,8 @@ impl Service {
 
     fn render(&self, record: &Record, projection: &Projection, tweaks: &Tweaks) -> Result<Value, ScimError> {
         self.database.read(|data| {
-            let mut body = resources::render(data, record, &self.base, |name| self.shows(name) && projection.shows(name))?;
+            let mut body =
+                resources::render(data, record, &self.base, |name| self.shows(name) && projection.shows(name))?;
             clip_members(&mut body, tweaks);
             Ok(projection.apply(body, record.kind.definition()))
         })

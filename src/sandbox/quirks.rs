@@ -16,12 +16,7 @@ use crate::scim::urn;
 const NATIVE: &str = "nativeIdentifier";
 
 /// Refuses, or changes, what is to be created.
-pub(super) fn before_create(
-    service: &Service,
-    data: &Data<'_>,
-    kind: Kind,
-    body: &mut Value,
-) -> Result<(), ScimError> {
+pub(super) fn before_create(service: &Service, data: &Data<'_>, kind: Kind, body: &mut Value) -> Result<(), ScimError> {
     let dialect = service.dialect;
     complete(dialect, kind, body)?;
     known_names(dialect, data, kind, None, body)?;
@@ -75,7 +70,8 @@ pub(super) fn before_update(
 
 /// Names of the attributes that differ.
 fn changed(before: &Value, after: &Value) -> Vec<String> {
-    let names = |body: &Value| body.as_object().map(|body| body.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let names =
+        |body: &Value| body.as_object().map(|body| body.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let mut all = names(before);
     all.extend(names(after));
     all.sort();
@@ -120,7 +116,8 @@ fn known_names(
         }
     }
     let organization = |body: &Value| body[urn::ENTERPRISE_USER]["organization"].as_str().map(str::to_owned);
-    let wanted = organization(body).filter(|wanted| before.and_then(|b| organization(&b.body)).as_ref() != Some(wanted));
+    let wanted =
+        organization(body).filter(|wanted| before.and_then(|b| organization(&b.body)).as_ref() != Some(wanted));
     match wanted {
         Some(name) if data.by_name(Kind::Group, &name)?.is_none() => Err(dialect.saying("organization", &name)),
         _ => Ok(()),

@@ -99,7 +99,11 @@ pub(super) async fn start(options: SandboxOptions) -> Result<RunningSandbox, San
             database,
             base: url.clone(),
             clock: options.clock,
-            max_results: options.dialect.max_results.map_or(options.max_results, |most| options.max_results.min(most)).max(1),
+            max_results: options
+                .dialect
+                .max_results
+                .map_or(options.max_results, |most| options.max_results.min(most))
+                .max(1),
             cursor_timeout: options.cursor_timeout,
             seats: options.seats,
             me: options.me,

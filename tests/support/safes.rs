@@ -53,7 +53,8 @@ attributes = {{ externalId = "id", rights = "[right, 'ListAccounts']" }}
 pub fn drops(world: &World, grants: &[Grant<'_>]) {
     world.write("hr/users.csv", "id,login\nE1,ada@corp.example\nE2,grace@corp.example\n");
     world.write("hr/safes.csv", "id,name,text\nS1,Payroll,pay\nS2,Network,net\n");
-    let rows: Vec<String> = grants.iter().map(|(id, safe, user, right)| format!("{id},{safe},{user},{right}\n")).collect();
+    let rows: Vec<String> =
+        grants.iter().map(|(id, safe, user, right)| format!("{id},{safe},{user},{right}\n")).collect();
     world.write("hr/grants.csv", format!("id,safe,user,right\n{}", rows.concat()));
 }
 
@@ -81,11 +82,13 @@ pub fn converges(world: &World, get: impl Fn(&str) -> Vec<Value>) {
     drops(world, &[("G1", "S1", "E1", "UseAccounts"), ("G2", "S2", "E2", "UseAccounts")]);
     world.settle("safes");
     let wanted = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<BTreeSet<String>>();
-    let first = ["Payroll ada@corp.example ListAccounts+UseAccounts", "Network grace@corp.example ListAccounts+UseAccounts"];
+    let first =
+        ["Payroll ada@corp.example ListAccounts+UseAccounts", "Network grace@corp.example ListAccounts+UseAccounts"];
     assert_eq!(held(&get), wanted(&first));
     drops(world, &[("G1", "S1", "E1", "ManageSafe"), ("G3", "S1", "E2", "UseAccounts")]);
     world.settle("safes");
-    let then = ["Payroll ada@corp.example ListAccounts+ManageSafe", "Payroll grace@corp.example ListAccounts+UseAccounts"];
+    let then =
+        ["Payroll ada@corp.example ListAccounts+ManageSafe", "Payroll grace@corp.example ListAccounts+UseAccounts"];
     assert_eq!(held(&get), wanted(&then));
     world.muster(&["run", "safes", "--mode", "complete"]).ended(0);
 }

@@ -25,7 +25,9 @@ pub(super) async fn export(
     // Groups and both of their associations come out of one walk, if they begin at the same cursor.
     let mut walks: Vec<Walk<'_>> = Vec::new();
     for wanted in &request.resources {
-        if matches!(wanted.resource.as_str(), MEMBERSHIPS | NESTINGS) && system.dialect.members == MembersShown::ByFilter {
+        if matches!(wanted.resource.as_str(), MEMBERSHIPS | NESTINGS)
+            && system.dialect.members == MembersShown::ByFilter
+        {
             members_asked::export(system, &wanted.resource, sink).await?;
             continue;
         }

@@ -16,11 +16,7 @@ const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Reads all rows. A filter that finds groups for an id that nobody has is ignored by the service, and one that finds
 /// none for anybody proves nothing.
-pub(super) async fn export(
-    system: &ScimSystem,
-    resource: &str,
-    sink: &mut dyn ExportSink,
-) -> Result<(), ExportError> {
+pub(super) async fn export(system: &ScimSystem, resource: &str, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
     if resource != MEMBERSHIPS {
         let cause = format!("{} has no groups in groups", system.dialect.product);
         return Err(system.failure(Class::Unsupported, cause, "leave this sync out of the job").into());
