@@ -200,7 +200,8 @@ fn case_k2_one_list_that_may_not_be_read_hides_nothing_of_the_others() {
     let steps = steps(&said, "vault");
     let of = |stage: &str| -> Vec<&Value> { steps.iter().filter(|step| step["stage"] == stage).collect() };
     assert_eq!(of("login").iter().map(|step| &step["ok"]).collect::<Vec<_>>(), [true]);
-    let permission: Vec<(&Value, &Value)> = of("permission").iter().map(|step| (&step["what"], &step["ok"])).collect();
+    let read = of("permission").into_iter().filter(|step| step["what"].as_str().unwrap().starts_with("GET"));
+    let permission: Vec<(&Value, &Value)> = read.map(|step| (&step["what"], &step["ok"])).collect();
     let (groups, users) = (json!("GET /Groups?count=1"), json!("GET /Users?count=1"));
     assert_eq!(permission, [(&groups, &json!(false)), (&users, &json!(true))]);
     assert_eq!(of("permission")[0]["failure"]["class"], "permission");
@@ -210,6 +211,64 @@ fn case_k2_one_list_that_may_not_be_read_hides_nothing_of_the_others() {
     let said = company.world.muster(&["check", "jobs/corp.toml", "--format", "json"]).ended(1);
     assert_eq!(failed(&said, "vault")["class"], "server");
     assert_eq!(untried(&said, "vault"), ["login", "permission", "schema"]);
+}
+
+#[test]
+fn case_c3_each_right_that_the_job_needs_is_told_with_whether_it_is_granted() {
+    let company = Company::of(2);
+    let said = company.world.muster(&["check", "corp", "--json"]).ended(0);
+    let rights = |said: &Said| -> Vec<(String, bool, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let lines = steps(said, "vault").into_iter().filter(|step| step["stage"] == "permission");
+        lines.map(|step| (text(&step["what"]), step["ok"] == true, text(&step["told"]))).collect()
+    };
+    let of = |said: &Said, what: &str| rights(said).into_iter().find(|right| right.0 == what).unwrap();
+    assert!(of(&said, "update users").2.contains("needed and granted"));
+    assert!(of(&said, "change memberships").2.contains("needed and granted"));
+    assert!(of(&said, "create users").2.contains("not probed"), "what cannot be probed is said");
+    assert!(company.vault.all("Users").is_empty(), "nothing is changed");
+    company
+        .vault
+        .faults(json!({"rules": [{"method": "PATCH", "prefix": "/Users", "action": {"status": {"code": 403}}}]}));
+    let said = company.world.muster(&["check", "corp", "--json"]).ended(1);
+    assert!(!of(&said, "update users").1 && of(&said, "change memberships").1, "{:?}", rights(&said));
+    said.says(&["`update users` is needed and not granted", "permission"]);
+}
+
+#[test]
+fn case_n4_what_changed_since_it_last_worked_is_told() {
+    let company = Company::of(1);
+    company.world.muster(&["check", "corp"]).ended(0).never_says(&["last passed"]);
+    company.world.muster(&["check", "corp"]).ended(0).never_says(&["last passed"]);
+    let wrong = "hunter2-was-the-token";
+    let mut command = company.world.command(&["check", "corp"]);
+    let said = Said::from(command.env("VAULT_TOKEN", wrong).output().unwrap()).ended(1);
+    let said = said.says(&[
+        "it last passed at 20",
+        "credential: env:VAULT_TOKEN (",
+        " → env:VAULT_TOKEN (",
+        "status: it answers → 401",
+    ]);
+    said.never_says(&[wrong, support::TOKEN]);
+    let kept = company.world.read("state/checks/corp.json");
+    assert!(!kept.contains(support::TOKEN) && !kept.contains(wrong));
+    // Another address where nobody is.
+    let nobody = nobody();
+    let moved = company.job_text("").replace(company.vault.address(), &nobody);
+    company.world.write("jobs/corp.toml", moved);
+    company.world.muster(&["check", "corp"]).ended(1).says(&["address: http://", &nobody, "no answer"]);
+    // Nothing changed here: then it did there.
+    company.job("");
+    company.vault.faults(json!({"rules": [{"action": "drop-before"}]}));
+    company.world.muster(&["check", "corp"]).ended(1).says(&["it last passed at 20", "status: it answers → no answer"]);
+}
+
+#[test]
+fn case_i9_changes_made_at_the_target_are_said_to_come_out_as_drift() {
+    let company = Company::of(1);
+    company.world.muster(&["check", "--help"]).ended(0).says(&["drift"]);
+    let said = company.world.muster(&["check", "corp"]).ended(0);
+    said.says(&["drift"]);
 }
 
 #[test]

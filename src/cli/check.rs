@@ -1,12 +1,15 @@
 //! `muster check JOB`: reaches every system of a job, stage by stage, and changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::Result;
 use futures::future::join_all;
 use serde_json::json;
 
+use super::check_memory::Memory;
 use super::context::Context;
 use super::exit::Ending;
-use super::session::{self, Purpose};
+use super::session::{self, Purpose, Session};
 use super::stdout::print;
 use crate::connector::config::SystemConfig;
 use crate::connector::source::{Needs, Source, Step};
@@ -24,6 +27,9 @@ pub(super) struct Args {
     /// table or json
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
     format: String,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 /// One line of the answer.
@@ -62,19 +68,34 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let sources = session.conductor.sources().await;
     let tries = sources.iter().map(|(system, source)| try_system(system, source, needs.get(system).unwrap_or(&none)));
     let mut lines = Vec::new();
+    let mut memory = Memory::read(context, &session.conductor.job.name);
     for (system, mut tried) in sources.keys().zip(join_all(tries).await) {
         let stages = session.conductor.job.systems.get(system).map(SystemConfig::stages).unwrap_or_default();
         tried.extend(session.conductor.job.systems.get(system).and_then(|config| shared_data(context, system, config)));
         let untried = not_tried(system, &stages, &tried);
         tried.extend(untried);
+        let facts = facts(context, &session, system, &tried, &memory);
+        let failed = tried.iter().any(|line| matches!(line.end, End::Failed(_)));
+        let told = memory.of(system).and_then(|seen| seen.since(&facts, failed));
+        if let Some(told) = told {
+            let end = if failed { End::Warned(told) } else { End::Passed(told) };
+            let (stage, what) = ("since".to_owned(), "the last check that passed".to_owned());
+            // What stands behind a failure was not tried, and this was seen before any of it.
+            tried.insert(0, Line { system: system.clone(), stage, what, end, milliseconds: 0 });
+        }
+        if !failed {
+            memory.passed(system, context.now(), facts);
+        }
         lines.extend(tried);
     }
     for warning in session.conductor.unmapped().await {
         let (system, stage, what) = (String::new(), "mapping".to_owned(), "job file".to_owned());
         lines.push(Line { system, stage, what, end: End::Warned(warning), milliseconds: 0 });
     }
+    lines.extend(drift(&session));
+    memory.write(context, &session.conductor.job.name);
     session.console.end();
-    print(&if args.format == "json" { json_text(&lines) } else { text(&lines) })?;
+    print(&if args.json || args.format == "json" { json_text(&lines) } else { text(&lines) })?;
     let failed = lines.iter().any(|line| matches!(line.end, End::Failed(_)));
     Ok(if failed { Ending::Failed } else { Ending::Done }.status())
 }
@@ -91,6 +112,50 @@ async fn try_system(system: &str, source: &Result<std::sync::Arc<dyn Source>, Fa
             milliseconds: 0,
         }],
     }
+}
+
+/// What becomes of changes that somebody makes at a target: nothing starts by itself there.
+fn drift(session: &Session) -> Option<Line> {
+    let targets: BTreeSet<&str> = session.conductor.job.syncs.iter().map(|sync| sync.to.system.as_str()).collect();
+    let targets: Vec<&str> = targets.into_iter().collect();
+    let told = "what somebody changes there by hand starts nothing; it comes out as drift at the next run";
+    (!targets.is_empty()).then(|| Line {
+        system: String::new(),
+        stage: "drift".to_owned(),
+        what: targets.join(", "),
+        end: End::Passed(told.to_owned()),
+        milliseconds: 0,
+    })
+}
+
+/// What is worth comparing with the last check that passed.
+fn facts(
+    context: &Context,
+    session: &Session,
+    system: &str,
+    lines: &[Line],
+    memory: &Memory,
+) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::new();
+    let job = &session.conductor.job;
+    if let Some(SystemConfig::Scim(scim)) = job.systems.get(system) {
+        facts.insert("address".to_owned(), scim.url.clone());
+        let secrets = context.secrets(&job.folder);
+        let credential = scim.auth.as_ref().and_then(|auth| memory.fingerprint(auth.secret(), secrets.as_ref()));
+        facts.extend(credential.map(|credential| ("credential".to_owned(), credential)));
+    }
+    for line in lines {
+        match (line.stage.as_str(), &line.end) {
+            ("tls", End::Passed(told)) => drop(facts.insert("certificate".to_owned(), told.clone())),
+            ("http", End::Passed(_)) => drop(facts.insert("status".to_owned(), "it answers".to_owned())),
+            (_, End::Failed(failure)) => {
+                let status = failure.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+                facts.insert("status".to_owned(), status);
+            }
+            _ => {}
+        }
+    }
+    facts
 }
 
 /// Where the built-in server keeps its data, and who else writes there.

@@ -22,6 +22,7 @@ mod apply;
 mod approve;
 mod backtest_text;
 mod check;
+mod check_memory;
 mod context;
 mod decider;
 mod demo;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::tls::TlsInfo;
+use sha2::{Digest as _, Sha256};
 
 /// An HTTP answer, read to its end.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,8 @@ pub struct Answer {
     pub refused: Vec<u16>,
     /// Its headers; most answers are read without most of them.
     head: HeaderMap,
+    /// The TLS session that it came through, where there was one.
+    tls: Option<TlsInfo>,
 }
 
 /// Headers in which servers send the id of a request, the most telling first.
@@ -35,7 +39,14 @@ impl Answer {
     /// An answer whose body is still to come; takes the headers of the response.
     pub(super) fn from_head(response: &mut Response) -> Self {
         let head = std::mem::take(response.headers_mut());
-        Self { status: response.status().as_u16(), body: Vec::new(), refused: Vec::new(), head }
+        let tls = response.extensions_mut().remove::<TlsInfo>();
+        Self { status: response.status().as_u16(), body: Vec::new(), refused: Vec::new(), head, tls }
+    }
+
+    /// The fingerprint of the server's certificate: the first half of its SHA-256.
+    pub fn certificate(&self) -> Option<String> {
+        let digest = Sha256::digest(self.tls.as_ref()?.peer_certificate()?);
+        Some(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Where the created object is.

@@ -446,6 +446,7 @@ fn client(
         .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
+        .tls_info(needs_tls)
         .no_proxy()
         .connect_timeout(timeout.min(CONNECT_TIMEOUT))
         .pool_idle_timeout(Duration::from_secs(30));

@@ -14,6 +14,7 @@ mod members;
 mod members_asked;
 mod own;
 mod pager;
+mod permissions;
 mod probe;
 mod rows;
 mod second_look;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 
 use super::discovery::Discovery;
+use super::permissions;
 use super::rows::{RowReader, offered};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::failure_table::Asked;
-use crate::connector::http::Request;
 use crate::connector::http::reach::step;
+use crate::connector::http::{Answer, Request};
 use crate::connector::source::{Needs, Step};
 use crate::model::failure::{Class, Effect, Failure, Stage};
 use crate::scim::list::ListResponse;
@@ -48,7 +49,10 @@ impl Probe<'_> {
                     self.take(Stage::Tls, format!("tls {host}"), Err(failure.clone()), started)?;
                 }
                 _ => {
-                    self.take(Stage::Tls, format!("tls {host}"), Ok("the certificate is trusted".to_owned()), started)?
+                    let which = answer.as_ref().ok().and_then(Answer::certificate);
+                    let which = which.map_or_else(String::new, |which| format!(", SHA-256 {which}…"));
+                    let told = format!("the certificate is trusted{which}");
+                    self.take(Stage::Tls, format!("tls {host}"), Ok(told), started)?
                 }
             }
         }
@@ -80,7 +84,11 @@ impl Probe<'_> {
                 return self.take(stage, "GET /ResourceTypes, /Schemas".to_owned(), Err(failure), started);
             }
         };
-        let allowed = self.read_what_is_needed(discovery).await?;
+        let read = self.read_what_is_needed(discovery).await?;
+        let written = permissions::probe(self.system, discovery, &self.needs.writes).await;
+        let all_written = written.iter().all(|step| step.result.is_ok());
+        self.steps.extend(written);
+        let allowed = read.and(if all_written { Ok(()) } else { Err(Ended) });
         let there = self.compare_schema(discovery);
         allowed.and(there)
     }
@@ -207,7 +215,7 @@ impl Probe<'_> {
 }
 
 /// Associations are read from their groups.
-fn list_of(resource: &str) -> &str {
+pub(super) fn list_of(resource: &str) -> &str {
     if matches!(resource, MEMBERSHIPS | NESTINGS) { "groups" } else { resource }
 }
 

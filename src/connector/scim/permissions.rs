@@ -1,0 +1,81 @@
+//! What the service account may change, asked without changing anything: requests about an object that nobody has. A
+//! service that would refuse them for their sender says so; one that would not has nothing to do.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::ScimSystem;
+use super::discovery::Discovery;
+use super::probe::list_of;
+use crate::connector::config::Refused;
+use crate::connector::failure_table::Asked;
+use crate::connector::http::Request;
+use crate::connector::http::reach::step;
+use crate::connector::source::Step;
+use crate::model::failure::{Class, Stage};
+use crate::scim::patch;
+
+/// An id that nobody has, in the form of one.
+const NOBODY: &str = "00000000-0000-4000-8000-00000000dead";
+
+/// One step for each right that the job needs on each resource that it writes.
+pub(super) async fn probe(system: &ScimSystem, discovery: &Discovery, writes: &[String]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for resource in writes {
+        let list = list_of(resource);
+        let Some(definition) = discovery.types.get(list) else { continue };
+        let endpoint = definition.resource_type.endpoint.trim_matches('/');
+        let is_refused = |operation| system.ways.refuses.get(resource).is_some_and(|all| all.contains(&operation));
+        let is_rows = list != resource;
+        if !is_rows && !is_refused(Refused::Create) {
+            steps.push(unprobed(format!("create {resource}"), "a create cannot be tried without making something"));
+        }
+        let change = if is_rows { Refused::Add } else { Refused::Update };
+        let what = if is_rows { format!("change {resource}") } else { format!("update {resource}") };
+        if is_refused(change) {
+            continue;
+        }
+        if !discovery.provider.patch {
+            steps.push(unprobed(what, "without PATCH a change cannot be tried on nothing"));
+            continue;
+        }
+        let attribute = if is_rows { "members" } else { "externalId" };
+        let body = patch::request(vec![patch::add(attribute, if is_rows { json!([]) } else { json!("") })]);
+        steps.push(tried(system, endpoint, what, Method::PATCH, Some(body)).await);
+    }
+    steps
+}
+
+fn unprobed(what: String, why: &str) -> Step {
+    Step { stage: Stage::Permission, what, result: Ok(format!("not probed: {why}")), took: Duration::ZERO }
+}
+
+async fn tried(
+    system: &ScimSystem,
+    endpoint: &str,
+    what: String,
+    method: Method,
+    body: Option<serde_json::Value>,
+) -> Step {
+    let started = Instant::now();
+    let url = system.http.address(&[endpoint, NOBODY]);
+    let request = Request { body, ..Request::new(method, url, Asked::Object) };
+    let result = match system.http.send(&request).await {
+        Ok(answer) => Ok(format!("not known: an id that nobody has was answered with {}", answer.status)),
+        Err(mut failure) if matches!(failure.class, Class::Permission | Class::Credential) => {
+            failure.stage = Some(Stage::Permission);
+            failure.cause = format!("`{what}` is needed and not granted: {}", failure.cause);
+            Err(failure)
+        }
+        Err(failure) => match (failure.class, failure.status) {
+            (Class::Stale, Some(status)) => {
+                Ok(format!("needed and granted, as far as an id that nobody has shows ({status})"))
+            }
+            (_, Some(status)) => Ok(format!("not known: an id that nobody has was answered with {status}")),
+            (_, None) => Err(failure),
+        },
+    };
+    step(Stage::Permission, what, result, started)
+}
