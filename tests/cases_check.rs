@@ -256,7 +256,7 @@ fn case_n4_what_changed_since_it_last_worked_is_told() {
     let nobody = nobody();
     let moved = company.job_text("").replace(company.vault.address(), &nobody);
     company.world.write("jobs/corp.toml", moved);
-    company.world.muster(&["check", "corp"]).ended(1).says(&["address: http://", &nobody, "no answer"]);
+    company.world.muster(&["check", "corp"]).ended(1).says(&["address: scim http://", &nobody, "no answer"]);
     // Nothing changed here: then it did there.
     company.job("");
     company.vault.faults(json!({"rules": [{"action": "drop-before"}]}));

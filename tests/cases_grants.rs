@@ -111,6 +111,36 @@ fn a_column_that_tells_no_groups_is_told_before_anything_runs() {
     house.world.muster(&["explain", "corp", "E1"]).ended(1).says(&["muster run corp", "--live"]);
 }
 
+/// What cannot be judged is left alone, orders of earlier plans too.
+#[test]
+fn an_order_that_waits_does_not_go_while_its_scope_cannot_be_judged() {
+    let nested =
+        |how: &str| GROUPS.replace(" }", &format!(", nested = \"{how}\" }}")) + "\nassigned = [\"vault-users\"]";
+    let house = House::new(&nested("flatten"));
+    house.world.settle("corp");
+    house.job(&nested("direct"), "");
+    house.world.muster(&["run", "corp"]).ended(3);
+    assert_eq!(house.shown(), ["disable E2"], "who is there through a group in the group alone");
+    let run = house.world.newest_run("corp");
+    for is_approved in [false, true] {
+        if is_approved {
+            house.world.muster(&["approve", &run, "--all", "--comment", "they go"]).ended(0);
+        }
+        house.job(&nested("refuse"), "");
+        house.world.muster(&["run", "corp"]).says(&["cannot be judged"]);
+        house.world.muster(&["approve", "corp", "--all", "--comment", "go"]);
+        house.world.muster(&["apply", "corp"]);
+        let active = |login: &str| house.vault.user(login).unwrap()["active"].clone();
+        assert_eq!(active("grace@corp.example"), true, "approved before: {is_approved}");
+        house.world.muster(&["review", &run, "--order-state", "blocked"]).says(&["cannot be judged", "refuse"]);
+        // As soon as it can be judged again it waits for its review like any other.
+        house.job(&nested("direct"), "");
+        house.world.muster(&["run", "corp"]);
+    }
+    house.world.muster(&["approve", &run, "--all", "--comment", "now"]);
+    house.world.muster(&["apply", "corp"]).ended(0);
+}
+
 #[test]
 fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     let house = House::new(&assigned("vault-users"));

@@ -69,12 +69,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let tries = sources.iter().map(|(system, source)| try_system(system, source, needs.get(system).unwrap_or(&none)));
     let mut lines = Vec::new();
     let mut memory = Memory::read(context, &session.conductor.job.name);
-    for (system, mut tried) in sources.keys().zip(join_all(tries).await) {
+    for ((system, source), mut tried) in sources.iter().zip(join_all(tries).await) {
         let stages = session.conductor.job.systems.get(system).map(SystemConfig::stages).unwrap_or_default();
         tried.extend(session.conductor.job.systems.get(system).and_then(|config| shared_data(context, system, config)));
         let untried = not_tried(system, &stages, &tried);
         tried.extend(untried);
-        let facts = facts(context, &session, system, &tried, &memory);
+        let facts = facts(context, &session, (system, source), &tried, &memory);
         let failed = tried.iter().any(|line| matches!(line.end, End::Failed(_)));
         let told = memory.of(system).and_then(|seen| seen.since(&facts, failed));
         if let Some(told) = told {
@@ -132,16 +132,16 @@ fn drift(session: &Session) -> Option<Line> {
 fn facts(
     context: &Context,
     session: &Session,
-    system: &str,
+    (system, source): (&str, &Result<std::sync::Arc<dyn Source>, Failure>),
     lines: &[Line],
     memory: &Memory,
 ) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     let job = &session.conductor.job;
-    if let Some(SystemConfig::Scim(scim)) = job.systems.get(system) {
-        facts.insert("address".to_owned(), scim.url.clone());
+    facts.extend(source.as_ref().ok().map(|source| ("address".to_owned(), source.identity())));
+    if let Some(reference) = job.systems.get(system).and_then(SystemConfig::secret) {
         let secrets = context.secrets(&job.folder);
-        let credential = scim.auth.as_ref().and_then(|auth| memory.fingerprint(auth.secret(), secrets.as_ref()));
+        let credential = memory.fingerprint(reference, secrets.as_ref());
         facts.extend(credential.map(|credential| ("credential".to_owned(), credential)));
     }
     for line in lines {

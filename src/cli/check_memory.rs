@@ -52,7 +52,7 @@ impl Memory {
     pub(super) fn write(&self, context: &Context, job: &str) {
         let file = place(context, job);
         let bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        if file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()) {
+        if file.parent().is_some_and(|folder| disk::private::create_folder(folder).is_ok()) {
             let _ = disk::atomic::write(&file, &bytes);
         }
     }

@@ -227,6 +227,7 @@ mod tests {
         (Write, 503, "", "", "unavailable", Server),
         (List, 500, "", "Internal Server Error.", "internal-while-reading", Server),
         (Write, 500, "", "Internal Server Error.", "internal", Server),
+        (Write, 503, "", "Vault is sealed", "vault-sealed", Connection),
         (Write, 400, "", "no idea", "bad-request", Data),
     ];
 

@@ -5,7 +5,6 @@ use url::{Host, Url};
 use super::place::key_path;
 use super::problem::Problem;
 use super::validate::Checked;
-use crate::connector::config::{Auth, SystemConfig};
 
 pub(super) fn settings(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (name, system) in checked.systems {
@@ -13,18 +12,10 @@ pub(super) fn settings(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         for (key, message) in system.problems() {
             problems.push(checked.places.at(&key_path(&path, key), format!("`{key}` of system `{name}`: {message}")));
         }
-        if let SystemConfig::Scim(config) = system {
-            let token = match &config.auth {
-                Some(Auth::Client { token_url, .. }) => Some(("auth.token_url", token_url)),
-                _ => None,
-            };
-            for (key, address) in [("url", &config.url)].into_iter().chain(token) {
-                if in_the_clear(address) {
-                    let message = "http would send the credential and every account in the clear; use https";
-                    let hint = Some("http is for this machine alone: 127.0.0.1, [::1], localhost".to_owned());
-                    problems.push(Problem { hint, ..checked.places.at(&format!("{path}.{key}"), message) });
-                }
-            }
+        for (key, _) in system.web_addresses().into_iter().filter(|(_, address)| in_the_clear(address)) {
+            let message = "http would send the credential and every account in the clear; use https";
+            let hint = Some("http is for this machine alone: 127.0.0.1, [::1], localhost".to_owned());
+            problems.push(Problem { hint, ..checked.places.at(&format!("{path}.{key}"), message) });
         }
     }
 }

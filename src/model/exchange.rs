@@ -33,7 +33,7 @@ pub struct Traffic {
     pub requests: u64,
     /// Those that were refused as too many (429) or for now (503).
     pub throttled: u64,
-    /// Those that failed otherwise: another status than success or 404, or no answer.
+    /// Those that failed otherwise: another status than success, 404 or 501, or no answer.
     pub failed: u64,
     /// Bytes of the requests' bodies.
     pub sent: u64,
@@ -51,8 +51,8 @@ impl Traffic {
         self.requests += 1;
         match status {
             Some(429 | 503) => self.throttled += 1,
-            // That something is not there is an answer, too.
-            Some(200..300 | 404) => {}
+            // That something is not there or not offered is an answer, too.
+            Some(200..300 | 404 | 501) => {}
             _ => self.failed += 1,
         }
         self.sent += sent;

@@ -198,7 +198,10 @@ impl Decider<'_> {
         let operation = self.operation(&comparison.changes);
         let mut without_rest = String::new();
         if operation == Operation::Disable {
-            let in_its_way = incomplete.clone().or_else(|| self.in_the_way(&cells, &held, &comparison.changes));
+            let in_its_way = incomplete
+                .clone()
+                .or_else(|| self.in_the_way(&cells, &held, &comparison.changes))
+                .or_else(|| guard::unsupported(input.capabilities, &sync.to, operation, &comparison.changes));
             if let Some(block) = in_its_way {
                 without_rest = self.only_the_switch(&mut comparison, &block);
                 incomplete = None;

@@ -46,6 +46,8 @@ pub(crate) struct ObjectPlan<'a> {
     pub(crate) warnings: Vec<String>,
     /// Objects about which nothing can be said now: their live orders stay.
     pub(crate) undecided: HashSet<ObjectKey>,
+    /// Those among them whose scope cannot be judged, each with why: not even their live orders go.
+    pub(crate) unjudged: HashMap<ObjectKey, String>,
     /// What of the proposals was undone before.
     pub(crate) undone: Undone,
 }
@@ -126,6 +128,7 @@ pub(crate) fn plan<'a>(
         listed: Vec::new(),
         warnings,
         undecided: HashSet::new(),
+        unjudged: HashMap::new(),
         undone: Undone::default(),
     };
     let work = sort_out(&scanner, &done, &mut plan);

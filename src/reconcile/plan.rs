@@ -95,6 +95,7 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
     ledger.remember_fates()?;
     let mut loads = Loads::default();
     let mut undecided: HashSet<ObjectKey> = HashSet::new();
+    let mut unjudged: HashMap<ObjectKey, String> = HashMap::new();
     let mut judged: Vec<Judged> = Vec::new();
     let mut told: Vec<Told> = Vec::new();
 
@@ -126,6 +127,7 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
         }
         judged.push(Judged { prefix, operations: None });
         undecided.extend(std::mem::take(&mut plan.undecided));
+        unjudged.extend(std::mem::take(&mut plan.unjudged));
         told.push(Told {
             index: sync.sync.index,
             situations: std::mem::take(&mut plan.situations),
@@ -177,6 +179,12 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
     for live in ledger.live().filter(|live| live.undoes).collect::<Vec<_>>() {
         if let Some(block) = waiting_undo::forbids(input, &plans, live)? {
             ledger.reblock(live, Some(&revert::to_revert_again(block)));
+        }
+    }
+    for live in ledger.live().filter(|live| !live.undoes).collect::<Vec<_>>() {
+        if let Some(why) = unjudged.get(&live.object) {
+            let detail = format!("whether it is still wanted cannot be judged: {why}");
+            ledger.reblock(live, Some(&Block { reason: BlockReason::Incomplete, detail }));
         }
     }
     ledger.finish(&judged, &undecided);

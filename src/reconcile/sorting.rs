@@ -189,6 +189,10 @@ fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) 
     let source = &plan.table.source;
     let mut rows: Vec<(&str, &str)> = failed.iter().map(|row| (source.key(*row), source.doubt(*row))).collect();
     rows.sort_unstable();
+    let sync = scanner.input.sync;
+    for (key, why) in &rows {
+        plan.unjudged.insert(ObjectKey::by_source(&sync.to, &sync.from, key), (*why).to_owned());
+    }
     if let Some((key, why)) = rows.first() {
         plan.warnings.push(format!(
             "{}: the scope cannot be judged for {}, nothing is done about {} before it can; the first is `{key}`: {why}",

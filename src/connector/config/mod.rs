@@ -21,6 +21,7 @@ pub use self::openbao::{OpenBaoConfig, VaultAuth};
 pub use self::refused::Refused;
 pub use self::sandbox::SandboxConfig;
 pub use self::scim::{Paging, ScimConfig};
+use crate::connector::secret::SecretRef;
 use crate::model::failure::Stage;
 
 /// `[systems.NAME]`, told apart by its `kind`.
@@ -64,6 +65,31 @@ impl SystemConfig {
             Self::OpenBao(config) => config.stages(),
             Self::Scim(config) => config.stages(),
             Self::Sandbox(_) => ScimConfig::at("http://127.0.0.1").stages(),
+        }
+    }
+
+    /// Where its credential lies, where it has one.
+    pub fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Csv(_) | Self::Sandbox(_) => None,
+            Self::Ldap(config) => config.auth.as_ref().map(|bind| &bind.password),
+            Self::OpenBao(config) => Some(config.auth.secret()),
+            Self::Scim(config) => config.auth.as_ref().map(Auth::secret),
+        }
+    }
+
+    /// The addresses that its credential is sent to over HTTP, with the keys that name them.
+    pub fn web_addresses(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Scim(config) => {
+                let token = match &config.auth {
+                    Some(Auth::Client { token_url, .. }) => Some(("auth.token_url", token_url.as_str())),
+                    _ => None,
+                };
+                [("url", config.url.as_str())].into_iter().chain(token).collect()
+            }
+            Self::OpenBao(config) => vec![("url", &config.url)],
+            Self::Csv(_) | Self::Ldap(_) | Self::Sandbox(_) => Vec::new(),
         }
     }
 

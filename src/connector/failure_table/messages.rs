@@ -103,6 +103,16 @@ pub(super) const ROWS: &[Row] = &[
         ..ANY
     },
     Row {
+        name: "vault-sealed",
+        statuses: &[503],
+        messages: &["vault is sealed"],
+        class: Class::Connection,
+        recourse: Recourse::Stop,
+        says: "the vault is sealed: it is up, and answers nothing until it is unsealed",
+        remedy: "have those who hold its keys unseal it (bao operator unseal); what was not sent stays approved",
+        ..ANY
+    },
+    Row {
         name: "vault-behind-is-down",
         statuses: &[500, 502, 503, 504],
         messages: &["secret server*unavailable", "backend*unavailable", "upstream*unavailable"],

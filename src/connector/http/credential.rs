@@ -1,6 +1,7 @@
 //! What muster proves itself with: kept as a secret, sent to one origin, never printed.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -17,13 +18,22 @@ use crate::connector::secret::{SecretRef, Secrets};
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 use crate::scim::error::ScimError;
 
+/// An access token.
+struct Token {
+    header: HeaderValue,
+    made: Instant,
+    until: Instant,
+}
+
 /// A credential with its secret.
 pub(super) struct Credential {
     auth: Auth,
     secret: SecretString,
     token_url: Option<Url>,
-    /// The access token in use, and until when.
-    token: Mutex<Option<(HeaderValue, Instant)>>,
+    /// The access token in use.
+    token: Mutex<Option<Token>>,
+    /// A token that was just made was answered with 403: it is a right that is missing.
+    lacks_rights: AtomicBool,
     /// The header of a credential that is its own proof, made once.
     fixed: OnceLock<HeaderValue>,
     redaction: Redaction,
@@ -76,7 +86,15 @@ impl Credential {
         };
         let redaction = Redaction::default();
         redaction.remember(secret.expose_secret());
-        Ok(Self { auth: auth.clone(), secret, token_url, token: Mutex::new(None), fixed: OnceLock::new(), redaction })
+        Ok(Self {
+            auth: auth.clone(),
+            secret,
+            token_url,
+            token: Mutex::new(None),
+            lacks_rights: AtomicBool::new(false),
+            fixed: OnceLock::new(),
+            redaction,
+        })
     }
 
     pub(super) fn reference(&self) -> &SecretRef {
@@ -92,25 +110,37 @@ impl Credential {
         self.redaction.redact(said, &format!("[{}]", self.reference()));
     }
 
-    /// Whether a token that ended is answered with this status: OpenBao and Vault say 403 where others say 401.
-    pub(super) fn may_have_ended(&self, status: u16) -> bool {
-        status == 401 || status == 403 && matches!(self.auth, Auth::AppRole { .. })
+    /// Whether a request that was refused with a status is worth sending with another token than that of `made`, which may
+    /// have ended. OpenBao and Vault say 403 to that as to a missing right, where others say 401.
+    pub(super) async fn renews(&self, status: u16, made: Option<Instant>) -> bool {
+        let may_have_ended = match &self.auth {
+            Auth::Client { .. } => status == 401,
+            Auth::AppRole { .. } => status == 401 || status == 403 && !self.lacks_rights.load(Ordering::Relaxed),
+            Auth::Bearer { .. } | Auth::Basic { .. } => false,
+        };
+        if may_have_ended {
+            // Of several that were refused at once the first drops it, and all get the next one.
+            let mut token = self.token.lock().await;
+            token.take_if(|token| made.is_none_or(|made| token.made <= made));
+        }
+        may_have_ended
     }
 
-    /// Drops a token that was refused; whether there was one, so that a new one may help.
-    pub(super) async fn forget_token(&self) -> bool {
-        self.token.lock().await.take().is_some()
+    /// The answer to a request with a token that was just made.
+    pub(super) fn answered_anew(&self, status: Option<u16>) {
+        if status == Some(403) {
+            self.lacks_rights.store(true, Ordering::Relaxed);
+        }
     }
 
-    /// The value of the Authorization header.
-    pub(super) async fn header(&self, http: &Http) -> Result<HeaderValue, Failure> {
+    /// The value of the Authorization header, and when its token was made, where it has one that ends.
+    pub(super) async fn header(&self, http: &Http) -> Result<(HeaderValue, Option<Instant>), Failure> {
         match (&self.auth, &self.token_url) {
             (Auth::Client { .. } | Auth::AppRole { .. }, Some(url)) => {
                 let mut token = self.token.lock().await;
-                if let Some((header, until)) = token.as_ref()
-                    && Instant::now() < *until
-                {
-                    return Ok(header.clone());
+                let now = Instant::now();
+                if let Some(token) = token.as_ref().filter(|token| now < token.until) {
+                    return Ok((token.header.clone(), Some(token.made)));
                 }
                 let (header, lasts) = match &self.auth {
                     Auth::AppRole { role_id, .. } => self.log_in(http, role_id, url).await?,
@@ -121,18 +151,19 @@ impl Credential {
                 };
                 // Renewed a little before its end, so that no request travels with a token that expires on the way.
                 let margin = Duration::from_secs(30).min(lasts / 2);
-                *token = Some((header.clone(), Instant::now() + (lasts - margin)));
-                Ok(header)
+                let made = Instant::now();
+                *token = Some(Token { header: header.clone(), made, until: now + (lasts - margin) });
+                Ok((header, Some(made)))
             }
             (auth, _) => {
                 if let Some(header) = self.fixed.get() {
-                    return Ok(header.clone());
+                    return Ok((header.clone(), None));
                 }
                 let header = match auth {
                     Auth::Basic { user, .. } => self.basic(http, user)?,
                     _ => self.sensitive(http, &format!("Bearer {}", self.secret.expose_secret()))?,
                 };
-                Ok(self.fixed.get_or_init(|| header).clone())
+                Ok((self.fixed.get_or_init(|| header).clone(), None))
             }
         }
     }
@@ -222,7 +253,9 @@ impl Credential {
         let answer = http.exchange(builder.json(&ids), asking).await?;
         if !answer.is_success() {
             let error = ScimError::parse(answer.status, &answer.body);
-            if matches!(answer.status, 400 | 401 | 403) {
+            // Some versions answer a wrong secret id with 500.
+            let is_wrong_id = ["invalid secret id", "invalid role"].iter().any(|says| error.detail.contains(says));
+            if is_wrong_id || matches!(answer.status, 400 | 401 | 403) {
                 let told = format!("is refused by {} with {}", spoken(asking.method, url), answer.status);
                 return Err(self.failure(http, &told, Some(&error)));
             }

@@ -256,24 +256,26 @@ impl Http {
         }
     }
 
-    /// Sends a question once. (A token that expired is renewed and the question sent again: a 401 did nothing.)
+    /// Sends a question once. (A token that expired is renewed and the question sent again: a 401 did nothing, nor did a 403.)
     ///
     /// # Errors
     /// Anything that is no success, classified.
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
-        let first = self.send_once(request).await;
-        match (&first, &self.credential) {
-            (Err(failure), Some(credential))
-                if failure.status.is_some_and(|status| credential.may_have_ended(status))
-                    && credential.forget_token().await =>
-            {
-                self.send_once(request).await
+        let mut token = None;
+        let first = self.send_once(request, &mut token).await;
+        let (Err(failure), Some(credential)) = (&first, &self.credential) else { return first };
+        match failure.status {
+            Some(status) if credential.renews(status, token).await => {
+                let again = self.send_once(request, &mut token).await;
+                credential.answered_anew(again.as_ref().err().and_then(|failure| failure.status));
+                again
             }
             _ => first,
         }
     }
 
-    async fn send_once(&self, request: &Request) -> Result<Answer, Failure> {
+    /// `token` is told when the token was made that went with it, where one did.
+    async fn send_once(&self, request: &Request, token: &mut Option<Instant>) -> Result<Answer, Failure> {
         let media_type = HeaderValue::from_static(self.media_type);
         let mut builder =
             self.client.request(request.method.clone(), request.url.clone()).header(ACCEPT, media_type.clone());
@@ -301,7 +303,8 @@ impl Http {
                     "see why this system names foreign addresses; if it moved, write its new address as url",
                 ));
             }
-            let header = credential.header(self).await?;
+            let (header, made) = credential.header(self).await?;
+            *token = made;
             builder = builder.header(AUTHORIZATION, header);
         }
         let pass = self.congestion.pass().await;

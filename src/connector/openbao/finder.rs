@@ -52,6 +52,11 @@ impl OpenBaoSystem {
         Ok(found)
     }
 
+    /// Whoever writes and is not told what became of it has everybody read again before anything is believed.
+    pub(super) async fn forget_values(&self, resource: &str) {
+        self.finder.holders.lock().await.retain(|(of, _), _| of != resource);
+    }
+
     /// Remembers what was written just now.
     pub(super) async fn remember(&self, resource: &str, object: &Json) {
         for ((of, attribute), known) in self.finder.holders.lock().await.iter_mut() {

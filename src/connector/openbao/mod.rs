@@ -58,7 +58,7 @@ impl OpenBaoSystem {
             return Err(wrong(format!("{field}: {problem}")));
         }
         let base = web_address(&config.url).map_err(|problem| wrong(format!("url: {problem}")))?;
-        // With it a server answers itself, or not at all, and never by way of a redirect to a login page.
+        // Agents and proxies before a vault may be set to refuse requests without it (require_request_header).
         let mut headers = vec![(HeaderName::from_static("x-vault-request"), HeaderValue::from_static("true"))];
         if let Some(namespace) = &config.namespace {
             let value = HeaderValue::from_str(namespace)

@@ -16,6 +16,9 @@ use crate::connector::source::{Needs, Step};
 use crate::model::capabilities::OwnAccount;
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 
+/// Stands for any one object where rights are asked for.
+const ANY: &str = "any";
+
 /// As the job says; else the entity of muster's own token, where it has one.
 pub(super) async fn account(system: &OpenBaoSystem) -> Result<Option<OwnAccount>, Failure> {
     if let Some(account) = &system.config.account {
@@ -150,7 +153,8 @@ async fn rights(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) ->
                 Class::Permission,
                 format!("the token may not {} on {path}", missing.join(", ")),
                 format!(
-                    "add it to the token's policy: path \"{path}\" {{ capabilities = [{}] }}",
+                    "add it to the token's policy: path \"{}\" {{ capabilities = [{}] }}",
+                    path.strip_suffix(ANY).map_or_else(|| path.clone(), |above| format!("{above}*")),
                     wanted.iter().map(|right| format!("\"{right}\"")).collect::<Vec<_>>().join(", ")
                 ),
             );
@@ -190,10 +194,10 @@ fn needed(system: &OpenBaoSystem, needs: &Needs) -> Vec<(String, Vec<&'static st
         needed.push((format!("{place}/id/"), vec!["list"]));
         if writes.contains(&list) {
             needed.push((place.clone(), vec!["create", "update"]));
-            needed.push((format!("{place}/id/any"), vec!["read", "update", "delete"]));
-            needed.push((format!("{place}/name/any"), vec!["read"]));
+            needed.push((format!("{place}/id/{ANY}"), vec!["read", "update", "delete"]));
+            needed.push((format!("{place}/name/{ANY}"), vec!["read"]));
         } else {
-            needed.push((format!("{place}/id/any"), vec!["read"]));
+            needed.push((format!("{place}/id/{ANY}"), vec!["read"]));
         }
     }
     needed

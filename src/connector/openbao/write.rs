@@ -38,7 +38,7 @@ pub(super) async fn apply(system: &OpenBaoSystem, change: &ObjectChange) -> Resu
     if is_switch {
         attributes.insert("active".to_owned(), Value::text((change.operation == Operation::Enable).to_string()));
     }
-    match change.operation {
+    let result = match change.operation {
         Operation::Create => create(system, change, &attributes).await,
         Operation::Delete => delete(system, change).await,
         Operation::Add | Operation::Remove => Err(system.failure(
@@ -47,7 +47,11 @@ pub(super) async fn apply(system: &OpenBaoSystem, change: &ObjectChange) -> Resu
             "correct the sync's `to` in the job file",
         )),
         Operation::Update | Operation::Disable | Operation::Enable => update(system, change, &attributes).await,
+    };
+    if result.as_ref().is_err_and(|failure| failure.effect == Effect::Unknown) {
+        system.forget_values(&change.resource).await;
     }
+    result
 }
 
 async fn create(

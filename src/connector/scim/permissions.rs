@@ -14,7 +14,7 @@ use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::connector::http::reach::step;
 use crate::connector::source::Step;
-use crate::model::failure::{Class, Stage};
+use crate::model::failure::{Class, Failure, Stage};
 use crate::scim::patch;
 
 /// An id that nobody has, in the form of one.
@@ -52,6 +52,22 @@ fn unprobed(what: String, why: &str) -> Step {
     Step { stage: Stage::Permission, what, result: Ok(format!("not probed: {why}")), took: Duration::ZERO }
 }
 
+/// A change of nobody was accepted. That nothing came of it is looked at, and not believed.
+async fn taken_for_somebody(system: &ScimSystem, endpoint: &str, status: u16) -> Result<String, Failure> {
+    let url = system.http.address(&[endpoint, NOBODY]);
+    match system.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
+        Err(failure) if failure.class == Class::Stale => {
+            Ok(format!("not known: a change of an id that nobody has was answered with {status}, and nothing came of it"))
+        }
+        Ok(_) => Err(system.failure(
+            Class::Unsupported,
+            format!("a change of `{NOBODY}` of {endpoint}, an id that nobody has, was answered with {status}, and now there is such an object"),
+            "remove it at the target; the service makes what it is to change, so that muster cannot tell whom its changes reach",
+        )),
+        Err(failure) => Err(failure),
+    }
+}
+
 async fn tried(
     system: &ScimSystem,
     endpoint: &str,
@@ -63,7 +79,7 @@ async fn tried(
     let url = system.http.address(&[endpoint, NOBODY]);
     let request = Request { body, ..Request::new(method, url, Asked::Object) };
     let result = match system.http.send(&request).await {
-        Ok(answer) => Ok(format!("not known: an id that nobody has was answered with {}", answer.status)),
+        Ok(answer) => taken_for_somebody(system, endpoint, answer.status).await,
         Err(mut failure) if matches!(failure.class, Class::Permission | Class::Credential) => {
             failure.stage = Some(Stage::Permission);
             failure.cause = format!("`{what}` is needed and not granted: {}", failure.cause);
