@@ -2,6 +2,22 @@
 
 use url::Url;
 
+use crate::connector::http::proxied;
+use crate::model::failure::Stage;
+
+/// The stages of reaching a system over HTTP, in the order in which a probe tries them: to the proxy where there is one on
+/// the way, else to the host; through TLS where the address asks for it.
+pub(super) fn stages_to(url: &str, proxy: Option<&str>, no_proxy: &[String]) -> Vec<Stage> {
+    let url = web_address(url).ok();
+    let is_proxied = proxy.is_some() && url.as_ref().is_some_and(|url| proxied(no_proxy, url));
+    let mut stages = if is_proxied { vec![Stage::Proxy] } else { vec![Stage::Resolve, Stage::Connect] };
+    if url.is_some_and(|url| url.scheme() == "https") {
+        stages.push(Stage::Tls);
+    }
+    stages.extend([Stage::Http, Stage::Login, Stage::Permission, Stage::Schema]);
+    stages
+}
+
 /// A usable http or https address: with a host, without a credential, query or fragment.
 ///
 /// # Errors

@@ -7,10 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
-use super::address::web_address;
+use super::address::{stages_to, web_address};
 use super::auth::Auth;
 use super::refused::Refused;
-use crate::connector::http::proxied;
 use crate::connector::secret::SecretRef;
 use crate::model::failure::Stage;
 
@@ -176,16 +175,8 @@ impl OpenBaoConfig {
         }
     }
 
-    /// To the proxy where there is one on the way, else to the host; through TLS where the address asks for it.
     pub(super) fn stages(&self) -> Vec<Stage> {
-        let url = web_address(&self.url).ok();
-        let is_proxied = self.proxy.is_some() && url.as_ref().is_some_and(|url| proxied(&self.no_proxy, url));
-        let mut stages = if is_proxied { vec![Stage::Proxy] } else { vec![Stage::Resolve, Stage::Connect] };
-        if url.is_some_and(|url| url.scheme() == "https") {
-            stages.push(Stage::Tls);
-        }
-        stages.extend([Stage::Http, Stage::Login, Stage::Permission, Stage::Schema]);
-        stages
+        stages_to(&self.url, self.proxy.as_deref(), &self.no_proxy)
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::address::web_address;
+use super::address::{stages_to, web_address};
 use super::auth::Auth;
 use super::refused::Refused;
-use crate::connector::http::proxied;
 use crate::connector::scim::Dialect;
 use crate::model::failure::Stage;
 
@@ -115,16 +114,8 @@ impl ScimConfig {
         }
     }
 
-    /// To the proxy where there is one on the way, else to the host; through TLS where the address asks for it.
     pub(super) fn stages(&self) -> Vec<Stage> {
-        let url = web_address(&self.url).ok();
-        let proxied = self.proxy.is_some() && url.as_ref().is_some_and(|url| proxied(&self.no_proxy, url));
-        let mut stages = if proxied { vec![Stage::Proxy] } else { vec![Stage::Resolve, Stage::Connect] };
-        if url.is_some_and(|url| url.scheme() == "https") {
-            stages.push(Stage::Tls);
-        }
-        stages.extend([Stage::Http, Stage::Login, Stage::Permission, Stage::Schema]);
-        stages
+        stages_to(&self.url, self.proxy.as_deref(), &self.no_proxy)
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
