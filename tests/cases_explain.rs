@@ -221,6 +221,10 @@ fn case_p4_a_correlation_below_100_percent_shows_its_candidates_and_rules() {
     has(fact(&explained, "correlate", "id = externalId (100 %)"), &["no candidate for `E0001`"]);
     has(fact(&explained, "correlate", "login = userName (80 %)"), &["1 candidate", "(user0001@corp.example)"]);
     has(&step(&explained, "order")["facts"], &["low-confidence", "80 % only"]);
+    // What would be compared once a person says that they are one.
+    has(step(&explained, "read"), &["it is on both sides"]);
+    has(step(&explained, "correlate"), &["not surely", "a person confirms it"]);
+    has(fact(&explained, "compare", "externalId"), &["differs", "`E0001`"]);
     has(&explained["next"], &["muster approve"]);
     // By its login the row and the stranger are two that may be one: the person chooses.
     company.world.muster(&["explain", "corp", "user0001@corp.example"]).ended(2).says(&["2 objects go by", "E0001"]);

@@ -76,10 +76,21 @@ fn links_that_todays_rules_would_make_otherwise_are_told_before_any_is_moved() {
 #[test]
 fn links_that_lead_nowhere_are_found_and_mended() {
     let company = Company::of(4);
+    // Before anything was planned, nothing tells what there is to link.
+    company.world.muster(&["link", "corp", "E0004", "x", "--to", "vault.users"]).ended(1).says(&["muster run"]);
     company.settle();
     let unlink = || company.world.muster(&["unlink", "corp", "E0004", "--to", "vault.users"]).ended(0);
     unlink();
-    company.world.muster(&["link", "corp", "E0004", "no-such-id", "--to", "vault.users"]).ended(0);
+    // What is in no snapshot is linked with nothing: the next run would only drop it.
+    let link = |row: &str, id: &str| company.world.muster(&["link", "corp", row, id, "--to", "vault.users"]);
+    link("E0004", "no-such-id").ended(2).says(&["`no-such-id` is in no row of vault.users", "muster run corp"]);
+    link("E0005", "no-such-id").ended(2).says(&["`E0005` is in no row of hr.users", "`no-such-id`"]);
+    let id = company.vault.user("user0004@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    link("E0004", &id).ended(0);
+    link("E0004", &id).ended(0).says(&["linked already"]);
+    // Its object goes, and only another object is planned.
+    company.vault.send("DELETE", &format!("/Users/{id}"), None);
+    company.world.muster(&["plan", "corp", "--only", "E0001"]);
     assert_eq!(troubles(&company), ["E0004 dead"]);
     company.world.muster(&["links", "corp", "--check"]).says(&["muster unlink corp E0004 --to vault.users"]);
     unlink();
@@ -218,7 +229,10 @@ fn case_p4_rules_that_weigh_together_say_how_sure_a_match_is_and_tell_other_cand
     let twin = user("d", "Family1", "user0001@corp.example");
     company.world.muster(&["run", "corp"]).ended(3);
     let said = company.world.muster(&["review", "corp"]);
-    said.says(&["ambiguous", &twin, &first, "link E0001 TARGET"]);
+    said.says(&["ambiguous", &twin, &first, "next: muster link corp E0001 TARGET"]).never_says(&["confidence 0"]);
+    // A namesake is too light, and says so.
+    let said = company.world.muster(&["explain", "corp", "E0001", "--format", "json"]).ended(0);
+    said.says(&["weigh 55 together", "another's weigh more", "as another does", "muster link corp E0001 TARGET"]);
     with(&tier.replace(", weight = 35", ""));
     company.world.muster(&["check", "corp"]).ended(2).says(&["is of the tier `who` and has no `weight`"]);
 }

@@ -136,6 +136,15 @@ fn a_value_of_another_snapshot_is_looked_up_and_nobody_guesses_which_of_two() {
     assert!(office.order("E3")["block"].is_null());
     office.approve_and_apply();
     office.run(0);
+    // Where its key is what is looked up, rows that say the same may repeat it.
+    office.hr("sites", "code,city,open", &["ULM,Neu-Ulm,yes", "ULM,Neu-Ulm,yes", "TWIN,Lyon,yes", "SHUT,Bonn,no"]);
+    // Other columns of another key are another file: that is asked first.
+    let held = office.run(4).never_says(&["duplicate-keys"]);
+    held.says(&["hr.sites/baseline", "its rows go by `code` now, they went by `id`"]);
+    let run = office.world.newest_run("office");
+    let accept = ["--accept", "hr.sites/baseline", "--comment", "a new list"];
+    office.world.muster(&[&["approve", run.as_str()][..], &accept].concat()).ended(0);
+    office.run(0);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::secrets::Environment;
 use crate::connector::secret::Secrets;
 use crate::job::Job;
 use crate::model::approvers::Zone;
+use crate::report::table::DEFAULT_WIDTH;
 use crate::rules::problem::nearest;
 use crate::store::layout::Layout;
 
@@ -77,10 +78,25 @@ impl Context {
         Arc::new(Environment::new(base))
     }
 
-    /// The columns of the terminal, for tables.
+    /// The columns that text is wrapped to: what `COLUMNS` or the terminal says, else 80.
     pub(super) fn width(&self) -> usize {
-        env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c >= 40).unwrap_or(80)
+        columns().unwrap_or(DEFAULT_WIDTH)
     }
+
+    /// The columns that tables are cut to. What goes to a file, a pipe or a mail is whole.
+    pub(super) fn table_width(&self) -> usize {
+        columns().unwrap_or(if std::io::stdout().is_terminal() { DEFAULT_WIDTH } else { WHOLE })
+    }
+}
+
+/// Wider than any table is.
+const WHOLE: usize = usize::MAX / 2;
+
+/// How wide the screen is, where that is known.
+fn columns() -> Option<usize> {
+    let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let seen = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    named.or_else(seen).filter(|columns| *columns >= 40)
 }
 
 fn state_folder(given: Option<PathBuf>) -> Result<(PathBuf, &'static str)> {

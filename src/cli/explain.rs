@@ -110,7 +110,7 @@ pub(super) fn several(context: &Context, key: &str, known: &[KnownObject]) -> Us
             object.by.as_str().into(),
         ]);
     }
-    let table = listing.render(crate::report::table::Format::Table, context.width());
+    let table = listing.render(crate::report::table::Format::Table, context.table_width());
     UsageError(format!(
         "{} objects go by `{}`; name one by its key or id, and with --resource SYSTEM.RESOURCE where it is in several:\n{}",
         known.len(),

@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             text.push('\n');
             safe_text::json(text)
         }
-        Format::Csv => listing(&history.entries).render(Format::Csv, context.width()),
+        Format::Csv => listing(&history.entries).render(Format::Csv, context.table_width()),
         Format::Table => table(&history),
     })?;
     Ok(Ending::Done.status())

@@ -111,7 +111,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             text.push('\n');
             safe_text::json(text)
         }
-        Format::Csv => listing(&entries).render(Format::Csv, context.width()),
+        Format::Csv => listing(&entries).render(Format::Csv, context.table_width()),
         Format::Table => entries.iter().map(entry_line).collect(),
     })?;
     Ok(Ending::Done.status())

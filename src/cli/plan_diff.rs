@@ -74,10 +74,10 @@ pub(super) fn tell(context: &Context, store: &Store, job: &str, since: &RunId, f
         listing.push(row.iter().map(|cell| cell.as_str().into()).collect());
     }
     if format == Format::Table {
-        let table = if rows.is_empty() { String::new() } else { listing.render(Format::Table, context.width()) };
+        let table = if rows.is_empty() { String::new() } else { listing.render(Format::Table, context.table_width()) };
         return print(&format!("{table}{text}"));
     }
-    print(&listing.render(format, context.width()))?;
+    print(&listing.render(format, context.table_width()))?;
     if context.tells {
         eprint!("{text}");
     }

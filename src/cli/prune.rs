@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     let listing = listing(&all, args.dry_run, args.format);
     if args.format != Format::Table || !listing.rows.is_empty() {
-        print(&listing.render(args.format, context.width()))?;
+        print(&listing.render(args.format, context.table_width()))?;
     }
     for pruned in &all {
         let going = pruned.overdue.iter().filter(|overdue| overdue.stays.is_none()).count() as u64;

@@ -13,7 +13,7 @@ use super::exit::{Ending, UsageError};
 use super::selection::{self, Filter, PlannedOrder};
 use super::stdout::print;
 use super::{ending, lost, seconds};
-use crate::model::order::{BlockReason, Order, OrderState};
+use crate::model::order::{BlockReason, Order, OrderState, Remedy};
 use crate::model::record::{Hold, RunRecord};
 use crate::model::run::RunState;
 use crate::report::explanation::explanation_text;
@@ -22,6 +22,7 @@ use crate::report::review::{review_listing, review_text};
 use crate::report::safe_text;
 use crate::report::summary::{PlanView, plan_next, plan_summary};
 use crate::report::table::{Column, Format, Listing};
+use crate::run::typed;
 use crate::store::database::Store;
 use crate::store::review_file;
 
@@ -96,7 +97,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         if format == Format::Table && !listing.rows.is_empty() {
             listing = listing.without_empty_columns();
         }
-        text = listing.render(format, context.width());
+        text = listing.render(format, context.table_width());
     }
     print(&text)?;
     Ok(Ending::Done.status())
@@ -193,6 +194,11 @@ fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], context: &Co
     let uncertain: Vec<String> = of(OrderState::Uncertain).map(|planned| planned.order.id.0.clone()).collect();
     let planned = store.last_of_kind(&run.id, "plan")?;
     let superseded = planned.and_then(|entry| entry.detail.get("superseded")?.as_u64()).unwrap_or(0);
+    let is_choice = |planned: &&PlannedOrder| {
+        planned.record.block.as_ref().is_some_and(|block| block.reason.remedy() == Remedy::Choice)
+    };
+    let choices: Vec<String> =
+        orders.iter().filter(waits).filter(is_choice).map(|planned| typed(&planned.order.key)).collect();
     let view = PlanView {
         run: &run.id,
         plan: &plan,
@@ -200,6 +206,7 @@ fn summary(store: &Store, run: &RunRecord, orders: &[PlannedOrder], context: &Co
         superseded,
         blocked: &blocked,
         waiting: orders.iter().filter(waits).count() as u64,
+        choices: &choices,
         approved: of(OrderState::Approved).filter(|planned| !waits(planned)).count() as u64,
         errored: of(OrderState::Errored).count() as u64,
         uncertain: &uncertain,

@@ -19,13 +19,13 @@ pub(super) fn print_listing(
     (before, after): (&str, &str),
 ) -> Result<()> {
     if format != Format::Table {
-        print(&listing.render(format, context.width()))?;
+        print(&listing.render(format, context.table_width()))?;
         if context.tells {
             eprint!("{before}{after}");
         }
         return Ok(());
     }
-    let table = listing.without_empty_columns().render(format, context.width());
+    let table = listing.without_empty_columns().render(format, context.table_width());
     print(&format!("{before}{}{after}", if table.trim().is_empty() { "" } else { &table }))
 }
 

@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         Some(Action::Backtest) => history(&selection::open_store(context)?, &job, args.runs as usize, context.now())?,
     };
     let backtest = replay(&history, &tried);
-    let width = context.width();
+    let width = context.table_width();
     let people = args.format == Format::Table;
     let text = match args.action {
         None => limits(&backtest).render(args.format, width),

@@ -70,10 +70,10 @@ pub(super) fn list(context: &Context, store: &Store, job: &str, typed: &str, for
         ));
     }
     if format == Format::Table {
-        let table = listing.render(Format::Table, context.width());
+        let table = listing.render(Format::Table, context.table_width());
         return print(&format!("{}{text}", if number == 0 { "" } else { &table }));
     }
-    print(&listing.render(format, context.width()))?;
+    print(&listing.render(format, context.table_width()))?;
     if context.tells {
         eprint!("{text}");
     }

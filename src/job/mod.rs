@@ -172,6 +172,25 @@ impl Job {
     pub fn snapshot(&self, name: &ResourceName) -> SnapshotSettings {
         self.snapshots.get(name).cloned().unwrap_or_default()
     }
+
+    /// The checks of a snapshot that are not made: those that the job switches off, and, of one that the job only looks
+    /// things up in, whether its keys repeat. Rows that say the same may, and those that differ are told by the lookup.
+    pub fn checks_off(&self, name: &ResourceName) -> BTreeSet<Check> {
+        let mut off = self.snapshot(name).off;
+        let is_only_looked_up = self.syncs.iter().all(|sync| {
+            let is_needed = match &sync.kind {
+                SyncKind::Objects(objects) => objects.derivation.resources().any(|other| other == name),
+                SyncKind::Association(association) => {
+                    association.ends.iter().any(|end| end.from == *name || end.to == *name)
+                }
+            };
+            sync.from != *name && sync.to != *name && !is_needed
+        });
+        if is_only_looked_up {
+            off.insert(Check::DuplicateKeys);
+        }
+        off
+    }
 }
 
 /// Reads a job file.

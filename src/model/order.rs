@@ -108,7 +108,7 @@ pub enum BlockReason {
     PriorOrder,
     /// Correlated or classified with a confidence below 100 %.
     LowConfidence,
-    /// Several candidates; needs `link SOURCE TARGET`.
+    /// Several candidates; needs `muster link JOB KEY TARGET`.
     Ambiguous,
     /// A required value is missing.
     Incomplete,

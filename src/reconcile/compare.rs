@@ -155,7 +155,8 @@ pub(crate) fn pair(
             continue;
         }
         let (want, have) = (canonical::digest(text, attribute.kind), canonical::digest(held, attribute.kind));
-        let cause = match cause::judge(agreed, &attribute.name, want, have, source_digest) {
+        let is_as_it_was = |before| scanner.digest.is_as_it_was(before, source_digest);
+        let cause = match cause::judge(agreed, &attribute.name, want, have, is_as_it_was) {
             // Whom a row names moves without it: by a row of its own, or an object that was made anew. So does what it
             // looks up.
             Cause::Rule if to.is_some() || attribute.looks_up => Cause::Source,

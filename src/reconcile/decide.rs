@@ -231,7 +231,7 @@ impl Decider<'_> {
             detail: match renamed.zip(was) {
                 Some((evidence, was)) => reason::likely_rename(sync, (was, key), evidence, self.scanner),
                 None => format!(
-                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only{others}; approve if they are the same, which links them, or `unlink`, or reject",
+                    "`{key}` and `{id}` ({}) match by `{}` with {confidence} % only{others}; approve if they are the same, which links them; reject if they are two",
                     name_in(input, &held).unwrap_or_default(),
                     matcher.map_or("", |m| &m.text),
                 ),
@@ -241,7 +241,7 @@ impl Decider<'_> {
             block(
                 BlockReason::Conflict,
                 format!(
-                    "`{id}` of {} is managed by {who} as well; `unlink` it in one of them, or narrow a scope",
+                    "`{id}` of {} is managed by {who} as well; forget it in one of them (`muster unlink JOB KEY`), or narrow a scope",
                     sync.to
                 ),
             )
@@ -312,7 +312,8 @@ impl Decider<'_> {
         let group = &self.done.groups[group as usize];
         let key = self.table.source.key(row);
         let cells = self.source(row)?;
-        let comparison = compare::create(self.scanner, &cells, self.names(row));
+        // Which of its values differ, only the object that is meant can tell.
+        let wanted = compare::create(self.scanner, &cells, self.names(row)).changes;
         let mut targets = Vec::new();
         for target in &group.targets {
             let name = name_in(self.scanner.input, &self.target(*target)?).unwrap_or_default();
@@ -323,11 +324,14 @@ impl Decider<'_> {
         let mut others: Vec<String> = others.map(|o| format!("`{}`", self.table.source.key(*o))).collect();
         others.sort();
         let rule = &self.scanner.judges[group.rule as usize].text;
-        let rivals =
-            if others.is_empty() { String::new() } else { format!(", and so do {} of {}", some(&others), sync.from) };
-        let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
+        let rivals = match others.len() {
+            0 => String::new(),
+            1 => format!(", and so does {} of {}", some(&others), sync.from),
+            _ => format!(", and so do {} of {}", some(&others), sync.from),
+        };
+        let name = self.wanted_name(&wanted).unwrap_or_else(|| key.to_owned());
         let detail = format!(
-            "by `{rule}`, `{key}` matches {} of {}{rivals}; choose with `link {key} TARGET`",
+            "by `{rule}`, `{key}` matches {} of {}{rivals}; choose with `muster link JOB {key} TARGET`",
             some(&targets),
             sync.to
         );
@@ -337,7 +341,7 @@ impl Decider<'_> {
             source_key: Some(key),
             target_id: None,
             operation: Operation::Update,
-            changes: comparison.changes,
+            changes: Vec::new(),
             situation: Situation::Ambiguous,
             cause: Cause::Initial,
             reason: format!("`{key}` of {} has several candidates in {}", sync.from, sync.to),
@@ -346,7 +350,7 @@ impl Decider<'_> {
             block: self.never(&[key, &name]).or_else(|| block(BlockReason::Ambiguous, detail)),
             name,
             renamed_from: None,
-            references: comparison.references,
+            references: Vec::new(),
         }))
     }
 

@@ -2,6 +2,9 @@
 //! Each becomes a column, so that scope, mapping and thresholds read it as any other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::resource::ResourceName;
@@ -40,6 +43,18 @@ impl Derivation {
         let class = (!self.classes.is_empty()).then(|| CLASS.to_owned());
         let groups = self.groups.iter().map(|groups| groups.column.clone());
         groups.chain(self.joins.iter().flat_map(JoinRule::columns)).chain(class).collect()
+    }
+
+    /// Tells two ways of finding it out apart.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut text = format!("{:?}", self.groups);
+        for join in &self.joins {
+            let _ = write!(text, "\n{:?} {} {} {}", join.reads, join.from, join.here.text(), join.there.text());
+        }
+        for rule in &self.classes {
+            let _ = write!(text, "\n{} {} {}", rule.when.text(), rule.class, rule.confidence);
+        }
+        xxh3_64(text.as_bytes())
     }
 
     /// The snapshots that it is found out from.

@@ -70,6 +70,7 @@ mod repeated;
 mod rerun_tests;
 pub mod revert;
 mod rivals;
+mod row_digest;
 mod rows;
 mod scan;
 mod scoped;

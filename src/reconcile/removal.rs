@@ -118,14 +118,19 @@ impl Decider<'_> {
         if operation == Operation::Disable {
             changes.extend(self.flag(&held).map(|flag| flag.change(Value::text("false"))));
         }
-        let unchanged = situation == Situation::OutOfScope
-            && link.agreed.is_some_and(|agreed| self.table.source.raw(number) == Some(agreed.source_digest));
+        let now = self.table.source.raw(number);
+        let is_as_it_was = |before| now.is_some_and(|now| self.scanner.digest.is_as_it_was(before, now));
+        let unchanged =
+            situation == Situation::OutOfScope && link.agreed.is_some_and(|agreed| is_as_it_was(agreed.source_digest));
         let cause = if unchanged { Cause::Rule } else { Cause::Source };
         changes.iter_mut().for_each(|change| change.cause = cause);
         let foreign = self.claims.get(id).and_then(|who| {
             block(
                 BlockReason::Conflict,
-                format!("`{id}` of {} is managed by {who} as well; `unlink {key}` here if it moved there", sync.to),
+                format!(
+                    "`{id}` of {} is managed by {who} as well; `muster unlink JOB {key}` if it moved there",
+                    sync.to
+                ),
             )
         });
         let own = self.own(operation, &[id, &name], &[]);

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::model::capabilities::{AttributeShape, AttributeType};
 use crate::model::resource::ResourceName;
 use crate::model::value::Value;
@@ -20,6 +18,7 @@ use crate::snapshot::table::{KEY_JOINT, Table};
 use super::canonical::{self, ABSENT, NOTHING};
 use super::error::ReconcileError;
 use super::input::ObjectInput;
+use super::row_digest::RowDigest;
 use super::rows::{Admission, Rows, SourceRows};
 use super::weighing::WeighedTier;
 
@@ -89,6 +88,8 @@ pub(crate) struct Scanner<'a> {
     classifier: Classifier,
     /// The value tables, in the order of the sync's.
     pub(crate) tables: Vec<BoundTable>,
+    /// What tells later whether a row changed.
+    pub(crate) digest: RowDigest,
 }
 
 /// What the rules want of one attribute.
@@ -164,7 +165,8 @@ impl<'a> Scanner<'a> {
         let classifier = Classifier::bind(&rule.classes, columns, input.lookups).map_err(one)?;
         let tables = sync.tables.iter().map(|table| table.bind(columns, input.lookups));
         let tables = tables.collect::<Result<_, _>>().map_err(one)?;
-        Ok(Self { input, attributes, mapping, scope, matchers, tiers, judges, assigned, classifier, tables })
+        let digest = RowDigest::new(columns, rule);
+        Ok(Self { input, attributes, mapping, scope, matchers, tiers, judges, assigned, classifier, tables, digest })
     }
 
     /// Whether a source row takes part; where that cannot be judged, why.
@@ -223,7 +225,6 @@ impl<'a> Scanner<'a> {
     /// Every source row, in the file's order. Match rules are left out for rows that `is_linked` knows.
     pub(crate) fn source(&self, is_linked: Option<IsLinked<'_>>) -> Result<SourceRows, ReconcileError> {
         let table = self.input.source;
-        let header: Vec<Vec<u8>> = table.columns().iter().map(|name| [name.as_bytes(), &[0]].concat()).collect();
         let references = self.input.sync.references.len();
         let new = || (SourceRows::new(self.attributes.len(), self.matchers.len(), references), Vec::new(), Vec::new());
         let chunks = table.par_fold(new, |(rows, values, scratch), row| {
@@ -250,7 +251,7 @@ impl<'a> Scanner<'a> {
                 let named = self.named(row, admission);
                 rows.name(named.iter().map(|named| &**named));
             }
-            rows.mark(raw(&header, row, scratch), admission, failed, doubt);
+            rows.mark(self.digest.of(row, scratch), admission, failed, doubt);
         })?;
         let rows = SourceRows::gather(chunks.into_iter().map(|(rows, ..)| rows).collect());
         checked(rows.len(), &self.input.sync.from)?;
@@ -394,22 +395,6 @@ pub(crate) fn checked(rows: usize, resource: &ResourceName) -> Result<(), Reconc
 fn key<'r>(table: &'r Table, row: &'r dyn Cells) -> impl Iterator<Item = &'r str> {
     let columns = table.key_columns().iter().enumerate();
     columns.flat_map(|(i, column)| [if i > 0 { JOINT } else { "" }, row.cell(*column)])
-}
-
-/// Digest of all cells of a source row, with the names of their columns (`header`, each ended by a zero byte):
-/// reordered columns change nothing.
-fn raw(header: &[Vec<u8>], row: &dyn Cells, scratch: &mut Vec<u8>) -> u64 {
-    let mut sum = 0u64;
-    for (column, name) in header.iter().enumerate() {
-        let cell = row.cell(column);
-        if !cell.is_empty() {
-            scratch.clear();
-            scratch.extend_from_slice(name);
-            scratch.extend_from_slice(cell.as_bytes());
-            sum = sum.wrapping_add(xxh3_64(scratch));
-        }
-    }
-    sum
 }
 
 fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {

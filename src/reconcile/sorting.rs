@@ -236,7 +236,7 @@ fn drop_links(input: &ObjectInput<'_>, done: &Correlation, plan: &mut ObjectPlan
     if !contradicting.is_empty() {
         contradicting.sort();
         plan.warnings.push(format!(
-            "{}: two rows are linked to one object; only the first is planned, `unlink` the wrong one: {}",
+            "{}: two rows are linked to one object; only the first is planned, forget the wrong one (`muster unlink JOB KEY`): {}",
             input.sync.id,
             some(&contradicting)
         ));

@@ -6,6 +6,7 @@ use super::figures::counted;
 use super::safe_text;
 use super::table::{Column, Listing};
 use crate::model::order::{Block, Change, Order, OrderState};
+use crate::model::situation::Situation;
 use crate::model::value::Value;
 
 /// How much of one value is shown, in columns.
@@ -47,8 +48,11 @@ pub fn review_text(row: &ReviewRow) -> String {
         }
         text.push('\n');
     }
-    let confidence =
-        if order.confidence < 100 { format!(", confidence {} %", order.confidence) } else { String::new() };
+    let confidence = if order.confidence < 100 && order.situation != Situation::Ambiguous {
+        format!(", confidence {} %", order.confidence)
+    } else {
+        String::new()
+    };
     let _ = writeln!(text, "    {}, {}{confidence}: {}", order.situation, order.cause, safe_text::line(&order.reason));
     if let Some(block) = row.block {
         let _ = writeln!(text, "    blocked, {}: {}", block.reason, safe_text::line(&block.detail));

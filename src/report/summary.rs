@@ -32,6 +32,8 @@ pub struct PlanView<'a> {
     pub blocked: &'a BTreeMap<BlockReason, u64>,
     /// Orders of this plan that wait for a person.
     pub waiting: u64,
+    /// Of those that wait: the keys of rows with several candidates, which no approval settles.
+    pub choices: &'a [String],
     /// Orders of this plan that are approved and not applied yet.
     pub approved: u64,
     /// Orders of this plan that failed.
@@ -176,7 +178,7 @@ fn way_out(reason: BlockReason, undoes: bool) -> &'static str {
         Remedy::CauseGone if undoes => "cannot be approved; revert again when its cause is gone",
         Remedy::Approval => "a person lifts it by approving the order",
         Remedy::Acceptance => "lifted by accepting the threshold",
-        Remedy::Choice => "choose with `muster link SOURCE TARGET`",
+        Remedy::Choice => "choose with `muster link JOB KEY TARGET`",
         Remedy::CauseGone => "cannot be approved; clears itself when its cause is gone",
     }
 }
@@ -193,6 +195,15 @@ pub fn plan_next(view: &PlanView) -> String {
         let orders = counted(view.uncertain.len() as u64, "uncertain order");
         return format!(
             "{orders}: look at the target\nnext: muster settle {order} --took-effect (or --had-no-effect) --comment \"why\"\n"
+        );
+    }
+    if let Some(key) = view.choices.first().filter(|_| view.choices.len() as u64 == view.waiting) {
+        let have = if view.waiting == 1 { "row has" } else { "rows have" };
+        return format!(
+            "{} {have} several candidates\nnext: muster link {} {} TARGET\n",
+            count(view.waiting),
+            safe_text::line(&view.plan.job),
+            safe_text::line(key)
         );
     }
     if view.waiting > 0 {
@@ -263,7 +274,18 @@ mod tests {
     }
 
     fn view<'a>(run: &'a RunId, plan: &'a Plan, blocked: &'a BTreeMap<BlockReason, u64>) -> PlanView<'a> {
-        PlanView { run, plan, kept: 0, superseded: 0, blocked, waiting: 0, approved: 0, errored: 0, uncertain: &[] }
+        PlanView {
+            run,
+            plan,
+            kept: 0,
+            superseded: 0,
+            blocked,
+            waiting: 0,
+            choices: &[],
+            approved: 0,
+            errored: 0,
+            uncertain: &[],
+        }
     }
 
     #[test]

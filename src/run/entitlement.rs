@@ -1,5 +1,7 @@
 //! Why somebody is in a group (role, container) or is not: every link of the chain, and the one that is missing.
 
+use std::collections::BTreeSet;
+
 use super::Conductor;
 use super::error::RunError;
 use super::explain::{ExplainEnd, ExplainRequest, Look, Opened};
@@ -7,9 +9,12 @@ use super::live::Database;
 use crate::job::{Sync, SyncKind};
 use crate::model::explained::{Explained, Fact, Step, StepName};
 use crate::model::situation::Situation;
+use crate::reconcile::NAMES;
 use crate::reconcile::PlanInput;
 use crate::reconcile::policy::{AssociationSync, Members, Nested};
-use crate::reconcile::single::{Account, Tie, account, find, tie};
+use crate::reconcile::single::{Account, Subject, Tie, account, find, tie};
+use crate::rules::problem::alike;
+use crate::snapshot::row::Cells as _;
 
 /// Columns that tell who answers for a group, where the source has them.
 const OWNERS: [&str; 5] = ["owner", "requester", "approver", "manager", "responsible"];
@@ -35,11 +40,7 @@ impl Conductor {
         let groups = find(input, group, &is_tied, recall)?;
         let [group_hit] = groups.as_slice() else {
             if groups.is_empty() {
-                return Ok(ExplainEnd::None(format!(
-                    "`{group}` is nothing that an association of the job ties `{}` to; {}",
-                    ask.key,
-                    self.nowhere(look, group)
-                )));
+                return self.explain_by_name(look, opened, (input, recall), (ask, &member.subject), group);
             }
             return Ok(ExplainEnd::Several(groups.into_iter().filter_map(|hit| self.known(hit)).collect()));
         };
@@ -59,6 +60,42 @@ impl Conductor {
         };
         let chain = Chain { sync, association, member: &member, group: &group, tie: &tie };
         Ok(ExplainEnd::One(Box::new(self.told_chain(look, opened, &chain)?)))
+    }
+
+    /// A group that is no object of an association: one that the job only reads, or none at all.
+    fn explain_by_name(
+        &self,
+        look: &Look,
+        opened: &Opened<'_>,
+        (input, recall): (&PlanInput<'_>, &Database<'_>),
+        (ask, member): (&ExplainRequest, &Subject),
+        group: &str,
+    ) -> Result<ExplainEnd, RunError> {
+        let Some(account) = account(input, member, recall)? else {
+            return Ok(ExplainEnd::None(self.nowhere(look, &ask.key)));
+        };
+        let mut near = match self.explain_given(look, opened, account, group)? {
+            Ok(explained) => return Ok(ExplainEnd::One(Box::new(explained))),
+            Err(near) => near,
+        };
+        for sync in self.job.syncs.iter().filter(|sync| self.association_of(member.sync, sync.index).is_some()) {
+            for table in [&sync.from, &sync.to].into_iter().filter_map(|name| opened.snapshots.tables.get(name)) {
+                let columns: Vec<usize> = NAMES.iter().filter_map(|name| table.column(name)).collect();
+                let found = table.par_fold(BTreeSet::new, |names: &mut BTreeSet<String>, row| {
+                    let cells = columns.iter().map(|column| row.cell(*column).to_owned());
+                    let all: Vec<String> = cells.chain([table.key_of(row)]).collect();
+                    names.extend(alike(group, all.iter().map(String::as_str)).into_iter().map(str::to_owned));
+                })?;
+                near.extend(found.into_iter().flatten());
+            }
+        }
+        let near: Vec<String> =
+            alike(group, near.iter().map(String::as_str)).into_iter().map(|name| format!("`{name}`")).collect();
+        let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
+        Ok(ExplainEnd::None(format!(
+            "`{group}` is no group, role or container that the job ties `{}` to, or reads of it{hint}",
+            ask.key
+        )))
     }
 
     /// The association that ties the objects of two syncs.
@@ -112,7 +149,7 @@ impl Conductor {
     }
 }
 
-struct Chain<'a> {
+pub(super) struct Chain<'a> {
     sync: &'a Sync,
     association: &'a AssociationSync,
     member: &'a Account,
@@ -129,7 +166,7 @@ impl Chain<'_> {
         self.is_wanted_at_source() && self.tie.held.is_some() && self.missing().is_none()
     }
 
-    fn key(account: &Account) -> &str {
+    pub(super) fn key(account: &Account) -> &str {
         let subject = &account.subject;
         subject.source_key.as_deref().or(subject.target_id.as_deref()).unwrap_or_default()
     }

@@ -17,7 +17,7 @@ use crate::model::explained::{Explained, Fact, Step, StepName};
 use crate::model::history::HistoryEntry;
 use crate::model::link::Links;
 use crate::model::resource::ResourceName;
-use crate::model::run::RunId;
+use crate::model::run::{RunId, RunState};
 use crate::reconcile::single::{Account, Hit, Subject, Verdict, account, find};
 use crate::reconcile::{Past, PlanInput};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
@@ -111,9 +111,18 @@ impl Conductor {
     /// That there is nothing to look at; `or` is what else the command can do.
     pub(super) fn no_look(&self, or: &str) -> RunError {
         let job = &self.job.name;
-        RunError::Here(format!(
-            "job {job} has no planned run whose snapshots are kept; start with `muster run {job}`{or}"
-        ))
+        let newest = self.store.runs(job, 1).ok().and_then(|runs| runs.into_iter().next());
+        RunError::Here(match newest {
+            Some(run) if run.state == RunState::HeldSnapshot => format!(
+                "job {job} has no planned run yet: run {0} is held; `muster review {0}` says by what, and how it is accepted{or}",
+                run.id
+            ),
+            Some(run) if run.state == RunState::Failed => format!(
+                "job {job} has no planned run whose snapshots are kept: run {} failed; `muster status {job}` says why, then `muster run {job}` again{or}",
+                run.id
+            ),
+            _ => format!("job {job} has no planned run whose snapshots are kept; start with `muster run {job}`{or}"),
+        })
     }
 
     /// Snapshots as they are looked at, with all links of each sync where these are asked for.
@@ -243,7 +252,7 @@ impl Conductor {
     }
 
     /// The account of an object, with what files and the database say of it.
-    fn told(&self, look: &Look, opened: &Opened<'_>, account: Account) -> Result<Explained, RunError> {
+    pub(super) fn told(&self, look: &Look, opened: &Opened<'_>, account: Account) -> Result<Explained, RunError> {
         let sync = &self.job.syncs[account.subject.sync];
         let mut read = self.read_step(look, opened, sync, &account);
         for change in self.changed_last(sync, account.subject.source_key.as_deref(), look.run.as_ref())? {

@@ -55,10 +55,7 @@ impl Conductor {
     /// Where nothing was planned yet, or its files cannot be read.
     pub fn inventory(&self) -> Result<Inventory, RunError> {
         let Some(proof) = self.newest_proof()? else {
-            return Err(RunError::Here(format!(
-                "job {} has no planned run yet; start with `muster run {}`",
-                self.job.name, self.job.name
-            )));
+            return Err(self.no_look(""));
         };
         let (run, at) = (proof.manifest.run.clone(), proof.manifest.started);
         let mut applied = Vec::new();

@@ -8,8 +8,8 @@ use super::Conductor;
 use super::error::RunError;
 use super::inventory::Pair;
 use super::offload::compute;
-use super::plan_input::sync_inputs;
-use crate::job::{Job, SyncKind};
+use super::plan_input::{open, sync_inputs};
+use crate::job::{Job, Sync, SyncKind};
 use crate::model::numbers::counted;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -48,6 +48,27 @@ impl Conductor {
             }
         }
         Ok(pairs)
+    }
+
+    /// Of a pair that is to be linked, the ends that the newest snapshots do not show, each in a sentence.
+    ///
+    /// # Errors
+    /// Where nothing was planned yet, or its files cannot be read.
+    pub fn unseen_ends(&self, sync: &Sync, source_key: &str, target_id: &str) -> Result<Vec<String>, RunError> {
+        let look = self.newest_look()?.ok_or_else(|| self.no_look(""))?;
+        let of = look.run.as_ref().map(|run| format!(" of run {run}")).unwrap_or_default();
+        compute(|| {
+            let tables = open(&self.job, &look.proof)?.tables;
+            let mut unseen = Vec::new();
+            for (name, key) in [(&sync.from, source_key), (&sync.to, target_id)] {
+                let Some(table) = tables.get(name) else { continue };
+                let seen = table.par_fold(|| false, |seen, row| *seen |= table.key_of(row) == key)?;
+                if !seen.contains(&true) {
+                    unseen.push(format!("`{key}` is in no row of {name}{of}"));
+                }
+            }
+            Ok(unseen)
+        })
     }
 
     /// Holds every link against the newest snapshots that were planned from and against today's match rules. Asks no

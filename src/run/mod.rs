@@ -11,6 +11,7 @@ mod entitlement;
 pub mod error;
 mod explain;
 pub mod export;
+mod given_group;
 mod history;
 mod incomplete;
 mod inventory;

@@ -221,7 +221,11 @@ impl Conductor {
     ) -> Result<Verdict, RunError> {
         let snapshot = self.job.snapshot(name);
         let baseline = self.store.baseline(&self.job.name, name)?;
+        let rekeyed = baseline.as_ref().filter(|baseline| baseline.key != exported.key).map(|baseline| {
+            format!("its rows go by `{}` now, they went by `{}`", exported.key.join("`, `"), baseline.key.join("`, `"))
+        });
         let (previous, unreadable) = match baseline.as_ref().map(|b| self.previous(b, name)) {
+            Some(Ok(_)) if rekeyed.is_some() => (None, rekeyed),
             Some(Ok(previous)) => (previous, None),
             Some(Err(error)) => (None, Some(error.to_string())),
             None => (None, None),
@@ -238,7 +242,7 @@ impl Conductor {
         let settings = Settings {
             sentinels: snapshot.sentinels.clone(),
             allow_empty: snapshot.allow_empty,
-            off: snapshot.off.clone(),
+            off: self.job.checks_off(name),
         };
         let options = DiffOptions {
             memory: self.memory_to_compare(),
@@ -322,7 +326,7 @@ impl Conductor {
                     kind: HoldKind::Snapshot,
                     name: format!("{name}/baseline"),
                     detail: format!(
-                        "the last accepted snapshot, of run {}, cannot be read, so no threshold can be judged: {cause}",
+                        "the last accepted snapshot, of run {}, cannot be compared with, so no threshold can be judged: {cause}",
                         baseline.run
                     ),
                     // Other content is another question.

@@ -151,7 +151,7 @@ impl Conductor {
     /// How to go on with a live order.
     fn next_of(&self, record: &OrderRecord) -> Vec<String> {
         let (run, id) = (&record.run, &record.id);
-        let approve = || format!("muster approve {run} --order {id} --comment …");
+        let approve = || format!("muster approve {run} --order {id} --comment \"why\"");
         match (record.state, &record.block) {
             (OrderState::PendingReview, _) => vec![format!("muster review {run}"), approve()],
             (OrderState::Blocked, Some(block)) => match block.reason.remedy() {
@@ -165,7 +165,7 @@ impl Conductor {
                 vec![format!("muster report {run}"), format!("muster retry {run} --order {id}")]
             }
             (OrderState::Uncertain, _) => {
-                vec![format!("muster settle {id} --took-effect --comment …   # or --had-no-effect")]
+                vec![format!("muster settle {id} --took-effect --comment \"why\"   # or --had-no-effect")]
             }
             _ => Vec::new(),
         }
@@ -257,7 +257,7 @@ impl Conductor {
 fn accept(run: &RunId, block: &Block) -> String {
     let name = block.detail.split("--accept ").nth(1).and_then(|rest| rest.split_whitespace().next());
     match name.filter(|_| block.reason == BlockReason::Threshold) {
-        Some(name) => format!("muster approve {run} --accept {name} --comment …"),
+        Some(name) => format!("muster approve {run} --accept {name} --comment \"why\""),
         None => format!("muster review {run}"),
     }
 }

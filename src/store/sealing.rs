@@ -341,7 +341,7 @@ fn verdict(
                     )),
                 },
                 Remedy::Choice => Verdict::Refuse(format!(
-                    "{}: {}; choose with `muster link SOURCE TARGET`",
+                    "{}: {}; choose with `muster link JOB KEY TARGET`",
                     block.reason, block.detail
                 )),
                 // What undoes another is not planned anew by itself: its block says so.

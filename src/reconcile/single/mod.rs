@@ -14,12 +14,14 @@ mod tests;
 mod tie;
 mod verdict;
 mod vicinity;
+mod way;
 
 pub use find::{Hit, find};
 pub use only::assemble_only;
 pub use recall::Recall;
 pub use tie::{Tie, tie};
 pub use verdict::{Account, Verdict, account};
+pub use way::{Found, Way, way};
 
 /// One object of one sync.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

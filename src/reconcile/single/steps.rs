@@ -11,6 +11,7 @@ use crate::reconcile::policy::DriftAction;
 use crate::reconcile::reason::some;
 use crate::reconcile::references::Whom;
 use crate::reconcile::scan::{Scanner, Wanted};
+use crate::reconcile::weighing::LEAST;
 use crate::snapshot::row::{Cells, OwnedRow};
 
 /// Everything of an object that can be looked at.
@@ -243,13 +244,29 @@ impl Object<'_> {
                 several => format!("{several} candidates for `{value}`"),
             };
             let mut fact = Fact::new(about, verdict);
+            let several = fitting.len() > 1;
+            let best = candidates.iter().filter_map(|other| self.weight(rule.tier, other.row, row)).max();
             for candidate in fitting {
                 let name = name_in(self.scanner.input, candidate.row).unwrap_or_default();
-                let owner = match candidate.linked {
-                    Some(key) => format!(", linked with row `{key}`"),
-                    None => String::new(),
+                let why = match (candidate.linked, paired) {
+                    (Some(key), _) if self.link.is_none_or(|link| link.target_id != candidate.id) => {
+                        format!(", not taken: it is linked with row `{key}`")
+                    }
+                    (_, Some(id)) if id == candidate.id => String::new(),
+                    (_, taken) => match self.weight(rule.tier, candidate.row, row) {
+                        Some(weight) if weight < LEAST => {
+                            format!(", not taken: its rules weigh {weight} together, and {LEAST} are needed")
+                        }
+                        Some(weight) if taken.is_some() || Some(weight) < best => {
+                            format!(", not taken: its rules weigh {weight} together, another's weigh more")
+                        }
+                        Some(weight) => format!(", weighs {weight}, as another does: a person chooses"),
+                        None if taken.is_some() => ", not taken: another rule decided".to_owned(),
+                        None if several => ", one of several: a person chooses".to_owned(),
+                        None => ", not taken: another row or rule contends for it".to_owned(),
+                    },
                 };
-                fact = fact.with("candidate", format!("`{}` ({name}){owner}", candidate.id));
+                fact = fact.with("candidate", format!("`{}` ({name}){why}", candidate.id));
             }
             if paired.is_some() && why.contains(&matcher.text) {
                 fact.verdict = format!("decided it: {}", fact.verdict);
@@ -257,6 +274,20 @@ impl Object<'_> {
             step.facts.push(fact);
         }
         step
+    }
+
+    /// What the rules of a tier that agree on a pair weigh together; `None` outside of tiers.
+    fn weight(&self, tier: Option<u16>, target: &OwnedRow, source: &OwnedRow) -> Option<u16> {
+        tier?;
+        let rules = self.scanner.matchers.iter().zip(&self.scanner.input.sync.rules.matching);
+        let agree = rules.filter(|(matcher, rule)| {
+            let value = matcher.value(source);
+            rule.tier == tier
+                && !value.is_empty()
+                && canonical::canonical(&value, matcher.kind)
+                    == canonical::canonical(matcher.held(target), matcher.kind)
+        });
+        Some(agree.map(|(matcher, _)| u16::from(matcher.confidence)).sum())
     }
 
     /// Attribute by attribute: what is wanted, what was agreed, what is there.
@@ -361,7 +392,7 @@ impl Object<'_> {
     fn unchanged(&self, raw: u64, source: &OwnedRow) -> String {
         let input = self.scanner.input;
         let agreed = self.link.and_then(|link| link.agreed);
-        if agreed.is_none_or(|agreed| agreed.source_digest == raw) {
+        if agreed.is_none_or(|agreed| self.scanner.digest.is_as_it_was(agreed.source_digest, raw)) {
             return "no mapped attribute differs".to_owned();
         }
         let read = input.sync.rules.mapping.columns();

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::model::explained::{Fact, Step, StepName};
-use crate::model::order::{Block, ObjectKey, Operation, Order, OrderId};
+use crate::model::order::{Block, BlockReason, ObjectKey, Operation, Order, OrderId};
 use crate::model::plan::Withheld;
 use crate::model::situation::Situation;
 use crate::reconcile::compare::Names;
 use crate::reconcile::ends::{EndState, name_in};
 use crate::reconcile::error::ReconcileError;
-use crate::reconcile::input::{PlanInput, SyncInput};
+use crate::reconcile::input::{LiveOrder, PlanInput, SyncInput};
 use crate::reconcile::plan::{Considered, consider};
 use crate::reconcile::scan::Scanner;
 use crate::reconcile::undo;
@@ -115,8 +115,12 @@ fn tell(
     let paired = number.and_then(|number| table.target_of(number));
     let object = source_key.as_ref().map(|key| ObjectKey::by_source(&input.sync.to, &input.sync.from, key));
     let order = draft.orders.iter().find(|order| Some(&order.object) == object.as_ref()).cloned();
+    let own_live = few.live.iter().filter(|live| live.of_other_job.is_none() && Some(&live.object) == object.as_ref());
+    let kept_live = own_live.clone().find(|live| draft.kept.contains(&live.id));
     // Whom it would become, where a person has to say so first.
-    let proposed = order.as_ref().and_then(|order| order.target_id.as_deref()).and_then(|id| table.find_target(id));
+    let proposed =
+        order.as_ref().map_or(kept_live.and_then(|live| live.target_id.as_deref()), |o| o.target_id.as_deref());
+    let proposed = proposed.and_then(|id| table.find_target(id));
     let linked = source_key.as_deref().and_then(|key| input.links.iter().find(|link| link.source_key == key));
     let asked = subject.target_id.as_deref().and_then(|id| table.find_target(id));
     let target_row = paired.or(proposed).or_else(|| linked.and_then(|l| table.find_target(l.target_id))).or(asked);
@@ -154,8 +158,6 @@ fn tell(
         (None, None, Some(EndState::Paired(_))) => Some(Situation::Confirmed),
         _ => None,
     };
-    let own_live = few.live.iter().filter(|live| live.of_other_job.is_none() && Some(&live.object) == object.as_ref());
-    let kept_live = own_live.clone().find(|live| draft.kept.contains(&live.id));
     let own_live: Vec<&OrderId> = own_live.map(|live| &live.id).collect();
     let named = source_key.as_ref().map(|key| format!(" `{key}` in {}", input.sync.to)).unwrap_or_default();
     let is_about = |text: &str| !named.is_empty() && text.ends_with(&named);
@@ -175,6 +177,9 @@ fn tell(
         warnings: told(&considered, &names),
         order,
     };
+    let is_unsure = |live: &&LiveOrder| live.block == Some(BlockReason::LowConfidence);
+    let waits =
+        kept_live.filter(is_unsure).map(|live| format!("not surely; a person confirms it by order {}", live.id));
     let why = verdict.order.as_ref().map(|order| match &order.block {
         Some(block) if paired.is_none() && order.target_id.is_some() => block.detail.clone(),
         Some(block) if order.situation == Situation::Ambiguous => block.detail.clone(),
@@ -183,8 +188,8 @@ fn tell(
             None => String::new(),
         },
     });
-    let paired_id = paired.map(|row| table.target.key(row));
-    let correlated = shown.correlate(&candidates, paired_id, why.as_deref().unwrap_or_default());
+    let paired_id = paired.or(proposed).map(|row| table.target.key(row));
+    let correlated = shown.correlate(&candidates, paired_id, why.or(waits).as_deref().unwrap_or_default());
     let steps = vec![shown.assign(), shown.scope(), shown.map(), correlated, shown.compare(), decide(&verdict)];
     let line_in = |side: usize, whole: &Table, key: Option<&str>, row: Option<&OwnedRow>| {
         // Of whole snapshots the row itself says where it stands.
