@@ -13,12 +13,22 @@ mod connector_subject;
 mod connector_suite;
 #[path = "systems/directory.rs"]
 mod directory;
+#[path = "systems/keycloak.rs"]
+mod keycloak;
+#[path = "systems/keycloak_loop.rs"]
+mod keycloak_loop;
+#[path = "systems/keycloak_moving.rs"]
+mod keycloak_moving;
+#[path = "systems/keycloak_scim.rs"]
+mod keycloak_scim;
 #[path = "systems/ldap.rs"]
 mod ldap;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
+#[path = "systems/realm.rs"]
+mod realm;
 mod support;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;

@@ -91,10 +91,11 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The kinds that need nothing else of the house: `csv`, `ldap` and `scim`.
+    /// The kinds that need nothing else of the house: `csv`, `keycloak`, `ldap`, `openbao` and `scim`.
     pub fn standard() -> Self {
         let mut registry = Self::empty();
         registry.register("csv", Box::new(super::csv::CsvFactory));
+        registry.register("keycloak", Box::new(super::keycloak::KeycloakFactory));
         registry.register("ldap", Box::new(super::ldap::LdapFactory));
         registry.register("openbao", Box::new(super::openbao::OpenBaoFactory));
         registry.register("scim", Box::new(super::scim::ScimFactory));

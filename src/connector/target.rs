@@ -73,4 +73,11 @@ pub trait Target: Source {
 
     /// How rows are grouped into one request: the end column that must be equal, and the largest number.
     fn row_batch(&self, resource: &str) -> (Option<String>, usize);
+
+    /// What to do where the target accepted a change of these attributes without effect, in the terms of the product;
+    /// `None` = the usual words.
+    fn when_ignored(&self, resource: &str, attributes: &[String]) -> Option<String> {
+        let _ = (resource, attributes);
+        None
+    }
 }

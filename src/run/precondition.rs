@@ -122,12 +122,14 @@ fn compare(order: &Order, object: Object, types: &ResourceCapabilities) -> Stand
 }
 
 /// The attributes of an order that the object does not hold after the change, in words; empty where all took effect.
-pub(super) fn without_effect(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Vec<String> {
+pub(super) fn without_effect(order: &Order, held: &Attributes, types: &ResourceCapabilities) -> Vec<(String, String)> {
+    let told =
+        |c: &Change| format!("{} is {}, not {}", c.attribute, shown(held.get(&c.attribute)), shown(c.after.as_ref()));
     order
         .changes
         .iter()
         .filter(|c| !same(types, &c.attribute, held.get(&c.attribute), c.after.as_ref()))
-        .map(|c| format!("{} is {}, not {}", c.attribute, shown(held.get(&c.attribute)), shown(c.after.as_ref())))
+        .map(|c| (c.attribute.clone(), told(c)))
         .collect()
 }
 

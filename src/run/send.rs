@@ -199,6 +199,9 @@ impl Sender {
                 Ok(Some(object)) => {
                     let ignored = without_effect(order, &object.attributes, types);
                     if !ignored.is_empty() {
+                        let names: Vec<String> = ignored.iter().map(|(name, _)| name.clone()).collect();
+                        let ignored: Vec<String> = ignored.into_iter().map(|(_, told)| told).collect();
+                        let told = self.target.when_ignored(&order.resource.resource, &names);
                         let mut failure = Failure::new(
                             Class::Unsupported,
                             Recourse::GiveUp,
@@ -210,7 +213,9 @@ impl Sender {
                                 order.key,
                                 ignored.join("; ")
                             ),
-                            "the target ignores these attributes or changes them itself; take them out of the mapping, or map what the target makes of them",
+                            told.unwrap_or_else(|| {
+                                "the target ignores these attributes or changes them itself; take them out of the mapping, or map what the target makes of them".to_owned()
+                            }),
                         );
                         failure.effect = Effect::Unknown;
                         return self.ended(

@@ -120,6 +120,11 @@ impl ScimError {
                 )
                 .or_else(|| message.as_str().map(shortened))
                 .unwrap_or_default();
+                // Keycloak names what it refuses beside the rule: {"field", "errorMessage", "params"}.
+                if let Some(field) = text_of(message, &["field"]).filter(|field| !error.detail.contains(field.as_str()))
+                {
+                    error.detail = format!("{field}: {}", error.detail);
+                }
             }
             Err(_) => error.detail = words_of(&String::from_utf8_lossy(body)),
         }
@@ -192,7 +197,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_body_gives_its_words() {
-        let cases: [(&[u8], Option<&str>, &str); 8] = [
+        let cases: [(&[u8], Option<&str>, &str); 9] = [
+            (
+                br#"{"errors":[{"field":"email","errorMessage":"error-invalid-email","params":["email","x"]}]}"#,
+                None,
+                "email: error-invalid-email",
+            ),
             (br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness","detail":"userName is taken"}"#, Some("uniqueness"), "userName is taken"),
             (br#"{"status":409,"ScimType":"uniqueness"}"#, Some("uniqueness"), ""),
             (br#"{"errorMessage":"User exists with same username"}"#, None, "User exists with same username"),

@@ -65,6 +65,9 @@ pub(crate) struct Subject {
     pub(crate) server: Option<RunningSandbox>,
     /// Whether the target is a server of somebody else's.
     is_foreign: bool,
+    tells_totals: bool,
+    /// Whether groups can be members of groups.
+    pub(crate) nests: bool,
     orders: AtomicU64,
 }
 
@@ -75,7 +78,15 @@ impl Subject {
         let server = server(folder.path()).await;
         let config = SystemConfig::Scim(ScimConfig { paging: Some(paging), ..scim_config(&server.url) });
         let target = connect(&config, folder.path()).await;
-        Self { target, folder, server: Some(server), is_foreign: false, orders: AtomicU64::new(0) }
+        Self {
+            target,
+            folder,
+            server: Some(server),
+            is_foreign: false,
+            tells_totals: true,
+            nests: true,
+            orders: AtomicU64::new(0),
+        }
     }
 
     /// A folder of files.
@@ -84,12 +95,38 @@ impl Subject {
         let config = CsvConfig { path: "data".into(), orders: Some("orders".into()), ..CsvConfig::default() };
         std::fs::create_dir(folder.path().join("data")).expect("a folder");
         let target = connect(&SystemConfig::Csv(config), folder.path()).await;
-        Self { target, folder, server: None, is_foreign: false, orders: AtomicU64::new(0) }
+        Self {
+            target,
+            folder,
+            server: None,
+            is_foreign: false,
+            tells_totals: false,
+            nests: true,
+            orders: AtomicU64::new(0),
+        }
     }
 
     /// A server of somebody else's.
     pub(crate) fn foreign(target: Box<dyn Target>, folder: tempfile::TempDir) -> Self {
-        Self { target, folder, server: None, is_foreign: true, orders: AtomicU64::new(0) }
+        Self {
+            target,
+            folder,
+            server: None,
+            is_foreign: true,
+            tells_totals: false,
+            nests: true,
+            orders: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, where the server says how many rows a list has.
+    pub(crate) fn telling_totals(self) -> Self {
+        Self { tells_totals: true, ..self }
+    }
+
+    /// The same, where a group is below another one and no member of it.
+    pub(crate) fn without_nested_members(self) -> Self {
+        Self { nests: false, ..self }
     }
 
     /// Whether changes take effect at once and are read back; false for work orders.
@@ -99,7 +136,7 @@ impl Subject {
 
     /// Whether the target says how many rows a list has.
     pub(crate) fn tells_totals(&self) -> bool {
-        self.server.is_some()
+        self.tells_totals
     }
 
     pub(crate) fn order(&self) -> OrderId {

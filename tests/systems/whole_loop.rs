@@ -30,6 +30,17 @@ impl System {
         send("GET", &format!("{}{path}", self.url), Some(&self.token), None)
     }
 
+    /// Nobody and nothing is left.
+    pub(crate) fn emptied(&self) {
+        for endpoint in ["Groups", "Users"] {
+            for row in self.all(endpoint) {
+                let url = format!("{}/{endpoint}/{}", self.url, row["id"].as_str().unwrap());
+                let (status, said) = send("DELETE", &url, Some(&self.token), None);
+                assert!(status < 300, "{url}: {said}");
+            }
+        }
+    }
+
     /// All resources of an endpoint, each once.
     pub(crate) fn all(&self, endpoint: &str) -> Vec<Value> {
         let mut rows: BTreeMap<String, Value> = BTreeMap::new();
@@ -158,9 +169,14 @@ concurrency = 4
 
 /// Runs the job, and gets everything that it wants to do approved and applied. Gives what held it on the way.
 pub(crate) fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String> {
+    brought_into_step_by(world, "corp", comment)
+}
+
+/// The same for a job of another name.
+pub(crate) fn brought_into_step_by(world: &World, job: &str, comment: &str) -> BTreeSet<String> {
     let mut held = BTreeSet::new();
     for _ in 0..3 {
-        let said = world.muster(&["run", "corp"]);
+        let said = world.muster(&["run", job]);
         if said.status == 0 {
             return held;
         }
@@ -172,11 +188,11 @@ pub(crate) fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String
             .map(|rest| rest.split_whitespace().next().unwrap().to_owned())
             .collect();
         assert_eq!(said.status == 4, !holds.is_empty(), "{said:?}");
-        let mut approve = vec!["approve", "corp", "--all", "--comment", comment];
+        let mut approve = vec!["approve", job, "--all", "--comment", comment];
         holds.iter().for_each(|name| approve.extend(["--accept", name]));
         let said = world.muster(&approve);
         assert!([0, 3, 4].contains(&said.status), "{said:?}");
-        world.muster(&["apply", "corp"]).ended(0);
+        world.muster(&["apply", job]).ended(0);
         held.extend(holds);
     }
     panic!("orders keep coming, held by {held:?}");

@@ -3,6 +3,7 @@
 mod address;
 mod auth;
 mod csv;
+mod keycloak;
 mod ldap;
 mod openbao;
 mod refused;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::address::web_address;
 pub use self::auth::Auth;
 pub use self::csv::CsvConfig;
+pub use self::keycloak::{KeycloakAuth, KeycloakConfig};
 pub use self::ldap::{Bind, EnabledBy, Flavour, LdapConfig, LdapResource, SearchScope};
 pub(crate) use self::ldap::{directory_address, is_description};
 pub use self::openbao::{OpenBaoConfig, VaultAuth};
@@ -31,6 +33,8 @@ use crate::model::failure::Stage;
 pub enum SystemConfig {
     /// A folder of CSV files; as a target, work-order files for people.
     Csv(CsvConfig),
+    /// A realm of Keycloak.
+    Keycloak(KeycloakConfig),
     /// An LDAP directory.
     Ldap(LdapConfig),
     /// OpenBao, or HashiCorp Vault.
@@ -44,12 +48,13 @@ pub enum SystemConfig {
 
 impl SystemConfig {
     /// Every kind, as job files spell it.
-    pub const KINDS: &'static [&'static str] = &["csv", "ldap", "openbao", "sandbox", "scim"];
+    pub const KINDS: &'static [&'static str] = &["csv", "keycloak", "ldap", "openbao", "sandbox", "scim"];
 
     /// The kind, as job files spell it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Csv(_) => "csv",
+            Self::Keycloak(_) => "keycloak",
             Self::Ldap(_) => "ldap",
             Self::OpenBao(_) => "openbao",
             Self::Scim(_) => "scim",
@@ -61,6 +66,7 @@ impl SystemConfig {
     pub fn stages(&self) -> Vec<Stage> {
         match self {
             Self::Csv(_) => vec![Stage::Connect, Stage::Permission, Stage::Schema],
+            Self::Keycloak(config) => config.stages(),
             Self::Ldap(config) => config.stages(),
             Self::OpenBao(config) => config.stages(),
             Self::Scim(config) => config.stages(),
@@ -72,6 +78,7 @@ impl SystemConfig {
     pub fn secret(&self) -> Option<&SecretRef> {
         match self {
             Self::Csv(_) | Self::Sandbox(_) => None,
+            Self::Keycloak(config) => Some(&config.auth.client_secret),
             Self::Ldap(config) => config.auth.as_ref().map(|bind| &bind.password),
             Self::OpenBao(config) => Some(config.auth.secret()),
             Self::Scim(config) => config.auth.as_ref().map(Auth::secret),
@@ -88,6 +95,7 @@ impl SystemConfig {
                 };
                 [("url", config.url.as_str())].into_iter().chain(token).collect()
             }
+            Self::Keycloak(config) => vec![("url", &config.url)],
             Self::OpenBao(config) => vec![("url", &config.url)],
             Self::Csv(_) | Self::Ldap(_) | Self::Sandbox(_) => Vec::new(),
         }
@@ -97,6 +105,7 @@ impl SystemConfig {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Csv(config) => config.problems(),
+            Self::Keycloak(config) => config.problems(),
             Self::Ldap(config) => config.problems(),
             Self::OpenBao(config) => config.problems(),
             Self::Scim(config) => config.problems(),

@@ -31,8 +31,8 @@ pub enum Paging {
 pub struct ScimConfig {
     /// The base address, before `/Users`: `https://vault.example.com/scim/v2`.
     pub url: String,
-    /// The product, whose quirks are known: `aws`, `cato`, `delinea`, `entra`, `generic`, `incydr`, `okta` or
-    /// `secret-server`. Left out = `generic`. What the job says itself goes before what the dialect says.
+    /// The product, whose quirks are known: `aws`, `cato`, `delinea`, `entra`, `generic`, `incydr`,
+    /// `keycloak`, `okta` or `secret-server`. Left out = `generic`. What the job says itself goes before what the dialect says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
     /// How muster proves who it is; left out = no credential is sent.

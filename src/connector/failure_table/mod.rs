@@ -3,6 +3,7 @@
 //! Rows with a message stand before rows with a scimType, and those before rows with a status alone: what the server
 //! says beats the number it says it with.
 
+mod keycloak_messages;
 mod ldap_messages;
 mod ldap_results;
 mod messages;
@@ -75,4 +76,9 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 /// it with.
 pub fn ldap_rows() -> impl Iterator<Item = &'static Row> {
     ldap_messages::ROWS.iter().chain(ldap_results::ROWS)
+}
+
+/// What Keycloak says in words, to be searched before the table of all.
+pub(crate) fn keycloak_rows() -> &'static [Row] {
+    keycloak_messages::ROWS
 }

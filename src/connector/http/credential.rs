@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::redaction::Redaction;
-use super::{Asking, Http, spoken};
+use super::{Answer, Asking, Http, spoken};
+use crate::connector::classify::row_among;
 use crate::connector::config::{Auth, web_address};
 use crate::connector::failure_table::Asked;
 use crate::connector::secret::{SecretRef, Secrets};
@@ -218,15 +219,20 @@ impl Credential {
             answer = http.exchange(post().form(&form), asking).await?;
         }
         if !answer.is_success() {
-            let error = ScimError::parse(answer.status, &answer.body);
-            if matches!(answer.status, 400 | 401 | 403) {
-                return Err(self.failure(
-                    http,
-                    &format!("is refused by {} with {}", spoken(asking.method, url), answer.status),
-                    Some(&error),
-                ));
+            let error = oauth_error(&answer);
+            if !matches!(answer.status, 400 | 401 | 403) {
+                return Err(http.refused(&answer, Asked::Discovery, &spoken(asking.method, url)));
             }
-            return Err(http.refused(&answer, Asked::Discovery, &spoken(asking.method, url)));
+            let told = format!("is refused by {} with {}", spoken(asking.method, url), answer.status);
+            let failure = self.failure(http, &told, Some(&error));
+            // A product may say more with its words than that it refuses.
+            let row = row_among(http.dialect, Asked::Discovery, answer.status, None, Some(&error.detail));
+            return Err(row.map_or(failure.clone(), |row| Failure {
+                class: row.class,
+                cause: format!("{}: {}", failure.cause, row.says),
+                remedy: row.remedy.to_owned(),
+                ..failure
+            }));
         }
         let body = answer.json().unwrap_or_default();
         let token = body.get("access_token").and_then(|token| token.as_str()).unwrap_or("");
@@ -239,6 +245,17 @@ impl Credential {
         });
         Ok((self.sensitive(http, &format!("Bearer {token}"))?, Duration::from_secs(lasts.unwrap_or(60).min(86_400))))
     }
+}
+
+/// The error's keyword before its description (RFC 6749 section 5.2): the description alone may say the same of a wrong
+/// client and of a wrong secret.
+fn oauth_error(answer: &Answer) -> ScimError {
+    let mut error = ScimError::parse(answer.status, &answer.body);
+    let body = answer.json().unwrap_or_default();
+    if let Some(keyword) = body.get("error").and_then(serde_json::Value::as_str).filter(|word| *word != error.detail) {
+        error.detail = format!("{}: {}", keyword.chars().take(64).collect::<String>(), error.detail);
+    }
+    error
 }
 
 impl Credential {

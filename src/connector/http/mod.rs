@@ -1,6 +1,7 @@
 //! One HTTP client for each system: no redirects, no environment, one origin for the credential, limits on everything.
 
 mod answer;
+mod claims;
 mod credential;
 mod pace;
 mod proxy;
@@ -223,6 +224,16 @@ impl Http {
             }
         }
         url
+    }
+
+    /// What the access token that muster uses now says of itself; `None` where it has none, or one that says nothing.
+    ///
+    /// # Errors
+    /// As for any question, where a token has to be fetched.
+    pub(super) async fn claims(&self) -> Result<Option<serde_json::Value>, Failure> {
+        let Some(credential) = &self.credential else { return Ok(None) };
+        let (header, _) = credential.header(self).await?;
+        Ok(header.to_str().ok().and_then(|header| header.strip_prefix("Bearer ")).and_then(claims::claims))
     }
 
     /// Sends a question that changes nothing, and repeats it where that may help.

@@ -121,6 +121,7 @@ const FILES: &[(&str, &str)] = &[
     ("entra", include_str!("dialects/entra.toml")),
     ("generic", include_str!("dialects/generic.toml")),
     ("incydr", include_str!("dialects/incydr.toml")),
+    ("keycloak", include_str!("dialects/keycloak.toml")),
     ("okta", include_str!("dialects/okta.toml")),
     ("secret-server", include_str!("dialects/secret-server.toml")),
 ];

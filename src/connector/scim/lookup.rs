@@ -15,7 +15,7 @@ use crate::model::object::Object;
 use crate::model::value::Value;
 use crate::scim::column::ColumnReader;
 use crate::scim::filter;
-use crate::scim::schema::Definition;
+use crate::scim::schema::{Definition, Returned};
 
 pub(super) async fn get(system: &ScimSystem, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
     let definition = system.definition(resource).await?;
@@ -28,7 +28,10 @@ pub(super) async fn read(system: &ScimSystem, definition: &Definition, id: &str)
     if id.is_empty() {
         return Ok(None);
     }
-    let url = system.http.address(&[definition.resource_type.endpoint.trim_matches('/'), id]);
+    let mut url = system.http.address(&[definition.resource_type.endpoint.trim_matches('/'), id]);
+    if let Some((name, names)) = on_request(definition) {
+        url.query_pairs_mut().append_pair(name, &names);
+    }
     let request = Request::new(Method::GET, url, Asked::Object);
     let answer = match system.http.read(&request).await {
         Ok(answer) => answer,
@@ -44,6 +47,16 @@ pub(super) async fn read(system: &ScimSystem, definition: &Definition, id: &str)
         }
         None => Err(system.bad_answer(&what(), "the answer has no id", &answer, Effect::None)),
     }
+}
+
+/// What to ask for where the members of groups come on request alone (RFC 7643 section 7, `returned`): every attribute, for
+/// one that is asked for keeps the others away.
+pub(super) fn on_request(definition: &Definition) -> Option<(&'static str, String)> {
+    let attributes = &definition.core.attributes;
+    attributes.iter().find(|one| one.name == "members" && one.returned == Returned::Request)?;
+    let shown = attributes.iter().filter(|one| one.returned != Returned::Never).map(|one| one.name.as_str());
+    let extensions = definition.extensions.iter().map(|schema| schema.id.as_str());
+    Some(("attributes", shown.chain(extensions).collect::<Vec<_>>().join(",")))
 }
 
 pub(super) async fn find(

@@ -17,7 +17,6 @@ mod pager;
 mod permissions;
 mod probe;
 mod rows;
-mod second_look;
 mod spellings;
 mod walk;
 mod ways;

@@ -8,12 +8,13 @@ use reqwest::Method;
 use serde_json::Value as Json;
 
 use super::export::{Since, cursor, not_ahead, refused, unsupported};
+use super::lookup::on_request;
 use super::pager::{Pager, total};
 use super::rows::{RowReader, last_modified};
-use super::second_look::{doubt, first_look, moved};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of, members};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
+use crate::connector::second_look::{doubt, first_look, moved};
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::Failure;
@@ -113,6 +114,7 @@ impl Walk<'_> {
     ) -> Result<Look, ExportError> {
         let mut parameters = Vec::new();
         parameters.extend(since.map(|since| ("filter", since.filter.clone())));
+        parameters.extend(on_request(self.definition));
         let endpoint = &self.definition.resource_type.endpoint;
         let mut pager = Pager::new(system, endpoint, parameters).await?;
         let mut feeds = self.open(system, sink)?;
