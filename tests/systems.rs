@@ -17,6 +17,8 @@ mod directory;
 mod ldap;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
+#[path = "systems/nginx_loop.rs"]
+mod nginx_loop;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
 mod support;

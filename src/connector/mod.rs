@@ -12,6 +12,7 @@ pub mod http;
 pub mod ldap;
 pub mod limit;
 pub mod openbao;
+pub mod proofs;
 pub mod registry;
 pub mod scim;
 pub mod secret;

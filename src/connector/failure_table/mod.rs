@@ -6,6 +6,7 @@
 mod ldap_messages;
 mod ldap_results;
 mod messages;
+pub(crate) mod reaches;
 mod scim_types;
 mod statuses;
 
