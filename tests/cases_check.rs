@@ -38,7 +38,7 @@ fn failed(said: &Said, system: &str) -> Value {
     let failed = &steps[at];
     assert_eq!(failed["tried"], true, "{failed}");
     assert!(steps[at + 1..].iter().all(|step| step["tried"] == false && step["ok"] == false), "{steps:#?}");
-    assert_eq!(steps.last().unwrap()["stage"], "schema", "no stage is left out: {steps:#?}");
+    assert_eq!(steps.last().unwrap()["stage"], "capacity", "no stage is left out: {steps:#?}");
     failed["failure"].clone()
 }
 
@@ -61,7 +61,7 @@ fn case_n1_an_idp_that_cannot_be_reached_is_named_with_its_address_and_the_stage
     assert_eq!((&failure["class"], &failure["stage"]), (&json!("connection"), &json!("connect")), "{failure}");
     let vault = steps(&said, "vault");
     assert!(vault.iter().all(|step| step["ok"] == true), "{vault:#?}");
-    assert_eq!(vault.last().unwrap()["stage"], "schema");
+    assert_eq!(vault.last().unwrap()["stage"], "capacity");
     // A run says the same, and that nothing was planned.
     world.write("jobs/quick.toml", world.read("jobs/corp.toml") + "[apply]\nretry_budget = \"1s\"\n");
     world.muster(&["run", "jobs/quick.toml"]).ended(1).says(&["idp", &nobody, "connection", "nothing was planned"]);
@@ -96,7 +96,7 @@ fn case_n2_the_stage_that_failed_is_told_apart_from_those_before_it() {
     let failure = failed(&said, "vault");
     assert_eq!(failure["stage"], "tls", "{failure}");
     let stages: Vec<Value> = steps(&said, "vault").iter().map(|step| step["stage"].clone()).collect();
-    assert_eq!(stages, ["resolve", "connect", "tls", "http", "login", "permission", "schema"]);
+    assert_eq!(stages, ["resolve", "connect", "tls", "http", "login", "permission", "schema", "proof", "capacity"]);
     assert_eq!(untried(&said, "vault"), stages[3..]);
     said.says(&[idp.address()]);
     // The proxy on the way is a stage of its own, and its address is the one that is named.
@@ -106,7 +106,7 @@ fn case_n2_the_stage_that_failed_is_told_apart_from_those_before_it() {
     let failure = failed(&said, "vault");
     assert_eq!((&failure["class"], &failure["stage"]), (&json!("connection"), &json!("proxy")), "{failure}");
     let said = said.says(&[&nobody, "no_proxy"]);
-    assert_eq!(untried(&said, "vault"), ["http", "login", "permission", "schema"]);
+    assert_eq!(untried(&said, "vault"), ["http", "login", "permission", "schema", "proof", "capacity"]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn case_n3_web_services_that_are_off_are_a_matter_of_configuration() {
         assert_eq!((&failure["class"], &failure["stage"]), (&json!("configuration"), &json!("http")), "{failure}");
         let cause = failure["cause"].as_str().unwrap();
         assert!(cause.contains("API is disabled") && cause.contains("host itself is up"), "{cause}");
-        assert_eq!(untried(&said, "vault"), ["login", "permission", "schema"]);
+        assert_eq!(untried(&said, "vault"), ["login", "permission", "schema", "proof", "capacity"]);
     }
 }
 
@@ -142,7 +142,9 @@ fn case_c1_a_refused_credential_is_named_by_where_it_lies_and_never_by_its_value
     };
     assert!(line(" http ").contains("  ok  ") && line(" http ").contains("a server answers over HTTP"));
     assert!(line(" login ").contains("  FAILED  ") && line(" login ").contains("env:VAULT_TOKEN"));
-    assert!([" permission ", " schema "].iter().all(|stage| line(stage).ends_with("  not tried")));
+    assert!(
+        [" permission ", " schema ", " proof ", " capacity "].iter().all(|stage| line(stage).ends_with("  not tried"))
+    );
     let said = check(wrong, "json").ended(1).never_says(&[wrong]);
     let failure = failed(&said, "vault");
     assert_eq!((&failure["class"], &failure["stage"]), (&json!("credential"), &json!("login")), "{failure}");
@@ -210,7 +212,7 @@ fn case_k2_one_list_that_may_not_be_read_hides_nothing_of_the_others() {
     company.vault.faults(json!({"rules": [{"prefix": "/Groups", "action": {"status": {"code": 500}}}]}));
     let said = company.world.muster(&["check", "jobs/corp.toml", "--format", "json"]).ended(1);
     assert_eq!(failed(&said, "vault")["class"], "server");
-    assert_eq!(untried(&said, "vault"), ["login", "permission", "schema"]);
+    assert_eq!(untried(&said, "vault"), ["login", "permission", "schema", "proof", "capacity"]);
 }
 
 #[test]

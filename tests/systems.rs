@@ -25,6 +25,8 @@ mod keycloak_scim;
 mod ldap;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
+#[path = "systems/nginx_loop.rs"]
+mod nginx_loop;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
 #[path = "systems/realm.rs"]

@@ -19,7 +19,7 @@ use crate::report::safe_text;
 /// `muster check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission, schema; what was not tried because an earlier stage failed is listed as such. Exit status 0 only where every step passed.\n\nChanges that somebody makes at the target by hand come out as drift at the next run."
+    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission, schema, and of SCIM services proof (what muster relies on, tried by questions alone) and capacity; what was not tried because an earlier stage failed is listed as such. Exit status 0 only where every step passed.\n\nChanges that somebody makes at the target by hand come out as drift at the next run."
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
@@ -147,6 +147,9 @@ fn facts(
     for line in lines {
         match (line.stage.as_str(), &line.end) {
             ("tls", End::Passed(told)) => drop(facts.insert("certificate".to_owned(), told.clone())),
+            ("proof", End::Passed(told)) if line.what == "version" => {
+                facts.insert("version".to_owned(), told.clone());
+            }
             ("http", End::Passed(_)) => drop(facts.insert("status".to_owned(), "it answers".to_owned())),
             (_, End::Failed(failure)) => {
                 let status = failure.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());

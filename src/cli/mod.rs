@@ -42,6 +42,7 @@ mod lost;
 mod outcome_report;
 mod plan;
 mod plan_diff;
+mod proof_memory;
 mod prune;
 mod registry;
 mod report;

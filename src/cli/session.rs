@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::context::{Context, job_path, load_job};
 use super::exit::BusyError;
+use super::proof_memory::ProofMemory;
 use super::registry::registry;
 use super::selection::open_store;
 use crate::connector::registry::ConnectContext;
@@ -154,6 +155,7 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
             retried.event(&Event::Retrying { order: None, failure: failure.clone(), attempt, wait });
         }),
         exchanged: Arc::new(move |exchange| exchanged.event(&Event::Exchanged(exchange))),
+        proofs: Arc::new(ProofMemory::read(context, &job.name)),
     };
     let conductor = Conductor {
         layout: context.layout.clone(),

@@ -146,6 +146,14 @@ mod tests {
     /// Question, status, scimType, message, the row that must be taken, its class.
     const SAMPLES: &[(Asked, u16, &str, &str, &str, Class)] = &[
         (Discovery, 400, "", "Can't enable SCIM provisioning. Contact support.", "provisioning-refused", Configuration),
+        (
+            Discovery,
+            400,
+            "",
+            "400 The plain HTTP request was sent to HTTPS port nginx/1.22.1",
+            "plain-http-to-tls",
+            Configuration,
+        ),
         (Write, 400, "", "No licenses available for this application", "capacity", Capacity),
         (Write, 403, "", "Licence limit exceeded", "capacity", Capacity),
         (Write, 409, "uniqueness", "Not enough seats left", "capacity", Capacity),

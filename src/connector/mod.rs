@@ -13,6 +13,7 @@ pub mod keycloak;
 pub mod ldap;
 pub mod limit;
 pub mod openbao;
+pub mod proofs;
 pub mod registry;
 pub mod scim;
 mod second_look;

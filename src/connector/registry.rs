@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::backoff::Retrying;
 use super::config::SystemConfig;
+use super::proofs::{Forgetful, KeptProofs};
 use super::secret::{NoSecrets, Secrets};
 use super::source::Source;
 use super::target::Target;
@@ -39,13 +40,15 @@ pub struct ConnectContext {
     pub retrying: Retrying,
     /// Is told of every request and its answer.
     pub exchanged: Exchanged,
+    /// What was proved about systems in earlier runs.
+    pub proofs: KeptProofs,
 }
 
 /// Takes requests and their answers, for a log.
 pub type Exchanged = Arc<dyn Fn(Exchange) + Send + Sync>;
 
 impl ConnectContext {
-    /// A context without secrets, limit, jitter or log.
+    /// A context without secrets, limit, jitter, log or memory.
     pub fn plain(base: impl Into<PathBuf>, run: impl Into<String>) -> Self {
         Self {
             secrets: Arc::new(NoSecrets),
@@ -58,6 +61,7 @@ impl ConnectContext {
             notice: Arc::new(|_| {}),
             retrying: Arc::new(|_, _, _| {}),
             exchanged: Arc::new(|_| {}),
+            proofs: Arc::new(Forgetful),
         }
     }
 }

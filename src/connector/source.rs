@@ -122,6 +122,10 @@ pub struct Needs {
     pub reads: BTreeMap<String, Vec<String>>,
     /// Resources to be written.
     pub writes: Vec<String>,
+    /// By resource, the attributes by which single objects are looked for.
+    pub finds: BTreeMap<String, Vec<String>>,
+    /// Resources of which the job may delete objects.
+    pub deletes: Vec<String>,
 }
 
 /// A system that can be read. Planning holds nothing else.

@@ -317,7 +317,7 @@ fn apply(one: ApplyFile) -> Result<ApplySettings, String> {
         waves: one.waves.map_or(default.waves, |waves| waves.into_iter().map(size).collect()),
         stop_same_cause: one.stop_after.same_cause.unwrap_or(default.stop_same_cause),
         stop_errors: one.stop_after.errors.unwrap_or(default.stop_errors),
-        stop_in_a_row: one.stop_after.in_a_row.unwrap_or(default.stop_in_a_row),
+        stop_in_a_row: one.stop_after.in_a_row,
         retry_budget: or_default(one.retry_budget, default.retry_budget)?,
         delete_after: one.delete_after.as_deref().map(timer::duration).transpose()?,
         protect: one.protect.into_iter().collect(),

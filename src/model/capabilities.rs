@@ -23,6 +23,9 @@ pub struct Capabilities {
     /// The account that muster itself uses there, as far as it is known.
     #[serde(default)]
     pub account: Option<OwnAccount>,
+    /// Refusals in a row after which the system switches itself off, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors_in_a_row: Option<u64>,
 }
 
 /// The account that muster itself uses at a system: a user of that system.

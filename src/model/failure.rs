@@ -90,11 +90,16 @@ pub enum Stage {
     Permission,
     /// The system does not have what the job names.
     Schema,
+    /// What muster relies on was tried on this system.
+    Proof,
+    /// Whether there is room for what is created.
+    Capacity,
 }
 
 words!(Stage {
     Proxy => "proxy", Resolve => "resolve", Connect => "connect", Tls => "tls", Http => "http",
     Login => "login", Permission => "permission", Schema => "schema",
+    Proof => "proof", Capacity => "capacity",
 });
 
 /// A failed request or export.

@@ -29,9 +29,9 @@ pub struct ApplySettings {
     pub stop_same_cause: u64,
     /// Failures altogether after which the apply stops.
     pub stop_errors: u64,
-    /// Orders that fail at one target one after another, after which nothing more is sent there. Some systems lock out a
-    /// client after 20 errors in a row.
-    pub stop_in_a_row: u64,
+    /// Orders that fail at one target one after another, after which nothing more is sent there; `None` = 10, or half of
+    /// the number at which the target locks out a client, where that is known and less.
+    pub stop_in_a_row: Option<u64>,
     /// How long retries of one request may take altogether.
     pub retry_budget: Duration,
     /// Wait between disable and delete, where deletes are allowed.
@@ -48,7 +48,7 @@ impl Default for ApplySettings {
             waves: vec![1, 10, 100],
             stop_same_cause: 5,
             stop_errors: 50,
-            stop_in_a_row: 10,
+            stop_in_a_row: None,
             retry_budget: Duration::from_secs(60),
             delete_after: None,
             protect: BTreeSet::new(),

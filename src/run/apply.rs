@@ -127,6 +127,9 @@ impl Conductor {
                 (None, Some(sender)) => Ok(sender.clone()),
                 (None, None) => match self.sender(&system, Some(&budget), &leavers).await {
                     Ok(sender) => {
+                        if let Some(after) = sender.capabilities.errors_in_a_row {
+                            under_way.tally.switches_off(&system, after);
+                        }
                         let sender = Arc::new(sender);
                         senders.insert(system.clone(), sender.clone());
                         Ok(sender)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::connector::source::Needs;
 use crate::job::{Job, SyncKind};
 use crate::model::resource::ResourceName;
+use crate::reconcile::policy::{OrphanAction, OutOfScopeAction};
 
 /// The columns that the job reads, by system and resource.
 pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
@@ -96,13 +97,23 @@ pub(super) fn needs(job: &Job) -> BTreeMap<String, Needs> {
     let mut needs: BTreeMap<String, Needs> = BTreeMap::new();
     for (system, resources) in columns(job) {
         let reads = resources.into_iter().map(|(resource, columns)| (resource, columns.into_iter().collect()));
-        needs.insert(system, Needs { reads: reads.collect(), writes: Vec::new() });
+        needs.insert(system, Needs { reads: reads.collect(), ..Needs::default() });
     }
     for sync in &job.syncs {
-        let writes = &mut needs.entry(sync.to.system.clone()).or_default().writes;
-        if !writes.contains(&sync.to.resource) {
-            writes.push(sync.to.resource.clone());
+        let of = needs.entry(sync.to.system.clone()).or_default();
+        if !of.writes.contains(&sync.to.resource) {
+            of.writes.push(sync.to.resource.clone());
         }
+        if let SyncKind::Objects(objects) = &sync.kind
+            && (objects.on.orphan == OrphanAction::Delete || objects.on.out_of_scope == OutOfScopeAction::Delete)
+            && !of.deletes.contains(&sync.to.resource)
+        {
+            of.deletes.push(sync.to.resource.clone());
+        }
+    }
+    for (name, attributes) in identifying(job) {
+        let of = needs.entry(name.system).or_default();
+        of.finds.insert(name.resource, attributes.into_iter().collect());
     }
     // A system that no sync uses is tried all the same: it stands in the job file.
     for system in job.systems.keys() {

@@ -191,11 +191,23 @@ impl Sender {
     async fn read_back(&self, order: &Order, applied: Applied, types: &ResourceCapabilities, tries: u32) -> Ended {
         let id = applied.id.clone().or_else(|| order.target_id.clone());
         let mut held = None;
-        if self.capabilities.reads_back
-            && order.operation != Operation::Delete
-            && let Some(id) = &id
-        {
+        if let Some(id) = id.as_ref().filter(|_| self.capabilities.reads_back) {
             match self.target.get(&order.resource.resource, id).await {
+                Ok(None) if order.operation == Operation::Delete => {}
+                Ok(Some(_)) if order.operation == Operation::Delete => {
+                    let failure = Failure::new(
+                        Class::Unsupported,
+                        Recourse::GiveUp,
+                        self.target.system(),
+                        format!(
+                            "{} accepted delete of {} without effect: object {id} is still there",
+                            self.target.system(),
+                            order.key
+                        ),
+                        "the target keeps what it is asked to delete, or only disables it; use `disable` instead in the sync's `on`, and name it in `refuses` of the system where it has that",
+                    );
+                    return self.ended(order, OrderState::Errored, None, Some(id.clone()), None, Some(failure), tries);
+                }
                 Ok(Some(object)) => {
                     let ignored = without_effect(order, &object.attributes, types);
                     if !ignored.is_empty() {

@@ -35,11 +35,16 @@ impl Stop {
 /// Why a kind stops, and for which cause.
 pub(super) type WhyStopped = (String, FailureCause);
 
+/// Orders that may fail in a row, where nobody says otherwise.
+const IN_A_ROW: u64 = 10;
+
 /// What went wrong so far.
 pub(super) struct Tally {
     same_cause: u64,
     errors: u64,
-    in_a_row: u64,
+    in_a_row: Option<u64>,
+    /// By system, refusals in a row after which it switches itself off.
+    switches_off: BTreeMap<String, u64>,
     seen: u64,
     causes: BTreeMap<FailureCause, u64>,
     /// Whether the orders under way are to prove that their kind can succeed.
@@ -58,7 +63,8 @@ impl Tally {
         Self {
             same_cause: settings.stop_same_cause,
             errors: settings.stop_errors,
-            in_a_row: settings.stop_in_a_row.max(1),
+            in_a_row: settings.stop_in_a_row,
+            switches_off: BTreeMap::new(),
             seen: 0,
             causes: BTreeMap::new(),
             is_proving: false,
@@ -68,6 +74,17 @@ impl Tally {
             systems: BTreeMap::new(),
             all: None,
         }
+    }
+
+    /// A system switches itself off after so many refusals in a row.
+    pub(super) fn switches_off(&mut self, system: &str, after: u64) {
+        self.switches_off.insert(system.to_owned(), after);
+    }
+
+    /// How many orders in a row may fail at a system: as the job says, else well before it switches itself off.
+    fn limit(&self, system: &str) -> u64 {
+        let by_system = || self.switches_off.get(system).map_or(IN_A_ROW, |after| (after / 2).min(IN_A_ROW));
+        self.in_a_row.unwrap_or_else(by_system).max(1)
     }
 
     /// A wave begins; `is_proving`: of canaries. What stopped the last one does not stop it.
@@ -103,14 +120,14 @@ impl Tally {
         } else if self.is_proving && shared(failure.class) {
             self.kind = Some((format!("this concerns all of its kind: {failure}"), cause));
         }
+        let limit = self.limit(&order.resource.system);
         let streak = self.streaks.entry(order.resource.system.clone()).or_default();
         *streak += 1;
-        if *streak >= self.in_a_row {
+        if *streak >= limit {
             let why = format!(
-                "{} in a row failed at {}, the limit of this job is {}: a system may lock out a client that only fails",
+                "{} in a row failed at {}, the limit of this job is {limit}: a system may lock out a client that only fails",
                 counted(*streak, "order"),
-                order.resource.system,
-                self.in_a_row
+                order.resource.system
             );
             self.systems.entry(order.resource.system.clone()).or_insert(why);
         }
@@ -124,7 +141,7 @@ impl Tally {
     /// as the job says.
     pub(super) fn room(&self, system: &str) -> usize {
         match self.streaks.get(system) {
-            Some(streak) => usize::try_from(self.in_a_row.saturating_sub(*streak)).unwrap_or(usize::MAX).max(1),
+            Some(streak) => usize::try_from(self.limit(system).saturating_sub(*streak)).unwrap_or(usize::MAX).max(1),
             None => usize::MAX,
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::faults::{Action, Faults, Rule, When};
 use super::protocol::{Answer, Content};
 use crate::scim::error::ScimError;
+use crate::scim::urn;
 
 /// The rules with their counts.
 pub(super) struct Engine {
@@ -31,6 +32,7 @@ pub(super) struct Tweaks {
     pub(super) empty_filter: bool,
     pub(super) repeat_page: bool,
     pub(super) ignore_preconditions: bool,
+    pub(super) ignore_member_path: bool,
     pub(super) strict_references: bool,
     pub(super) clip_page: Option<usize>,
     pub(super) clip_members: Option<usize>,
@@ -201,6 +203,7 @@ pub(super) fn tweaks(actions: &[Action]) -> Tweaks {
             Action::EmptyFilter => tweaks.empty_filter = true,
             Action::RepeatPage => tweaks.repeat_page = true,
             Action::IgnorePreconditions => tweaks.ignore_preconditions = true,
+            Action::IgnoreMemberPath => tweaks.ignore_member_path = true,
             Action::StrictReferences => tweaks.strict_references = true,
             Action::ClipPage { max } => tweaks.clip_page = Some(*max),
             Action::ClipMembers { max } => tweaks.clip_members = Some(*max),
@@ -236,6 +239,11 @@ pub(super) fn after(actions: &[Action], mut answer: Answer) -> (Answer, Delivery
                     list["totalResults"] = json!((total + by).max(0));
                 }
             }
+            Action::Loosely => {
+                if let Content::Json(body) = &mut answer.content {
+                    loosely(body);
+                }
+            }
             Action::EndlessPaging => {
                 if let Some(list) = list_of(&mut answer) {
                     let start = list["startIndex"].as_u64();
@@ -251,6 +259,24 @@ pub(super) fn after(actions: &[Action], mut answer: Answer) -> (Answer, Delivery
         }
     }
     (answer, delivery)
+}
+
+/// Writes a message as lenient servers do.
+fn loosely(body: &mut Value) {
+    if let Some(rows) = body.get_mut("Resources").and_then(Value::as_array_mut) {
+        rows.iter_mut().for_each(loosely);
+    }
+    let Some(members) = body.as_object_mut() else { return };
+    members.shift_remove("schemas");
+    if let Some(status) = members.get("status").and_then(Value::as_str).and_then(|text| text.parse::<u16>().ok()) {
+        members.insert("status".to_owned(), json!(status));
+    }
+    if let Some(manager) = members.get_mut(urn::ENTERPRISE_USER).and_then(|user| user.get_mut("manager")) {
+        *manager = manager.get("value").cloned().unwrap_or_default();
+    }
+    if members.contains_key("userName") {
+        members.insert("urn:example:acme:1.0:User".to_owned(), json!({"badge": "42"}));
+    }
 }
 
 fn list_of(answer: &mut Answer) -> Option<&mut Value> {

@@ -158,6 +158,11 @@ pub enum Action {
     RefusePatch,
     /// If-Match and If-None-Match are ignored.
     IgnorePreconditions,
+    /// Taking members out by `members[value eq …]` is answered with success and not done.
+    IgnoreMemberPath,
+    /// Answers as lenient servers write them: no `schemas`, the status of an error as a number, the manager as a bare
+    /// text, an extension that no schema names.
+    Loosely,
     /// Answers one of the product's own messages by its name, without doing it: `required`, `immutable`, … as the
     /// dialect's file has them.
     Says {

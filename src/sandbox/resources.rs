@@ -83,7 +83,10 @@ pub(super) fn patch(
         let body = quirks::before_update(service, data, &record, body)?;
         let mut changed = body != record.body;
         record.body = body;
-        for operation in of_members {
+        let is_left = |one: &Operation| {
+            request.tweaks.ignore_member_path && one.path.as_ref().is_some_and(|path| path.filter.is_some())
+        };
+        for operation in of_members.into_iter().filter(|one| !is_left(one)) {
             changed |= members::patch(data, &record, operation)?;
         }
         touch(service, data, &mut record, changed)?;

@@ -12,7 +12,11 @@ use crate::nobody::nobody;
 
 fn needs(resource: &str, columns: &[&str]) -> Needs {
     let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-    Needs { reads: BTreeMap::from([(resource.to_owned(), columns)]), writes: vec!["users".to_owned()] }
+    Needs {
+        reads: BTreeMap::from([(resource.to_owned(), columns)]),
+        writes: vec!["users".to_owned()],
+        ..Needs::default()
+    }
 }
 
 fn stages(steps: &[Step]) -> Vec<(Stage, bool)> {

@@ -101,7 +101,7 @@ async fn sessions_are_safe_with_an_own_authority_and_only_with_it() {
         ..directory.config()
     };
     let ldaps = LdapConfig { url: format!("ldaps://localhost:{}", port + 1), starttls: false, ..starttls.clone() };
-    let needs = Needs { reads: BTreeMap::from([("users".to_owned(), vec!["uid".to_owned()])]), writes: Vec::new() };
+    let needs = Needs { reads: BTreeMap::from([("users".to_owned(), vec!["uid".to_owned()])]), ..Needs::default() };
     for config in [starttls, ldaps] {
         let steps = directory.target(config.clone()).await.probe(&needs).await;
         let stages: Vec<Stage> = steps.iter().map(|step| step.stage).collect();
@@ -123,7 +123,7 @@ async fn sessions_are_safe_with_an_own_authority_and_only_with_it() {
     assert!(!failure.sentence().contains(&directory.password));
     // What is not there is named, with what may be meant.
     let needs =
-        Needs { reads: BTreeMap::from([("users".to_owned(), vec!["giveName".to_owned()])]), writes: Vec::new() };
+        Needs { reads: BTreeMap::from([("users".to_owned(), vec!["giveName".to_owned()])]), ..Needs::default() };
     let steps = directory.target(directory.config()).await.probe(&needs).await;
     let failure = steps.last().unwrap().result.clone().unwrap_err();
     assert!(failure.stage == Some(Stage::Schema) && failure.remedy.contains("`givenName`"), "{failure}");

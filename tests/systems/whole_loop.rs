@@ -59,9 +59,11 @@ impl System {
 }
 
 /// What HR knows, and what the target should hold.
-struct Company {
+pub(crate) struct Company {
     /// Employee number → family name.
     people: BTreeMap<String, String>,
+    /// Employee numbers of those with another login than the first.
+    renamed: BTreeSet<String>,
     /// (group, employee number).
     memberships: BTreeSet<(String, String)>,
 }
@@ -75,8 +77,8 @@ fn group(n: usize) -> String {
 }
 
 impl Company {
-    fn new() -> Self {
-        let mut company = Company { people: BTreeMap::new(), memberships: BTreeSet::new() };
+    pub(crate) fn new() -> Self {
+        let mut company = Company { people: BTreeMap::new(), renamed: BTreeSet::new(), memberships: BTreeSet::new() };
         (1..=USERS).for_each(|n| company.hire(n));
         company
     }
@@ -95,15 +97,30 @@ impl Company {
         self.people.insert(number(n), format!("Núñez-{n}"));
     }
 
+    /// Another login.
+    fn rename(&mut self, n: usize) {
+        self.renamed.insert(number(n));
+    }
+
     fn change_team(&mut self, n: usize) {
         assert!(self.memberships.remove(&(group(n), number(n))), "{n} is in its first group");
         assert!(self.memberships.insert((group(n + 1), number(n))), "{n} is not in the group after it");
     }
 
-    fn drop(&self, world: &World) {
+    /// Sixty get another name, twenty leave, twenty come, two hundred change their team, and twenty their login.
+    pub(crate) fn a_day(&mut self) {
+        (1..=60).for_each(|n| self.marry(n));
+        (61..=80).for_each(|n| self.dismiss(n));
+        (USERS + 1..=USERS + 20).for_each(|n| self.hire(n));
+        (101..=300).for_each(|n| self.change_team(n));
+        (301..=320).for_each(|n| self.rename(n));
+    }
+
+    pub(crate) fn drop(&self, world: &World) {
         let mut users = String::from("id,login,family,enabled\n");
         for (id, family) in &self.people {
-            writeln!(users, "{id},{}@corp.example,{family},true", id.to_lowercase()).unwrap();
+            let at = if self.renamed.contains(id) { "new.corp.example" } else { "corp.example" };
+            writeln!(users, "{id},{}@{at},{family},true", id.to_lowercase()).unwrap();
         }
         let mut groups = String::from("id,name\n");
         (0..GROUPS).for_each(|n| writeln!(groups, "{},Team {n}", group(n)).unwrap());
@@ -115,7 +132,7 @@ impl Company {
     }
 
     /// Asks the server itself, not the connector.
-    fn is_what_the_target_holds(&self, system: &System) {
+    pub(crate) fn is_what_the_target_holds(&self, system: &System) {
         let external = |row: &Value| row["externalId"].as_str().unwrap_or_default().to_owned();
         let users = system.all("Users");
         let people: BTreeMap<String, String> = users
@@ -124,6 +141,8 @@ impl Company {
             .map(|row| (external(row), row["name"]["familyName"].as_str().unwrap_or_default().to_owned()))
             .collect();
         assert_eq!(people, self.people);
+        let moved = users.iter().filter(|row| row["userName"].as_str().unwrap().ends_with("@new.corp.example"));
+        assert_eq!(moved.map(external).collect::<BTreeSet<String>>(), self.renamed);
 
         let ids: BTreeMap<&str, String> =
             users.iter().map(|row| (row["id"].as_str().unwrap(), external(row))).collect();
@@ -140,7 +159,7 @@ impl Company {
     }
 }
 
-fn job(system: &System) -> String {
+pub(crate) fn job(system: &System) -> String {
     let systems = systems("hr", &system.url).replace("env:VAULT_TOKEN", "file:../token");
     format!(
         r#"name = "corp"
@@ -217,10 +236,7 @@ pub(crate) fn converges(system: &System) {
     company.is_what_the_target_holds(system);
     world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
 
-    (1..=60).for_each(|n| company.marry(n));
-    (61..=80).for_each(|n| company.dismiss(n));
-    (USERS + 1..=USERS + 20).for_each(|n| company.hire(n));
-    (101..=300).for_each(|n| company.change_team(n));
+    company.a_day();
     company.drop(&world);
     let held = brought_into_step(&world, "a day of changes");
     let expected = ["hr.memberships/deleted/count", "hr.memberships/deleted/percent"];

@@ -115,7 +115,9 @@ impl ScimConfig {
     }
 
     pub(super) fn stages(&self) -> Vec<Stage> {
-        stages_to(&self.url, self.proxy.as_deref(), &self.no_proxy)
+        let mut stages = stages_to(&self.url, self.proxy.as_deref(), &self.no_proxy);
+        stages.extend([Stage::Proof, Stage::Capacity]);
+        stages
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {

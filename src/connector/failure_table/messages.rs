@@ -5,6 +5,16 @@ use crate::model::failure::{Class, Recourse};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
+        name: "plain-http-to-tls",
+        statuses: &[400],
+        messages: &["plain http request was sent to https port", "http request to an https server"],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the port is one for TLS, and plain HTTP came",
+        remedy: "write https:// in url",
+        ..ANY
+    },
+    Row {
         name: "provisioning-refused",
         messages: &[
             "can't enable scim provisioning",

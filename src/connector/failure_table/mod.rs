@@ -7,6 +7,7 @@ mod keycloak_messages;
 mod ldap_messages;
 mod ldap_results;
 mod messages;
+pub(crate) mod reaches;
 mod scim_types;
 mod statuses;
 

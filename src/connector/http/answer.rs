@@ -66,7 +66,7 @@ impl Answer {
     }
 
     /// A header, where it is there and says anything.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::connector) fn header(&self, name: &str) -> Option<&str> {
         text(&self.head, name)
     }
 

@@ -4,6 +4,7 @@ mod answer;
 mod claims;
 mod credential;
 mod pace;
+mod patience;
 mod proxy;
 pub(crate) mod reach;
 mod redaction;
@@ -20,6 +21,7 @@ use url::Url;
 pub use answer::Answer;
 
 use self::credential::Credential;
+use self::patience::{Next, Patience};
 use self::proxy::ProxyRule;
 pub(super) use self::proxy::proxied;
 use super::backoff::{Backoff, Budget, Retrying};
@@ -129,6 +131,7 @@ pub struct Http {
     retrying: Retrying,
     exchanged: Exchanged,
     dialect: &'static [Row],
+    patience: Patience,
 }
 
 /// Characters of a refusal's message that go into the log.
@@ -190,12 +193,14 @@ impl Http {
             retrying: context.retrying.clone(),
             exchanged: context.exchanged.clone(),
             dialect: &[],
+            patience: Patience::default(),
         })
     }
 
-    /// The same, for a product whose messages mean what these rows say, before what the table of all says.
-    pub(super) fn speaking(mut self, dialect: &'static [Row]) -> Self {
-        self.dialect = dialect;
+    /// The same, for a product whose messages mean what these rows say, before what the table of all says, and which
+    /// switches itself off after so many refusals in a row.
+    pub(super) fn speaking(mut self, dialect: &'static [Row], switches_off_after: Option<u64>) -> Self {
+        (self.dialect, self.patience) = (dialect, Patience::of(switches_off_after));
         self
     }
 
@@ -273,6 +278,15 @@ impl Http {
     /// Anything that is no success, classified.
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let mut token = None;
+        match self.patience.next() {
+            Next::Go => {}
+            // Its count begins anew with whatever succeeds; where this does not, the request says why.
+            Next::Breathe => {
+                let harmless = self.address(&["ServiceProviderConfig"]);
+                let _ = self.send_once(&Request::new(Method::GET, harmless, Asked::Discovery), &mut None).await;
+            }
+            Next::Stop(refused) => return Err(self.left_alone(refused)),
+        }
         let first = self.send_once(request, &mut token).await;
         let (Err(failure), Some(credential)) = (&first, &self.credential) else { return first };
         match failure.status {
@@ -323,6 +337,8 @@ impl Http {
         let asking = Asking { method: &request.method, url: &request.url, asked: request.asked, sent };
         let answer = self.exchange(builder, asking).await?;
         pass.answered(answer.is_too_much());
+        let is_change = matches!(request.asked, Asked::Write | Asked::Delete);
+        self.patience.answered(answer.is_success(), is_change);
         if let Some(pause) = answer.pause() {
             self.limit.hold(pause).await;
         }
@@ -330,6 +346,21 @@ impl Http {
             return Ok(answer);
         }
         Err(self.refused(&answer, request.asked, &request.spoken()))
+    }
+
+    /// So many changes in a row were refused that the service would soon switch itself off.
+    fn left_alone(&self, refused: u64) -> Failure {
+        Failure::new(
+            Class::Configuration,
+            Recourse::Stop,
+            &self.system,
+            format!(
+                "{} changes in a row were refused, and this service switches itself off after {}: nothing more is sent",
+                count(refused),
+                count(self.patience.most())
+            ),
+            "see with `muster report` what was refused and mend it, then `muster apply`; what was not sent stays approved",
+        )
     }
 
     /// The failure that an answer means which is no success.

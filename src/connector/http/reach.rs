@@ -6,6 +6,7 @@ use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::{CONNECT_TIMEOUT, Http, host_port};
+use crate::connector::failure_table::reaches::{NO_CONNECTION, NO_SUCH_HOST, Reach};
 use crate::connector::source::Step;
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 
@@ -46,11 +47,7 @@ impl Http {
             Ok(addresses) if !addresses.is_empty() => addresses,
             other => {
                 let why = other.err().unwrap_or_else(|| "there is none".to_owned());
-                let failure = self.unreached(
-                    Stage::Resolve,
-                    format!("the host name of {place} has no address: {why}"),
-                    "see whether the name in url is right and the name service of this machine knows it",
-                );
+                let failure = self.unreached(&NO_SUCH_HOST, format!("the host name of {place} has no address: {why}"));
                 return vec![step(Stage::Resolve, format!("resolve {host}"), Err(failure), started)];
             }
         };
@@ -69,20 +66,14 @@ impl Http {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no answer in time".to_owned()),
         };
-        let result = result.map_err(|why| {
-            self.unreached(
-                Stage::Connect,
-                format!("no connection to {place}: {why}"),
-                "see whether the system is up, and whether a firewall or proxy stands between this machine and it",
-            )
-        });
+        let result = result.map_err(|why| self.unreached(&NO_CONNECTION, format!("no connection to {place}: {why}")));
         steps.push(step(Stage::Connect, format!("tcp {place}"), result, started));
         steps
     }
 
-    fn unreached(&self, stage: Stage, cause: String, remedy: &str) -> Failure {
-        let mut failure = Failure::new(Class::Connection, Recourse::Retry, &self.system, cause, remedy);
-        failure.stage = Some(stage);
+    fn unreached(&self, reach: &Reach, cause: String) -> Failure {
+        let mut failure = Failure::new(Class::Connection, Recourse::Retry, &self.system, cause, reach.remedy);
+        failure.stage = Some(reach.stage);
         failure
     }
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use url::Url;
 
 use super::{Http, host_port};
+use crate::connector::failure_table::reaches::{CUT, NO_CONNECTION, NO_HTTP, NO_SUCH_HOST, NO_WAY, of_tls};
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 
 /// An error with all its causes, in one line.
@@ -48,40 +49,24 @@ impl Http {
         let place = host_port(url);
         let through = self.proxy.as_ref().filter(|rule| rule.applies_to(url)).map(|rule| host_port(&rule.url));
         let no_connection = error.is_connect() || error.is_dns();
-        let (stage, cause, remedy) = if let Some(problem) = tls_error(&error) {
-            (
-                Stage::Tls,
-                format!("no trusted TLS session with {place}: {problem}"),
-                "see whether the certificate is valid for this name; for an own certificate authority set ca_file",
-            )
+        let (reach, cause) = if let Some(problem) = tls_error(&error) {
+            (of_tls(problem), format!("no trusted TLS session with {place}: {problem}"))
         } else if let Some(proxy) = through.filter(|_| no_connection) {
-            (
-                Stage::Proxy,
-                format!("the proxy {proxy} gives no way to {place}: {}", chain(&error)),
-                "see whether the proxy runs and lets this host pass; or name the host in no_proxy",
-            )
+            (&NO_WAY, format!("the proxy {proxy} gives no way to {place}: {}", chain(&error)))
         } else if error.is_dns() {
-            (
-                Stage::Resolve,
-                format!("the host name of {place} has no address: {}", chain(&error)),
-                "see whether the name in url is right and the name service of this machine knows it",
-            )
+            (&NO_SUCH_HOST, format!("the host name of {place} has no address: {}", chain(&error)))
         } else if no_connection {
-            (
-                Stage::Connect,
-                format!("no connection to {place}: {}", chain(&error)),
-                "see whether the system is up, and whether a firewall or proxy stands between this machine and it",
-            )
+            (&NO_CONNECTION, format!("no connection to {place}: {}", chain(&error)))
         } else {
             (
-                Stage::Http,
+                if chain(&error).contains("invalid HTTP") { &NO_HTTP } else { &CUT },
                 format!("{spoken} had no whole answer from {place}: {}", chain(&error)),
-                "see whether the system, or a firewall or proxy before it, cuts connections",
             )
         };
+        let stage = reach.stage;
         // A certificate does not mend itself while one waits.
         let recourse = if stage == Stage::Tls { Recourse::Stop } else { Recourse::Retry };
-        let mut failure = Failure::new(Class::Connection, recourse, &self.system, cause, remedy);
+        let mut failure = Failure::new(Class::Connection, recourse, &self.system, cause, reach.remedy);
         failure.effect = if no_connection || stage == Stage::Tls { Effect::None } else { effect };
         failure.stage = Some(stage);
         failure

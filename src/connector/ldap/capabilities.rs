@@ -34,6 +34,7 @@ pub(super) fn of(system: &LdapSystem, layout: &Layout, account: Option<OwnAccoun
         free: BTreeMap::new(),
         seats: system.config.seats.clone(),
         account,
+        errors_in_a_row: None,
     }
 }
 

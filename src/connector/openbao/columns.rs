@@ -252,5 +252,6 @@ pub(super) fn capabilities(
         free: BTreeMap::new(),
         seats: config.seats.clone(),
         account,
+        errors_in_a_row: None,
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn of(
         free: BTreeMap::new(),
         seats: config.seats.clone(),
         account,
+        errors_in_a_row: dialect.errors_in_a_row,
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::failure_table::Asked;
-use crate::connector::http::Request;
+use crate::connector::http::{Answer, Request};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::scim::path::member;
 use crate::scim::schema::{Definition, Schema, ServiceProviderConfig, Uniqueness, schema_documents};
@@ -16,6 +17,8 @@ use crate::scim::urn;
 /// What a provider is like.
 pub(super) struct Discovery {
     pub(super) provider: ServiceProviderConfig,
+    /// What tells one version of the service from another: what proofs hold for.
+    pub(super) version: String,
     /// Resource name → definition.
     pub(super) types: BTreeMap<String, Definition>,
     /// What had to be assumed, in sentences.
@@ -41,7 +44,8 @@ fn resource_name(definition: &Definition) -> String {
 }
 
 pub(super) async fn discover(system: &ScimSystem) -> Result<Discovery, Failure> {
-    let provider = document(system, "ServiceProviderConfig").await?;
+    let answer = asked(system, "ServiceProviderConfig").await?;
+    let provider = answer.1;
     if !["schemas", "patch", "filter", "authenticationSchemes"].iter().any(|name| member(&provider, name).is_some()) {
         return Err(system.failure(
             Class::Configuration,
@@ -75,7 +79,22 @@ pub(super) async fn discover(system: &ScimSystem) -> Result<Discovery, Failure> 
     for note in &notes {
         system.notice_once(note.clone());
     }
-    Ok(Discovery { provider: ServiceProviderConfig::parse(&provider), types, notes })
+    let version = version(system, &answer.0, &provider);
+    Ok(Discovery { provider: ServiceProviderConfig::parse(&provider), version, types, notes })
+}
+
+/// The host and path, the server as it calls itself, and a digest of its ServiceProviderConfig; not its `meta`, which
+/// moves with every start of some. The port is left out: the built-in server has another one in every run.
+fn version(system: &ScimSystem, answer: &Answer, provider: &Json) -> String {
+    let mut provider = provider.clone();
+    if let Json::Object(members) = &mut provider {
+        members.retain(|name, _| !name.eq_ignore_ascii_case("meta"));
+    }
+    let digest: String =
+        Sha256::digest(provider.to_string()).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let server = answer.header("server").unwrap_or("a server that does not name itself");
+    let base = system.http.base();
+    format!("{server} at {}{}, ServiceProviderConfig {digest}", base.host_str().unwrap_or(""), base.path())
 }
 
 /// Fills in the protocol's own schemas where a provider names them without publishing them.
@@ -116,9 +135,13 @@ fn assumed(mut schema: Schema) -> Schema {
 }
 
 async fn document(system: &ScimSystem, name: &str) -> Result<Json, Failure> {
+    asked(system, name).await.map(|(_, json)| json)
+}
+
+async fn asked(system: &ScimSystem, name: &str) -> Result<(Answer, Json), Failure> {
     let request = Request::new(Method::GET, system.http.address(&[name]), Asked::Discovery);
     let answer = system.http.read(&request).await?;
-    answer.json().map_err(|error| {
+    let json = answer.json().map_err(|error| {
         let mut failure = system.bad_answer(
             &format!("GET {}", request.url),
             format!("the answer is no JSON ({error}): the API is disabled or the address is wrong"),
@@ -127,7 +150,8 @@ async fn document(system: &ScimSystem, name: &str) -> Result<Json, Failure> {
         );
         failure.class = Class::Configuration;
         failure
-    })
+    })?;
+    Ok((answer, json))
 }
 
 /// A document that a provider may do without; what keeps it from answering anything is a failure all the same.

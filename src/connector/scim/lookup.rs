@@ -92,6 +92,25 @@ pub(super) enum Proof {
     Useless,
 }
 
+/// The words of proofs that outlive a run.
+const WORDS: &[(&str, Proof)] =
+    &[("works", Proof::Works), ("regards case", Proof::RegardsCase), ("useless", Proof::Useless)];
+
+/// A value that nobody has.
+const NOBODY: &str = "nobody-has-this-7d1c2f60b9";
+
+/// Proves the filter on an attribute anew, by the objects of the first page; `None` where none of them has a value.
+pub(super) async fn prove(system: &ScimSystem, resource: &str, attribute: &str) -> Result<Option<Proof>, Failure> {
+    let definition = system.definition(resource).await?;
+    let reader = system.reader(resource, definition, [&attribute.to_owned()])?;
+    let Some(column) = reader.column(attribute) else { return Ok(None) };
+    let search = Search { system, resource, attribute, definition, column };
+    match system.dialect.filters_by(resource, attribute) {
+        true => search.prove(false).await,
+        false => Ok(Some(Proof::Useless)),
+    }
+}
+
 struct Search<'a> {
     system: &'a ScimSystem,
     resource: &'a str,
@@ -103,7 +122,10 @@ struct Search<'a> {
 impl Search<'_> {
     /// What the provider's filter finds, or `None` where it cannot be trusted for this attribute.
     async fn by_filter(&self, value: &str) -> Result<Option<Vec<Json>>, Failure> {
-        let known = self.known();
+        let known = match self.known() {
+            None => self.kept().await?,
+            known => known,
+        };
         if known == Some(Proof::Useless) {
             return Ok(None);
         }
@@ -132,6 +154,7 @@ impl Search<'_> {
             found.into_iter().partition(|resource| self.fits(resource, value));
         if !others.is_empty() {
             self.remember(Proof::Useless, "the provider sends objects that do not match");
+            self.keep(Proof::Useless).await?;
             return Ok(None);
         }
         if !matching.is_empty() {
@@ -143,7 +166,7 @@ impl Search<'_> {
         // No rows: to be believed only where the filter has found something that is known to be there.
         let proof = match known {
             Some(Proof::Works | Proof::RegardsCase) => known,
-            _ => self.prove().await?,
+            _ => self.prove(true).await?,
         };
         match proof {
             None | Some(Proof::Works) => Ok(Some(matching)),
@@ -182,8 +205,9 @@ impl Search<'_> {
         }
     }
 
-    /// Looks for the value of an object that exists, in its own and in the other case; `None` where nobody has one.
-    async fn prove(&self) -> Result<Option<Proof>, Failure> {
+    /// Looks for the value of an object that exists, in its own and in the other case, and for one that nobody has;
+    /// `None` where nobody has a value, on the first page or on `all` of them.
+    async fn prove(&self, all: bool) -> Result<Option<Proof>, Failure> {
         let endpoint = &self.definition.resource_type.endpoint;
         let mut pager = Pager::new(self.system, endpoint, Vec::new()).await?;
         while let Some(page) = pager.next().await? {
@@ -191,15 +215,20 @@ impl Search<'_> {
                 let Some(value) = self.values(resource).into_iter().next() else { continue };
                 let other_case =
                     if value.to_lowercase() == value { value.to_uppercase() } else { value.to_lowercase() };
-                let proof = if !self.finds(resource, &value).await? {
+                let proof = if !self.finds(resource, &value).await? || !self.ask(NOBODY).await?.is_empty() {
                     Proof::Useless
                 } else if self.fits(resource, &other_case) && !self.finds(resource, &other_case).await? {
                     Proof::RegardsCase
                 } else {
                     Proof::Works
                 };
-                self.remember(proof, "it does not find an object that is there");
+                let why = "it does not find an object that is there, or it finds others";
+                self.remember(proof, why);
+                self.keep(proof).await?;
                 return Ok(Some(proof));
+            }
+            if !all {
+                break;
             }
         }
         Ok(None)
@@ -209,7 +238,10 @@ impl Search<'_> {
     async fn finds(&self, resource: &Json, value: &str) -> Result<bool, Failure> {
         let id = id_of(resource);
         match self.ask(value).await {
-            Ok(found) => Ok(found.iter().any(|other| id_of(other) == id)),
+            Ok(found) => {
+                let fit = found.iter().all(|other| self.fits(other, value));
+                Ok(fit && found.iter().any(|other| id_of(other) == id))
+            }
             Err(failure) if is_refused_filter(&failure) => Ok(false),
             Err(failure) => Err(failure),
         }
@@ -241,6 +273,29 @@ impl Search<'_> {
 
     fn fits(&self, resource: &Json, value: &str) -> bool {
         holds_value(self.definition, self.column, resource, value)
+    }
+
+    /// What earlier runs proved.
+    async fn kept(&self) -> Result<Option<Proof>, Failure> {
+        let kept = self.system.proved(&self.what()).await?;
+        let proof = kept.and_then(|kept| WORDS.iter().find(|(word, _)| *word == kept.found)).map(|(_, proof)| *proof);
+        if let Some(proof) = proof {
+            self.remember(proof, "as was proved before");
+        }
+        Ok(proof)
+    }
+
+    /// Keeps what was proved for later runs.
+    async fn keep(&self, proof: Proof) -> Result<(), Failure> {
+        match WORDS.iter().find(|(_, known)| *known == proof) {
+            Some((word, _)) => self.system.keep(&self.what(), word).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The name of the proof.
+    fn what(&self) -> String {
+        format!("filter {} by {}", self.resource, self.attribute)
     }
 
     fn known(&self) -> Option<Proof> {

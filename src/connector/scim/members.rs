@@ -1,15 +1,15 @@
 //! Users in groups and groups in groups: read from `members`, changed one by one inside a few requests.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
-use super::dialect::MembersShown;
+use super::dialect::{MemberRemoval, MembersShown};
 use super::lookup::{find, read};
 use super::members_asked;
-use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
+use super::{MEMBERSHIPS, NESTINGS, ScimSystem, condition};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::connector::target::{Applied, RowChange};
@@ -271,23 +271,78 @@ async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&
         return Ok(Effected::Sent);
     }
     let by_value = || vec![patch::remove_members_by_value(ids.iter().copied())];
-    if system.removes_by_value.load(Ordering::Relaxed) {
-        send(by_value()).await?;
-        return Ok(Effected::Sent);
+    let by_path = || ids.iter().map(|id| patch::remove_member(id)).collect();
+    match removal(system).await? {
+        Some(MemberRemoval::ByValues) => return send(by_value()).await.map(|_| Effected::Sent),
+        Some(MemberRemoval::ByPath) => return send(by_path()).await.map(|_| Effected::Sent),
+        None => {}
     }
-    match send(ids.iter().map(|id| patch::remove_member(id)).collect()).await {
-        Ok(_) => Ok(Effected::Sent),
-        // Some servers take only the other form; the refused request did nothing.
-        Err(failure) if failure.status == Some(400) && send(by_value()).await.is_ok() => {
-            system.removes_by_value.store(true, Ordering::Relaxed);
-            system.notice_once(format!(
-                "members[value eq …] is refused ({}): members are removed by a list of values",
-                failure.cause
-            ));
-            Ok(Effected::Sent)
+    let why = match send(by_path()).await {
+        // Some servers answer with success and do nothing.
+        Ok(_) if any_left(system, group, ids).await? => "is accepted without effect".to_owned(),
+        Ok(_) => {
+            found_removal(system, MemberRemoval::ByPath).await?;
+            return Ok(Effected::Sent);
         }
-        Err(failure) => Err(failure),
+        // Some take only the other form; the refused request did nothing.
+        Err(failure) if failure.status == Some(400) => match send(by_value()).await {
+            Ok(_) => format!("is refused ({})", failure.cause),
+            Err(_) => return Err(failure),
+        },
+        Err(failure) => return Err(failure),
+    };
+    if why.starts_with("is accepted") {
+        send(by_value()).await?;
     }
+    if !any_left(system, group, ids).await? {
+        found_removal(system, MemberRemoval::ByValues).await?;
+        system.notice_once(format!("members[value eq …] {why}: members are removed by a list of values"));
+    }
+    Ok(Effected::Sent)
+}
+
+/// The name of the proof.
+pub(super) const REMOVAL: &str = "removal of members";
+/// By the path `members[value eq "id"]`.
+pub(super) const BY_PATH: &str = "by path";
+/// By a list of values.
+pub(super) const BY_VALUES: &str = "by values";
+
+/// How members are taken out, as far as it is known.
+async fn removal(system: &ScimSystem) -> Result<Option<MemberRemoval>, Failure> {
+    let found = *system.removal.lock().unwrap_or_else(PoisonError::into_inner);
+    if found.is_some() {
+        return Ok(found);
+    }
+    Ok(system.proved(REMOVAL).await?.and_then(|proof| match proof.found.as_str() {
+        BY_PATH => Some(MemberRemoval::ByPath),
+        BY_VALUES => Some(MemberRemoval::ByValues),
+        _ => None,
+    }))
+}
+
+async fn found_removal(system: &ScimSystem, found: MemberRemoval) -> Result<(), Failure> {
+    *system.removal.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    let word = match found {
+        MemberRemoval::ByPath => BY_PATH,
+        MemberRemoval::ByValues => BY_VALUES,
+    };
+    system.keep(REMOVAL, word).await
+}
+
+/// Whether any of these is still in a group.
+async fn any_left(system: &ScimSystem, group: &str, ids: &[&str]) -> Result<bool, Failure> {
+    if system.dialect.members == MembersShown::ByFilter {
+        for id in ids {
+            if members_asked::is_member(system, group, id).await? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    let found = read(system, system.definition("groups").await?, group).await?;
+    let there = found.as_ref().map(member_ids).unwrap_or_default();
+    Ok(ids.iter().any(|id| there.contains(*id)))
 }
 
 /// Without PATCH: the whole group is read and written back.
@@ -319,13 +374,13 @@ async fn replace(
     if list.len() == before {
         return Ok(Effected::AlreadySo);
     }
-    let version = super::write::if_match(system, member(&body, "meta").and_then(|m| member(m, "version"))).await?;
+    let version = member(&body, "meta").and_then(|meta| member(meta, "version")?.as_str().map(str::to_owned));
     if let Json::Object(members) = &mut body {
         members.retain(|name, _| !name.eq_ignore_ascii_case("members") && !name.eq_ignore_ascii_case("meta"));
         members.insert("members".to_owned(), Json::Array(list));
     }
-    let request = Request { body: Some(body), headers: version, ..Request::new(Method::PUT, url, Asked::Write) };
-    system.http.send(&request).await.map(|_| Effected::Sent)
+    let request = Request { body: Some(body), ..Request::new(Method::PUT, url, Asked::Write) };
+    condition::send(system, (definition, group), version.as_deref(), request).await.map(|_| Effected::Sent)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod ahead;
 mod body;
 mod capabilities;
+mod condition;
 mod dialect;
 mod discovery;
 mod export;
@@ -16,6 +17,7 @@ mod own;
 mod pager;
 mod permissions;
 mod probe;
+mod proving;
 mod rows;
 mod spellings;
 mod walk;
@@ -23,7 +25,6 @@ mod ways;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,8 +36,9 @@ pub use self::dialect::Dialect;
 use self::dialect::MemberRemoval;
 use self::discovery::Discovery;
 use self::ways::Ways;
-use super::config::{ScimConfig, SystemConfig};
+use super::config::{Refused, ScimConfig, SystemConfig};
 use super::http::{Answer, Http, HttpSettings};
+use super::proofs::{KeptProofs, Proof};
 use super::registry::{ConnectContext, Factory, wrong_kind};
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
@@ -71,8 +73,12 @@ pub struct ScimSystem {
     filters: Mutex<BTreeMap<(String, String), lookup::Proof>>,
     /// Where a filter regards case: what there is.
     spellings: spellings::Spellings,
-    /// Set once the provider was found to take `remove members` with a list of values only.
-    removes_by_value: AtomicBool,
+    /// How members are taken out of groups, once it is known.
+    removal: Mutex<Option<MemberRemoval>>,
+    /// Which methods honour If-Match.
+    conditions: condition::Conditions,
+    /// What was proved in earlier runs.
+    proofs: KeptProofs,
     /// What was said in the log already.
     noticed: Mutex<BTreeSet<String>>,
 }
@@ -104,14 +110,16 @@ impl ScimSystem {
             config: config.clone(),
             dialect,
             ways: Ways::of(config, dialect),
-            http: Arc::new(Http::new(name, &settings, context)?.speaking(dialect.rows())),
+            http: Arc::new(Http::new(name, &settings, context)?.speaking(dialect.rows(), dialect.errors_in_a_row)),
             notice: context.notice.clone(),
             discovery: OnceCell::new(),
             account: OnceCell::new(),
             readers: rows::ObjectReaders::new(&context.columns),
             filters: Mutex::new(BTreeMap::new()),
             spellings: spellings::Spellings::default(),
-            removes_by_value: AtomicBool::new(dialect.member_removal == Some(MemberRemoval::ByValues)),
+            removal: Mutex::new(dialect.member_removal),
+            conditions: condition::Conditions::default(),
+            proofs: context.proofs.clone(),
             noticed: Mutex::new(BTreeSet::new()),
         })
     }
@@ -147,6 +155,26 @@ impl ScimSystem {
 
     fn bad_answer(&self, what: &str, problem: impl std::fmt::Display, answer: &Answer, effect: Effect) -> Failure {
         bad_answer(&self.name, what, problem, answer, effect)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the provider does not do something of a resource, as the job or the dialect says.
+    fn refuses(&self, resource: &str, operation: Refused) -> bool {
+        self.ways.refuses.get(resource).is_some_and(|all| all.contains(&operation))
+    }
+
+    /// What was proved of this version of the service.
+    async fn proved(&self, what: &str) -> Result<Option<Proof>, Failure> {
+        Ok(self.proofs.known(&self.name, &self.discovery().await?.version, what))
+    }
+
+    /// Keeps what was proved just now.
+    async fn keep(&self, what: &str, found: &str) -> Result<(), Failure> {
+        self.proofs.keep(&self.name, &self.discovery().await?.version, what, found);
+        Ok(())
     }
 
     /// Says something in the log, once.

@@ -362,6 +362,12 @@ fn list_address(address: &Url, parameters: &[(&'static str, String)], place: &[(
     url
 }
 
+/// One row of a list, from a place on.
+pub(super) async fn page(system: &ScimSystem, endpoint: &str, start: u64) -> Result<ListResponse, Failure> {
+    let address = system.http.address(&[endpoint.trim_matches('/')]);
+    list(system, &address, &[], &index_parameters(start, 1)).await.map(|(list, _)| list)
+}
+
 /// One list answer.
 async fn list(
     system: &ScimSystem,

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 
 use super::discovery::Discovery;
-use super::permissions;
 use super::rows::{RowReader, offered};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
+use super::{permissions, proving};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::reach::step;
 use crate::connector::http::{Answer, Request};
@@ -85,12 +85,15 @@ impl Probe<'_> {
             }
         };
         let read = self.read_what_is_needed(discovery).await?;
-        let written = permissions::probe(self.system, discovery, &self.needs.writes).await;
+        let written = permissions::probe(self.system, discovery, self.needs).await;
         let all_written = written.iter().all(|step| step.result.is_ok());
         self.steps.extend(written);
         let allowed = read.and(if all_written { Ok(()) } else { Err(Ended) });
         let there = self.compare_schema(discovery);
-        allowed.and(there)
+        allowed.and(there)?;
+        self.steps.extend(proving::probe(self.system, discovery, self.needs).await);
+        self.steps.extend(proving::capacity(self.system, discovery, self.needs).await);
+        Ok(())
     }
 
     /// Login and permission: one row of each list that the job reads. One list that may not be read hides nothing of

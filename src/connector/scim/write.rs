@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue, IF_MATCH};
 use serde_json::Value as Json;
 use url::Url;
 
 use super::lookup::read;
-use super::{ScimSystem, body, id_of};
+use super::{ScimSystem, body, condition, id_of};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::connector::target::{Applied, ObjectChange};
@@ -61,18 +60,6 @@ fn address(system: &ScimSystem, definition: &Definition, change: &ObjectChange) 
         )
     })?;
     Ok((system.http.address(&[definition.resource_type.endpoint.trim_matches('/'), &id]), id))
-}
-
-/// A condition on the version that was read, where the provider claims to honour it (RFC 7644 section 3.14).
-pub(super) async fn if_match(
-    system: &ScimSystem,
-    version: Option<&Json>,
-) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    if !system.discovery().await?.provider.etag {
-        return Ok(Vec::new());
-    }
-    let header = version.and_then(Json::as_str).and_then(|version| HeaderValue::from_str(version).ok());
-    Ok(header.map(|header| (IF_MATCH, header)).into_iter().collect())
 }
 
 async fn create(system: &ScimSystem, definition: &Definition, change: &ObjectChange) -> Result<Applied, Failure> {
@@ -167,8 +154,6 @@ async fn update(
     } else {
         None
     };
-    let version = change.version.clone().map(Json::String);
-    let headers = if_match(system, version.as_ref()).await?;
     let (method, body) = match current {
         Some(current) if !uses_patch => (Method::PUT, body::replace(current, parts)),
         current => {
@@ -179,16 +164,15 @@ async fn update(
             (Method::PATCH, patch::request(operations))
         }
     };
-    system.http.send(&Request { method, url, body: Some(body), headers, asked: Asked::Write }).await?;
+    let request = Request { body: Some(body), ..Request::new(method, url, Asked::Write) };
+    condition::send(system, (definition, &id), change.version.as_deref(), request).await?;
     Ok(applied(Some(id), Effected::Sent, None))
 }
 
 async fn delete(system: &ScimSystem, definition: &Definition, change: &ObjectChange) -> Result<Applied, Failure> {
     let (url, id) = address(system, definition, change)?;
-    let version = change.version.clone().map(Json::String);
-    let headers = if_match(system, version.as_ref()).await?;
-    let request = Request { headers, ..Request::new(Method::DELETE, url, Asked::Delete) };
-    match system.http.send(&request).await {
+    let request = Request::new(Method::DELETE, url, Asked::Delete);
+    match condition::send(system, (definition, &id), change.version.as_deref(), request).await {
         Ok(_) => Ok(applied(Some(id), Effected::Sent, None)),
         Err(failure) if matches!(failure.status, Some(404 | 410)) && failure.class == Class::Stale => {
             Ok(applied(Some(id), Effected::AlreadySo, Some("it was absent already".to_owned())))
