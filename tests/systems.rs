@@ -3,6 +3,8 @@
 
 #[path = "systems/active_directory.rs"]
 mod active_directory;
+#[path = "systems/ad_increments.rs"]
+mod ad_increments;
 #[path = "support/connector_renamed.rs"]
 mod connector_renamed;
 #[path = "support/connector_sink.rs"]
@@ -15,6 +17,8 @@ mod connector_suite;
 mod directory;
 #[path = "systems/ldap.rs"]
 mod ldap;
+#[path = "systems/ldap_cut_off.rs"]
+mod ldap_cut_off;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
 #[path = "systems/privileged_access.rs"]

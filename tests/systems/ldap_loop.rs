@@ -81,7 +81,7 @@ impl Company {
     }
 }
 
-fn ldap_system(name: &str, directory: &Directory) -> String {
+pub(crate) fn ldap_system(name: &str, directory: &Directory) -> String {
     format!(
         r#"[systems.{name}]
 kind = "ldap"

@@ -47,7 +47,7 @@ pub(super) fn time_cursor(newest: Option<DateTime<Utc>>, since: Option<&Since>) 
 }
 
 /// The failure that makes a run go complete: nothing is wrong, increments just are not possible now.
-fn unsupported(system: &LdapSystem, cause: String) -> Failure {
+pub(super) fn unsupported(system: &LdapSystem, cause: String) -> Failure {
     system.failure(
         Class::Unsupported,
         format!("no incremental export: {cause}"),
@@ -155,10 +155,22 @@ pub(super) async fn objects(
         ));
     }
     // The merged snapshot is held against them.
-    seen.evidence.total_start = Some(whole.evidence.rows_received);
-    seen.evidence.total_end = Some(whole.evidence.rows_received);
+    let total = whole.evidence.cut_off.is_none().then_some(whole.evidence.rows_received);
+    (seen.evidence.total_start, seen.evidence.total_end) = (total, total);
+    seen.evidence.cut_off = seen.evidence.cut_off.or(whole.evidence.cut_off);
     let cursor = export.cursor(seen.newest.max(whole.newest), Some(since));
     Ok(ExportEnd { evidence: seen.evidence, cursor, proves_absence: false })
+}
+
+/// The ids of users and groups that were deleted since, as far as it is told.
+pub(super) async fn gone(export: &Export<'_>, since: &Since) -> Result<Vec<String>, Failure> {
+    let mut ids = Vec::new();
+    for of in ["users", "groups"].into_iter().filter_map(|name| export.layout.types.get(name)) {
+        ids.extend(tombstones(export, of, since).await?.unwrap_or_default());
+    }
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// The ids of what Active Directory keeps of deleted entries; `None` where it keeps nothing, or the account may not see

@@ -4,6 +4,7 @@
 //! the DN that the id has at that moment. A list counts as whole only where the server has stated its end.
 
 mod capabilities;
+mod dirsync;
 mod dn;
 mod entry;
 mod export;

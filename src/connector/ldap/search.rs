@@ -20,6 +20,9 @@ const CHUNK: usize = 1000;
 /// Pages without a single entry in a row, after which a walk is taken for endless.
 const EMPTY_PAGES: u32 = 100;
 
+/// Results of a list that the server ends before its end: the limits of time, of size, and of its administrator.
+const CUT_OFF: &[u16] = &[3, 4, 11];
+
 /// What is searched for.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
@@ -56,25 +59,9 @@ type Stream = SearchStream<'static, String, Vec<String>>;
 async fn ask(link: &Link, search: &Search, asked: Asked, most: Option<usize>) -> Result<Vec<Entry>, Failure> {
     let what = search.spoken();
     let question = Question { system: link.system(), asked, what: &what };
-    link.turn().await;
-    let mut ldap = link.session().await?;
     // Nought means that there is no limit.
     let limit = most.and_then(|most| i32::try_from(most).ok()).unwrap_or(0);
-    let options = SearchOptions::new().sizelimit(limit);
-    let stream = ldap.with_timeout(link.timeout()).with_search_options(options).streaming_search(
-        &search.base,
-        search.scope,
-        &search.filter,
-        search.attributes.clone(),
-    );
-    let mut stream: Stream = stream.await.map_err(|error| question.lost(&error))?;
-    let mut found = Vec::new();
-    while let Some(tag) = stream.next().await.map_err(|error| question.lost(&error))? {
-        if !tag.is_ref() && !tag.is_intermediate() && most.is_none_or(|most| found.len() < most) {
-            found.push(read(link, &what, tag)?);
-        }
-    }
-    let result = stream.finish().await;
+    let (found, result) = once(link, search, &question, limit, Vec::new()).await?;
     match result.rc {
         0 => Ok(found),
         // As many as were asked for.
@@ -82,6 +69,42 @@ async fn ask(link: &Link, search: &Search, asked: Asked, most: Option<usize>) ->
         32 if search.scope == Scope::Base => Ok(Vec::new()),
         _ => Err(question.refused(&result)),
     }
+}
+
+/// All entries of one answer to a request with controls, and the result behind them, whatever it is.
+pub(super) async fn with_controls(
+    link: &Link,
+    search: &Search,
+    what: &str,
+    controls: Vec<RawControl>,
+) -> Result<(Vec<Entry>, LdapResult), Failure> {
+    once(link, search, &Question { system: link.system(), asked: Asked::List, what }, 0, controls).await
+}
+
+async fn once(
+    link: &Link,
+    search: &Search,
+    question: &Question<'_>,
+    limit: i32,
+    controls: Vec<RawControl>,
+) -> Result<(Vec<Entry>, LdapResult), Failure> {
+    link.turn().await;
+    let mut ldap = link.session().await?;
+    let options = SearchOptions::new().sizelimit(limit);
+    ldap.with_timeout(link.timeout()).with_search_options(options);
+    if !controls.is_empty() {
+        ldap.with_controls(controls);
+    }
+    let stream = ldap.streaming_search(&search.base, search.scope, &search.filter, search.attributes.clone());
+    let mut stream: Stream = stream.await.map_err(|error| question.lost(&error))?;
+    let mut found = Vec::new();
+    while let Some(tag) = stream.next().await.map_err(|error| question.lost(&error))? {
+        if !tag.is_ref() && !tag.is_intermediate() && (limit == 0 || found.len() < usize::try_from(limit).unwrap_or(0))
+        {
+            found.push(read(link, question.what, tag)?);
+        }
+    }
+    Ok((found, stream.finish().await))
 }
 
 fn read(link: &Link, what: &str, tag: ldap3::ResultEntry) -> Result<Entry, Failure> {
@@ -163,6 +186,8 @@ pub(super) struct Pager<'a> {
     /// Entries a page; `None` where the server knows no pages.
     page_size: Option<i32>,
     shows_deleted: bool,
+    /// Whether a list that the server cuts off ends there, as one that is not whole.
+    keeps_what_came: bool,
     session: Option<Ldap>,
     stream: Option<Stream>,
     /// Where the next page begins.
@@ -182,6 +207,7 @@ impl<'a> Pager<'a> {
             search,
             page_size: page_size.map(|size| i32::try_from(size).unwrap_or(i32::MAX)),
             shows_deleted: false,
+            keeps_what_came: false,
             session: None,
             stream: None,
             cookie: Some(Vec::new()),
@@ -195,6 +221,12 @@ impl<'a> Pager<'a> {
     /// The same, with deleted entries.
     pub(super) fn with_deleted(mut self) -> Self {
         self.shows_deleted = true;
+        self
+    }
+
+    /// The same, and a list that the server cuts off ends where it does: `cut_off` of the evidence says so.
+    pub(super) fn keeping_what_came(mut self) -> Self {
+        self.keeps_what_came = true;
         self
     }
 
@@ -277,6 +309,10 @@ impl<'a> Pager<'a> {
                     "; {} had come",
                     counted(self.evidence.rows_received, "entry").replace("entrys", "entries")
                 ));
+            }
+            if self.keeps_what_came && self.evidence.rows_received > 0 && CUT_OFF.contains(&code) {
+                self.evidence.cut_off = Some(failure.account());
+                return Ok(());
             }
             return Err(failure);
         }
