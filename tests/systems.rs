@@ -15,10 +15,14 @@ mod connector_subject;
 mod connector_suite;
 #[path = "systems/directory.rs"]
 mod directory;
+#[path = "systems/dirsrv389.rs"]
+mod dirsrv389;
 #[path = "systems/ldap.rs"]
 mod ldap;
 #[path = "systems/ldap_cut_off.rs"]
 mod ldap_cut_off;
+#[path = "systems/ldap_increments.rs"]
+mod ldap_increments;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
 #[path = "systems/privileged_access.rs"]

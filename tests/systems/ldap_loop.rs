@@ -137,7 +137,7 @@ concurrency = 4
     )
 }
 
-fn out_of_ldap(directory: &Directory, vault: &str) -> String {
+pub(crate) fn out_of_ldap(directory: &Directory, vault: &str) -> String {
     format!(
         r#"name = "out"
 {}

@@ -44,6 +44,8 @@ pub enum Increments {
     /// and single members that came and went.
     #[serde(rename = "dirsync")]
     DirSync,
+    /// By content synchronization (RFC 4533), as OpenLDAP has it with its overlay syncprov.
+    Syncrepl,
 }
 
 /// Who muster is there: a simple bind (RFC 4513 section 5.1).
@@ -139,7 +141,7 @@ pub struct LdapConfig {
     /// What the server is; left out = found out by what it says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<Flavour>,
-    /// How an increment learns what changed: `dirsync` on Active Directory. Left out = by `modifyTimestamp`, and by
+    /// How an increment learns what changed: `dirsync` on Active Directory, `syncrepl` on OpenLDAP. Left out = by `modifyTimestamp`, and by
     /// `uSNChanged` on Active Directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub increments: Option<Increments>,

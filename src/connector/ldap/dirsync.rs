@@ -1,31 +1,22 @@
 //! What changed in a domain since a cookie (DirSync, MS-ADTS section 3.1.1.3.4.1.3): changed entries, deleted ones, and
 //! single members that came and went.
-//!
-//! The control tells which entries changed; what they are now is read as any entry is, with the resource's own base and
-//! filter. So whatever left them is told too, and rows look the same whichever way they came.
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use ldap3::asn1::{ASNTag as _, Integer, OctetString, Sequence, StructureTag, Tag, parse_tag, parse_uint, write};
 use ldap3::controls::RawControl;
 use ldap3::{LdapResult, Scope};
 
+use super::changes::{Change, Changes};
 use super::entry::Entry;
-use super::export::Export;
 use super::increment::unsupported;
-use super::layout::{Layout, ResourceType};
-use super::lookup;
-use super::members::{self, IDS_A_SEARCH};
-use super::people::{Member, People};
+use super::layout::Layout;
+use super::members;
 use super::refusal::Question;
 use super::search::{self, Search};
 use super::syntax::{self, Syntax};
-use super::{LdapSystem, NESTINGS, filter};
+use super::{LdapSystem, filter};
 use crate::connector::failure_table::Asked;
-use crate::connector::source::{ExportEnd, ExportError, ExportSink, ResourceRequest};
-use crate::model::evidence::Evidence;
+use crate::connector::source::ResourceRequest;
 use crate::model::failure::{Class, Failure, Recourse};
-use crate::model::numbers::counted;
 
 /// The control (MS-ADTS section 3.1.1.3.4.1.3).
 const DIRSYNC: &str = "1.2.840.113556.1.4.841";
@@ -41,25 +32,6 @@ const INCREMENTAL_VALUES: i64 = i32::MIN as i64;
 const ALWAYS: &[&str] = &[KEY, "instanceType", "parentGUID"];
 /// What a cursor of this kind begins with.
 const PREFIX: &str = "dirsync:";
-
-/// What changed since a cursor.
-pub(super) struct Changes {
-    /// Where the next increment begins.
-    pub(super) cursor: String,
-    changed: BTreeMap<String, Change>,
-    gone: BTreeSet<String>,
-}
-
-/// What changed of one entry.
-#[derive(Default)]
-struct Change {
-    /// Members that came: id → name.
-    joined: BTreeMap<String, String>,
-    /// Ids of members that went.
-    left: BTreeSet<String>,
-    /// Whether anything else changed: it may be in a resource that it was not in before.
-    is_more: bool,
-}
 
 /// The cursor of this moment.
 pub(super) async fn now(system: &LdapSystem, layout: &Layout) -> Result<String, Failure> {
@@ -84,55 +56,42 @@ pub(super) async fn since(
         Some(2 | 12 | 53) => unsupported(system, failure.cause),
         _ => failure,
     })?;
-    let mut changes = Changes {
-        cursor: format!("{PREFIX}{}", syntax::base64(&cookie)),
-        changed: BTreeMap::new(),
-        gone: BTreeSet::new(),
-    };
+    let mut changes = Changes::until(format!("{PREFIX}{}", syntax::base64(&cookie)));
     let member = layout.types.get("groups").and_then(|groups| groups.member.as_ref());
     for entry in entries {
         let Some(id) = entry.values(KEY).first().and_then(|value| Syntax::Guid.read(value)) else { continue };
         if entry.text("isDeleted").is_some_and(|told| told.eq_ignore_ascii_case("true")) {
-            changes.changed.remove(&id);
-            changes.gone.insert(id);
+            changes.note_gone(id);
         } else {
-            changes.changed.entry(id).or_default().note(&entry, member.map_or("member", |member| &member.attribute));
+            note(changes.note_changed(id), &entry, member.map_or("member", |member| &member.attribute));
         }
     }
     Ok(changes)
 }
 
-impl Change {
-    fn note(&mut self, entry: &Entry, member: &str) {
-        for (name, values) in entry.attributes() {
-            let (attribute, option) = name.split_once(';').unwrap_or((name, ""));
-            if ALWAYS.iter().any(|always| always.eq_ignore_ascii_case(attribute)) {
+/// What an entry tells of itself.
+fn note(change: &mut Change, entry: &Entry, member: &str) {
+    for (name, values) in entry.attributes() {
+        let (attribute, option) = name.split_once(';').unwrap_or((name, ""));
+        if ALWAYS.iter().any(|always| always.eq_ignore_ascii_case(attribute)) {
+            continue;
+        }
+        let came = match option.to_ascii_lowercase().as_str() {
+            "range=1-1" if attribute.eq_ignore_ascii_case(member) => true,
+            "range=0-0" if attribute.eq_ignore_ascii_case(member) => false,
+            _ => {
+                change.note_more();
                 continue;
             }
-            let is_member = attribute.eq_ignore_ascii_case(member);
-            match option.to_ascii_lowercase().as_str() {
-                range @ ("range=1-1" | "range=0-0") if is_member => {
-                    values.iter().for_each(|value| self.note_member(value, range == "range=1-1"));
-                }
-                _ => self.is_more = true,
+        };
+        for value in values {
+            let name = std::str::from_utf8(value).unwrap_or_default();
+            match guid_of(name) {
+                Some(id) if came => change.note_joined(id, plain(name)),
+                Some(id) => change.note_left(id),
+                // The group is read as a whole then.
+                None => change.note_more(),
             }
-        }
-    }
-
-    /// What is told later counts.
-    fn note_member(&mut self, value: &[u8], is_one: bool) {
-        let name = std::str::from_utf8(value).unwrap_or_default();
-        match guid_of(name) {
-            Some(id) if is_one => {
-                self.left.remove(&id);
-                self.joined.insert(id, plain(name).to_owned());
-            }
-            Some(id) => {
-                self.joined.remove(&id);
-                self.left.insert(id);
-            }
-            // The group is read as a whole then.
-            None => self.is_more = true,
         }
     }
 }
@@ -252,147 +211,6 @@ fn told(result: &LdapResult) -> Option<(bool, Vec<u8>)> {
     let more = parts.next()??;
     let (_, more) = parse_uint(&more).ok()?;
     Some((more != 0, parts.nth(1)??))
-}
-
-impl Changes {
-    /// The objects of a resource that changed, and those that are none any more.
-    pub(super) async fn objects(
-        &self,
-        export: &Export<'_>,
-        of: &ResourceType,
-        columns: &[String],
-        people: &mut People,
-        sink: &mut dyn ExportSink,
-    ) -> Result<ExportEnd, ExportError> {
-        let whole = export.keys(of, people).await?;
-        sink.begin(&of.name, columns, &[super::layout::ID.to_owned()])?;
-        for id in &self.gone {
-            sink.gone(&of.name, &[id])?;
-        }
-        let mut evidence = Evidence::default();
-        let ids: Vec<&str> = self.changed.keys().map(String::as_str).collect();
-        for chunk in ids.chunks(IDS_A_SEARCH) {
-            let asked = export.layout.asked(of, columns);
-            let found = self.found(export, of, chunk, asked, &mut evidence).await?;
-            for id in chunk {
-                match found.get(*id) {
-                    Some(entry) => {
-                        let cells = export.layout.cells(of, columns, entry);
-                        sink.row(&of.name, &cells.iter().map(String::as_str).collect::<Vec<_>>())?;
-                        evidence.rows_received += 1;
-                    }
-                    None => sink.gone(&of.name, &[id])?,
-                }
-            }
-        }
-        let changed = counted(evidence.rows_received, "object");
-        evidence.notes.push(format!("{changed} changed since the last cookie of DirSync"));
-        let total = whole.evidence.cut_off.is_none().then_some(whole.evidence.rows_received);
-        (evidence.total_start, evidence.total_end) = (total, total);
-        evidence.cut_off = whole.evidence.cut_off;
-        Ok(ExportEnd { evidence, cursor: Some(self.cursor.clone()), proves_absence: false })
-    }
-
-    /// Who came into groups and who went out of them.
-    pub(super) async fn members(
-        &self,
-        export: &Export<'_>,
-        resources: &[&str],
-        people: &People,
-        sink: &mut dyn ExportSink,
-    ) -> Result<(), ExportError> {
-        let (groups, membership) = export.system.group_members(export.layout)?;
-        let users = export.layout.types.get("users");
-        let mut tally = BTreeMap::new();
-        let mut evidence = Evidence::default();
-        for resource in resources {
-            let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
-            let ends = [owner.to_owned(), member.to_owned()];
-            sink.begin(resource, &ends, &ends)?;
-            self.gone.iter().try_for_each(|id| without(sink, resource, id))?;
-            tally.insert(*resource, 0_u64);
-        }
-        let ids: Vec<&str> = self.changed.keys().map(String::as_str).collect();
-        for chunk in ids.chunks(IDS_A_SEARCH) {
-            let asked = export.asked_members(groups, membership);
-            let found = self.found(export, groups, chunk, asked, &mut evidence).await?;
-            let mut others = Vec::new();
-            for id in chunk {
-                let change = &self.changed[*id];
-                match found.get(*id) {
-                    Some(entry) if change.is_more => {
-                        let all = export.members_of(entry, membership, people).await?;
-                        for resource in resources {
-                            let list = if *resource == NESTINGS { &all.groups } else { &all.users };
-                            let (owner, _) = members::ends_of(resource).unwrap_or(("group", "user"));
-                            sink.replace(resource, owner, id)?;
-                            list.iter().try_for_each(|member| sink.row(resource, &[id, member]))?;
-                            *tally.entry(resource).or_default() += list.len() as u64;
-                        }
-                    }
-                    Some(_) => {
-                        for resource in resources {
-                            change.left.iter().try_for_each(|member| sink.gone(resource, &[id, member]))?;
-                            for name in change.joined.values() {
-                                let member = match people.member(membership, name) {
-                                    Member::Group(member) if *resource == NESTINGS => member,
-                                    Member::User(member) if *resource != NESTINGS => member,
-                                    _ => continue,
-                                };
-                                sink.row(resource, &[id, &member])?;
-                                *tally.entry(resource).or_default() += 1;
-                            }
-                        }
-                    }
-                    None if change.is_more => others.push(*id),
-                    None => {}
-                }
-            }
-            // What is no group here and no user may have been one, or was moved away.
-            let asked = users.map(|users| export.layout.asked(users, &[])).unwrap_or_default();
-            let found = match users {
-                Some(users) => self.found(export, users, &others, asked, &mut evidence).await?,
-                None => BTreeMap::new(),
-            };
-            for id in others.iter().filter(|id| !found.contains_key(**id)) {
-                resources.iter().try_for_each(|resource| without(sink, resource, id))?;
-            }
-        }
-        for resource in resources {
-            let mut evidence = evidence.clone();
-            evidence.rows_received = tally.get(resource).copied().unwrap_or_default();
-            evidence.cut_off = people.cut_off.clone();
-            let cursor = Some(self.cursor.clone());
-            sink.end(resource, ExportEnd { evidence, cursor, proves_absence: false })?;
-        }
-        Ok(())
-    }
-
-    /// Deleted entries.
-    pub(super) fn gone(&self) -> impl Iterator<Item = &String> {
-        self.gone.iter()
-    }
-
-    async fn found(
-        &self,
-        export: &Export<'_>,
-        of: &ResourceType,
-        ids: &[&str],
-        asked: Vec<String>,
-        evidence: &mut Evidence,
-    ) -> Result<BTreeMap<String, Entry>, Failure> {
-        evidence.pages_asked += 1;
-        let found = lookup::by_ids(export.system, of, ids, asked).await?;
-        evidence.pages_received += 1;
-        Ok(found.into_iter().filter_map(|entry| Some((of.id(&entry)?, entry))).collect())
-    }
-}
-
-/// No row of an association has this object at either end any more.
-pub(super) fn without(sink: &mut dyn ExportSink, resource: &str, id: &str) -> Result<(), ExportError> {
-    let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
-    sink.replace(resource, owner, id)?;
-    sink.replace(resource, member, id)
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::dirsync::Changes;
+use super::changes::{self, Changes};
 use super::entry::Entry;
 use super::increment::{self, Since};
 use super::layout::{Layout, Membership, ResourceType};
 use super::people::{Member, People};
 use super::search::{self, Pager, Search};
-use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, times};
+use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, syncrepl, times};
 use crate::connector::config::{Flavour, Increments};
 use crate::connector::source::{ExportEnd, ExportError, ExportRequest, ExportSink, ResourceRequest};
 use crate::model::evidence::Evidence;
@@ -43,23 +43,29 @@ pub(super) async fn export(
         objects.push(wanted);
     }
     // A cursor that was read before anything else hides no change.
-    let mut changes: BTreeMap<&str, Changes> = BTreeMap::new();
+    let mut changed: BTreeMap<&str, Changes> = BTreeMap::new();
     let mut mark = None;
-    if system.config.increments == Some(Increments::DirSync) {
+    if let Some(way) = system.config.increments {
         for cursor in request.resources.iter().filter_map(|wanted| wanted.since.as_deref()) {
-            if !changes.contains_key(cursor) {
-                let read = dirsync::since(system, layout, cursor, &request.resources).await?;
+            if !changed.contains_key(cursor) {
+                let read = match way {
+                    Increments::DirSync => dirsync::since(system, layout, cursor, &request.resources).await?,
+                    Increments::Syncrepl => syncrepl::since(system, cursor).await?,
+                };
                 mark.get_or_insert_with(|| read.cursor.clone());
-                changes.insert(cursor, read);
+                changed.insert(cursor, read);
             }
         }
         if mark.is_none() {
-            mark = Some(dirsync::now(system, layout).await?);
+            mark = Some(match way {
+                Increments::DirSync => dirsync::now(system, layout).await?,
+                Increments::Syncrepl => syncrepl::now(system).await?,
+            });
         }
     } else if layout.flavour == Flavour::Ad {
         mark = increment::usn_cursor(&layout::root(&system.link).await?);
     }
-    let export = Export { system, layout, mark, changes };
+    let export = Export { system, layout, mark, changes: changed };
     let mut people = People::default();
     for wanted in &objects {
         let (_, of) = system.resource(&wanted.resource).await?;
@@ -124,7 +130,7 @@ pub(super) struct Export<'a> {
     pub(super) layout: &'a Layout,
     /// Where the next increment begins, where the server counts its changes.
     mark: Option<String>,
-    /// What DirSync told, by the cursor that it was asked with.
+    /// What the server told of changes, by the cursor that it was asked with.
     changes: BTreeMap<&'a str, Changes>,
 }
 
@@ -282,7 +288,7 @@ impl Export<'_> {
                 let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
                 let ends = [owner.to_owned(), member.to_owned()];
                 sink.begin(resource, &ends, &ends)?;
-                gone.iter().try_for_each(|id| dirsync::without(sink, resource, id))?;
+                gone.iter().try_for_each(|id| changes::without(sink, resource, id))?;
             }
             // A group changes without a trace of its own where one that is in it does.
             let filter = since.as_ref().filter(|_| !membership.in_chain).map(|since| since.filter(self, groups));
@@ -400,8 +406,8 @@ impl Export<'_> {
 
     /// Where the next increment may begin.
     pub(super) fn cursor(&self, newest: Option<DateTime<Utc>>, since: Option<&Since>) -> Option<String> {
-        match self.layout.flavour {
-            Flavour::Ad => self.mark.clone(),
+        match (self.system.config.increments, self.layout.flavour) {
+            (Some(_), _) | (None, Flavour::Ad) => self.mark.clone(),
             _ => increment::time_cursor(newest, since),
         }
     }

@@ -173,19 +173,28 @@ pub(super) async fn gone(export: &Export<'_>, since: &Since) -> Result<Vec<Strin
     Ok(ids)
 }
 
-/// The ids of what Active Directory keeps of deleted entries; `None` where it keeps nothing, or the account may not see
-/// it.
+/// The ids of what Active Directory and 389 Directory Server keep of deleted entries; `None` where nothing is kept, or the
+/// account may not see it.
 async fn tombstones(export: &Export<'_>, of: &ResourceType, since: &Since) -> Result<Option<Vec<String>>, Failure> {
-    let (Flavour::Ad, Some(domain), Some(key)) = (export.layout.flavour, &export.layout.root.domain, &of.key) else {
-        return Ok(None);
+    let Some(key) = &of.key else { return Ok(None) };
+    let (base, scope, filter) = match (export.layout.flavour, since, &export.layout.root.domain) {
+        (Flavour::Ad, _, Some(domain)) => {
+            let filter = filter::all(&["(isDeleted=TRUE)", &since.changed(export)]);
+            (format!("CN=Deleted Objects,{domain}"), Scope::OneLevel, filter)
+        }
+        // The change that made it a tombstone begins with its second, in hexadecimal digits.
+        (Flavour::Ds389, Since::Time(since), _) => {
+            let second = format!("{:08x}000000000000", since.timestamp().max(0));
+            let filter = filter::all(&["(objectClass=nsTombstone)", &filter::at_least("nsTombstoneCSN", &second)]);
+            (of.base.clone(), Scope::Subtree, filter)
+        }
+        _ => return Ok(None),
     };
-    let search = Search {
-        base: format!("CN=Deleted Objects,{domain}"),
-        scope: Scope::OneLevel,
-        filter: filter::all(&["(isDeleted=TRUE)", &since.changed(export)]),
-        attributes: vec![key.attribute.clone()],
-    };
-    let mut pager = Pager::new(&export.system.link, search, export.system.page_size(export.layout)).with_deleted();
+    let search = Search { base, scope, filter, attributes: vec![key.attribute.clone()] };
+    let mut pager = Pager::new(&export.system.link, search, export.system.page_size(export.layout));
+    if export.layout.flavour == Flavour::Ad {
+        pager = pager.with_deleted();
+    }
     let mut ids = Vec::new();
     loop {
         match pager.next().await {

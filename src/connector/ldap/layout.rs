@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ldap3::Scope;
 
-use super::dirsync;
 use super::entry::Entry;
 use super::flavour::{self, ASSERTION, POST_READ, ROOT_ATTRIBUTES, Root};
 use super::link::Link;
 use super::schema::Schema;
 use super::search::{self, Search};
 use super::syntax::{self, Syntax};
+use super::{dirsync, syncrepl};
 use crate::connector::config::{EnabledBy, Flavour, Increments, LdapConfig, LdapResource, SearchScope};
 use crate::connector::failure_table::Asked;
 use crate::model::failure::{Class, Failure, Recourse};
@@ -137,20 +137,23 @@ impl Layout {
         if in_chain && !is_ad {
             return Some("`in_chain` of groups: only Active Directory has this matching rule".to_owned());
         }
-        if config.increments != Some(Increments::DirSync) {
-            return None;
+        let (name, key, lacks) = match config.increments? {
+            Increments::DirSync if !is_ad || self.root.domain.is_none() => {
+                ("dirsync", dirsync::KEY, Some("only Active Directory has this control"))
+            }
+            Increments::DirSync => ("dirsync", dirsync::KEY, None),
+            Increments::Syncrepl => {
+                let lacks = "the server does not offer it (OpenLDAP: overlay syncprov)";
+                ("syncrepl", syncrepl::KEY, (!syncrepl::is_offered(self)).then_some(lacks))
+            }
+        };
+        let name = format!("`increments = \"{name}\"`");
+        if let Some(lacks) = lacks {
+            return Some(format!("{name}: {lacks}"));
         }
-        if !is_ad || self.root.domain.is_none() {
-            return Some("`increments = \"dirsync\"`: only Active Directory has this control".to_owned());
-        }
-        let other = self
-            .types
-            .values()
-            .find(|of| of.key.as_ref().is_none_or(|key| !key.attribute.eq_ignore_ascii_case(dirsync::KEY)))?;
-        Some(format!(
-            "`increments = \"dirsync\"` names entries by objectGUID, and the `key` of {} is another one",
-            other.name
-        ))
+        let is_other = |of: &&ResourceType| of.key.as_ref().is_none_or(|own| !own.attribute.eq_ignore_ascii_case(key));
+        let other = self.types.values().find(is_other)?;
+        Some(format!("{name} names entries by {key}, and the `key` of {} is another one", other.name))
     }
 
     pub(super) fn syntax(&self, attribute: &str) -> Syntax {

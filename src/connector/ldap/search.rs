@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ldap3::asn1::parse_tag;
+use ldap3::asn1::{PL, StructureTag, parse_tag};
 use ldap3::controls::{PagedResults, RawControl};
-use ldap3::{Ldap, LdapResult, Scope, SearchOptions, SearchStream};
+use ldap3::{Ldap, LdapError, LdapResult, ResultEntry, Scope, SearchOptions, SearchStream};
 
+use super::dn;
 use super::entry::Entry;
 use super::flavour::{PAGED, SHOW_DELETED};
-use super::link::Link;
+use super::link::{Asking, Link};
 use super::refusal::Question;
 use crate::connector::failure_table::Asked;
 use crate::model::evidence::{Evidence, Suspicion};
@@ -40,6 +41,14 @@ impl Search {
             scope: Scope::Base,
             filter: "(objectClass=*)".to_owned(),
             attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    /// For the log.
+    fn asking(&self) -> Asking {
+        match self.scope {
+            Scope::Base => Asking::new("read", dn::split(&self.base).map_or("", |(_, above)| above), 0),
+            _ => Asking::new("search", &self.base, 0),
         }
     }
 
@@ -88,6 +97,27 @@ async fn once(
     limit: i32,
     controls: Vec<RawControl>,
 ) -> Result<(Vec<Entry>, LdapResult), Failure> {
+    let mut found = Vec::new();
+    let result = each(link, search, question, limit, controls, &mut |tag| {
+        if !tag.is_ref() && !tag.is_intermediate() && (limit == 0 || found.len() < usize::try_from(limit).unwrap_or(0))
+        {
+            found.push(read(link, question.what, tag)?);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok((found, result))
+}
+
+/// Hands over whatever one answer holds, as it comes, and gives the result behind it, whatever it is.
+pub(super) async fn each(
+    link: &Link,
+    search: &Search,
+    question: &Question<'_>,
+    limit: i32,
+    controls: Vec<RawControl>,
+    take: &mut (dyn FnMut(ResultEntry) -> Result<(), Failure> + Send),
+) -> Result<LdapResult, Failure> {
     link.turn().await;
     let mut ldap = link.session().await?;
     let options = SearchOptions::new().sizelimit(limit);
@@ -95,19 +125,41 @@ async fn once(
     if !controls.is_empty() {
         ldap.with_controls(controls);
     }
+    let asking = search.asking();
+    let lost = |asking, error: LdapError| {
+        link.answered(asking, 0, Err(&error));
+        question.lost(&error)
+    };
     let stream = ldap.streaming_search(&search.base, search.scope, &search.filter, search.attributes.clone());
-    let mut stream: Stream = stream.await.map_err(|error| question.lost(&error))?;
-    let mut found = Vec::new();
-    while let Some(tag) = stream.next().await.map_err(|error| question.lost(&error))? {
-        if !tag.is_ref() && !tag.is_intermediate() && (limit == 0 || found.len() < usize::try_from(limit).unwrap_or(0))
-        {
-            found.push(read(link, question.what, tag)?);
+    let mut stream: Stream = match stream.await {
+        Ok(stream) => stream,
+        Err(error) => return Err(lost(asking, error)),
+    };
+    let mut received = 0;
+    loop {
+        match stream.next().await {
+            Ok(Some(tag)) => {
+                received += size(&tag.0);
+                take(tag)?;
+            }
+            Ok(None) => break,
+            Err(error) => return Err(lost(asking, error)),
         }
     }
-    Ok((found, stream.finish().await))
+    let result = stream.finish().await;
+    link.answered(asking, received, Ok(&result));
+    Ok(result)
 }
 
-fn read(link: &Link, what: &str, tag: ldap3::ResultEntry) -> Result<Entry, Failure> {
+/// Bytes of what an element holds.
+fn size(tag: &StructureTag) -> u64 {
+    match &tag.payload {
+        PL::P(bytes) => bytes.len() as u64,
+        PL::C(inner) => inner.iter().map(size).sum(),
+    }
+}
+
+fn read(link: &Link, what: &str, tag: ResultEntry) -> Result<Entry, Failure> {
     Entry::read(tag.0).ok_or_else(|| {
         Failure::new(
             Class::Server,
@@ -194,6 +246,9 @@ pub(super) struct Pager<'a> {
     cookie: Option<Vec<u8>>,
     empty_pages: u32,
     rows_of_page: usize,
+    /// The page that is under way, and what came of it in bytes.
+    asking: Option<Asking>,
+    received: u64,
     referrals: BTreeSet<String>,
     /// What was seen so far; whole when the walk has ended.
     pub(super) evidence: Evidence,
@@ -213,6 +268,8 @@ impl<'a> Pager<'a> {
             cookie: Some(Vec::new()),
             empty_pages: 0,
             rows_of_page: 0,
+            asking: None,
+            received: 0,
             referrals: BTreeSet::new(),
             evidence: Evidence::default(),
         }
@@ -249,11 +306,14 @@ impl<'a> Pager<'a> {
             };
             let mut entries = Vec::new();
             let ended = loop {
-                match stream.next().await.map_err(|error| self.question().lost(&error))? {
+                match stream.next().await.map_err(|error| self.lost(&error))? {
                     None => break true,
                     Some(tag) if tag.is_ref() => self.refer(tag),
                     Some(tag) if tag.is_intermediate() => {}
-                    Some(tag) => entries.push(read(self.link, &self.what, tag)?),
+                    Some(tag) => {
+                        self.received += size(&tag.0);
+                        entries.push(read(self.link, &self.what, tag)?);
+                    }
                 }
                 if entries.len() >= CHUNK && self.page_size.is_none() {
                     break false;
@@ -263,6 +323,9 @@ impl<'a> Pager<'a> {
             self.evidence.rows_received += entries.len() as u64;
             if ended {
                 let result = stream.finish().await;
+                if let Some(asking) = self.asking.take() {
+                    self.link.answered(asking, self.received, Ok(&result));
+                }
                 self.end_page(&result)?;
             } else {
                 self.stream = Some(stream);
@@ -293,10 +356,19 @@ impl<'a> Pager<'a> {
             ldap.with_controls(controls);
         }
         let (base, filter) = (self.search.base.clone(), self.search.filter.clone());
+        let what = format!("search page {}", self.evidence.pages_asked);
+        (self.asking, self.received) = (Some(Asking::new(&what, &base, 0)), 0);
         let stream = ldap.streaming_search(&base, self.search.scope, &filter, self.search.attributes.clone()).await;
-        let stream = stream.map_err(|error| self.question().lost(&error))?;
+        let stream = stream.map_err(|error| self.lost(&error))?;
         self.session = Some(ldap);
         Ok(stream)
+    }
+
+    fn lost(&mut self, error: &LdapError) -> Failure {
+        if let Some(asking) = self.asking.take() {
+            self.link.answered(asking, self.received, Err(error));
+        }
+        self.question().lost(error)
     }
 
     fn end_page(&mut self, result: &LdapResult) -> Result<(), Failure> {
@@ -350,7 +422,7 @@ impl<'a> Pager<'a> {
         )
     }
 
-    fn refer(&mut self, tag: ldap3::ResultEntry) {
+    fn refer(&mut self, tag: ResultEntry) {
         let urls = tag.0.expect_constructed().unwrap_or_default();
         let urls = urls.into_iter().filter_map(|url| String::from_utf8(url.expect_primitive()?).ok());
         // A server may name any number of them.
