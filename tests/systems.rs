@@ -3,6 +3,8 @@
 
 #[path = "systems/active_directory.rs"]
 mod active_directory;
+#[path = "systems/ad_increments.rs"]
+mod ad_increments;
 #[path = "support/connector_renamed.rs"]
 mod connector_renamed;
 #[path = "support/connector_sink.rs"]
@@ -13,6 +15,8 @@ mod connector_subject;
 mod connector_suite;
 #[path = "systems/directory.rs"]
 mod directory;
+#[path = "systems/dirsrv389.rs"]
+mod dirsrv389;
 #[path = "systems/keycloak.rs"]
 mod keycloak;
 #[path = "systems/keycloak_loop.rs"]
@@ -23,6 +27,10 @@ mod keycloak_moving;
 mod keycloak_scim;
 #[path = "systems/ldap.rs"]
 mod ldap;
+#[path = "systems/ldap_cut_off.rs"]
+mod ldap_cut_off;
+#[path = "systems/ldap_increments.rs"]
+mod ldap_increments;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
 #[path = "systems/nginx_loop.rs"]

@@ -68,6 +68,9 @@ pub struct Evidence {
     /// What the first look saw, where the list was read a second time; all else here is of the second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_look: Option<FirstLook>,
+    /// Why it is certainly not everything: the system broke the list off. A sentence, with what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<String>,
     /// What the connector noticed and a person should know, in sentences (filter refused, read page by page …).
     pub notes: Vec<String>,
     /// Anomalies that the connector itself saw (a page repeated, a page short of rows …), each with a name.

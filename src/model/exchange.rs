@@ -10,9 +10,9 @@ pub struct Exchange {
     /// The system's name in the job file.
     pub system: String,
     /// Method and path: `GET /scim/v2/Users?count=200&filter=…`. Of a query only whole numbers are told, for its texts
-    /// may be about people.
+    /// may be about people. Of LDAP: what is asked, and below which entry.
     pub request: String,
-    /// The status of the answer; `None` where none came.
+    /// The status of the answer, or its result code (LDAP); `None` where none came.
     pub status: Option<u16>,
     /// Bytes of the request's body.
     pub sent: u64,
@@ -31,9 +31,9 @@ pub struct Exchange {
 pub struct Traffic {
     /// Requests.
     pub requests: u64,
-    /// Those that were refused as too many (429) or for now (503).
+    /// Those that were refused as too many (429, of LDAP 51) or for now (503).
     pub throttled: u64,
-    /// Those that failed otherwise: another status than success, 404 or 501, or no answer.
+    /// Those that failed otherwise: another status than success, 404 or 501 (of LDAP: 32), or no answer.
     pub failed: u64,
     /// Bytes of the requests' bodies.
     pub sent: u64,
@@ -50,9 +50,10 @@ impl Traffic {
     pub fn add(&mut self, status: Option<u16>, sent: u64, received: u64, took: Duration) {
         self.requests += 1;
         match status {
-            Some(429 | 503) => self.throttled += 1,
+            // Results of LDAP (RFC 4511 appendix A) are below 200, statuses of HTTP are not.
+            Some(51 | 429 | 503) => self.throttled += 1,
             // That something is not there or not offered is an answer, too.
-            Some(200..300 | 404 | 501) => {}
+            Some(0 | 32 | 200..300 | 404 | 501) => {}
             _ => self.failed += 1,
         }
         self.sent += sent;

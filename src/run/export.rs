@@ -59,7 +59,7 @@ pub struct Unseen {
 pub enum ExportFault {
     /// The system's side.
     System(Failure),
-    /// What came of the system is not whole.
+    /// What came of the system is not whole: the cause, whose side it is on, and what to do next.
     Partial(String),
     /// This machine's side.
     Here(String),
@@ -71,7 +71,7 @@ impl std::fmt::Display for ExportFault {
         match self {
             Self::System(failure) => f.write_str(&failure.account()),
             Self::Partial(cause) => {
-                write!(f, "it is not whole, so nothing of it is used: {cause} [data]; run again, or see to the system")
+                write!(f, "it is not whole, so nothing of it is used: {cause}")
             }
             Self::Here(cause) => {
                 write!(f, "{cause} [this machine]; see to the state folder's disk and rights, then run again")
@@ -249,8 +249,7 @@ async fn merged(
 fn put_together(baseline: &Baseline, path: &Path, landed: Landed, out: &Path) -> Result<ResourceManifest, ExportFault> {
     let here = |e: crate::snapshot::error::SnapshotError| ExportFault::Here(e.to_string());
     let writer = Writer::create(out, &landed.columns, &landed.key).map_err(here)?;
-    let replaced = landed.replaced.as_ref().map(|(end, owners)| (end.as_str(), owners));
-    let merged = merge(path, &landed.key, &landed.path, &landed.gone, replaced, writer).map_err(here)?;
+    let merged = merge(path, &landed.key, &landed.path, &landed.gone, &landed.replaced, writer).map_err(here)?;
     let mut manifest =
         ResourceManifest::new(out.to_owned(), &landed.columns, &landed.key, merged.written, Mode::Incremental);
     // The cursor moves on only where something newer was seen.

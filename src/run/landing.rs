@@ -35,7 +35,7 @@ struct Open {
     rows: Rows,
     path: PathBuf,
     gone: HashSet<String>,
-    replaced: Option<(String, HashSet<String>)>,
+    replaced: BTreeMap<String, HashSet<String>>,
 }
 
 /// Where a resource's rows come from.
@@ -54,7 +54,7 @@ pub(super) struct Landed {
     pub(super) written: Written,
     pub(super) end: ExportEnd,
     pub(super) gone: HashSet<String>,
-    pub(super) replaced: Option<(String, HashSet<String>)>,
+    pub(super) replaced: BTreeMap<String, HashSet<String>>,
 }
 
 impl<'a> Landing<'a> {
@@ -109,7 +109,7 @@ impl<'a> Landing<'a> {
     }
 
     fn opened(&mut self, resource: &str, path: PathBuf, rows: Rows) {
-        self.open.insert(resource.to_owned(), Open { rows, path, gone: HashSet::new(), replaced: None });
+        self.open.insert(resource.to_owned(), Open { rows, path, gone: HashSet::new(), replaced: BTreeMap::new() });
     }
 }
 
@@ -195,7 +195,7 @@ impl ExportSink for Landing<'_> {
 
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError> {
         let replaced = &mut self.open(resource)?.replaced;
-        replaced.get_or_insert_with(|| (end.to_owned(), HashSet::new())).1.insert(id.to_owned());
+        replaced.entry(end.to_owned()).or_default().insert(id.to_owned());
         Ok(())
     }
 

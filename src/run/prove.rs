@@ -182,7 +182,10 @@ impl Conductor {
                         usable.insert(name.clone());
                     }
                     Verdict::Held(found) => holds.extend(found.iter().cloned()),
-                    Verdict::Partial(cause) => partial.push(cause.clone()),
+                    Verdict::Partial(cause) => {
+                        let rest = if exported.evidence.cut_off.is_some() { "" } else { NOT_WHOLE };
+                        partial.push(format!("{cause}{rest}"));
+                    }
                 }
                 let missed = exported.evidence.missed;
                 self.reporter.event(&Event::Exported {
@@ -408,6 +411,9 @@ fn movement(name: &ResourceName, run: &RunId, at: DateTime<Utc>, moves: &Movemen
         accepted: None,
     }
 }
+
+/// Whose side it is on, and what to do next, where the system itself did not say that something is missing.
+const NOT_WHOLE: &str = " [data]; run again, or see to the system";
 
 enum Verdict {
     Usable,

@@ -1,6 +1,6 @@
 //! An incremental export put into its baseline.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use super::error::SnapshotError;
@@ -25,7 +25,7 @@ pub struct Merged {
 /// then the delta's other rows in theirs.
 ///
 /// `gone` holds keys as `Table::key_of` makes them; a key that is gone and also in the delta stays gone, so a caller
-/// who sees a row after its deletion takes it out of `gone`. `replaced` names an end column and the owners whose
+/// who sees a row after its deletion takes it out of `gone`. `replaced` names end columns and the owners whose
 /// rows the delta holds completely: their rows in the baseline that the delta does not repeat are dropped. The columns
 /// are the writer's (those of the delta): a column that a file does not have is empty. Of several rows with one key in
 /// the delta the last counts. The baseline is streamed, the delta is held in memory.
@@ -34,23 +34,21 @@ pub fn merge(
     key: &[String],
     delta: &Path,
     gone: &HashSet<String>,
-    replaced: Option<(&str, &HashSet<String>)>,
+    replaced: &BTreeMap<String, HashSet<String>>,
     mut out: Writer,
 ) -> Result<Merged, SnapshotError> {
     let (old, new) = (Table::open(baseline, key)?, Table::open(delta, key)?);
     let mut delta = Delta::read(&new)?;
     let old_columns = positions(&old, out.columns());
     let new_columns = positions(&new, out.columns());
-    let owner = match replaced {
-        Some((end, owners)) => match old.column(end) {
-            Some(column) => Some((column, owners)),
-            None => {
-                let problem = format!("the end column `{end}` is not in the header; run a complete export");
-                return Err(SnapshotError::Header { path: baseline.to_owned(), problems: vec![problem] });
-            }
-        },
-        None => None,
-    };
+    let mut owners = Vec::new();
+    for (end, ids) in replaced {
+        let Some(column) = old.column(end) else {
+            let problem = format!("the end column `{end}` is not in the header; run a complete export");
+            return Err(SnapshotError::Header { path: baseline.to_owned(), problems: vec![problem] });
+        };
+        owners.push((column, ids));
+    }
     let (mut updated, mut appended, mut removed) = (0, 0, 0);
     old.try_for_each(|row| {
         let key = old.key_of(row);
@@ -66,7 +64,7 @@ pub fn merge(
             }
             return Ok(());
         }
-        if owner.is_some_and(|(column, owners)| owners.contains(row.cell(column))) {
+        if owners.iter().any(|(column, ids)| ids.contains(row.cell(*column))) {
             removed += 1;
             return Ok(());
         }
@@ -121,7 +119,7 @@ mod tests {
         delta: &str,
         key: &[&str],
         gone: &[&str],
-        replaced: Option<(&str, &[&str])>,
+        replaced: &[(&str, &[&str])],
     ) -> (Merged, String) {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
@@ -131,9 +129,8 @@ mod tests {
         let key: Vec<String> = key.iter().map(|k| (*k).to_owned()).collect();
         let columns: Vec<String> = delta.lines().next().unwrap().split(',').map(str::to_owned).collect();
         let out = Writer::create(&at("c.csv"), &columns, &key).unwrap();
-        let owners = replaced.map(|(end, ids)| (end, set(ids)));
-        let owners = owners.as_ref().map(|(end, ids)| (*end, ids));
-        let merged = merge(&at("a.csv"), &key, &at("b.csv"), &set(gone), owners, out).unwrap();
+        let owners = replaced.iter().map(|(end, ids)| ((*end).to_owned(), set(ids))).collect();
+        let merged = merge(&at("a.csv"), &key, &at("b.csv"), &set(gone), &owners, out).unwrap();
         (merged, std::fs::read_to_string(at("c.csv")).unwrap())
     }
 
@@ -144,7 +141,7 @@ mod tests {
             "mail,id,name\nfirst,4,d\nb@x,2,\"B, b\"\nlast,4,d\n",
             &["id"],
             &["3"],
-            None,
+            &[],
         );
         assert_eq!(text, "mail,id,name\n,1,a\nb@x,2,\"B, b\"\nlast,4,d\n");
         assert_eq!((merged.updated, merged.appended, merged.removed, merged.written.rows), (1, 1, 1, 3));
@@ -153,13 +150,13 @@ mod tests {
     #[test]
     fn the_rows_of_a_replaced_owner_are_those_of_the_delta() {
         let (merged, text) = merged(
-            "group,user\ng1,a\ng2,a\ng1,b\ng3,c\n",
+            "group,user\ng1,a\ng2,a\ng1,b\ng3,c\ng4,a\ng4,e\n",
             "group,user\ng1,b\ng1,d\n",
             &["group", "user"],
             &[],
-            Some(("group", &["g1", "g3"])),
+            &[("group", &["g1", "g3"]), ("user", &["e"])],
         );
-        assert_eq!(text, "group,user\ng2,a\ng1,b\ng1,d\n");
-        assert_eq!((merged.updated, merged.appended, merged.removed), (1, 1, 2));
+        assert_eq!(text, "group,user\ng2,a\ng1,b\ng4,a\ng1,d\n");
+        assert_eq!((merged.updated, merged.appended, merged.removed), (1, 1, 3));
     }
 }

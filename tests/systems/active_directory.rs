@@ -1,11 +1,12 @@
 //! The connector `ldap` on a Samba Active Directory domain controller.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use ldap3::Mod;
 use muster::connector::config::LdapConfig;
 use muster::connector::source::Needs;
-use muster::connector::target::Target;
+use muster::connector::target::{RowChange, Target};
 use muster::model::failure::Class;
 use muster::model::order::Operation;
 use muster::model::outcome::Effected;
@@ -26,7 +27,7 @@ const NAMES: Names = &[
 ];
 
 /// The domain with two empty containers.
-async fn emptied() -> Directory {
+pub(crate) async fn emptied() -> Directory {
     let directory = Directory::active_directory();
     for ou in ["groups", "people"] {
         let dn = format!("OU={ou},{}", directory.base);
@@ -134,6 +135,56 @@ async fn large_groups_are_read_in_ranges_and_changed_in_batches() {
     }
     let exported = export(ranged.as_ref(), &["memberships"]).await.unwrap();
     assert_eq!(exported["memberships"].rows.len(), 110);
+}
+
+/// Whoever is in a group through other groups, as the server finds them; nobody is written that way.
+#[tokio::test]
+async fn the_server_resolves_groups_in_groups_where_the_job_says_so() {
+    let (directory, subject) = plain().await;
+    let (ann, bob) = (person(&subject, "ann").await, person(&subject, "bob").await);
+    let group = async |name: &str| {
+        let made = subject.change(Operation::Create, "groups", None, &[("cn", name), ("sAMAccountName", name)]);
+        subject.target.apply(&made).await.unwrap().id.unwrap()
+    };
+    let (inner, outer) = (group("inner").await, group("outer").await);
+    let nested = RowChange {
+        ends: BTreeMap::from([("parent".to_owned(), outer.clone()), ("child".to_owned(), inner.clone())]),
+        ..subject.row(&outer, &inner)
+    };
+    subject.target.apply_rows("nestings", Operation::Add, &[nested]).await.remove(0).unwrap();
+    let rows = [subject.row(&inner, &ann), subject.row(&outer, &bob)];
+    subject
+        .target
+        .apply_rows("memberships", Operation::Add, &rows)
+        .await
+        .into_iter()
+        .for_each(|row| drop(row.unwrap()));
+    // A loop ends.
+    let dn = |name: &str| format!("CN={name},OU=groups,{}", directory.base);
+    directory.modify(&dn("inner"), vec![Mod::Add("member", [dn("outer").as_str()].into())]).await;
+
+    let mut config = config(&directory);
+    config.resources.get_mut("groups").unwrap().in_chain = true;
+    let resolved = directory.target(config).await;
+    let exported = export(resolved.as_ref(), &["users", "groups", "memberships", "nestings"]).await.unwrap();
+    let mut found = exported["memberships"].rows.clone();
+    found.sort();
+    let mut expected = Vec::new();
+    for group in [&inner, &outer] {
+        expected.extend([&ann, &bob].map(|user| vec![group.clone(), user.clone()]));
+    }
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(exported["nestings"].rows.len(), 2);
+    let mut both = vec![ann.clone(), bob];
+    both.sort();
+    assert_eq!(resolved.members("memberships", "group", &outer).await.unwrap(), both);
+    let mut groups = vec![inner, outer.clone()];
+    groups.sort();
+    assert_eq!(resolved.members("memberships", "user", &ann).await.unwrap(), groups);
+    assert_eq!(resolved.holds("memberships", &[subject.row(&outer, &ann).ends]).await.unwrap(), [true]);
+    let offered = resolved.capabilities().await.unwrap();
+    assert_eq!(offered.resources["memberships"].operations, []);
 }
 
 #[tokio::test]

@@ -50,6 +50,20 @@ impl Directory {
         }
     }
 
+    /// 389 Directory Server, as `dirsrv389.sh` starts it.
+    pub(crate) fn dirsrv389() -> Self {
+        let of = |what: &str| crate::told(&format!("MUSTER_TEST_DIRSRV_{what}"));
+        Self {
+            url: of("URL"),
+            base: "dc=example,dc=com".to_owned(),
+            admin: "cn=Directory Manager".to_owned(),
+            user: "cn=muster,ou=services,dc=example,dc=com".to_owned(),
+            password: of("PASSWORD"),
+            ca_file: of("CA"),
+            ldap: RefCell::new(None),
+        }
+    }
+
     /// A domain controller, as `samba_ad.sh` starts it.
     pub(crate) fn active_directory() -> Self {
         let of = |what: &str| crate::told(&format!("MUSTER_TEST_SAMBA_{what}"));

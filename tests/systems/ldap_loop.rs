@@ -81,7 +81,7 @@ impl Company {
     }
 }
 
-fn ldap_system(name: &str, directory: &Directory) -> String {
+pub(crate) fn ldap_system(name: &str, directory: &Directory) -> String {
     format!(
         r#"[systems.{name}]
 kind = "ldap"
@@ -137,7 +137,7 @@ concurrency = 4
     )
 }
 
-fn out_of_ldap(directory: &Directory, vault: &str) -> String {
+pub(crate) fn out_of_ldap(directory: &Directory, vault: &str) -> String {
     format!(
         r#"name = "out"
 {}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Starts OpenLDAP (Debian's slapd) on 127.0.0.1 with a database of its own: memberOf, referential integrity, password
-# policy, unique logins; size limits for everybody but its administrator; StartTLS and LDAPS by a certificate of an own
-# authority.
+# policy, unique logins, content synchronization; size limits for everybody but its administrator; StartTLS and LDAPS by a
+# certificate of an own authority.
 #
 #   openldap.sh DIR PORT PASSWORD
 #
@@ -44,6 +44,7 @@ moduleload memberof
 moduleload refint
 moduleload ppolicy
 moduleload unique
+moduleload syncprov
 pidfile $home/slapd.pid
 argsfile $home/slapd.args
 TLSCACertificateFile $home/ca.pem
@@ -71,6 +72,9 @@ refint_nothing cn=nobody,dc=example,dc=com
 overlay unique
 unique_uri ldap:///dc=example,dc=com?uid?sub
 overlay ppolicy
+overlay syncprov
+syncprov-checkpoint 100 10
+syncprov-sessionlog 10000
 CONF
 
 cat >"$home/base.ldif" <<LDIF

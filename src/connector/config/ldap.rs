@@ -36,6 +36,18 @@ pub enum SearchScope {
     Subtree,
 }
 
+/// How an increment learns what changed, where it is not by the times or counters of the entries themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Increments {
+    /// By the control DirSync of Active Directory (MS-ADTS section 3.1.1.3.4.1.3), which also names what was deleted,
+    /// and single members that came and went.
+    #[serde(rename = "dirsync")]
+    DirSync,
+    /// By content synchronization (RFC 4533), as OpenLDAP has it with its overlay syncprov.
+    Syncrepl,
+}
+
 /// Who muster is there: a simple bind (RFC 4513 section 5.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +105,11 @@ pub struct LdapResource {
     /// For `groups`: the attribute that holds the members: `member`, `uniqueMember`, or `memberUid` with logins in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
+    /// For `groups` of Active Directory: memberships hold everybody whom the server itself finds in a group, through
+    /// groups in it as well (LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS section 3.1.1.3.4.4.3). Such memberships are read and
+    /// never written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_chain: bool,
     /// For `groups` that may not be empty: the DN that stands in where there is no member. Left out = the empty DN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_member: Option<String>,
@@ -124,6 +141,10 @@ pub struct LdapConfig {
     /// What the server is; left out = found out by what it says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<Flavour>,
+    /// How an increment learns what changed: `dirsync` on Active Directory, `syncrepl` on OpenLDAP. Left out = by `modifyTimestamp`, and by
+    /// `uSNChanged` on Active Directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub increments: Option<Increments>,
     /// Resource types, by the names that syncs use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, LdapResource>,
@@ -179,6 +200,7 @@ impl LdapConfig {
             auth: None,
             base: base.into(),
             flavour: None,
+            increments: None,
             resources: BTreeMap::new(),
             page_size: page_size(),
             timeout_seconds: timeout_seconds(),
@@ -239,6 +261,15 @@ impl LdapConfig {
         if self.page_size > 10_000 {
             problems.push(("page_size", "so large a page is no page; the most is 10000".to_owned()));
         }
+        if self.flavour.is_some_and(|flavour| flavour != Flavour::Ad) {
+            let text = "only Active Directory has it; leave it out, or set flavour = \"ad\"";
+            if self.increments == Some(Increments::DirSync) {
+                problems.push(("increments", format!("dirsync: {text}")));
+            }
+            if self.resources.values().any(|resource| resource.in_chain) {
+                problems.push(("resources", format!("groups: in_chain: {text}")));
+            }
+        }
         for (name, resource) in &self.resources {
             problems.extend(resource.problems(name).into_iter().map(|problem| ("resources", problem)));
         }
@@ -267,7 +298,7 @@ impl LdapResource {
                 "{name}: there is no default for this resource; say in `rdn` what its entries are named by"
             ));
         }
-        if name != "groups" && (self.member.is_some() || self.empty_member.is_some()) {
+        if name != "groups" && (self.member.is_some() || self.empty_member.is_some() || self.in_chain) {
             problems.push(format!("{name}: only `groups` have members here"));
         }
         let named = [&self.rdn, &self.key, &self.member].into_iter().flatten();
@@ -361,7 +392,13 @@ mod tests {
             let broken = LdapResource { filter: Some("(uid=".to_owned()), ..LdapResource::default() };
             config.resources.insert("units".to_owned(), broken);
         });
-        for part in ["page_size", "is no filter", "classes", "rdn"] {
+        let told = told
+            + &problems(|config| {
+                (config.flavour, config.increments) = (Some(Flavour::OpenLdap), Some(Increments::DirSync));
+                let groups = LdapResource { in_chain: true, ..LdapResource::default() };
+                config.resources.insert("groups".to_owned(), groups);
+            });
+        for part in ["page_size", "is no filter", "classes", "rdn", "increments: dirsync", "in_chain: only"] {
             assert!(told.contains(part), "{part}: {told}");
         }
     }

@@ -17,7 +17,7 @@ pub use self::address::web_address;
 pub use self::auth::Auth;
 pub use self::csv::CsvConfig;
 pub use self::keycloak::{KeycloakAuth, KeycloakConfig};
-pub use self::ldap::{Bind, EnabledBy, Flavour, LdapConfig, LdapResource, SearchScope};
+pub use self::ldap::{Bind, EnabledBy, Flavour, Increments, LdapConfig, LdapResource, SearchScope};
 pub(crate) use self::ldap::{directory_address, is_description};
 pub use self::openbao::{OpenBaoConfig, VaultAuth};
 pub use self::refused::Refused;

@@ -16,10 +16,14 @@ const AD_UNIQUE: &[&str] = &["sAMAccountName", "userPrincipalName"];
 pub(super) fn of(system: &LdapSystem, layout: &Layout, account: Option<OwnAccount>) -> Capabilities {
     let mut resources: BTreeMap<String, ResourceCapabilities> =
         layout.types.iter().map(|(name, of)| (name.clone(), of_type(system, layout, of))).collect();
-    if layout.types.get("groups").is_some_and(|groups| groups.member.is_some()) {
+    if let Some(membership) = layout.types.get("groups").and_then(|groups| groups.member.as_ref()) {
         let groups = || vec!["groups".to_owned()];
-        resources
-            .insert(MEMBERSHIPS.to_owned(), association([("group", groups()), ("user", vec!["users".to_owned()])]));
+        let mut memberships = association([("group", groups()), ("user", vec!["users".to_owned()])]);
+        if membership.in_chain {
+            // Nobody can say which of the groups on the way somebody is to be taken out of.
+            memberships.operations.clear();
+        }
+        resources.insert(MEMBERSHIPS.to_owned(), memberships);
         resources.insert(NESTINGS.to_owned(), association([("parent", groups()), ("child", groups())]));
     }
     for (name, refused) in &system.config.refuses {

@@ -35,6 +35,11 @@ impl Entry {
         Some(Self { dn, attributes })
     }
 
+    /// All that came, by its description.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (&str, &[Vec<u8>])> {
+        self.attributes.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
+    }
+
     /// The values of an attribute; options count (RFC 4512 section 2.5.2), letter case does not.
     pub(super) fn values(&self, name: &str) -> &[Vec<u8>] {
         let found = self.attributes.iter().find(|(known, _)| is_same_description(known, name));

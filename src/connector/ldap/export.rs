@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::changes::{self, Changes};
 use super::entry::Entry;
 use super::increment::{self, Since};
 use super::layout::{Layout, Membership, ResourceType};
 use super::people::{Member, People};
 use super::search::{self, Pager, Search};
-use super::{LdapSystem, MEMBERSHIPS, NESTINGS, layout, lookup, members, times};
-use crate::connector::config::Flavour;
+use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, syncrepl, times};
+use crate::connector::config::{Flavour, Increments};
 use crate::connector::source::{ExportEnd, ExportError, ExportRequest, ExportSink, ResourceRequest};
 use crate::model::evidence::Evidence;
 use crate::model::failure::{Class, Failure};
@@ -42,11 +43,29 @@ pub(super) async fn export(
         objects.push(wanted);
     }
     // A cursor that was read before anything else hides no change.
-    let mark = match layout.flavour {
-        Flavour::Ad => Some(layout::root(&system.link).await?),
-        _ => None,
-    };
-    let export = Export { system, layout, mark: mark.as_ref().and_then(increment::usn_cursor) };
+    let mut changed: BTreeMap<&str, Changes> = BTreeMap::new();
+    let mut mark = None;
+    if let Some(way) = system.config.increments {
+        for cursor in request.resources.iter().filter_map(|wanted| wanted.since.as_deref()) {
+            if !changed.contains_key(cursor) {
+                let read = match way {
+                    Increments::DirSync => dirsync::since(system, layout, cursor, &request.resources).await?,
+                    Increments::Syncrepl => syncrepl::since(system, cursor).await?,
+                };
+                mark.get_or_insert_with(|| read.cursor.clone());
+                changed.insert(cursor, read);
+            }
+        }
+        if mark.is_none() {
+            mark = Some(match way {
+                Increments::DirSync => dirsync::now(system, layout).await?,
+                Increments::Syncrepl => syncrepl::now(system).await?,
+            });
+        }
+    } else if layout.flavour == Flavour::Ad {
+        mark = increment::usn_cursor(&layout::root(&system.link).await?);
+    }
+    let export = Export { system, layout, mark, changes: changed };
     let mut people = People::default();
     for wanted in &objects {
         let (_, of) = system.resource(&wanted.resource).await?;
@@ -111,12 +130,14 @@ pub(super) struct Export<'a> {
     pub(super) layout: &'a Layout,
     /// Where the next increment begins, where the server counts its changes.
     mark: Option<String>,
+    /// What the server told of changes, by the cursor that it was asked with.
+    changes: BTreeMap<&'a str, Changes>,
 }
 
 impl Export<'_> {
     fn pager(&self, search: Search, most: u64) -> Pager<'_> {
         let size = self.system.page_size(self.layout).map(|size| size.min(most));
-        Pager::new(&self.system.link, search, size)
+        Pager::new(&self.system.link, search, size).keeping_what_came()
     }
 
     fn membership(&self) -> Option<&Membership> {
@@ -158,6 +179,10 @@ impl Export<'_> {
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
         let columns = of.columns(&wanted.columns);
+        if let Some(changes) = wanted.since.as_deref().and_then(|since| self.changes.get(since)) {
+            let end = changes.objects(self, of, &columns, people, sink).await?;
+            return sink.end(&of.name, end);
+        }
         if let Some(since) = &wanted.since {
             let since = Since::read(self, since)?;
             let end = increment::objects(self, of, &columns, &since, people, sink).await?;
@@ -175,7 +200,7 @@ impl Export<'_> {
                 other => break other?,
             }
         };
-        let cursor = self.cursor(seen.newest, None);
+        let cursor = self.cursor(seen.newest, None).filter(|_| seen.evidence.cut_off.is_none());
         sink.end(&of.name, ExportEnd { evidence: seen.evidence, cursor, proves_absence: false })
     }
 
@@ -201,7 +226,11 @@ impl Export<'_> {
                 }
             }
         }
-        Ok(walk.end())
+        let seen = walk.end();
+        if counts {
+            people.lack(&seen.evidence);
+        }
+        Ok(seen)
     }
 
     /// One walk that reads ids alone.
@@ -224,7 +253,9 @@ impl Export<'_> {
         while let Some(entries) = walk.next().await? {
             entries.iter().for_each(|entry| people.note(of, membership, entry, is_group));
         }
-        Ok(walk.end())
+        let seen = walk.end();
+        people.lack(&seen.evidence);
+        Ok(seen)
     }
 
     /// Who is in which group: of all groups, or of those that changed.
@@ -236,19 +267,33 @@ impl Export<'_> {
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
         let (groups, membership) = self.system.group_members(self.layout)?;
-        let since = since.map(|since| Since::read(self, since)).transpose()?;
+        let changes = since.and_then(|since| self.changes.get(since));
+        if let (Some(changes), false) = (changes, membership.in_chain) {
+            return changes.members(self, resources, people, sink).await;
+        }
+        let is_increment = since.is_some();
+        let since = since.filter(|_| changes.is_none()).map(|since| Since::read(self, since)).transpose()?;
         if let Some(since) = &since {
             since.prove(self, groups).await?;
         }
+        // Rows of what was deleted.
+        let gone: Vec<String> = match (changes, &since) {
+            (Some(changes), _) => changes.gone().cloned().collect(),
+            (None, Some(since)) => increment::gone(self, since).await?,
+            (None, None) => Vec::new(),
+        };
         let mut failed = 0;
         let (seen, counts) = loop {
             for resource in resources {
                 let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
                 let ends = [owner.to_owned(), member.to_owned()];
                 sink.begin(resource, &ends, &ends)?;
+                gone.iter().try_for_each(|id| changes::without(sink, resource, id))?;
             }
+            // A group changes without a trace of its own where one that is in it does.
+            let filter = since.as_ref().filter(|_| !membership.in_chain).map(|since| since.filter(self, groups));
             let mut counts = Counts::default();
-            match self.members_once(groups, membership, since.as_ref(), resources, people, &mut counts, sink).await {
+            match self.members_once(filter, is_increment, resources, people, &mut counts, sink).await {
                 Err(ExportError::System(failure)) => {
                     failed += 1;
                     self.system.link.wait(&failure, failed).await.ok_or(failure)?;
@@ -260,72 +305,123 @@ impl Export<'_> {
         for resource in resources {
             let mut evidence = seen.evidence.clone();
             evidence.rows_received = if *resource == NESTINGS { counts.groups } else { counts.users };
-            evidence.notes.extend(counts.note());
+            evidence.notes.extend(counts.notes());
+            evidence.cut_off = evidence.cut_off.or_else(|| people.cut_off.clone());
             sink.end(resource, ExportEnd { evidence, cursor: cursor.clone(), proves_absence: false })?;
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one walk, with everything that it hands over")]
     async fn members_once(
         &self,
-        groups: &ResourceType,
-        membership: &Membership,
-        since: Option<&Since>,
+        filter: Option<String>,
+        is_increment: bool,
         resources: &[&str],
         people: &People,
         counts: &mut Counts,
         sink: &mut dyn ExportSink,
     ) -> Result<Seen, ExportError> {
-        let most = self.system.config.member_range.filter(|_| self.layout.flavour == Flavour::Ad);
-        let asked = match most {
-            Some(most) => format!("{};range=0-{}", membership.attribute, most - 1),
-            None => membership.attribute.clone(),
-        };
-        let filter = since.map(|since| since.filter(self, groups));
-        let mut walk = self.walk(groups, &[asked], filter, GROUPS_A_PAGE);
+        let (groups, membership) = self.system.group_members(self.layout)?;
+        let mut walk = self.walk(groups, &[self.member_column(membership)], filter, GROUPS_A_PAGE);
+        let mut cut_off = None;
         while let Some(entries) = walk.next().await? {
             for entry in &entries {
-                let values = search::whole(&self.system.link, entry, &membership.attribute, most).await?;
-                let (mut users, mut inner) = (Vec::new(), Vec::new());
-                for value in &values {
-                    let value = String::from_utf8_lossy(value);
-                    match people.member(membership, &value) {
-                        Member::User(id) => users.push(id),
-                        Member::Group(id) => inner.push(id),
-                        Member::Outside if membership.stand_in.as_deref() == Some(&*value) => {}
-                        Member::Outside => counts.outsider(&value),
-                    }
+                let Members { mut users, groups: inner, others } = self.members_of(entry, membership, people).await?;
+                others.iter().for_each(|value| counts.outsider(value));
+                if membership.in_chain && !(inner.is_empty() && others.is_empty()) {
+                    users = self.in_chain(&entry.dn, &mut cut_off).await?;
+                    counts.chains += 1;
                 }
                 let id = groups.id(entry).unwrap_or_default();
                 for resource in resources {
                     let (list, owner) = match *resource {
-                        MEMBERSHIPS => (&mut users, "group"),
-                        _ => (&mut inner, "parent"),
+                        MEMBERSHIPS => (&users, "group"),
+                        _ => (&inner, "parent"),
                     };
-                    if since.is_some() {
+                    if is_increment {
                         sink.replace(resource, owner, &id)?;
                     }
-                    list.sort();
-                    list.dedup();
-                    for member in list.iter() {
-                        sink.row(resource, &[&id, member])?;
-                    }
+                    list.iter().try_for_each(|member| sink.row(resource, &[&id, member]))?;
                 }
                 counts.users += users.len() as u64;
                 counts.groups += inner.len() as u64;
             }
         }
-        Ok(walk.end())
+        let mut seen = walk.end();
+        seen.evidence.cut_off = seen.evidence.cut_off.or(cut_off);
+        Ok(seen)
+    }
+
+    /// The ids of all users in a group, as the server finds them through groups in it.
+    async fn in_chain(&self, group: &str, cut_off: &mut Option<String>) -> Result<Vec<String>, Failure> {
+        let (_, users) = self.system.resource("users").await?;
+        let mut walk = members::in_chain(self.system, self.layout, users, group).keeping_what_came();
+        let mut ids = Vec::new();
+        while let Some(entries) = walk.next().await? {
+            ids.extend(entries.iter().filter_map(|entry| users.id(entry)));
+        }
+        *cut_off = cut_off.take().or(walk.evidence.cut_off);
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// What members are asked for by.
+    fn member_column(&self, membership: &Membership) -> String {
+        match self.system.config.member_range.filter(|_| self.layout.flavour == Flavour::Ad) {
+            Some(most) => format!("{};range=0-{}", membership.attribute, most - 1),
+            None => membership.attribute.clone(),
+        }
+    }
+
+    /// What is asked of groups whose members are read.
+    pub(super) fn asked_members(&self, groups: &ResourceType, membership: &Membership) -> Vec<String> {
+        self.layout.asked(groups, &[self.member_column(membership)])
+    }
+
+    /// Who stands in a group, all of them, sorted.
+    pub(super) async fn members_of(
+        &self,
+        entry: &Entry,
+        membership: &Membership,
+        people: &People,
+    ) -> Result<Members, Failure> {
+        let most = self.system.config.member_range.filter(|_| self.layout.flavour == Flavour::Ad);
+        let mut members = Members::default();
+        for value in search::whole(&self.system.link, entry, &membership.attribute, most).await? {
+            let value = String::from_utf8_lossy(&value);
+            match people.member(membership, &value) {
+                Member::User(id) => members.users.push(id),
+                Member::Group(id) => members.groups.push(id),
+                Member::Outside if membership.stand_in.as_deref() == Some(&*value) => {}
+                Member::Outside => members.others.push(value.into_owned()),
+            }
+        }
+        for list in [&mut members.users, &mut members.groups] {
+            list.sort();
+            list.dedup();
+        }
+        Ok(members)
     }
 
     /// Where the next increment may begin.
     pub(super) fn cursor(&self, newest: Option<DateTime<Utc>>, since: Option<&Since>) -> Option<String> {
-        match self.layout.flavour {
-            Flavour::Ad => self.mark.clone(),
+        match (self.system.config.increments, self.layout.flavour) {
+            (Some(_), _) | (None, Flavour::Ad) => self.mark.clone(),
             _ => increment::time_cursor(newest, since),
         }
     }
+}
+
+/// Who stands in one group.
+#[derive(Default)]
+pub(super) struct Members {
+    /// Ids of users.
+    pub(super) users: Vec<String>,
+    /// Ids of groups.
+    pub(super) groups: Vec<String>,
+    /// What is neither.
+    others: Vec<String>,
 }
 
 /// Members that were seen.
@@ -333,6 +429,8 @@ impl Export<'_> {
 struct Counts {
     users: u64,
     groups: u64,
+    /// Groups of which the server was asked who is in them.
+    chains: u64,
     outside: u64,
     first: Vec<String>,
 }
@@ -345,15 +443,22 @@ impl Counts {
         }
     }
 
-    fn note(&self) -> Option<String> {
-        (self.outside > 0).then(|| {
+    fn notes(&self) -> impl Iterator<Item = String> {
+        let chains = (self.chains > 0).then(|| {
+            format!(
+                "{} with groups in them were asked for whoever is in them at any depth",
+                counted(self.chains, "group")
+            )
+        });
+        let outside = (self.outside > 0).then(|| {
             format!(
                 "{} of groups {} no user or group of this system, and left out: {}",
                 counted(self.outside, "member"),
                 if self.outside == 1 { "is" } else { "are" },
                 self.first.join("; ")
             )
-        })
+        });
+        chains.into_iter().chain(outside)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::connector::config::is_description;
+
 /// Every byte that is no letter or digit is escaped: the grammar is then not asked which ones matter.
 fn escape(value: &[u8]) -> String {
     let mut escaped = String::with_capacity(value.len());
@@ -18,6 +20,11 @@ fn escape(value: &[u8]) -> String {
 /// An attribute's value equals this one.
 pub(super) fn equals(attribute: &str, value: &[u8]) -> String {
     format!("({attribute}={})", escape(value))
+}
+
+/// A value matches by a rule of the server's (RFC 4515 section 3, extensible).
+pub(super) fn matches(attribute: &str, rule: &str, value: &str) -> String {
+    format!("({attribute}:{rule}:={})", escape(value.as_bytes()))
 }
 
 /// An attribute's value is this one or comes after it.
@@ -38,6 +45,13 @@ pub(super) fn all(filters: &[&str]) -> String {
 /// Any of these.
 pub(super) fn any(filters: impl IntoIterator<Item = String>) -> String {
     format!("(|{})", filters.into_iter().collect::<String>())
+}
+
+/// The attributes that a filter asks for; more than those, where it is hard to read.
+pub(super) fn attributes(filter: &str) -> Vec<String> {
+    let ends = |c: char| matches!(c, '=' | '~' | '<' | '>' | ':');
+    let names = filter.split('(').filter_map(|part| part.split_once(ends));
+    names.map(|(name, _)| name.trim().to_owned()).filter(|name| is_description(name)).collect()
 }
 
 #[cfg(test)]

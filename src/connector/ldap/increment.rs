@@ -47,7 +47,7 @@ pub(super) fn time_cursor(newest: Option<DateTime<Utc>>, since: Option<&Since>) 
 }
 
 /// The failure that makes a run go complete: nothing is wrong, increments just are not possible now.
-fn unsupported(system: &LdapSystem, cause: String) -> Failure {
+pub(super) fn unsupported(system: &LdapSystem, cause: String) -> Failure {
     system.failure(
         Class::Unsupported,
         format!("no incremental export: {cause}"),
@@ -155,25 +155,46 @@ pub(super) async fn objects(
         ));
     }
     // The merged snapshot is held against them.
-    seen.evidence.total_start = Some(whole.evidence.rows_received);
-    seen.evidence.total_end = Some(whole.evidence.rows_received);
+    let total = whole.evidence.cut_off.is_none().then_some(whole.evidence.rows_received);
+    (seen.evidence.total_start, seen.evidence.total_end) = (total, total);
+    seen.evidence.cut_off = seen.evidence.cut_off.or(whole.evidence.cut_off);
     let cursor = export.cursor(seen.newest.max(whole.newest), Some(since));
     Ok(ExportEnd { evidence: seen.evidence, cursor, proves_absence: false })
 }
 
-/// The ids of what Active Directory keeps of deleted entries; `None` where it keeps nothing, or the account may not see
-/// it.
+/// The ids of users and groups that were deleted since, as far as it is told.
+pub(super) async fn gone(export: &Export<'_>, since: &Since) -> Result<Vec<String>, Failure> {
+    let mut ids = Vec::new();
+    for of in ["users", "groups"].into_iter().filter_map(|name| export.layout.types.get(name)) {
+        ids.extend(tombstones(export, of, since).await?.unwrap_or_default());
+    }
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The ids of what Active Directory and 389 Directory Server keep of deleted entries; `None` where nothing is kept, or the
+/// account may not see it.
 async fn tombstones(export: &Export<'_>, of: &ResourceType, since: &Since) -> Result<Option<Vec<String>>, Failure> {
-    let (Flavour::Ad, Some(domain), Some(key)) = (export.layout.flavour, &export.layout.root.domain, &of.key) else {
-        return Ok(None);
+    let Some(key) = &of.key else { return Ok(None) };
+    let (base, scope, filter) = match (export.layout.flavour, since, &export.layout.root.domain) {
+        (Flavour::Ad, _, Some(domain)) => {
+            let filter = filter::all(&["(isDeleted=TRUE)", &since.changed(export)]);
+            (format!("CN=Deleted Objects,{domain}"), Scope::OneLevel, filter)
+        }
+        // The change that made it a tombstone begins with its second, in hexadecimal digits.
+        (Flavour::Ds389, Since::Time(since), _) => {
+            let second = format!("{:08x}000000000000", since.timestamp().max(0));
+            let filter = filter::all(&["(objectClass=nsTombstone)", &filter::at_least("nsTombstoneCSN", &second)]);
+            (of.base.clone(), Scope::Subtree, filter)
+        }
+        _ => return Ok(None),
     };
-    let search = Search {
-        base: format!("CN=Deleted Objects,{domain}"),
-        scope: Scope::OneLevel,
-        filter: filter::all(&["(isDeleted=TRUE)", &since.changed(export)]),
-        attributes: vec![key.attribute.clone()],
-    };
-    let mut pager = Pager::new(&export.system.link, search, export.system.page_size(export.layout)).with_deleted();
+    let search = Search { base, scope, filter, attributes: vec![key.attribute.clone()] };
+    let mut pager = Pager::new(&export.system.link, search, export.system.page_size(export.layout));
+    if export.layout.flavour == Flavour::Ad {
+        pager = pager.with_deleted();
+    }
     let mut ids = Vec::new();
     loop {
         match pager.next().await {

@@ -10,9 +10,10 @@ use super::link::Link;
 use super::schema::Schema;
 use super::search::{self, Search};
 use super::syntax::{self, Syntax};
-use crate::connector::config::{EnabledBy, Flavour, LdapConfig, LdapResource, SearchScope};
+use super::{dirsync, syncrepl};
+use crate::connector::config::{EnabledBy, Flavour, Increments, LdapConfig, LdapResource, SearchScope};
 use crate::connector::failure_table::Asked;
-use crate::model::failure::{Class, Failure};
+use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::object::Object;
 use crate::model::value::Value;
 
@@ -68,6 +69,8 @@ pub(super) struct Membership {
     pub(super) login: Option<String>,
     /// What stands in where there is no member; `None` where a group may be empty.
     pub(super) stand_in: Option<String>,
+    /// Whether users are members through groups in the group as well, as the server finds them.
+    pub(super) in_chain: bool,
 }
 
 /// What says whether an account is in use.
@@ -117,7 +120,40 @@ impl Layout {
             let stated = config.resources.get(name).cloned().unwrap_or_default();
             types.insert(name.to_owned(), resource(config, flavour, &schema, name, stated));
         }
-        Ok(Self { flavour, root, schema, types })
+        let layout = Self { flavour, root, schema, types };
+        match layout.beyond(config) {
+            Some(cause) => {
+                let remedy = "leave this setting out, or see whether `url` leads to the server that is meant";
+                Err(Failure::new(Class::Configuration, Recourse::Stop, link.system(), cause, remedy))
+            }
+            None => Ok(layout),
+        }
+    }
+
+    /// What the job asks of a server that does not have it.
+    fn beyond(&self, config: &LdapConfig) -> Option<String> {
+        let is_ad = self.flavour == Flavour::Ad;
+        let in_chain = self.types.values().any(|of| of.member.as_ref().is_some_and(|member| member.in_chain));
+        if in_chain && !is_ad {
+            return Some("`in_chain` of groups: only Active Directory has this matching rule".to_owned());
+        }
+        let (name, key, lacks) = match config.increments? {
+            Increments::DirSync if !is_ad || self.root.domain.is_none() => {
+                ("dirsync", dirsync::KEY, Some("only Active Directory has this control"))
+            }
+            Increments::DirSync => ("dirsync", dirsync::KEY, None),
+            Increments::Syncrepl => {
+                let lacks = "the server does not offer it (OpenLDAP: overlay syncprov)";
+                ("syncrepl", syncrepl::KEY, (!syncrepl::is_offered(self)).then_some(lacks))
+            }
+        };
+        let name = format!("`increments = \"{name}\"`");
+        if let Some(lacks) = lacks {
+            return Some(format!("{name}: {lacks}"));
+        }
+        let is_other = |of: &&ResourceType| of.key.as_ref().is_none_or(|own| !own.attribute.eq_ignore_ascii_case(key));
+        let other = self.types.values().find(is_other)?;
+        Some(format!("{name} names entries by {key}, and the `key` of {} is another one", other.name))
     }
 
     pub(super) fn syntax(&self, attribute: &str) -> Syntax {
@@ -270,7 +306,7 @@ fn resource(config: &LdapConfig, flavour: Flavour, schema: &Schema, name: &str, 
         let login = attribute.eq_ignore_ascii_case("memberUid").then(|| "uid".to_owned());
         let required = schema.required(&classes).contains(&attribute.to_ascii_lowercase());
         let stand_in = required.then(|| stated.empty_member.unwrap_or_default());
-        Membership { attribute, login, stand_in }
+        Membership { attribute, login, stand_in, in_chain: stated.in_chain }
     });
     let mut attributes = default.attributes;
     attributes.retain(|attribute| !schema.is_known() || schema.attribute(attribute).is_some());

@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, StdStream};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, StdStream};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -23,12 +23,34 @@ use crate::connector::backoff::{Backoff, Budget, Retrying};
 use crate::connector::config::{LdapConfig, directory_address};
 use crate::connector::failure_table::Asked;
 use crate::connector::limit::RateLimit;
-use crate::connector::registry::ConnectContext;
+use crate::connector::registry::{ConnectContext, Exchanged};
 use crate::connector::secret::SecretRef;
+use crate::model::exchange::Exchange;
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 
 /// How long it may take at most until a session stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// So much of what a server says of a refusal goes into the log.
+const LOGGED: usize = 300;
+
+/// A request that is under way, for the log.
+pub(super) struct Asking {
+    request: String,
+    sent: u64,
+    began: Instant,
+}
+
+impl Asking {
+    /// What is asked: `modify`, and below which entry.
+    pub(super) fn new(what: &str, below: &str, sent: u64) -> Self {
+        Self {
+            request: format!("{what} below {}", if below.is_empty() { "the root" } else { below }),
+            sent,
+            began: Instant::now(),
+        }
+    }
+}
 
 /// The way to a server, and the session that is shared.
 pub(super) struct Link {
@@ -43,6 +65,7 @@ pub(super) struct Link {
     budget: Budget,
     random: Arc<dyn Fn() -> f64 + Send + Sync>,
     retrying: Retrying,
+    exchanged: Exchanged,
     shared: Mutex<Option<Ldap>>,
 }
 
@@ -104,6 +127,7 @@ impl Link {
             budget: Budget::new(context.retry_budget),
             random: context.random.clone(),
             retrying: context.retrying.clone(),
+            exchanged: context.exchanged.clone(),
             shared: Mutex::new(None),
         })
     }
@@ -236,7 +260,9 @@ impl Link {
         let Some(login) = &self.login else { return Ok(()) };
         let what = format!("the login of {} (its password comes from {})", login.user, login.reference);
         let question = Question { system: &self.system, asked: Asked::Discovery, what: &what };
+        let asking = Asking { request: "bind".to_owned(), sent: 0, began: Instant::now() };
         let answer = ldap.with_timeout(self.timeout).simple_bind(&login.user, login.password.expose_secret()).await;
+        self.answered(asking, 0, answer.as_ref());
         let result = answer.map_err(|error| question.lost(&error))?;
         if result.rc == 0 {
             return Ok(());
@@ -266,6 +292,25 @@ impl Link {
         let ldap = self.open().await?;
         *shared = Some(ldap.clone());
         Ok(ldap)
+    }
+
+    /// Tells the log of a request whose answer is there.
+    pub(super) fn answered(&self, asking: Asking, received: u64, result: Result<&LdapResult, &LdapError>) {
+        let failure = match result {
+            Ok(result) if result.rc == 0 => None,
+            Ok(result) => Some(result.text.trim_end_matches('\0').chars().take(LOGGED).collect()),
+            Err(error) => Some(chain(error)),
+        };
+        (self.exchanged)(Exchange {
+            system: self.system.clone(),
+            request: asking.request,
+            status: result.ok().and_then(|result| u16::try_from(result.rc).ok()),
+            sent: asking.sent,
+            received,
+            took: asking.began.elapsed(),
+            request_id: None,
+            failure,
+        });
     }
 
     /// Waits for one's turn, where the job limits the rate.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use ldap3::Mod;
 
 use super::LdapSystem;
+use super::link::Asking;
 use super::members::{Sides, ends};
-use super::write::{answered, session};
+use super::write::{above, answered, sent, session};
 use crate::connector::failure_table::{Asked, LAST_MEMBER};
 use crate::connector::target::{Applied, RowChange};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -165,8 +166,10 @@ impl<'a> Group<'a> {
         let dn = self.dn.as_deref().unwrap_or("");
         let what = format!("changing members of {dn}");
         let system = self.sides.system;
-        let result = session(system, None).await?.modify(dn, changes).await;
-        answered(system, Asked::Write, &what, result).map(|_| ())
+        let mut session = session(system, None).await?;
+        let asking = Asking::new("modify members", above(dn), sent(&changes));
+        let result = session.modify(dn, changes).await;
+        answered(system, Asked::Write, &what, asking, result).map(|_| ())
     }
 
     /// A refusal of a single row is success where things are as they should be already.

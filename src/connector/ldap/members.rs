@@ -6,15 +6,18 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::entry::Entry;
 use super::filter;
+use super::flavour::IN_CHAIN;
 use super::layout::{Layout, Membership, ResourceType};
 use super::lookup;
-use super::search::{self, Search};
+use super::search::{self, Pager, Search};
 use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dn};
 use crate::connector::failure_table::Asked;
 use crate::model::failure::{Class, Failure};
 
+/// The groups of an entry, as the server keeps them.
+const MEMBER_OF: &str = "memberOf";
 /// Ids asked for in one search.
-const IDS_A_SEARCH: usize = 50;
+pub(super) const IDS_A_SEARCH: usize = 50;
 /// Questions under way at once.
 const AT_ONCE: usize = 8;
 
@@ -52,6 +55,8 @@ pub(super) struct Sides<'a> {
     pub(super) membership: &'a Membership,
     /// What the members are: users, or groups.
     members: &'a ResourceType,
+    /// Whether they may be members through other groups.
+    in_chain: bool,
 }
 
 impl<'a> Sides<'a> {
@@ -59,7 +64,8 @@ impl<'a> Sides<'a> {
         let layout = system.layout().await?;
         let (groups, membership) = system.group_members(layout)?;
         let (_, members) = system.resource(if resource == NESTINGS { "groups" } else { "users" }).await?;
-        Ok(Self { system, layout, groups, membership, members })
+        let in_chain = membership.in_chain && resource == MEMBERSHIPS;
+        Ok(Self { system, layout, groups, membership, members, in_chain })
     }
 
     /// What stands in a group for a member: its name, or its login.
@@ -109,11 +115,16 @@ impl<'a> Sides<'a> {
 
     /// Whether a group holds what stands for a member.
     pub(super) async fn holds(&self, group: &str, value: &str) -> Result<bool, Failure> {
-        let search = Search {
-            filter: filter::equals(&self.membership.attribute, value.as_bytes()),
-            ..Search::entry(group, &["1.1"])
-        };
+        let search = Search { filter: self.holding(value), ..Search::entry(group, &["1.1"]) };
         Ok(!search::all(&self.system.link, &search, Asked::Object).await?.is_empty())
+    }
+
+    /// What finds the groups that hold a member.
+    fn holding(&self, value: &str) -> String {
+        match self.in_chain {
+            true => filter::matches(&self.membership.attribute, IN_CHAIN, value),
+            false => filter::equals(&self.membership.attribute, value.as_bytes()),
+        }
     }
 
     /// The same of a row, of which both ends have to be there.
@@ -126,6 +137,14 @@ impl<'a> Sides<'a> {
 
     /// The ids of a group's members that are of this kind.
     async fn ids_in(&self, group: &str) -> Result<Vec<String>, Failure> {
+        if self.in_chain {
+            let mut walk = in_chain(self.system, self.layout, self.members, group);
+            let mut ids = Vec::new();
+            while let Some(entries) = walk.next().await? {
+                ids.extend(entries.iter().filter_map(|entry| self.members.id(entry)));
+            }
+            return Ok(ids);
+        }
         let attribute = self.membership.attribute.as_str();
         let Some(entry) = search::entry(&self.system.link, group, &[attribute]).await? else { return Ok(Vec::new()) };
         let values = search::whole(&self.system.link, &entry, attribute, self.system.config.member_range).await?;
@@ -159,11 +178,18 @@ impl<'a> Sides<'a> {
         let values = self.values(&[id]).await?;
         let Some(value) = values.values().next() else { return Ok(Vec::new()) };
         let search = self.groups.search(self.layout.asked(self.groups, &[]));
-        let holding = filter::equals(&self.membership.attribute, value.as_bytes());
-        let search = Search { filter: filter::all(&[&holding, &self.groups.filter]), ..search };
+        let search = Search { filter: filter::all(&[&self.holding(value), &self.groups.filter]), ..search };
         let found = search::all(&self.system.link, &search, Asked::Object).await?;
         Ok(found.iter().filter_map(|entry| self.groups.id(entry)).collect())
     }
+}
+
+/// A walk through everybody whom the server finds in a group, directly or through groups in it.
+pub(super) fn in_chain<'a>(system: &'a LdapSystem, layout: &Layout, members: &ResourceType, group: &str) -> Pager<'a> {
+    let found = filter::matches(MEMBER_OF, IN_CHAIN, group);
+    let search = members.search(layout.asked(members, &[]));
+    let search = Search { filter: filter::all(&[&found, &members.filter]), ..search };
+    Pager::new(&system.link, search, system.page_size(layout))
 }
 
 pub(super) async fn holds(

@@ -4,6 +4,8 @@
 //! the DN that the id has at that moment. A list counts as whole only where the server has stated its end.
 
 mod capabilities;
+mod changes;
+mod dirsync;
 mod dn;
 mod entry;
 mod export;
@@ -22,6 +24,7 @@ mod probe;
 mod refusal;
 mod schema;
 mod search;
+mod syncrepl;
 mod syntax;
 mod times;
 mod write;

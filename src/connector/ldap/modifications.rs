@@ -151,6 +151,15 @@ fn switched(switch: &Switch, enabled: bool, entry: &Entry) -> Vec<Mod<Vec<u8>>> 
         }
         Switch::Attribute(by) => {
             let value = if enabled { &by.on } else { &by.off };
+            let (wanted, known) = (value.as_deref(), entry.values(&by.attribute));
+            let is_so = match (wanted, known) {
+                (None, []) => true,
+                (Some(wanted), [known]) => known.eq_ignore_ascii_case(wanted.as_bytes()),
+                _ => false,
+            };
+            if is_so {
+                return Vec::new();
+            }
             vec![Mod::Replace(name, value.iter().map(|value| value.clone().into_bytes()).collect())]
         }
     }
@@ -174,7 +183,13 @@ mod tests {
         assert_eq!(switched(&Switch::Control, true, &read), []);
         let by = EnabledBy { attribute: "x".to_owned(), on: None, off: Some("y".to_owned()) };
         let switch = Switch::Attribute(by);
-        assert_eq!(switched(&switch, true, &read), [Mod::Replace(b"x".to_vec(), HashSet::new())]);
-        assert_eq!(switched(&switch, false, &read), [Mod::Replace(b"x".to_vec(), values("y"))]);
+        let (off, until) = (entry("cn=a", &[("x", &["Y"])]), entry("cn=a", &[("x", &["until tomorrow"])]));
+        assert_eq!((switched(&switch, true, &read), switched(&switch, false, &off)), (Vec::new(), Vec::new()));
+        for read in [&off, &until] {
+            assert_eq!(switched(&switch, true, read), [Mod::Replace(b"x".to_vec(), HashSet::new())]);
+        }
+        for read in [&read, &until] {
+            assert_eq!(switched(&switch, false, read), [Mod::Replace(b"x".to_vec(), values("y"))]);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::dn;
 use super::entry::Entry;
 use super::layout::{Membership, ResourceType};
+use crate::model::evidence::Evidence;
 
 /// An id in as few bytes as it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ impl Id {
 pub(super) struct People {
     /// The digest of a name, or of a login, → the id, and whether it is a group's.
     ids: HashMap<u128, (Id, bool)>,
+    /// Why they are not all of them.
+    pub(super) cut_off: Option<String>,
 }
 
 /// One member of a group.
@@ -52,6 +55,11 @@ impl People {
         if let Some(key) = stands_for {
             self.ids.insert(key, (Id::of(&id), is_group));
         }
+    }
+
+    /// Notes that a walk through them was cut off: a member that is not among them may be one all the same.
+    pub(super) fn lack(&mut self, evidence: &Evidence) {
+        self.cut_off = self.cut_off.take().or_else(|| evidence.cut_off.clone());
     }
 
     /// Who a member is.

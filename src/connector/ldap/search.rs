@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ldap3::asn1::parse_tag;
+use ldap3::asn1::{PL, StructureTag, parse_tag};
 use ldap3::controls::{PagedResults, RawControl};
-use ldap3::{Ldap, LdapResult, Scope, SearchOptions, SearchStream};
+use ldap3::{Ldap, LdapError, LdapResult, ResultEntry, Scope, SearchOptions, SearchStream};
 
+use super::dn;
 use super::entry::Entry;
 use super::flavour::{PAGED, SHOW_DELETED};
-use super::link::Link;
+use super::link::{Asking, Link};
 use super::refusal::Question;
 use crate::connector::failure_table::Asked;
 use crate::model::evidence::{Evidence, Suspicion};
@@ -19,6 +20,9 @@ use crate::model::numbers::counted;
 const CHUNK: usize = 1000;
 /// Pages without a single entry in a row, after which a walk is taken for endless.
 const EMPTY_PAGES: u32 = 100;
+
+/// Results of a list that the server ends before its end: the limits of time, of size, and of its administrator.
+const CUT_OFF: &[u16] = &[3, 4, 11];
 
 /// What is searched for.
 #[derive(Clone, Debug)]
@@ -40,6 +44,14 @@ impl Search {
         }
     }
 
+    /// For the log.
+    fn asking(&self) -> Asking {
+        match self.scope {
+            Scope::Base => Asking::new("read", dn::split(&self.base).map_or("", |(_, above)| above), 0),
+            _ => Asking::new("search", &self.base, 0),
+        }
+    }
+
     /// For people; filters may hold personal data, and stay out.
     pub(super) fn spoken(&self) -> String {
         match (self.scope, self.base.as_str()) {
@@ -56,25 +68,9 @@ type Stream = SearchStream<'static, String, Vec<String>>;
 async fn ask(link: &Link, search: &Search, asked: Asked, most: Option<usize>) -> Result<Vec<Entry>, Failure> {
     let what = search.spoken();
     let question = Question { system: link.system(), asked, what: &what };
-    link.turn().await;
-    let mut ldap = link.session().await?;
     // Nought means that there is no limit.
     let limit = most.and_then(|most| i32::try_from(most).ok()).unwrap_or(0);
-    let options = SearchOptions::new().sizelimit(limit);
-    let stream = ldap.with_timeout(link.timeout()).with_search_options(options).streaming_search(
-        &search.base,
-        search.scope,
-        &search.filter,
-        search.attributes.clone(),
-    );
-    let mut stream: Stream = stream.await.map_err(|error| question.lost(&error))?;
-    let mut found = Vec::new();
-    while let Some(tag) = stream.next().await.map_err(|error| question.lost(&error))? {
-        if !tag.is_ref() && !tag.is_intermediate() && most.is_none_or(|most| found.len() < most) {
-            found.push(read(link, &what, tag)?);
-        }
-    }
-    let result = stream.finish().await;
+    let (found, result) = once(link, search, &question, limit, Vec::new()).await?;
     match result.rc {
         0 => Ok(found),
         // As many as were asked for.
@@ -84,7 +80,86 @@ async fn ask(link: &Link, search: &Search, asked: Asked, most: Option<usize>) ->
     }
 }
 
-fn read(link: &Link, what: &str, tag: ldap3::ResultEntry) -> Result<Entry, Failure> {
+/// All entries of one answer to a request with controls, and the result behind them, whatever it is.
+pub(super) async fn with_controls(
+    link: &Link,
+    search: &Search,
+    what: &str,
+    controls: Vec<RawControl>,
+) -> Result<(Vec<Entry>, LdapResult), Failure> {
+    once(link, search, &Question { system: link.system(), asked: Asked::List, what }, 0, controls).await
+}
+
+async fn once(
+    link: &Link,
+    search: &Search,
+    question: &Question<'_>,
+    limit: i32,
+    controls: Vec<RawControl>,
+) -> Result<(Vec<Entry>, LdapResult), Failure> {
+    let mut found = Vec::new();
+    let result = each(link, search, question, limit, controls, &mut |tag| {
+        if !tag.is_ref() && !tag.is_intermediate() && (limit == 0 || found.len() < usize::try_from(limit).unwrap_or(0))
+        {
+            found.push(read(link, question.what, tag)?);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok((found, result))
+}
+
+/// Hands over whatever one answer holds, as it comes, and gives the result behind it, whatever it is.
+pub(super) async fn each(
+    link: &Link,
+    search: &Search,
+    question: &Question<'_>,
+    limit: i32,
+    controls: Vec<RawControl>,
+    take: &mut (dyn FnMut(ResultEntry) -> Result<(), Failure> + Send),
+) -> Result<LdapResult, Failure> {
+    link.turn().await;
+    let mut ldap = link.session().await?;
+    let options = SearchOptions::new().sizelimit(limit);
+    ldap.with_timeout(link.timeout()).with_search_options(options);
+    if !controls.is_empty() {
+        ldap.with_controls(controls);
+    }
+    let asking = search.asking();
+    let lost = |asking, error: LdapError| {
+        link.answered(asking, 0, Err(&error));
+        question.lost(&error)
+    };
+    let stream = ldap.streaming_search(&search.base, search.scope, &search.filter, search.attributes.clone());
+    let mut stream: Stream = match stream.await {
+        Ok(stream) => stream,
+        Err(error) => return Err(lost(asking, error)),
+    };
+    let mut received = 0;
+    loop {
+        match stream.next().await {
+            Ok(Some(tag)) => {
+                received += size(&tag.0);
+                take(tag)?;
+            }
+            Ok(None) => break,
+            Err(error) => return Err(lost(asking, error)),
+        }
+    }
+    let result = stream.finish().await;
+    link.answered(asking, received, Ok(&result));
+    Ok(result)
+}
+
+/// Bytes of what an element holds.
+fn size(tag: &StructureTag) -> u64 {
+    match &tag.payload {
+        PL::P(bytes) => bytes.len() as u64,
+        PL::C(inner) => inner.iter().map(size).sum(),
+    }
+}
+
+fn read(link: &Link, what: &str, tag: ResultEntry) -> Result<Entry, Failure> {
     Entry::read(tag.0).ok_or_else(|| {
         Failure::new(
             Class::Server,
@@ -163,12 +238,17 @@ pub(super) struct Pager<'a> {
     /// Entries a page; `None` where the server knows no pages.
     page_size: Option<i32>,
     shows_deleted: bool,
+    /// Whether a list that the server cuts off ends there, as one that is not whole.
+    keeps_what_came: bool,
     session: Option<Ldap>,
     stream: Option<Stream>,
     /// Where the next page begins.
     cookie: Option<Vec<u8>>,
     empty_pages: u32,
     rows_of_page: usize,
+    /// The page that is under way, and what came of it in bytes.
+    asking: Option<Asking>,
+    received: u64,
     referrals: BTreeSet<String>,
     /// What was seen so far; whole when the walk has ended.
     pub(super) evidence: Evidence,
@@ -182,11 +262,14 @@ impl<'a> Pager<'a> {
             search,
             page_size: page_size.map(|size| i32::try_from(size).unwrap_or(i32::MAX)),
             shows_deleted: false,
+            keeps_what_came: false,
             session: None,
             stream: None,
             cookie: Some(Vec::new()),
             empty_pages: 0,
             rows_of_page: 0,
+            asking: None,
+            received: 0,
             referrals: BTreeSet::new(),
             evidence: Evidence::default(),
         }
@@ -195,6 +278,12 @@ impl<'a> Pager<'a> {
     /// The same, with deleted entries.
     pub(super) fn with_deleted(mut self) -> Self {
         self.shows_deleted = true;
+        self
+    }
+
+    /// The same, and a list that the server cuts off ends where it does: `cut_off` of the evidence says so.
+    pub(super) fn keeping_what_came(mut self) -> Self {
+        self.keeps_what_came = true;
         self
     }
 
@@ -217,11 +306,14 @@ impl<'a> Pager<'a> {
             };
             let mut entries = Vec::new();
             let ended = loop {
-                match stream.next().await.map_err(|error| self.question().lost(&error))? {
+                match stream.next().await.map_err(|error| self.lost(&error))? {
                     None => break true,
                     Some(tag) if tag.is_ref() => self.refer(tag),
                     Some(tag) if tag.is_intermediate() => {}
-                    Some(tag) => entries.push(read(self.link, &self.what, tag)?),
+                    Some(tag) => {
+                        self.received += size(&tag.0);
+                        entries.push(read(self.link, &self.what, tag)?);
+                    }
                 }
                 if entries.len() >= CHUNK && self.page_size.is_none() {
                     break false;
@@ -231,6 +323,9 @@ impl<'a> Pager<'a> {
             self.evidence.rows_received += entries.len() as u64;
             if ended {
                 let result = stream.finish().await;
+                if let Some(asking) = self.asking.take() {
+                    self.link.answered(asking, self.received, Ok(&result));
+                }
                 self.end_page(&result)?;
             } else {
                 self.stream = Some(stream);
@@ -261,10 +356,19 @@ impl<'a> Pager<'a> {
             ldap.with_controls(controls);
         }
         let (base, filter) = (self.search.base.clone(), self.search.filter.clone());
+        let what = format!("search page {}", self.evidence.pages_asked);
+        (self.asking, self.received) = (Some(Asking::new(&what, &base, 0)), 0);
         let stream = ldap.streaming_search(&base, self.search.scope, &filter, self.search.attributes.clone()).await;
-        let stream = stream.map_err(|error| self.question().lost(&error))?;
+        let stream = stream.map_err(|error| self.lost(&error))?;
         self.session = Some(ldap);
         Ok(stream)
+    }
+
+    fn lost(&mut self, error: &LdapError) -> Failure {
+        if let Some(asking) = self.asking.take() {
+            self.link.answered(asking, self.received, Err(error));
+        }
+        self.question().lost(error)
     }
 
     fn end_page(&mut self, result: &LdapResult) -> Result<(), Failure> {
@@ -277,6 +381,10 @@ impl<'a> Pager<'a> {
                     "; {} had come",
                     counted(self.evidence.rows_received, "entry").replace("entrys", "entries")
                 ));
+            }
+            if self.keeps_what_came && self.evidence.rows_received > 0 && CUT_OFF.contains(&code) {
+                self.evidence.cut_off = Some(failure.account());
+                return Ok(());
             }
             return Err(failure);
         }
@@ -314,7 +422,7 @@ impl<'a> Pager<'a> {
         )
     }
 
-    fn refer(&mut self, tag: ldap3::ResultEntry) {
+    fn refer(&mut self, tag: ResultEntry) {
         let urls = tag.0.expect_constructed().unwrap_or_default();
         let urls = urls.into_iter().filter_map(|url| String::from_utf8(url.expect_primitive()?).ok());
         // A server may name any number of them.

@@ -221,7 +221,8 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fn from_base64(text: &str) -> Option<Vec<u8>> {
+/// The same, read; `None` for what is no base64.
+pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     for chunk in text.chunks(4) {

@@ -9,6 +9,7 @@ use ldap3::{Ldap, LdapError, LdapResult, Mod};
 use super::entry::Entry;
 use super::flavour::POST_READ;
 use super::layout::{Layout, ResourceType};
+use super::link::Asking;
 use super::modifications::Wishes;
 use super::refusal::Question;
 use super::{LdapSystem, dn, filter, lookup, search, syntax};
@@ -58,11 +59,27 @@ pub(super) fn answered(
     system: &LdapSystem,
     asked: Asked,
     what: &str,
+    asking: Asking,
     result: Result<LdapResult, LdapError>,
 ) -> Result<LdapResult, Failure> {
+    system.link.answered(asking, 0, result.as_ref());
     let question = Question { system: &system.name, asked, what };
     let result = result.map_err(|error| question.lost(&error))?;
     if result.rc == 0 { Ok(result) } else { Err(question.refused(&result)) }
+}
+
+/// The name of the entry above another.
+pub(super) fn above(name: &str) -> &str {
+    dn::split(name).map_or("", |(_, above)| above)
+}
+
+/// Bytes of the values of some changes.
+pub(super) fn sent(changes: &[Mod<Vec<u8>>]) -> u64 {
+    let bytes = |change: &Mod<Vec<u8>>| match change {
+        Mod::Add(_, values) | Mod::Delete(_, values) | Mod::Replace(_, values) => values.iter().map(Vec::len).sum(),
+        Mod::Increment(..) => 0,
+    };
+    changes.iter().map(bytes).sum::<usize>() as u64
 }
 
 /// A change of one entry.
@@ -121,8 +138,11 @@ impl Order<'_> {
         let reads_back = self.layout.post_reads();
         let what = format!("adding {name}");
         let control = key.as_ref().filter(|_| reads_back).map(|key| PostRead::new(vec![key.as_str()]));
-        let added = session(system, control).await?.add(&name, attributes).await;
-        let result = answered(system, Asked::Write, &what, added)?;
+        let sent = attributes.iter().flat_map(|(_, values)| values).map(Vec::len).sum::<usize>() as u64;
+        let mut session = session(system, control).await?;
+        let asking = Asking::new("add", above(&name), sent);
+        let added = session.add(&name, attributes).await;
+        let result = answered(system, Asked::Write, &what, asking, added)?;
         let id = match (post_read(&result).and_then(|entry| of.id(&entry)), &key) {
             (_, None) => Some(name.clone()),
             (Some(id), _) => Some(id),
@@ -278,17 +298,23 @@ impl Order<'_> {
 
     async fn request(&self, condition: Option<RawControl>, name: &str, request: &Request) -> Result<(), Failure> {
         let mut session = session(self.system, condition).await?;
-        let (asked, what, result) = match request {
+        let asking = |verb, sent| Asking::new(verb, above(name), sent);
+        let (asked, what, asking, result) = match request {
             Request::Modify(changes) => {
-                (Asked::Write, format!("modifying {name}"), session.modify(name, changes.clone()).await)
+                let (what, asking) = (format!("modifying {name}"), asking("modify", sent(changes)));
+                (Asked::Write, what, asking, session.modify(name, changes.clone()).await)
             }
             Request::Rename { rdn, parent, moves } => {
                 let what = format!("renaming {name} to {}", dn::below(rdn, parent));
-                (Asked::Write, what, session.modifydn(name, rdn, true, moves.then_some(parent.as_str())).await)
+                let asking = asking("modify DN", (rdn.len() + parent.len()) as u64);
+                (Asked::Write, what, asking, session.modifydn(name, rdn, true, moves.then_some(parent.as_str())).await)
             }
-            Request::Delete => (Asked::Delete, format!("deleting {name}"), session.delete(name).await),
+            Request::Delete => {
+                let asking = asking("delete", 0);
+                (Asked::Delete, format!("deleting {name}"), asking, session.delete(name).await)
+            }
         };
-        answered(self.system, asked, &what, result).map(|_| ())
+        answered(self.system, asked, &what, asking, result).map(|_| ())
     }
 
     /// A new name for the entry, where the order changes what it is named by, or where it stands: its first part, and
