@@ -20,6 +20,10 @@ mod ldap_loop;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
 mod support;
+#[path = "systems/vault.rs"]
+mod vault;
+#[path = "systems/vault_admin.rs"]
+mod vault_admin;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;
 

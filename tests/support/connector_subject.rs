@@ -65,6 +65,8 @@ pub(crate) struct Subject {
     pub(crate) server: Option<RunningSandbox>,
     /// Whether the target is a server of somebody else's.
     is_foreign: bool,
+    /// Whether it gives whole lists of ids, and has groups in groups as rows of their own.
+    has_lists: bool,
     orders: AtomicU64,
 }
 
@@ -75,7 +77,7 @@ impl Subject {
         let server = server(folder.path()).await;
         let config = SystemConfig::Scim(ScimConfig { paging: Some(paging), ..scim_config(&server.url) });
         let target = connect(&config, folder.path()).await;
-        Self { target, folder, server: Some(server), is_foreign: false, orders: AtomicU64::new(0) }
+        Self { target, folder, server: Some(server), is_foreign: false, has_lists: false, orders: AtomicU64::new(0) }
     }
 
     /// A folder of files.
@@ -84,12 +86,27 @@ impl Subject {
         let config = CsvConfig { path: "data".into(), orders: Some("orders".into()), ..CsvConfig::default() };
         std::fs::create_dir(folder.path().join("data")).expect("a folder");
         let target = connect(&SystemConfig::Csv(config), folder.path()).await;
-        Self { target, folder, server: None, is_foreign: false, orders: AtomicU64::new(0) }
+        Self { target, folder, server: None, is_foreign: false, has_lists: false, orders: AtomicU64::new(0) }
     }
 
     /// A server of somebody else's.
     pub(crate) fn foreign(target: Box<dyn Target>, folder: tempfile::TempDir) -> Self {
-        Self { target, folder, server: None, is_foreign: true, orders: AtomicU64::new(0) }
+        Self { target, folder, server: None, is_foreign: true, has_lists: false, orders: AtomicU64::new(0) }
+    }
+
+    /// The same of one that gives whole lists of ids, without pages and cursors.
+    pub(crate) fn of_lists(target: Box<dyn Target>, folder: tempfile::TempDir) -> Self {
+        Self { has_lists: true, ..Self::foreign(target, folder) }
+    }
+
+    /// In how many pages 11 rows come.
+    pub(crate) fn pages(&self) -> u64 {
+        if self.has_lists { 1 } else { 3 }
+    }
+
+    /// Whether an export tells where the next one may begin.
+    pub(crate) fn has_increments(&self) -> bool {
+        !self.has_lists
     }
 
     /// Whether changes take effect at once and are read back; false for work orders.
@@ -99,7 +116,7 @@ impl Subject {
 
     /// Whether the target says how many rows a list has.
     pub(crate) fn tells_totals(&self) -> bool {
-        self.server.is_some()
+        self.server.is_some() || self.has_lists
     }
 
     pub(crate) fn order(&self) -> OrderId {
@@ -170,6 +187,17 @@ impl Subject {
         } else {
             self.write("memberships", &["group", "user"], pairs.iter().map(|(group, user)| vec![*group, *user]));
         }
+    }
+
+    /// Puts a group into a group.
+    pub(crate) async fn put_nested(&self, parent: &str, child: &str) {
+        if !self.has_lists {
+            return self.put_members(&[(parent, child)]).await;
+        }
+        let ends = [("parent", parent), ("child", child)].map(|(end, id)| (end.to_owned(), id.to_owned()));
+        let row = RowChange { order: self.order(), ends: ends.into(), name: format!("{child} in {parent}") };
+        let mut results = self.target.apply_rows("nestings", Operation::Add, &[row]).await;
+        results.remove(0).unwrap_or_else(|failure| panic!("{failure}"));
     }
 
     fn write<'a>(&self, resource: &str, columns: &[&str], rows: impl Iterator<Item = Vec<&'a str>>) {
