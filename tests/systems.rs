@@ -40,6 +40,10 @@ mod privileged_access;
 #[path = "systems/realm.rs"]
 mod realm;
 mod support;
+#[path = "systems/vault.rs"]
+mod vault;
+#[path = "systems/vault_admin.rs"]
+mod vault_admin;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;
 

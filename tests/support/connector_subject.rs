@@ -68,6 +68,8 @@ pub(crate) struct Subject {
     tells_totals: bool,
     /// Whether groups can be members of groups.
     pub(crate) nests: bool,
+    /// Whether it gives whole lists of ids, and has groups in groups as rows of their own.
+    has_lists: bool,
     orders: AtomicU64,
 }
 
@@ -84,6 +86,7 @@ impl Subject {
             server: Some(server),
             is_foreign: false,
             tells_totals: true,
+            has_lists: false,
             nests: true,
             orders: AtomicU64::new(0),
         }
@@ -101,6 +104,7 @@ impl Subject {
             server: None,
             is_foreign: false,
             tells_totals: false,
+            has_lists: false,
             nests: true,
             orders: AtomicU64::new(0),
         }
@@ -114,6 +118,7 @@ impl Subject {
             server: None,
             is_foreign: true,
             tells_totals: false,
+            has_lists: false,
             nests: true,
             orders: AtomicU64::new(0),
         }
@@ -127,6 +132,21 @@ impl Subject {
     /// The same, where a group is below another one and no member of it.
     pub(crate) fn without_nested_members(self) -> Self {
         Self { nests: false, ..self }
+    }
+
+    /// The same of one that gives whole lists of ids, without pages and cursors.
+    pub(crate) fn of_lists(target: Box<dyn Target>, folder: tempfile::TempDir) -> Self {
+        Self { has_lists: true, tells_totals: true, ..Self::foreign(target, folder) }
+    }
+
+    /// In how many pages 11 rows come.
+    pub(crate) fn pages(&self) -> u64 {
+        if self.has_lists { 1 } else { 3 }
+    }
+
+    /// Whether an export tells where the next one may begin.
+    pub(crate) fn has_increments(&self) -> bool {
+        !self.has_lists
     }
 
     /// Whether changes take effect at once and are read back; false for work orders.
@@ -207,6 +227,17 @@ impl Subject {
         } else {
             self.write("memberships", &["group", "user"], pairs.iter().map(|(group, user)| vec![*group, *user]));
         }
+    }
+
+    /// Puts a group into a group.
+    pub(crate) async fn put_nested(&self, parent: &str, child: &str) {
+        if !self.has_lists {
+            return self.put_members(&[(parent, child)]).await;
+        }
+        let ends = [("parent", parent), ("child", child)].map(|(end, id)| (end.to_owned(), id.to_owned()));
+        let row = RowChange { order: self.order(), ends: ends.into(), name: format!("{child} in {parent}") };
+        let mut results = self.target.apply_rows("nestings", Operation::Add, &[row]).await;
+        results.remove(0).unwrap_or_else(|failure| panic!("{failure}"));
     }
 
     fn write<'a>(&self, resource: &str, columns: &[&str], rows: impl Iterator<Item = Vec<&'a str>>) {

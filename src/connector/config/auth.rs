@@ -34,6 +34,14 @@ pub enum Auth {
         #[serde(skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
+    /// A token of OpenBao and Vault, renewed where it can be; their own settings make it.
+    #[schemars(skip)]
+    VaultToken {
+        /// Where the token lies.
+        token: SecretRef,
+        /// The address at which tokens look after themselves: `…/v1/auth/token`.
+        method: String,
+    },
     /// AppRole of OpenBao and Vault; their own settings make it.
     #[schemars(skip)]
     AppRole {
@@ -51,6 +59,7 @@ impl Auth {
     pub fn secret(&self) -> &SecretRef {
         match self {
             Self::Bearer { bearer } => bearer,
+            Self::VaultToken { token, .. } => token,
             Self::Basic { password, .. } => password,
             Self::Client { client_secret, .. } => client_secret,
             Self::AppRole { secret_id, .. } => secret_id,

@@ -139,16 +139,18 @@ impl VaultAuth {
 
     /// The same for the HTTP client.
     pub(in crate::connector) fn for_http(&self, base: &Url) -> Auth {
+        let below = |mount: &str, steps: &[&str]| {
+            let mut address = base.clone();
+            if let Ok(mut path) = address.path_segments_mut() {
+                path.pop_if_empty().extend(["v1", "auth"]).extend(mount.trim_matches('/').split('/')).extend(steps);
+            }
+            address.to_string()
+        };
         match self {
-            Self::Token { token } => Auth::Bearer { bearer: token.clone() },
+            Self::Token { token } => Auth::VaultToken { token: token.clone(), method: below("token", &[]) },
             Self::AppRole { role_id, secret_id, mount } => {
-                let mut login = base.clone();
-                if let Ok(mut path) = login.path_segments_mut() {
-                    path.pop_if_empty().extend(["v1", "auth"]);
-                    let mount = mount.as_deref().unwrap_or("approle").trim_matches('/').split('/');
-                    path.extend(mount).push("login");
-                }
-                Auth::AppRole { role_id: role_id.clone(), secret_id: secret_id.clone(), login: login.to_string() }
+                let login = below(mount.as_deref().unwrap_or("approle"), &["login"]);
+                Auth::AppRole { role_id: role_id.clone(), secret_id: secret_id.clone(), login }
             }
         }
     }

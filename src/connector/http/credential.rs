@@ -10,13 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::lease::{Ended, Lease};
 use super::redaction::Redaction;
 use super::{Answer, Asking, Http, spoken};
 use crate::connector::classify::row_among;
 use crate::connector::config::{Auth, web_address};
 use crate::connector::failure_table::Asked;
 use crate::connector::secret::{SecretRef, Secrets};
-use crate::model::failure::{Class, Failure, Recourse, Stage};
+use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 use crate::scim::error::ScimError;
 
 /// An access token.
@@ -37,6 +38,8 @@ pub(super) struct Credential {
     lacks_rights: AtomicBool,
     /// The header of a credential that is its own proof, made once.
     fixed: OnceLock<HeaderValue>,
+    /// How long a vault's token lasts.
+    lease: Option<Lease>,
     redaction: Redaction,
 }
 
@@ -85,6 +88,18 @@ impl Credential {
             }
             _ => None,
         };
+        let lease = match auth {
+            Auth::VaultToken { method, .. } => Some(Lease::of(method).map_err(|problem| {
+                Failure::new(
+                    Class::Configuration,
+                    Recourse::Stop,
+                    system,
+                    format!("url: {problem}"),
+                    "correct the job file",
+                )
+            })?),
+            _ => None,
+        };
         let redaction = Redaction::default();
         redaction.remember(secret.expose_secret());
         Ok(Self {
@@ -94,6 +109,7 @@ impl Credential {
             token: Mutex::new(None),
             lacks_rights: AtomicBool::new(false),
             fixed: OnceLock::new(),
+            lease,
             redaction,
         })
     }
@@ -117,7 +133,7 @@ impl Credential {
         let may_have_ended = match &self.auth {
             Auth::Client { .. } => status == 401,
             Auth::AppRole { .. } => status == 401 || status == 403 && !self.lacks_rights.load(Ordering::Relaxed),
-            Auth::Bearer { .. } | Auth::Basic { .. } => false,
+            Auth::Bearer { .. } | Auth::VaultToken { .. } | Auth::Basic { .. } => false,
         };
         if may_have_ended {
             // Of several that were refused at once the first drops it, and all get the next one.
@@ -148,7 +164,9 @@ impl Credential {
                     Auth::Client { client_id, scope, .. } => {
                         self.fetch_token(http, client_id, scope.as_deref(), url).await?
                     }
-                    Auth::Bearer { .. } | Auth::Basic { .. } => return Err(self.failure(http, "needs no token", None)),
+                    Auth::Bearer { .. } | Auth::VaultToken { .. } | Auth::Basic { .. } => {
+                        return Err(self.failure(http, "needs no token", None));
+                    }
                 };
                 // Renewed a little before its end, so that no request travels with a token that expires on the way.
                 let margin = Duration::from_secs(30).min(lasts / 2);
@@ -157,16 +175,53 @@ impl Credential {
                 Ok((header, Some(made)))
             }
             (auth, _) => {
-                if let Some(header) = self.fixed.get() {
-                    return Ok((header.clone(), None));
-                }
-                let header = match auth {
-                    Auth::Basic { user, .. } => self.basic(http, user)?,
-                    _ => self.sensitive(http, &format!("Bearer {}", self.secret.expose_secret()))?,
+                let header = match self.fixed.get() {
+                    Some(header) => header.clone(),
+                    None => {
+                        let header = match auth {
+                            Auth::Basic { user, .. } => self.basic(http, user)?,
+                            _ => self.sensitive(http, &format!("Bearer {}", self.secret.expose_secret()))?,
+                        };
+                        self.fixed.get_or_init(|| header).clone()
+                    }
                 };
-                Ok((self.fixed.get_or_init(|| header).clone(), None))
+                if let Some(lease) = &self.lease {
+                    lease.keep(http, &header).await;
+                }
+                Ok((header, None))
             }
         }
+    }
+
+    /// The failure of a request that was refused because a vault's token is no good any more, which the server says as it
+    /// says that a right is missing.
+    pub(super) async fn ended(&self, http: &Http, failure: &Failure) -> Option<Failure> {
+        let (lease, token) = (self.lease.as_ref()?, self.fixed.get()?);
+        if !matches!(failure.status, Some(401 | 403)) || failure.stage == Some(Stage::Login) {
+            return None;
+        }
+        let reference = self.reference();
+        let (cause, remedy) = match lease.ended(http, token).await? {
+            Ended::Over(ago) => (
+                format!("the token of {reference} ended {} s ago, and could not be renewed any more", ago.as_secs()),
+                "make one that can be renewed for as long as a run takes (`bao token create -period=24h`), or log in by \
+                 AppRole; put it where the reference points to, then `muster check`",
+            ),
+            Ended::Refused { was_good: true } => (
+                format!("the token of {reference} was revoked, though its time is not over"),
+                "see who revoked it; make another one, put it where the reference points to, then `muster check`",
+            ),
+            Ended::Refused { was_good: false } => (
+                format!("the token of {reference} is refused: it is wrong, has ended or was revoked"),
+                "make another token and put it where the reference points to, then `muster check`; a token that is good \
+                 needs the policy `default`, which lets it ask about itself (auth/token/lookup-self)",
+            ),
+        };
+        let mut ended = Failure::new(Class::Credential, Recourse::Stop, &http.system, cause, remedy);
+        ended.stage = Some(Stage::Login);
+        (ended.effect, ended.status) = (Effect::None, failure.status);
+        (ended.message, ended.request_id) = (failure.message.clone(), failure.request_id.clone());
+        Some(ended)
     }
 
     fn basic(&self, http: &Http, user: &str) -> Result<HeaderValue, Failure> {

@@ -3,6 +3,7 @@
 mod answer;
 mod claims;
 mod credential;
+mod lease;
 mod pace;
 mod patience;
 mod proxy;
@@ -295,7 +296,10 @@ impl Http {
                 credential.answered_anew(again.as_ref().err().and_then(|failure| failure.status));
                 again
             }
-            _ => first,
+            _ => match credential.ended(self, failure).await {
+                Some(ended) => Err(ended),
+                None => first,
+            },
         }
     }
 
@@ -311,7 +315,8 @@ impl Http {
             sent = bytes.len() as u64;
             builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
         }
-        for (name, value) in self.headers.iter().chain(&request.headers) {
+        let is_replaced = |name: &HeaderName| request.headers.iter().any(|(own, _)| own == name);
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is_replaced(name)).chain(&request.headers) {
             builder = builder.header(name, value);
         }
         if let Some(credential) = &self.credential {

@@ -23,12 +23,13 @@ pub(super) fn place(resource: &str) -> Option<&'static [&'static str]> {
 impl OpenBaoSystem {
     /// The keys of a list, in the server's order; none where there is nothing, which it answers with 404.
     pub(super) async fn list(&self, path: &[&str]) -> Result<Vec<String>, Failure> {
-        let mut url = self.http.address(&[&["v1"], path].concat());
+        self.in_namespace().await?;
+        let mut url = self.at(path);
         url.query_pairs_mut().append_pair("list", "true");
         let answer = match self.http.read(&Request::new(Method::GET, url.clone(), Asked::Object)).await {
             Ok(answer) => answer,
             Err(failure) if is_nothing(&failure) => return Ok(Vec::new()),
-            Err(failure) => return Err(self.of_list(failure)),
+            Err(failure) => return Err(self.of_list(self.of_namespace(failure))),
         };
         let keys = data(&answer).and_then(|mut data| data.get_mut("keys").map(Json::take));
         let keys = keys.and_then(|keys| serde_json::from_value::<Vec<String>>(keys).ok());
@@ -61,11 +62,12 @@ impl OpenBaoSystem {
             return Ok(None);
         }
         let path = if resource == POLICIES { [place, &[id]].concat() } else { [place, &[by, id]].concat() };
-        let url = self.http.address(&[&["v1"], &*path].concat());
+        self.in_namespace().await?;
+        let url = self.at(&path);
         let answer = match self.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
             Ok(answer) => answer,
             Err(failure) if is_nothing(&failure) => return Ok(None),
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(self.of_namespace(failure)),
         };
         if resource == POLICIES {
             return Ok(data(&answer).map(|_| json!({"id": id})));
@@ -81,9 +83,11 @@ impl OpenBaoSystem {
         path: &[&str],
         body: Option<Json>,
     ) -> Result<Option<Json>, Failure> {
-        let url = self.http.address(&[&["v1"], path].concat());
+        self.in_namespace().await?;
+        let url = self.at(path);
         let asked = if method == Method::DELETE { Asked::Delete } else { Asked::Write };
-        let answer = self.http.send(&Request { body, ..Request::new(method, url, asked) }).await?;
+        let answer = self.http.send(&Request { body, ..Request::new(method, url, asked) }).await;
+        let answer = answer.map_err(|failure| self.of_namespace(failure))?;
         Ok(data(&answer))
     }
 
@@ -104,7 +108,7 @@ fn data(answer: &Answer) -> Option<Json> {
     body.get_mut("data").map(Json::take).filter(|data| data.is_object())
 }
 
-/// 404 without a word: there is nothing. With one, the address is wrong.
+/// 404 without a word: there is nothing. With one, the address or the namespace is wrong; only policies are told so.
 fn is_nothing(failure: &Failure) -> bool {
-    failure.status == Some(404) && failure.message.as_deref().is_none_or(|said| !said.contains("no handler for route"))
+    failure.status == Some(404) && failure.message.as_deref().is_none_or(|said| said.contains("No policy named"))
 }

@@ -104,10 +104,15 @@ pub(super) fn is_known(resource: &str, name: &str) -> bool {
     columns(resource).iter().any(|column| column.name == name) || metadata_key(resource, name).is_some()
 }
 
-/// The known column that looks most like a name.
-pub(super) fn nearest(resource: &str, name: &str) -> String {
-    let likeness = |column: &&Column| (strsim::jaro_winkler(column.name, name) * 1e6) as u64;
-    columns(resource).iter().max_by_key(likeness).map_or("", |column| column.name).to_owned()
+/// The known column that looks most like a name; `named` are those of its metadata that the job names.
+pub(super) fn nearest(resource: &str, name: &str, named: Option<&BTreeSet<String>>) -> String {
+    let likeness = |column: &&str| {
+        let key = column.strip_prefix(METADATA).unwrap_or(column);
+        (strsim::jaro_winkler(key, name).max(strsim::jaro_winkler(column, name)) * 1e6) as u64
+    };
+    let of_metadata = named.into_iter().flatten().map(String::as_str).filter(|name| is_known(resource, name));
+    let known = columns(resource).iter().map(|column| column.name).chain(of_metadata);
+    known.max_by_key(likeness).unwrap_or_default().to_owned()
 }
 
 fn metadata_key<'n>(resource: &str, name: &'n str) -> Option<&'n str> {
@@ -237,8 +242,10 @@ pub(super) fn capabilities(
         if has_metadata(resource) {
             (offered.required, offered.unique) = (vec!["name".to_owned()], vec!["name".to_owned()]);
             let named = named.get(resource).into_iter().flatten();
-            let of_metadata = named.filter(|name| metadata_key(resource, name).is_some());
-            offered.shapes.extend(of_metadata.map(|name| (name.clone(), AttributeShape::default())));
+            for name in named.filter(|name| metadata_key(resource, name).is_some()) {
+                offered.attributes.insert(name.clone(), AttributeType::Text);
+                offered.shapes.insert(name.clone(), AttributeShape::default());
+            }
         }
         let refused = config.refuses.get(resource).into_iter().flatten().map(|refused| refused.operation());
         let refused: Vec<Operation> = refused.collect();

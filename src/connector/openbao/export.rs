@@ -80,7 +80,7 @@ fn check(system: &OpenBaoSystem, wanted: &ResourceRequest) -> Result<(), Failure
         Err(system.failure(
             Class::Configuration,
             format!("{resource} has no attribute `{column}`"),
-            format!("write `{}`, if that is meant", nearest(resource, column)),
+            format!("write `{}`, if that is meant", nearest(resource, column, system.columns.get(resource))),
         ))
     })
 }
@@ -115,7 +115,10 @@ async fn walk(
                 let ends = vec![owner.to_owned(), member.to_owned()];
                 (ends.clone(), ends)
             }
-            None => (exported(resource, &wanted.columns), vec!["id".to_owned()]),
+            None => {
+                let named = wanted.columns.iter().chain(system.columns.get(resource).into_iter().flatten());
+                (exported(resource, named), vec!["id".to_owned()])
+            }
         };
         sink.begin(resource, &names, &key)?;
         columns.insert(resource, names);

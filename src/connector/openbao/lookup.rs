@@ -42,7 +42,7 @@ pub(super) async fn find(
         return Err(system.failure(
             Class::Configuration,
             format!("{resource} has no attribute `{attribute}`"),
-            format!("write `{}`, if that is meant", nearest(resource, attribute)),
+            format!("write `{}`, if that is meant", nearest(resource, attribute, system.columns.get(resource))),
         ));
     }
     let is_it = |object: &Json| match value(resource, attribute, object) {

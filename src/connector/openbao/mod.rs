@@ -10,6 +10,7 @@ mod export;
 mod finder;
 mod lookup;
 mod members;
+mod namespace;
 mod probe;
 mod write;
 
@@ -40,6 +41,8 @@ pub struct OpenBaoSystem {
     columns: BTreeMap<String, BTreeSet<String>>,
     /// The entity that muster itself uses, asked once.
     account: OnceCell<Option<OwnAccount>>,
+    /// Whether the server has namespaces, asked once where the job names one.
+    namespaces: OnceCell<()>,
     /// What is found by other attributes than the name, which the server cannot be asked for.
     finder: finder::Finder,
     /// One for each group whose members are being written: they are read, changed and written as a whole.
@@ -82,6 +85,7 @@ impl OpenBaoSystem {
             http: Arc::new(Http::new(name, &settings, context)?),
             columns: context.columns.clone(),
             account: OnceCell::new(),
+            namespaces: OnceCell::new(),
             finder: finder::Finder::default(),
             turns: Mutex::new(BTreeMap::new()),
         })

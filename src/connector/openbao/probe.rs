@@ -32,8 +32,10 @@ pub(super) async fn account(system: &OpenBaoSystem) -> Result<Option<OwnAccount>
 
 /// What the server says about the token that muster uses. Any token may ask; one that may not is none.
 async fn own_token(system: &OpenBaoSystem) -> Result<Json, Failure> {
-    let url = system.http.address(&["v1", "auth", "token", "lookup-self"]);
+    system.in_namespace().await?;
+    let url = system.at(&["auth", "token", "lookup-self"]);
     let answer = system.http.read(&Request::new(Method::GET, url, Asked::Discovery)).await.map_err(|failure| {
+        let failure = system.of_namespace(failure);
         // OpenBao and Vault answer a wrong token as they answer a missing right.
         if failure.class != Class::Permission {
             return failure;
@@ -81,7 +83,7 @@ fn take(
 
 async fn go(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) -> Result<(), Ended> {
     let started = Instant::now();
-    let mut url = system.http.address(&["v1", "sys", "seal-status"]);
+    let mut url = system.at(&["sys", "seal-status"]);
     url.set_query(None);
     let answer = system.http.read(&Request::new(Method::GET, url.clone(), Asked::Discovery)).await;
     if url.scheme() == "https"
@@ -97,7 +99,12 @@ async fn go(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) -> Res
     let token = own_token(system).await;
     let told = token.as_ref().map(|token| {
         let ttl = token.get("ttl").and_then(Json::as_u64).unwrap_or_default();
-        let lasts = if ttl == 0 { "does not end".to_owned() } else { format!("ends in {ttl} s") };
+        let is_renewable = token.get("renewable").and_then(Json::as_bool) == Some(true);
+        let lasts = match (ttl, is_renewable) {
+            (0, _) => "does not end".to_owned(),
+            (_, true) => format!("ends in {ttl} s, and is renewed before"),
+            (_, false) => format!("ends in {ttl} s, and cannot be renewed"),
+        };
         format!("accepted; the token {lasts}")
     });
     take(steps, Stage::Login, system.config.auth.secret().to_string(), told.map_err(Clone::clone), started)?;
@@ -135,7 +142,7 @@ async fn rights(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) ->
     let mut result = Ok(());
     for (path, wanted) in needed(system, needs) {
         let started = Instant::now();
-        let url = system.http.address(&["v1", "sys", "capabilities-self"]);
+        let url = system.at(&["sys", "capabilities-self"]);
         let body = Some(json!({"paths": [path]}));
         let request = Request { body, ..Request::new(Method::POST, url, Asked::Discovery) };
         let what = format!("{} on {path}", wanted.join(", "));
@@ -218,7 +225,7 @@ fn schema(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) -> Resul
             system.failure(
                 Class::Configuration,
                 format!("{resource} has no attribute `{column}`"),
-                format!("write `{}`, if that is meant", nearest(resource, column)),
+                format!("write `{}`, if that is meant", nearest(resource, column, system.columns.get(resource))),
             )
         }));
     }

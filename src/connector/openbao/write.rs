@@ -162,7 +162,7 @@ fn unwritable(system: &OpenBaoSystem, resource: &str, problem: Unwritable) -> Fa
             format!("{resource} has no attribute `{name}`"),
             format!(
                 "write `{}`, if that is meant, or `metadata.{name}` for an entry of its metadata",
-                nearest(resource, &name)
+                nearest(resource, &name, system.columns.get(resource))
             ),
         ),
         Unwritable::ReadOnly(name) => system.failure(
