@@ -22,6 +22,7 @@ pub(super) async fn capabilities(system: &KeycloakSystem) -> Result<Capabilities
         free: BTreeMap::new(),
         seats: system.config.seats.clone(),
         account: account(system).await?,
+        errors_in_a_row: None,
     })
 }
 

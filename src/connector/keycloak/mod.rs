@@ -80,7 +80,7 @@ impl KeycloakSystem {
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
-            http: Arc::new(Http::new(name, &settings, context)?.speaking(keycloak_rows())),
+            http: Arc::new(Http::new(name, &settings, context)?.speaking(keycloak_rows(), None)),
             notice: context.notice.clone(),
             columns: context.columns.clone(),
             profile: OnceCell::new(),
