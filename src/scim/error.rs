@@ -121,7 +121,8 @@ impl ScimError {
                 .or_else(|| message.as_str().map(shortened))
                 .unwrap_or_default();
                 // Keycloak names what it refuses beside the rule: {"field", "errorMessage", "params"}.
-                if let Some(field) = text_of(message, &["field"]).filter(|field| !error.detail.contains(field.as_str()))
+                if let Some(field) =
+                    text_of(message, &["field"]).filter(|field| !error.detail.starts_with(field.as_str()))
                 {
                     error.detail = format!("{field}: {}", error.detail);
                 }
