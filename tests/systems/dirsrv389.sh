@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts a 389 Directory Server (Debian's 389-ds-base) on 127.0.0.1: entryUUID, memberOf, referential integrity,
+# Starts a 389 Directory Server (Debian's 389-ds-base) on 127.0.0.1: entryUUID, memberOf, referential integrity, unique logins,
 # tombstones of deleted entries, LDAPS by a certificate of an own authority.
 #
 #   dirsrv389.sh DIR PORT PASSWORD
@@ -65,7 +65,7 @@ cp "$config/ca.crt" "$dir/dirsrv.$port.ca.pem"
 import sys
 path = sys.argv[1]
 entries = open(path).read().split("\n\n")
-on = ("cn=MemberOf Plugin,", "cn=referential integrity postoperation,")
+on = ("cn=MemberOf Plugin,", "cn=referential integrity postoperation,", "cn=attribute uniqueness,")
 # Logins and addresses of today have more letters than that.
 off = ("cn=7-bit check,",)
 for at, entry in enumerate(entries):
