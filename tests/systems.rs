@@ -44,6 +44,8 @@ mod support;
 mod vault;
 #[path = "systems/vault_admin.rs"]
 mod vault_admin;
+#[path = "systems/vault_loop.rs"]
+mod vault_loop;
 #[path = "systems/whole_loop.rs"]
 mod whole_loop;
 

@@ -1,6 +1,6 @@
 //! What a system can do, as it says itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,18 @@ pub struct AttributeShape {
     /// The most characters that it takes, where the system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
+    /// The objects that its values name, where the system takes other names too, which lead nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub among: Option<Among>,
+}
+
+/// Objects that are named by values of an attribute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Among {
+    /// The resource type that they are of.
+    pub resource: String,
+    /// Their names: all that there are.
+    pub names: BTreeSet<String>,
 }
 
 /// How a value is written.

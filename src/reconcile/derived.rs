@@ -188,7 +188,12 @@ fn names(
     capabilities: &ResourceCapabilities,
 ) -> Result<Option<KnownNames>, ReconcileError> {
     let Some(among) = &rule.among else {
-        let shape = capabilities.shape(&rule.attribute).filter(|shape| !shape.suggested.is_empty());
+        let shape = capabilities.shape(&rule.attribute);
+        if let Some(among) = shape.and_then(|shape| shape.among.as_ref()) {
+            let place = format!("{}.{}", sync.to.system, among.resource);
+            return Ok(Some(KnownNames { names: among.names.clone(), place }));
+        }
+        let shape = shape.filter(|shape| !shape.suggested.is_empty());
         return Ok(shape.map(|shape| KnownNames {
             names: shape.suggested.iter().cloned().collect(),
             place: format!("the schema of {}", sync.to),
@@ -226,16 +231,13 @@ fn tell_unknown(sync: &ObjectSync, derived: &mut Derived) {
 
 /// What is wrong with a name that the target does not have: which, where it stands, what it may have meant.
 pub(crate) fn unknown_name(attribute: &str, name: &str, lines: &[usize], known: &KnownNames) -> String {
+    let line = if lines.len() == 1 { "line" } else { "lines" };
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    let at = if lines.is_empty() { String::new() } else { format!(" ({line} {} of the job file)", lines.join(", ")) };
     let near: Vec<String> = crate::rules::problem::alike(name, known.names.iter().map(String::as_str))
         .into_iter()
         .map(|near| format!("`{near}`"))
         .collect();
     let near = if near.is_empty() { String::new() } else { format!(" (nearest there: {})", near.join(", ")) };
-    let line = if lines.len() == 1 { "line" } else { "lines" };
-    format!(
-        "`{attribute}` gives `{name}` ({line} {} of the job file), which {} does not have{near}",
-        lines.join(", "),
-        known.place
-    )
+    format!("`{attribute}` gives `{name}`{at}, which {} does not have{near}", known.place)
 }

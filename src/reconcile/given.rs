@@ -1,11 +1,12 @@
 //! What value tables and the classification say of one row: which names it gets and why, and what a person has to see.
 
+use crate::model::capabilities::AttributeType::CaselessText;
 use crate::model::order::{Block, BlockReason, Change};
 use crate::model::value::Value;
 use crate::rules::grants::{Precedence, ValueTable};
 use crate::snapshot::row::Cells;
 
-use super::derived::{CLASS, unknown_name};
+use super::derived::{CLASS, KnownNames, unknown_name};
 use super::reason::block;
 use super::scan::Scanner;
 
@@ -26,13 +27,48 @@ pub(crate) fn unknown(scanner: &Scanner<'_>, row: &dyn Cells, changes: &[Change]
             told.push(unknown_name(&table.attribute, name, &lines, known));
         }
     }
+    told.extend(nowhere(scanner, changes));
     if told.is_empty() {
         return None;
     }
     block(
         BlockReason::MissingReference,
-        format!("{}; make it again at {}, or correct the job file, and run again", told.join("; "), sync.to.system),
+        format!(
+            "{}; make it again at {}, or correct the job file or the source, and run again",
+            told.join("; "),
+            sync.to.system
+        ),
     )
+}
+
+/// New names of plain rules that lead nowhere at the target, although it would take them.
+fn nowhere(scanner: &Scanner<'_>, changes: &[Change]) -> Vec<String> {
+    let mut told = Vec::new();
+    for change in changes {
+        let tables = &scanner.input.sync.tables;
+        let shape = scanner.input.capabilities.shape(&change.attribute);
+        let Some((shape, among)) = shape.and_then(|shape| Some((shape, shape.among.as_ref()?))) else { continue };
+        if tables.iter().any(|table| table.attribute == change.attribute) {
+            continue;
+        }
+        let names = |value: &Option<Value>| match value {
+            Some(Value::Text(name)) => vec![name.clone()],
+            Some(Value::Many(names)) => names.clone(),
+            None => Vec::new(),
+        };
+        let before = names(&change.before);
+        let is_there = |name: &String| {
+            let same = |known: &String| known == name || shape.kind == CaselessText && known.eq_ignore_ascii_case(name);
+            among.names.contains(name) || among.names.iter().any(same) || before.iter().any(same)
+        };
+        let known = KnownNames {
+            names: among.names.clone(),
+            place: format!("{}.{}", scanner.input.sync.to.system, among.resource),
+        };
+        let gone = names(&change.after).into_iter().filter(|name| !is_there(name));
+        told.extend(gone.map(|name| unknown_name(&change.attribute, &name, &[], &known)));
+    }
+    told
 }
 
 /// Which rows of the value tables gave the new values, as the end of a reason; empty where none did.

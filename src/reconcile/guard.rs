@@ -164,7 +164,8 @@ pub(crate) fn unsupported(
             format!("{resource} writes {} itself and takes no value for it; remove its rule", some(&written)),
         );
     }
-    if operation == Operation::Create {
+    // Nothing is changed of what is made, or goes.
+    if matches!(operation, Operation::Create | Operation::Delete) {
         return None;
     }
     let without_effect =

@@ -268,6 +268,12 @@ fn what_the_target_cannot_do_is_blocked_before_review() {
     world.users.capabilities.operations = vec![Operation::Update];
     world.users.capabilities.immutable = vec!["title".into()];
     assert_eq!(shown(&world.plan()), ["create 2 ! unsupported", "update 1 ! unsupported"]);
+    // Whoever goes is not changed, whatever of them cannot be.
+    let mut world = World::new();
+    world.users(&["1,a@x,T,true"], &["t1,a@x,T,true", "t2,b@x,T,true"]).link(&[("1", "t1"), ("2", "t2")]);
+    world.users.sync.on.orphan = OrphanAction::Delete;
+    world.users.capabilities.immutable = vec!["title".into()];
+    assert_eq!(shown(&world.plan()), ["delete 2"]);
 }
 
 #[test]

@@ -28,6 +28,8 @@ struct Inner {
     room: Semaphore,
     takes: Duration,
     meanwhile: Meanwhile,
+    /// A header that it takes no notice of.
+    drops: Option<&'static str>,
     passed: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -35,15 +37,20 @@ struct Inner {
 impl Gateway {
     /// Lets `most` requests at once through to a server, each of which takes a while.
     pub fn before(server: &str, most: usize, takes: Duration) -> Self {
-        Self::start(server, most, takes, Box::new(|_| {}))
+        Self::start(server, most, takes, Box::new(|_| {}), None)
     }
 
     /// Lets everything through, and sees to it that something happens at the server before a request arrives there.
     pub fn with(server: &str, meanwhile: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self::start(server, 64, Duration::ZERO, Box::new(meanwhile))
+        Self::start(server, 64, Duration::ZERO, Box::new(meanwhile), None)
     }
 
-    fn start(server: &str, most: usize, takes: Duration, meanwhile: Meanwhile) -> Self {
+    /// Lets everything through but a header.
+    pub fn deaf_to(server: &str, header: &'static str) -> Self {
+        Self::start(server, 64, Duration::ZERO, Box::new(|_| {}), Some(header))
+    }
+
+    fn start(server: &str, most: usize, takes: Duration, meanwhile: Meanwhile, drops: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,6 +61,7 @@ impl Gateway {
             room: Semaphore::new(most),
             takes,
             meanwhile,
+            drops,
             passed: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
         });
@@ -86,6 +94,7 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response 
     let url = format!("http://{}{}", inner.server, parts.uri);
     let mut headers = parts.headers;
     headers.remove("host");
+    inner.drops.map(|header| headers.remove(header));
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let answer = inner.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
     let mut response = Response::builder().status(answer.status());

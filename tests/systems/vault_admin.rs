@@ -186,9 +186,15 @@ impl Vault {
         panic!("it stays sealed");
     }
 
-    /// What the server wrote down of requests: operation and path, each once.
-    pub(crate) fn audited(&self) -> BTreeSet<(String, String)> {
-        let log = std::fs::read_to_string(self.home.join("audit.log")).unwrap();
+    /// How much the server wrote down of requests until now.
+    pub(crate) fn audit_length(&self) -> usize {
+        std::fs::read(self.home.join("audit.log")).unwrap().len()
+    }
+
+    /// What it wrote down since then: operation and path, each once.
+    pub(crate) fn audited(&self, since: usize) -> BTreeSet<(String, String)> {
+        let log = std::fs::read(self.home.join("audit.log")).unwrap();
+        let log = std::str::from_utf8(&log[since..]).unwrap();
         let entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         entries.map(|entry| (text(&entry["request"]["operation"]), text(&entry["request"]["path"]))).collect()

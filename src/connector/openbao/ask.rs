@@ -1,10 +1,14 @@
 //! Questions to the server: a list of ids, one object, a change.
 
+use std::collections::BTreeMap;
+
 use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::OpenBaoSystem;
-use super::columns::{ALIASES, GROUPS, POLICIES, USERS};
+use super::columns::{ALIASES, GROUP_ALIASES, GROUPS, POLICIES, USERS};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::{Answer, Request};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
@@ -15,27 +19,64 @@ pub(super) fn place(resource: &str) -> Option<&'static [&'static str]> {
         USERS => Some(&["identity", "entity"]),
         GROUPS => Some(&["identity", "group"]),
         ALIASES => Some(&["identity", "entity-alias"]),
+        GROUP_ALIASES => Some(&["identity", "group-alias"]),
         POLICIES => Some(&["sys", "policies", "acl"]),
         _ => None,
     }
 }
 
+/// An answer to a list. What it holds beside the keys is large, and is not kept where nobody needs it.
+#[derive(Deserialize)]
+struct Listed<T> {
+    data: T,
+}
+
+#[derive(Default, Deserialize)]
+struct Keys {
+    keys: Vec<String>,
+}
+
+/// A list of aliases.
+#[derive(Default, Deserialize)]
+pub(super) struct Aliases {
+    pub(super) keys: Vec<String>,
+    #[serde(default, rename = "key_info")]
+    pub(super) told: BTreeMap<String, Alias>,
+}
+
+/// What a list tells of an alias.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Alias {
+    name: String,
+    canonical_id: String,
+    mount_accessor: String,
+    mount_path: String,
+}
+
 impl OpenBaoSystem {
     /// The keys of a list, in the server's order; none where there is nothing, which it answers with 404.
     pub(super) async fn list(&self, path: &[&str]) -> Result<Vec<String>, Failure> {
+        Ok(self.listed::<Keys>(path).await?.keys)
+    }
+
+    /// A list of aliases with what each of them is, which the server tells in the same answer.
+    pub(super) async fn list_of_aliases(&self, path: &[&str]) -> Result<Aliases, Failure> {
+        self.listed(path).await
+    }
+
+    async fn listed<T: Default + DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
         self.in_namespace().await?;
         let mut url = self.at(path);
         url.query_pairs_mut().append_pair("list", "true");
         let answer = match self.http.read(&Request::new(Method::GET, url.clone(), Asked::Object)).await {
             Ok(answer) => answer,
-            Err(failure) if is_nothing(&failure) => return Ok(Vec::new()),
+            Err(failure) if is_nothing(&failure) => return Ok(T::default()),
             Err(failure) => return Err(self.of_list(self.of_namespace(failure))),
         };
-        let keys = data(&answer).and_then(|mut data| data.get_mut("keys").map(Json::take));
-        let keys = keys.and_then(|keys| serde_json::from_value::<Vec<String>>(keys).ok());
-        keys.ok_or_else(|| {
-            self.bad_answer(&format!("GET {}?list=true", url.path()), "it holds no list `keys`", &answer)
-        })
+        let listed = serde_json::from_slice::<Listed<T>>(&answer.body);
+        listed
+            .map(|listed| listed.data)
+            .map_err(|_| self.bad_answer(&format!("GET {}?list=true", url.path()), "it holds no list `keys`", &answer))
     }
 
     /// What failed for one list concerns the whole export.
@@ -61,17 +102,19 @@ impl OpenBaoSystem {
         if id.is_empty() || id == "." || id == ".." || id.contains('/') {
             return Ok(None);
         }
-        let path = if resource == POLICIES { [place, &[id]].concat() } else { [place, &[by, id]].concat() };
+        if resource == POLICIES {
+            // What a policy says is nobody's business here.
+            let names = self.list(place).await?;
+            return Ok(names.iter().any(|name| name == id).then(|| json!({"id": id})));
+        }
+        let path = [place, &[by, id]].concat();
         self.in_namespace().await?;
         let url = self.at(&path);
         let answer = match self.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
             Ok(answer) => answer,
-            Err(failure) if is_nothing(&failure) => return Ok(None),
+            Err(failure) if is_nothing(&failure) || is_no_id(&failure) => return Ok(None),
             Err(failure) => return Err(self.of_namespace(failure)),
         };
-        if resource == POLICIES {
-            return Ok(data(&answer).map(|_| json!({"id": id})));
-        }
         // 204 is how an absent name is told.
         Ok(data(&answer).filter(|data| data.get("id").and_then(Json::as_str).is_some_and(|id| !id.is_empty())))
     }
@@ -108,7 +151,12 @@ fn data(answer: &Answer) -> Option<Json> {
     body.get_mut("data").map(Json::take).filter(|data| data.is_object())
 }
 
-/// 404 without a word: there is nothing. With one, the address or the namespace is wrong; only policies are told so.
+/// No object has an id or a name of such characters.
+fn is_no_id(failure: &Failure) -> bool {
+    failure.status == Some(404) && failure.message.as_deref().is_some_and(|said| said.contains("unsupported path"))
+}
+
+/// 404 without a word: there is nothing. With one, the address or the namespace is wrong.
 fn is_nothing(failure: &Failure) -> bool {
-    failure.status == Some(404) && failure.message.as_deref().is_none_or(|said| said.contains("No policy named"))
+    failure.status == Some(404) && failure.message.is_none()
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json, json};
 
 use crate::connector::config::OpenBaoConfig;
-use crate::model::capabilities::{AttributeShape, AttributeType, Capabilities, Form, OwnAccount, ResourceCapabilities};
+use crate::model::capabilities::{
+    Among, AttributeShape, AttributeType, Capabilities, Form, OwnAccount, ResourceCapabilities,
+};
 use crate::model::order::Operation;
 use crate::model::value::Value;
 
@@ -15,6 +17,8 @@ pub(super) const USERS: &str = "users";
 pub(super) const GROUPS: &str = "groups";
 /// By which logins an entity is known.
 pub(super) const ALIASES: &str = "aliases";
+/// By which groups of a login method an external group is known.
+pub(super) const GROUP_ALIASES: &str = "groupAliases";
 /// Names of policies, which entities and groups carry.
 pub(super) const POLICIES: &str = "policies";
 /// Folders of key-value stores.
@@ -23,9 +27,12 @@ pub(super) const CONTAINERS: &str = "containers";
 pub(super) const MEMBERSHIPS: &str = "memberships";
 /// Groups in groups: `parent`, `child`.
 pub(super) const NESTINGS: &str = "nestings";
+/// Policies of groups, which say what their members may do with containers: `group`, `policy`.
+pub(super) const GROUP_POLICIES: &str = "groupPolicies";
 
 /// Every resource, in the order in which they are named to people.
-pub(super) const RESOURCES: [&str; 7] = [USERS, GROUPS, MEMBERSHIPS, NESTINGS, ALIASES, POLICIES, CONTAINERS];
+pub(super) const RESOURCES: [&str; 9] =
+    [USERS, GROUPS, MEMBERSHIPS, NESTINGS, ALIASES, GROUP_ALIASES, POLICIES, GROUP_POLICIES, CONTAINERS];
 
 /// What a column begins with that is an entry of an object's metadata.
 const METADATA: &str = "metadata.";
@@ -38,19 +45,27 @@ struct Column {
     kind: AttributeType,
     multi_valued: bool,
     is_writable: bool,
+    /// Written by a create alone.
+    is_set_once: bool,
     /// Exported without being named.
     is_default: bool,
 }
 
 const fn column(name: &'static str, field: &'static str) -> Column {
     let kind = AttributeType::Text;
-    Column { name, field, kind, multi_valued: false, is_writable: false, is_default: true }
+    Column { name, field, kind, multi_valued: false, is_writable: false, is_set_once: false, is_default: true }
 }
 
 const ID: Column = column("id", "id");
 /// Names are the same in any case (OpenBao, identity store).
 const NAME: Column = Column { kind: AttributeType::CaselessText, is_writable: true, ..column("name", "name") };
-const OF_POLICIES: Column = Column { multi_valued: true, is_writable: true, ..column("policies", "policies") };
+/// So are those of policies.
+const OF_POLICIES: Column = Column {
+    kind: AttributeType::CaselessText,
+    multi_valued: true,
+    is_writable: true,
+    ..column("policies", "policies")
+};
 const CREATED: Column = Column { kind: AttributeType::Time, is_default: false, ..column("created", "creation_time") };
 /// It moves with each login, so it is exported only where a job asks for it.
 const CHANGED: Column =
@@ -64,14 +79,29 @@ const OF_USERS: &[Column] = &[
     CREATED,
     CHANGED,
 ];
-const OF_GROUPS: &[Column] = &[ID, NAME, column("type", "type"), OF_POLICIES, CREATED, CHANGED];
-const OF_ALIASES: &[Column] = &[
+const OF_GROUPS: &[Column] = &[
     ID,
-    column("name", "name"),
-    column("user", "canonical_id"),
-    column("mount", "mount_path"),
-    column("accessor", "mount_accessor"),
+    NAME,
+    Column { is_writable: true, is_set_once: true, ..column("type", "type") },
+    OF_POLICIES,
+    CREATED,
+    CHANGED,
 ];
+const OF_ALIASES: &[Column] = &[ID, LOGIN_NAME, belongs_to("user"), MOUNT, ACCESSOR, LOGIN];
+const OF_GROUP_ALIASES: &[Column] = &[ID, LOGIN_NAME, belongs_to("group"), MOUNT, ACCESSOR, LOGIN];
+
+const fn belongs_to(name: &'static str) -> Column {
+    Column { is_writable: true, ..column(name, "canonical_id") }
+}
+
+/// What somebody is called by a login method.
+const LOGIN_NAME: Column = Column { is_writable: true, ..column("name", "name") };
+/// Where the method is mounted, as it is written in `auth/MOUNT/login`.
+const MOUNT: Column = Column { is_writable: true, is_set_once: true, ..column("mount", "mount_path") };
+const ACCESSOR: Column = column("accessor", "mount_accessor");
+/// Method and name in one, which no two have: `userpass/jane`.
+const LOGIN: Column = column("login", LOGIN_FIELD);
+const LOGIN_FIELD: &str = "mount_path + name";
 const OF_NAMES: &[Column] = &[ID];
 
 fn columns(resource: &str) -> &'static [Column] {
@@ -79,6 +109,7 @@ fn columns(resource: &str) -> &'static [Column] {
         USERS => OF_USERS,
         GROUPS => OF_GROUPS,
         ALIASES => OF_ALIASES,
+        GROUP_ALIASES => OF_GROUP_ALIASES,
         _ => OF_NAMES,
     }
 }
@@ -125,6 +156,12 @@ pub(super) fn value(resource: &str, name: &str, object: &Json) -> Option<Value> 
         return Value::text(object.get("metadata")?.get(key)?.as_str()?);
     }
     let column = columns(resource).iter().find(|column| column.name == name)?;
+    if column.field == LOGIN.field {
+        return Value::text(format!("{}/{}", mount_of(object)?, object.get("name")?.as_str()?));
+    }
+    if column.field == MOUNT.field {
+        return Value::text(mount_of(object)?);
+    }
     match object.get(column.field) {
         Some(Json::Bool(disabled)) if column.kind == AttributeType::Boolean => Value::text((!disabled).to_string()),
         // An entity that nobody disabled does not say so on all versions.
@@ -136,8 +173,18 @@ pub(super) fn value(resource: &str, name: &str, object: &Json) -> Option<Value> 
     }
 }
 
+fn mount_of(object: &Json) -> Option<&str> {
+    Some(mount_name(object.get(MOUNT.field)?.as_str()?))
+}
+
+/// A login method's path as it is written in a job: `auth/userpass/` is `userpass`.
+pub(super) fn mount_name(path: &str) -> &str {
+    path.strip_prefix("auth/").unwrap_or(path).trim_matches('/')
+}
+
 /// Why a change cannot be written: an attribute and whether it is known at all.
 pub(super) enum Unwritable {
+    SetOnce(String),
     Unknown(String),
     ReadOnly(String),
     Malformed(String, &'static str),
@@ -167,6 +214,9 @@ pub(super) fn fields(
         if !column.is_writable {
             return Err(Unwritable::ReadOnly(name.clone()));
         }
+        if column.is_set_once && current.is_some() {
+            return Err(Unwritable::SetOnce(name.clone()));
+        }
         let field = match (wanted, column.kind, column.multi_valued) {
             (Some(Value::Many(values)), _, true) => json!(values),
             (Some(Value::Text(text)), _, true) => json!([text]),
@@ -194,12 +244,14 @@ pub(super) fn capabilities(
     config: &OpenBaoConfig,
     named: &BTreeMap<String, BTreeSet<String>>,
     account: Option<OwnAccount>,
+    policies: Option<&BTreeSet<String>>,
 ) -> Capabilities {
     let mut resources = BTreeMap::new();
     for resource in RESOURCES.into_iter().filter(|resource| *resource != CONTAINERS || !config.kv.is_empty()) {
         let ends = match resource {
             MEMBERSHIPS => [("group", GROUPS), ("user", USERS)].as_slice(),
             NESTINGS => &[("parent", GROUPS), ("child", GROUPS)],
+            GROUP_POLICIES => &[("group", GROUPS), ("policy", POLICIES)],
             _ => &[],
         };
         let mut offered = ResourceCapabilities {
@@ -210,7 +262,8 @@ pub(super) fn capabilities(
                     vec![Create, Update, Disable, Enable, Delete]
                 }
                 GROUPS => vec![Operation::Create, Operation::Update, Operation::Delete],
-                MEMBERSHIPS | NESTINGS => vec![Operation::Add, Operation::Remove],
+                ALIASES | GROUP_ALIASES => vec![Operation::Create, Operation::Update, Operation::Delete],
+                MEMBERSHIPS | NESTINGS | GROUP_POLICIES => vec![Operation::Add, Operation::Remove],
                 _ => Vec::new(),
             },
             key: if ends.is_empty() {
@@ -227,15 +280,21 @@ pub(super) fn capabilities(
                     offered.attributes.insert(column.name.to_owned(), column.kind);
                 }
                 let form = if column.kind == AttributeType::Boolean { Form::Boolean } else { Form::Text };
+                let is_of_policies = column.field == OF_POLICIES.field;
+                let among = |names: &BTreeSet<String>| Among { resource: POLICIES.to_owned(), names: names.clone() };
                 let shape = AttributeShape {
                     kind: column.kind,
                     form,
                     multi_valued: column.multi_valued,
+                    among: policies.filter(|_| is_of_policies).map(among),
                     ..AttributeShape::default()
                 };
                 offered.shapes.insert(column.name.to_owned(), shape);
                 if !column.is_writable {
                     offered.read_only.push(column.name.to_owned());
+                }
+                if column.is_set_once {
+                    offered.immutable.push(column.name.to_owned());
                 }
             }
         }
@@ -246,6 +305,10 @@ pub(super) fn capabilities(
                 offered.attributes.insert(name.clone(), AttributeType::Text);
                 offered.shapes.insert(name.clone(), AttributeShape::default());
             }
+        }
+        if matches!(resource, ALIASES | GROUP_ALIASES) {
+            let owner = if resource == ALIASES { "user" } else { "group" };
+            offered.required = ["name", "mount", owner].map(str::to_owned).into();
         }
         let refused = config.refuses.get(resource).into_iter().flatten().map(|refused| refused.operation());
         let refused: Vec<Operation> = refused.collect();

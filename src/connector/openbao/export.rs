@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use super::OpenBaoSystem;
 use super::ask::place;
 use super::columns::{
-    CONTAINERS, GROUPS, MEMBERSHIPS, NESTINGS, POLICIES, RESOURCES, exported, is_known, nearest, value,
+    ALIASES, CONTAINERS, GROUP_ALIASES, GROUP_POLICIES, GROUPS, MEMBERSHIPS, NESTINGS, POLICIES, RESOURCES, exported,
+    is_known, nearest, value,
 };
 use super::members::{ends_of, ids_in};
 use crate::connector::source::{ExportEnd, ExportError, ExportRequest, ExportSink, ResourceRequest};
@@ -42,6 +43,7 @@ pub(super) async fn export(
                 ids(POLICIES, names, sink)?;
             }
             CONTAINERS => ids(CONTAINERS, system.containers().await?, sink)?,
+            ALIASES | GROUP_ALIASES => aliases(system, wanted, sink).await?,
             list => walk(system, list, &[wanted], sink).await?,
         }
     }
@@ -51,7 +53,7 @@ pub(super) async fn export(
 /// Which list a resource is read from.
 fn list_of(wanted: &ResourceRequest) -> &str {
     match wanted.resource.as_str() {
-        MEMBERSHIPS | NESTINGS => GROUPS,
+        MEMBERSHIPS | NESTINGS | GROUP_POLICIES => GROUPS,
         plain => plain,
     }
 }
@@ -96,6 +98,44 @@ fn ids(resource: &str, names: impl IntoIterator<Item = String>, sink: &mut dyn E
     }
     let evidence = Evidence { pages_asked: 1, pages_received: 1, rows_received: rows, ..Evidence::default() };
     sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: true })
+}
+
+/// Aliases come with their list.
+async fn aliases(
+    system: &OpenBaoSystem,
+    wanted: &ResourceRequest,
+    sink: &mut dyn ExportSink,
+) -> Result<(), ExportError> {
+    let resource = wanted.resource.as_str();
+    let columns = exported(resource, &wanted.columns);
+    sink.begin(resource, &columns, &["id".to_owned()])?;
+    let mut listed = system.list_of_aliases(&[place(resource).unwrap_or_default(), &["id"]].concat()).await?;
+    let total = Some(listed.keys.len() as u64);
+    let (mut rows, mut vanished) = (0, 0_u64);
+    for id in listed.keys {
+        let told = listed.told.remove(&id).and_then(|alias| serde_json::to_value(alias).ok());
+        let object = match told {
+            Some(mut alias) => {
+                alias["id"] = Json::String(id);
+                Some(alias)
+            }
+            None => system.object(resource, "id", &id).await?,
+        };
+        match object {
+            Some(object) => rows += rows_of(resource, &columns, &object, sink)?,
+            None => vanished += 1,
+        }
+    }
+    let mut evidence = Evidence { pages_asked: 1, pages_received: 1, rows_received: rows, ..Evidence::default() };
+    (evidence.total_start, evidence.total_end) = (total, total);
+    note_vanished(&mut evidence, vanished);
+    sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: true })
+}
+
+fn note_vanished(evidence: &mut Evidence, vanished: u64) {
+    if vanished > 0 {
+        evidence.notes.push(format!("{vanished} of the objects that were listed were gone when they were read"));
+    }
 }
 
 /// Reads all objects of a list, and what is wanted of each.
@@ -160,9 +200,7 @@ async fn walk(
             total_end: (!is_association).then_some(total_end),
             ..Evidence::default()
         };
-        if vanished > 0 {
-            evidence.notes.push(format!("{vanished} of the objects that were listed were gone when they were read"));
-        }
+        note_vanished(&mut evidence, vanished);
         sink.end(resource, ExportEnd { evidence, cursor: None, proves_absence: true })?;
     }
     Ok(())

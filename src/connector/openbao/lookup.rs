@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::OpenBaoSystem;
-use super::columns::{CONTAINERS, MEMBERSHIPS, NESTINGS, RESOURCES, exported, is_known, nearest, value};
+use super::columns::{ALIASES, CONTAINERS, GROUP_ALIASES, RESOURCES, exported, is_known, nearest, value};
+use super::members::ends_of;
 use crate::model::failure::{Class, Failure};
 use crate::model::object::Object;
 use crate::model::value::Value;
@@ -56,13 +57,14 @@ pub(super) async fn find(
         "name" if !wanted.contains('/') && matches!(resource, super::columns::USERS | super::columns::GROUPS) => {
             system.object(resource, "name", wanted).await?.into_iter().collect()
         }
+        "login" if matches!(resource, ALIASES | GROUP_ALIASES) => system.by_login(resource, wanted).await?,
         _ => system.found_by(resource, attribute, wanted).await?,
     };
     Ok(found.iter().filter(|object| is_it(object)).filter_map(|object| system.read(resource, object)).collect())
 }
 
 fn known(system: &OpenBaoSystem, resource: &str) -> Result<(), Failure> {
-    let is_there = RESOURCES.contains(&resource) && !matches!(resource, MEMBERSHIPS | NESTINGS);
+    let is_there = RESOURCES.contains(&resource) && ends_of(resource).is_none();
     if is_there { Ok(()) } else { Err(system.no_such_resource(resource)) }
 }
 

@@ -1,5 +1,5 @@
-//! Entities in groups and groups in groups. The server takes the members of a group as a whole, so that each change reads
-//! them, writes them all, and reads them again.
+//! Entities in groups, groups in groups, and policies of groups. The server takes each of these lists as a whole, so that
+//! each change reads it, writes all of it, and reads it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use super::OpenBaoSystem;
-use super::columns::{GROUPS, MEMBERSHIPS, NESTINGS, USERS};
+use super::columns::{GROUP_POLICIES, GROUPS, MEMBERSHIPS, NESTINGS, USERS};
 use crate::connector::target::{Applied, RowChange};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::order::Operation;
@@ -19,6 +19,7 @@ pub(super) fn ends_of(resource: &str) -> Option<(&'static str, &'static str, &'s
     match resource {
         MEMBERSHIPS => Some(("group", "user", "member_entity_ids")),
         NESTINGS => Some(("parent", "child", "member_group_ids")),
+        GROUP_POLICIES => Some(("group", "policy", "policies")),
         _ => None,
     }
 }
@@ -32,7 +33,9 @@ pub(super) fn ids_in(object: &Json, field: &str) -> Vec<String> {
 
 fn association(system: &OpenBaoSystem, resource: &str) -> Result<(&'static str, &'static str, &'static str), Failure> {
     ends_of(resource).ok_or_else(|| {
-        let cause = format!("`{resource}` is no association of this system; it has: {MEMBERSHIPS}, {NESTINGS}");
+        let cause = format!(
+            "`{resource}` is no association of this system; it has: {MEMBERSHIPS}, {NESTINGS}, {GROUP_POLICIES}"
+        );
         system.failure(Class::Configuration, cause, "correct the sync's `to` and `ends` in the job file")
     })
 }
@@ -68,6 +71,12 @@ pub(super) async fn members(
 ) -> Result<Vec<String>, Failure> {
     let (owner, member, field) = association(system, resource)?;
     let (of, field) = match end {
+        end if end == member && resource == GROUP_POLICIES => {
+            let groups = system.found_by(GROUPS, "policies", id).await?;
+            let holds = |group: &&Json| ids_in(group, field).iter().any(|policy| policy == id);
+            let ids = groups.iter().filter(holds).filter_map(|group| group.get("id")?.as_str());
+            return Ok(ids.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect());
+        }
         end if end == owner => (GROUPS, field),
         end if end == member && resource == MEMBERSHIPS => (USERS, "direct_group_ids"),
         end if end == member => (GROUPS, "parent_group_ids"),
@@ -152,6 +161,7 @@ async fn change(
             "change them where that method takes them from (an LDAP group, a claim), or map an internal group",
         ));
     }
+    let what = if field == "policies" { field } else { "members" };
     let before: BTreeSet<String> = ids_in(&found, field).into_iter().collect();
     let wanted: BTreeSet<String> = match operation {
         Operation::Add => before.iter().cloned().chain(members.iter().map(|id| (*id).to_owned())).collect(),
@@ -168,8 +178,8 @@ async fn change(
     if !members.iter().all(is_so) {
         let mut failure = system.failure(
             Class::Conflict,
-            format!("the members of `{name}` are not what was written: somebody else writes them at the same time"),
-            "see who else changes this group; the server takes its members as a whole, so that two writers undo each other",
+            format!("the {what} of `{name}` are not what was written: somebody else writes them at the same time"),
+            "see who else changes this group; the server takes them as a whole, so that two writers undo each other",
         );
         failure.effect = Effect::Unknown;
         return Err(failure);

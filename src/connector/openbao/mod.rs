@@ -4,6 +4,7 @@
 //! members of a group are written as a whole: both are looked at first and read back. No value of a secret is ever
 //! asked for (<https://openbao.org/api-docs/secret/identity/>).
 
+mod aliases;
 mod ask;
 mod columns;
 mod export;
@@ -43,6 +44,10 @@ pub struct OpenBaoSystem {
     account: OnceCell<Option<OwnAccount>>,
     /// Whether the server has namespaces, asked once where the job names one.
     namespaces: OnceCell<()>,
+    /// Login methods by their paths, with their accessors; asked once.
+    methods: OnceCell<BTreeMap<String, String>>,
+    /// The policies that there are, asked once where the job names some; `None` where muster may not see them.
+    policies: OnceCell<Option<BTreeSet<String>>>,
     /// What is found by other attributes than the name, which the server cannot be asked for.
     finder: finder::Finder,
     /// One for each group whose members are being written: they are read, changed and written as a whole.
@@ -86,9 +91,26 @@ impl OpenBaoSystem {
             columns: context.columns.clone(),
             account: OnceCell::new(),
             namespaces: OnceCell::new(),
+            methods: OnceCell::new(),
+            policies: OnceCell::new(),
             finder: finder::Finder::default(),
             turns: Mutex::new(BTreeMap::new()),
         })
+    }
+
+    /// The policies that there are, where the job gives some to people or groups.
+    async fn known_policies(&self) -> Result<Option<&BTreeSet<String>>, Failure> {
+        if !self.columns.values().any(|columns| columns.contains("policies")) {
+            return Ok(None);
+        }
+        let listed = self.policies.get_or_try_init(|| async {
+            match self.list(ask::place(columns::POLICIES).unwrap_or_default()).await {
+                Ok(names) => Ok(Some(names.into_iter().collect())),
+                Err(failure) if failure.class == Class::Permission => Ok(None),
+                Err(failure) => Err(failure),
+            }
+        });
+        Ok(listed.await?.as_ref())
     }
 
     fn failure(&self, class: Class, cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
@@ -122,7 +144,7 @@ impl Source for OpenBaoSystem {
 
     async fn capabilities(&self) -> Result<Capabilities, Failure> {
         let account = self.account.get_or_try_init(|| probe::account(self)).await?.clone();
-        Ok(columns::capabilities(&self.config, &self.columns, account))
+        Ok(columns::capabilities(&self.config, &self.columns, account, self.known_policies().await?))
     }
 
     async fn probe(&self, needs: &Needs) -> Vec<Step> {

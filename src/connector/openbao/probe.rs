@@ -1,5 +1,6 @@
 //! The stages of reaching a vault, for `check`; and who muster is there.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use reqwest::Method;
@@ -7,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::OpenBaoSystem;
 use super::ask::place;
-use super::columns::{CONTAINERS, GROUPS, MEMBERSHIPS, NESTINGS, RESOURCES, USERS, is_known, nearest};
+use super::columns::{ALIASES, CONTAINERS, GROUP_ALIASES, GROUPS, POLICIES, RESOURCES, USERS, is_known, nearest};
 use super::members::ends_of;
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
@@ -175,37 +176,51 @@ async fn rights(system: &OpenBaoSystem, needs: &Needs, steps: &mut Vec<Step>) ->
 
 /// Paths, with the rights that the job needs there.
 fn needed(system: &OpenBaoSystem, needs: &Needs) -> Vec<(String, Vec<&'static str>)> {
-    let list_of = |resource: &str| {
-        if matches!(resource, MEMBERSHIPS | NESTINGS) { GROUPS.to_owned() } else { resource.to_owned() }
-    };
-    let mut lists: Vec<String> = needs.reads.keys().chain(&needs.writes).map(|name| list_of(name)).collect();
+    let list_of = |resource: &str| if ends_of(resource).is_some() { GROUPS.to_owned() } else { resource.to_owned() };
+    let mut lists: BTreeSet<String> = needs.reads.keys().chain(&needs.writes).map(|name| list_of(name)).collect();
     if lists.is_empty() {
-        lists.push(USERS.to_owned());
+        lists.insert(USERS.to_owned());
     }
-    lists.sort();
-    lists.dedup();
     let writes: Vec<String> = needs.writes.iter().map(|name| list_of(name)).collect();
+    // Whether the names of policies lead anywhere is looked up.
+    let names_policies = |resource: &str| {
+        let columns = needs.reads.get(resource).into_iter().flatten();
+        needs.writes.iter().any(|write| write == resource) && columns.into_iter().any(|column| column == "policies")
+    };
+    if names_policies(USERS) || names_policies(GROUPS) {
+        lists.insert(POLICIES.to_owned());
+    }
     let mut needed = Vec::new();
+    let mut need = |path: String, rights: &[&'static str]| needed.push((path, rights.to_vec()));
     for list in lists {
-        if list == CONTAINERS {
-            needed.extend(
-                system.config.kv.iter().map(|kv| (format!("{}/metadata/", kv.trim_matches('/')), vec!["list"])),
-            );
+        let written = writes.contains(&list);
+        let Some(place) = place(&list).map(|steps| steps.join("/")) else {
+            let stores = system.config.kv.iter().filter(|_| list == CONTAINERS);
+            stores.for_each(|kv| need(format!("{}/metadata/", kv.trim_matches('/')), &["list"]));
             continue;
+        };
+        let is_alias = matches!(list.as_str(), ALIASES | GROUP_ALIASES);
+        match list.as_str() {
+            POLICIES => need(format!("{place}/"), &["list"]),
+            _ if written => {
+                need(format!("{place}/id/"), &["list"]);
+                need(place.clone(), &["create", "update"]);
+                need(format!("{place}/id/{ANY}"), &["read", "update", "delete"]);
+                match is_alias {
+                    false => need(format!("{place}/name/{ANY}"), &["read"]),
+                    true if list == ALIASES => need("identity/lookup/entity".to_owned(), &["update"]),
+                    true => need("identity/lookup/group".to_owned(), &["update"]),
+                }
+            }
+            _ if is_alias => need(format!("{place}/id/"), &["list"]),
+            _ => {
+                need(format!("{place}/id/"), &["list"]);
+                need(format!("{place}/id/{ANY}"), &["read"]);
+            }
         }
-        let Some(place) = place(&list).map(|steps| steps.join("/")) else { continue };
-        if !matches!(list.as_str(), USERS | GROUPS) {
-            needed.push((format!("{place}/id/"), vec!["list"]));
-            continue;
-        }
-        needed.push((format!("{place}/id/"), vec!["list"]));
-        if writes.contains(&list) {
-            needed.push((place.clone(), vec!["create", "update"]));
-            needed.push((format!("{place}/id/{ANY}"), vec!["read", "update", "delete"]));
-            needed.push((format!("{place}/name/{ANY}"), vec!["read"]));
-        } else {
-            needed.push((format!("{place}/id/{ANY}"), vec!["read"]));
-        }
+    }
+    if [ALIASES, GROUP_ALIASES].iter().any(|aliases| writes.iter().any(|write| write == aliases)) {
+        need("sys/auth".to_owned(), &["read"]);
     }
     needed
 }

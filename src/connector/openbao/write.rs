@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::OpenBaoSystem;
 use super::ask::place;
-use super::columns::{GROUPS, USERS, Unwritable, fields, nearest};
+use super::columns::{ALIASES, GROUP_ALIASES, GROUPS, USERS, Unwritable, fields, nearest};
 use crate::connector::target::{Applied, ObjectChange};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::order::Operation;
@@ -15,7 +15,7 @@ use crate::model::outcome::Effected;
 use crate::model::value::Value;
 
 pub(super) async fn apply(system: &OpenBaoSystem, change: &ObjectChange) -> Result<Applied, Failure> {
-    if !matches!(change.resource.as_str(), USERS | GROUPS) {
+    if !matches!(change.resource.as_str(), USERS | GROUPS | ALIASES | GROUP_ALIASES) {
         return Err(match place(&change.resource) {
             Some(_) => system.failure(
                 Class::Unsupported,
@@ -29,7 +29,7 @@ pub(super) async fn apply(system: &OpenBaoSystem, change: &ObjectChange) -> Resu
     if is_switch && change.resource != USERS {
         return Err(system.failure(
             Class::Unsupported,
-            "groups cannot be disabled or enabled",
+            format!("{} cannot be disabled or enabled", change.resource),
             "use another action for this resource in `on`",
         ));
     }
@@ -39,6 +39,9 @@ pub(super) async fn apply(system: &OpenBaoSystem, change: &ObjectChange) -> Resu
         attributes.insert("active".to_owned(), Value::text((change.operation == Operation::Enable).to_string()));
     }
     let result = match change.operation {
+        Operation::Create if matches!(change.resource.as_str(), ALIASES | GROUP_ALIASES) => {
+            system.create_alias(change, &attributes).await
+        }
         Operation::Create => create(system, change, &attributes).await,
         Operation::Delete => delete(system, change).await,
         Operation::Add | Operation::Remove => Err(system.failure(
@@ -118,9 +121,18 @@ async fn update(
         gone.status = Some(404);
         return Err(gone);
     };
-    let body = fields(resource, attributes, Some(&current)).map_err(|problem| unwritable(system, resource, problem))?;
+    let mut body =
+        fields(resource, attributes, Some(&current)).map_err(|problem| unwritable(system, resource, problem))?;
     if body.is_empty() {
         return Ok(Applied { id: Some(id), effected: Effected::AlreadySo, note: None });
+    }
+    if matches!(resource, ALIASES | GROUP_ALIASES) {
+        // Some versions take an alias as a whole.
+        for field in ["name", "canonical_id", "mount_accessor"] {
+            if let Some(held) = current.get(field).filter(|_| !body.contains_key(field)) {
+                body.insert(field.to_owned(), held.clone());
+            }
+        }
     }
     let path = [place(resource).unwrap_or_default(), &["id", &id]].concat();
     system.write(Method::POST, &path, Some(Json::Object(body))).await?;
@@ -155,7 +167,7 @@ async fn there(system: &OpenBaoSystem, change: &ObjectChange) -> Result<(String,
     Ok((id, current))
 }
 
-fn unwritable(system: &OpenBaoSystem, resource: &str, problem: Unwritable) -> Failure {
+pub(super) fn unwritable(system: &OpenBaoSystem, resource: &str, problem: Unwritable) -> Failure {
     match problem {
         Unwritable::Unknown(name) => system.failure(
             Class::Configuration,
@@ -169,6 +181,11 @@ fn unwritable(system: &OpenBaoSystem, resource: &str, problem: Unwritable) -> Fa
             Class::Unsupported,
             format!("`{name}` of {resource} is written by the server alone"),
             "leave the attribute out of the mapping",
+        ),
+        Unwritable::SetOnce(name) => system.failure(
+            Class::Unsupported,
+            format!("`{name}` of {resource} is set when one is created, and stays so"),
+            "leave the attribute as it is, or delete the object and let it be created anew",
         ),
         Unwritable::Malformed(name, takes) => system.failure(
             Class::Data,

@@ -176,6 +176,7 @@ fn shape(attribute: &Attribute, multi_valued: bool) -> AttributeShape {
         multi_valued,
         suggested: attribute.suggested.clone(),
         max_length: attribute.max_length,
+        among: None,
     }
 }
 
