@@ -38,10 +38,9 @@ fn rows_that_slip_between_two_pages_are_not_lost() {
     });
     let config =
         KeycloakConfig { url: format!("http://{}", gateway.address), page_size: 7, reads_in_flight: 1, ..config };
-    let exported = Runtime::new().unwrap().block_on(async {
-        let target = realm.lock().unwrap().target(config).await;
-        export(target.as_ref(), &["memberships", "users"]).await.unwrap()
-    });
+    let runtime = Runtime::new().unwrap();
+    let target = runtime.block_on(realm.lock().unwrap().target(config));
+    let exported = runtime.block_on(export(target.as_ref(), &["memberships", "users"])).unwrap();
     let users = &exported["users"];
     let mut expected = ids[1..].to_vec();
     expected.sort();
