@@ -39,7 +39,7 @@ pub fn row_for(asked: Asked, status: u16, scim_type: Option<&str>, message: Opti
 }
 
 /// The first of some rows that fits an answer.
-pub(super) fn row_among<'r>(
+pub fn row_among<'r>(
     rows: impl IntoIterator<Item = &'r Row>,
     asked: Asked,
     status: u16,

@@ -22,7 +22,7 @@ use url::Url;
 pub use answer::Answer;
 
 use self::credential::Credential;
-use self::patience::{Next, Patience};
+use self::patience::Patience;
 use self::proxy::ProxyRule;
 pub(super) use self::proxy::proxied;
 use super::backoff::{Backoff, Budget, Retrying};
@@ -279,15 +279,7 @@ impl Http {
     /// Anything that is no success, classified.
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let mut token = None;
-        match self.patience.next() {
-            Next::Go => {}
-            // Its count begins anew with whatever succeeds; where this does not, the request says why.
-            Next::Breathe => {
-                let harmless = self.address(&["ServiceProviderConfig"]);
-                let _ = self.send_once(&Request::new(Method::GET, harmless, Asked::Discovery), &mut None).await;
-            }
-            Next::Stop(refused) => return Err(self.left_alone(refused)),
-        }
+        self.be_patient().await?;
         let first = self.send_once(request, &mut token).await;
         let (Err(failure), Some(credential)) = (&first, &self.credential) else { return first };
         match failure.status {
@@ -351,21 +343,6 @@ impl Http {
             return Ok(answer);
         }
         Err(self.refused(&answer, request.asked, &request.spoken()))
-    }
-
-    /// So many changes in a row were refused that the service would soon switch itself off.
-    fn left_alone(&self, refused: u64) -> Failure {
-        Failure::new(
-            Class::Configuration,
-            Recourse::Stop,
-            &self.system,
-            format!(
-                "{} changes in a row were refused, and this service switches itself off after {}: nothing more is sent",
-                count(refused),
-                count(self.patience.most())
-            ),
-            "see with `muster report` what was refused and mend it, then `muster apply`; what was not sent stays approved",
-        )
     }
 
     /// The failure that an answer means which is no success.

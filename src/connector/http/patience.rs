@@ -3,6 +3,13 @@
 
 use std::sync::Mutex;
 
+use reqwest::Method;
+
+use super::{Http, Request};
+use crate::connector::failure_table::Asked;
+use crate::model::failure::{Class, Failure, Recourse};
+use crate::model::numbers::count;
+
 /// What was refused since anything last succeeded.
 #[derive(Default)]
 pub(super) struct Patience {
@@ -55,10 +62,35 @@ impl Patience {
             _ => Next::Go,
         }
     }
+}
 
-    /// After how many the service switches itself off.
-    pub(super) fn most(&self) -> u64 {
-        self.most.unwrap_or(u64::MAX)
+impl Http {
+    /// Before each request: lets something succeed in between, or leaves the service alone.
+    pub(super) async fn be_patient(&self) -> Result<(), Failure> {
+        match self.patience.next() {
+            Next::Go => Ok(()),
+            // Its count begins anew with whatever succeeds; where this does not, the request says why.
+            Next::Breathe => {
+                let harmless = self.address(&["ServiceProviderConfig"]);
+                let _ = self.send_once(&Request::new(Method::GET, harmless, Asked::Discovery), &mut None).await;
+                Ok(())
+            }
+            Next::Stop(refused) => Err(self.left_alone(refused)),
+        }
+    }
+
+    fn left_alone(&self, refused: u64) -> Failure {
+        Failure::new(
+            Class::Configuration,
+            Recourse::Stop,
+            &self.system,
+            format!(
+                "{} changes in a row were refused, and this service switches itself off after {}: nothing more is sent",
+                count(refused),
+                count(self.patience.most.unwrap_or(refused))
+            ),
+            "see with `muster report` what was refused and mend it, then `muster apply`; what was not sent stays approved",
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use url::Url;
 
 use super::{Http, host_port};
-use crate::connector::failure_table::reaches::{CUT, NO_CONNECTION, NO_HTTP, NO_SUCH_HOST, NO_WAY, of_tls};
+use crate::connector::failure_table::reaches::{CUT, CUT_PLAIN, NO_CONNECTION, NO_HTTP, NO_SUCH_HOST, NO_WAY, of_tls};
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 
 /// An error with all its causes, in one line.
@@ -59,7 +59,11 @@ impl Http {
             (&NO_CONNECTION, format!("no connection to {place}: {}", chain(&error)))
         } else {
             (
-                if chain(&error).contains("invalid HTTP") { &NO_HTTP } else { &CUT },
+                match url.scheme() {
+                    _ if chain(&error).contains("invalid HTTP") => &NO_HTTP,
+                    "http" => &CUT_PLAIN,
+                    _ => &CUT,
+                },
                 format!("{spoken} had no whole answer from {place}: {}", chain(&error)),
             )
         };
