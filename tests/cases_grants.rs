@@ -156,10 +156,14 @@ fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     assert_eq!(house.shown(), ["disable E2"]);
     assert_eq!(house.orders()[0]["situation"], "out-of-scope");
     house.world.muster(&["review", "corp"]).says(&["in no group that `assigned` names"]);
-    // A group that nobody knows is told with the nearest one, and nobody takes part through it.
+    // A group that nobody knows is told with the nearest one, and nobody leaves for it.
     house.job(&assigned("Vault Users"), "");
-    let said = house.world.muster(&["run", "corp"]).ended(3);
-    said.says(&["`assigned` names what is no group of hr.groups: `Vault Users` (nearest: `vault-users`"]);
+    let said = house.world.muster(&["run", "corp"]);
+    said.says(&[
+        "`assigned` names what is no group of hr.groups: `Vault Users` (nearest: `vault-users`",
+        "cannot be judged",
+    ]);
+    assert!(house.orders().is_empty());
 }
 
 #[test]

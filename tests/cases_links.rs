@@ -236,3 +236,43 @@ fn case_p4_rules_that_weigh_together_say_how_sure_a_match_is_and_tell_other_cand
     with(&tier.replace(", weight = 35", ""));
     company.world.muster(&["check", "corp"]).ended(2).says(&["is of the tier `who` and has no `weight`"]);
 }
+
+#[test]
+fn who_is_said_to_be_two_is_two_and_whom_a_rule_cannot_find_is_not_made_anew() {
+    let company = Company::of(1);
+    let user = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "old", "active": true,
+        "name": { "familyName": "Family1" } });
+    assert_eq!(company.vault.send("POST", "/Users", Some(user)).0, 201);
+    let text = company.world.read("jobs/corp.toml");
+    let with = |rule: &str| {
+        let rules = r#"match = [{ source = "id", target = "externalId" }]"#;
+        company.world.write("jobs/corp.toml", text.replacen(rules, &rules.replace(" }]", &format!(" }}, {rule}]")), 1));
+    };
+    let order = || {
+        let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+        orders.into_iter().find(|order| order["key"] == "E0001").unwrap()
+    };
+    // What is no attribute there matches nobody: everybody would be made a second time.
+    with(r#"{ source = "login", target = "usrName" }"#);
+    company.world.muster(&["run", "corp"]).ended(1).says(&["has no attribute `usrName`", "did you mean `userName`?"]);
+    with(r#"{ source = "family.parseDate('%Y-%m-%d')", target = "name.familyName" }"#);
+    company.world.muster(&["run", "corp"]);
+    assert_eq!(order()["block"]["reason"], "incomplete", "{}", order());
+    assert!(
+        order()["block"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("`family.parseDate('%Y-%m-%d') = name.familyName` failed")
+    );
+    with(r#"{ source = "family", target = "name.familyName", confidence = 80 }"#);
+    company.world.muster(&["run", "corp"]).ended(3);
+    assert_eq!(order()["block"]["reason"], "low-confidence");
+    let reject = ["reject", "corp", "--where", "key == 'E0001'", "--comment", "two people"];
+    company.world.muster(&reject).ended(0);
+    company.world.muster(&["run", "corp"]).ended(3);
+    assert_eq!((order()["operation"].as_str(), order()["block"].is_null()), (Some("create"), true));
+    company.world.settle("corp");
+    company.world.muster(&["run", "corp"]).ended(0);
+    assert_eq!(company.vault.user("old").unwrap()["externalId"], Value::Null);
+    assert_eq!(company.vault.user("user0001@corp.example").unwrap()["externalId"], "E0001");
+}

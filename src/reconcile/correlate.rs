@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::canonical::{self, ABSENT};
 use super::error::ReconcileError;
 use super::index::{KeyHash, KeyIndex, NONE};
-use super::rename::Renamed;
+use super::rename::{Apart, Renamed};
 use super::rows::{Admission, Rows, SourceRows};
 use super::scan::{Scanner, Tier};
 use super::weighing;
@@ -67,6 +67,17 @@ pub(crate) struct Sides<'a> {
     /// Rows whose key is empty or not unique.
     pub(crate) source_skipped: &'a [bool],
     pub(crate) target_skipped: &'a [bool],
+    /// What a person refused to take for one.
+    pub(crate) apart: &'a Apart,
+}
+
+impl Sides<'_> {
+    /// Whether a person said that a row and an object are two.
+    pub(crate) fn are_strangers(&self, source: u32, target: u32) -> bool {
+        let strangers = &self.apart.strangers;
+        let pair = || (self.target.key(target).to_owned(), self.source.key(source).to_owned());
+        !strangers.is_empty() && strangers.contains(&pair())
+    }
 }
 
 /// Pairs both sides.
@@ -194,6 +205,11 @@ fn by_rule(sides: &Sides<'_>, rule: usize, done: &mut Correlation) -> Result<(),
     let verified: Result<Vec<Vec<Group>>, ReconcileError> =
         candidates.par_iter().map(|(l, r)| verify(sides, rule, l, r)).collect();
     for group in verified?.into_iter().flatten() {
+        if let ([source], [target]) = (&group.sources[..], &group.targets[..])
+            && sides.are_strangers(*source, *target)
+        {
+            continue;
+        }
         for target in &group.targets {
             done.taken[*target as usize] = true;
         }

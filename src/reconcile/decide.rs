@@ -145,7 +145,7 @@ impl Decider<'_> {
         let (sync, key) = (self.scanner.input.sync, self.table.source.key(row));
         let cells = self.source(row)?;
         let comparison = compare::create(self.scanner, &cells, self.names(row));
-        let incomplete = self.incomplete(&cells, key, &comparison);
+        let incomplete = self.incomplete(&cells, key, &comparison).or_else(|| self.unmatched(&cells, key));
         let was = link.map(|link| self.scanner.input.links.get(link).target_id);
         let situation = if incomplete.is_some() { Situation::Incomplete } else { Situation::Missing };
         let name = self.wanted_name(&comparison.changes).unwrap_or_else(|| key.to_owned());
@@ -285,6 +285,16 @@ impl Decider<'_> {
             references: comparison.references,
         });
         Ok(Built { drift, foreign: is_foreign, generated, ..built })
+    }
+
+    /// A match rule that fails: the object may be there already, and is not made a second time.
+    fn unmatched(&self, cells: &dyn Cells, key: &str) -> Option<Block> {
+        let (rule, failure) = self.scanner.unmatched(cells)?;
+        let detail = format!(
+            "the match rule `{rule}` failed for row `{key}` of {}, so whether it is there already is not known: {failure}; correct the row, or the rule, and run again",
+            self.scanner.input.sync.from
+        );
+        block(BlockReason::Incomplete, detail)
     }
 
     /// New values that the target does not have, or does not let change.

@@ -124,10 +124,12 @@ pub(crate) fn unsure(
         return None;
     }
     let readers = sync.rules.mapping.readers(CLASS);
-    if !is_new && !changes.iter().any(|change| readers.contains(&change.attribute.as_str())) {
+    let class = scanner.class(row);
+    let follows = || changes.iter().any(|change| readers.contains(&change.attribute.as_str()));
+    if class.is_ok() && !is_new && !follows() {
         return None;
     }
-    match scanner.class(row) {
+    match class {
         Err(failure) => {
             let detail = format!(
                 "a rule of the classification failed for row `{key}` of {}: {failure}; correct the row, or the rule, and run again",

@@ -268,10 +268,10 @@ fn unknown_assignments(sync: &str, rule: &GroupRule, done: &mut Memberships) {
         .collect();
     if !told.is_empty() {
         let where_to = rule.of.as_ref().unwrap_or(&rule.via);
-        done.notes.push(format!(
-            "{sync}: `assigned` names what is no group of {where_to}: {}; nobody takes part through it: correct the name",
-            some(&told)
-        ));
+        let told = format!("`assigned` names what is no group of {where_to}: {}; correct the name", some(&told));
+        done.notes.push(format!("{sync}: {told}"));
+        // Whoever was in it before its name changed is not out of scope for that.
+        done.refused.get_or_insert(told);
     }
 }
 

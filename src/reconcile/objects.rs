@@ -88,6 +88,7 @@ pub(crate) fn correlate<'a>(
         target_index: &target_index,
         source_skipped: &source_skipped,
         target_skipped: &target_skipped,
+        apart,
     };
     let mut done = pairing::correlate(&sides)?;
     rename::recognise(&sides, apart, &mut done)?;

@@ -196,12 +196,12 @@ struct PlannedObjects<'a> {
     plans: Vec<Planned<'a>>,
     /// What became of earlier orders of the same content, of each plan's proposals.
     known: Vec<Vec<Prior>>,
-    /// Renames that would be wanted, had a person not refused them, with the target's identity.
+    /// Renames and matches that would be wanted, had a person not refused them, with the target's identity.
     refused: Vec<(&'a str, Order)>,
 }
 
-/// Plans all syncs of objects. Where a person refused to take two keys for one object, they are two; the renames that
-/// would be wanted otherwise are told, too.
+/// Plans all syncs of objects. Where a person refused to take two keys for one object, or a row and an object for one,
+/// they are two; what would be wanted otherwise is told, too.
 fn plan_objects<'a>(
     input: &PlanInput<'_>,
     objects: &[&'a ObjectInput<'a>],
@@ -244,15 +244,13 @@ fn plan_objects<'a>(
                         priors[*at].reversal = Some(by.clone());
                     }
                 }
-                let before = apart.refused.len();
                 for (proposal, prior) in plan.proposals.iter().zip(&priors) {
                     let is_refused = prior.rejection_of(&proposal.order).is_some() && !input.ask_again;
-                    if let (true, Some(was)) = (is_refused, &proposal.order.renamed_from) {
-                        apart.refused.insert((was.clone(), proposal.order.key.clone()));
+                    if is_refused && apart.refuse(&proposal.order, sync) {
                         refused.push((sync.identity, proposal.order.clone()));
+                        is_refused_anew = true;
                     }
                 }
-                is_refused_anew |= apart.refused.len() > before;
                 plans.push((plan, HashMap::new()));
                 known.push(priors);
             }

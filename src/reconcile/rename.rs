@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::canonical::{self, ABSENT, NOTHING};
 use super::correlate::{Correlation, Pairing, Sides};
 use super::error::ReconcileError;
+use super::input::ObjectInput;
 use super::policy::RenamePolicy;
 use super::rows::Admission;
 use super::scan::{Scanner, Wanted};
-use crate::model::order::ObjectKey;
+use crate::model::order::{ObjectKey, Operation, Order};
 
 /// With fewer attributes to compare, likeness says nothing.
 const LEAST_ATTRIBUTES: usize = 3;
@@ -27,6 +28,21 @@ pub(crate) struct Apart {
     pub(crate) busy: HashSet<ObjectKey>,
     /// Keys, before and after, that a person refused to take for one.
     pub(crate) refused: HashSet<(String, String)>,
+    /// Ids of objects, and the keys of rows that a person refused to match with them.
+    pub(crate) strangers: HashSet<(String, String)>,
+}
+
+impl Apart {
+    /// Keeps in mind that a person refused what an order takes for one. Whether that is news.
+    pub(crate) fn refuse(&mut self, order: &Order, input: &ObjectInput<'_>) -> bool {
+        if let Some(was) = &order.renamed_from {
+            return self.refused.insert((was.clone(), order.key.clone()));
+        }
+        let Some(id) = order.target_id.as_ref().filter(|_| order.operation != Operation::Create) else { return false };
+        let is_unsure = order.confidence < 100 && input.sync.rules.matching.iter().any(|rule| rule.confidence < 100);
+        let is_linked = || input.links.iter().any(|link| link.source_key == order.key);
+        is_unsure && !is_linked() && self.strangers.insert((id.clone(), order.key.clone()))
+    }
 }
 
 /// An object that is recognised under a new key. Targets are row numbers, links are positions among the input's.

@@ -148,6 +148,9 @@ impl<'a> Scanner<'a> {
         }
         let mut matchers = Vec::new();
         for rule in &rules.matching {
+            if !exists(input, &rule.target) {
+                return Err(no_match_attribute(input, rule.source.text(), &rule.target));
+            }
             matchers.push(Matcher {
                 rule: rule
                     .bind(columns, input.target.columns(), input.lookups)
@@ -215,6 +218,11 @@ impl<'a> Scanner<'a> {
     /// Each rule of the classification with what it says of a row.
     pub(crate) fn classes(&self, row: &dyn Cells) -> Vec<(Classified<'_>, Result<bool, RuleFailure>)> {
         self.classifier.explain(row)
+    }
+
+    /// The match rule that fails on a source row, with why: whom it would find is not known then.
+    pub(crate) fn unmatched(&self, row: &dyn Cells) -> Option<(&str, RuleFailure)> {
+        self.matchers.iter().find_map(|matcher| Some((matcher.text.as_str(), matcher.rule.source.cell(row).err()?)))
     }
 
     /// Whether a match rule is more than a column of the source.
@@ -406,6 +414,18 @@ fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {
         Mapped::Set(text) => canonical::digest(text, attribute.kind),
         Mapped::Clear => ABSENT,
         Mapped::Nothing | Mapped::Failed(_) => NOTHING,
+    }
+}
+
+/// That what a match rule compares with is no attribute of the target: everybody would be created anew.
+fn no_match_attribute(input: &ObjectInput<'_>, rule: &str, name: &str) -> ReconcileError {
+    let (sync, offered) = (input.sync, input.capabilities);
+    let known = offered.attributes.keys().chain(offered.shapes.keys().filter(|known| !known.contains("[]")));
+    let near = did_you_mean(name, known.map(String::as_str));
+    ReconcileError::Rule {
+        sync: sync.id.clone(),
+        resource: sync.to.clone(),
+        cause: format!("the match rule `{rule} = {name}`: {} has no attribute `{name}`{near}", sync.to),
     }
 }
 

@@ -37,7 +37,8 @@ type Weighed = (u32, u32, usize);
 
 /// Pairs what is left by the rules of one tier.
 pub(crate) fn by_tier(sides: &Sides<'_>, tier: &WeighedTier, done: &mut Correlation) -> Result<(), ReconcileError> {
-    let pairs: Vec<(u32, u32)> = candidates(sides, tier, done).into_iter().collect();
+    let mut pairs: Vec<(u32, u32)> = candidates(sides, tier, done).into_iter().collect();
+    pairs.retain(|(source, target)| !sides.are_strangers(*source, *target));
     let weighed: Result<Vec<Option<Weighed>>, ReconcileError> =
         pairs.par_iter().map(|(source, target)| weigh(sides, tier, *source, *target)).collect();
     let mut left: Vec<Weighed> = weighed?.into_iter().flatten().collect();

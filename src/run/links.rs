@@ -56,10 +56,24 @@ impl Conductor {
                         target: target.clone(),
                         how: How::Applied,
                     });
+                    let linked = match self.job.syncs.get(order.sync) {
+                        Some(sync) if order.operation != Operation::Create => {
+                            self.store.link_of(&self.job.name, &sync.id, source)?
+                        }
+                        _ => None,
+                    };
+                    let how = match linked.filter(|link| link.target_id == *target) {
+                        Some(link) => link.how,
+                        None if is_found => How::Adopted,
+                        None if order.operation == Operation::Create || order.renamed_from.is_some() => How::Applied,
+                        // What a match rule did not find surely, a person confirmed.
+                        None if order.confidence < 100 => How::Person,
+                        None => How::Matched,
+                    };
                     let put = LinkChange::Put(Link {
                         source_key: source.clone(),
                         target_id: target.clone(),
-                        how: if is_found { How::Adopted } else { How::Applied },
+                        how,
                         agreed: self.agreed(order, outcome, held, sender)?,
                     });
                     let grace = self

@@ -126,7 +126,8 @@ fn check_says_who_may_not_do_what_and_which_role_is_missing() {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
         BTreeMap::from([("users".to_owned(), columns), ("groups".to_owned(), Vec::new())])
     };
-    let needs = Needs { reads: reads(&["email", "attributes.title"]), writes: vec!["users".to_owned()] };
+    let needs =
+        Needs { reads: reads(&["email", "attributes.title"]), writes: vec!["users".to_owned()], ..Needs::default() };
     block_on(async {
         let probe = async |config: KeycloakConfig, needs: &Needs| realm.target(config).await.probe(needs).await;
         let steps = probe(realm.config("muster"), &needs).await;
@@ -166,7 +167,7 @@ fn check_says_who_may_not_do_what_and_which_role_is_missing() {
         assert!(steps.iter().all(|step| step.result.is_ok()), "{steps:?}");
 
         // What is not there is named, with what may be meant.
-        let misspelt = Needs { reads: reads(&["emial", "attributes.tilte"]), writes: Vec::new() };
+        let misspelt = Needs { reads: reads(&["emial", "attributes.tilte"]), ..Needs::default() };
         let steps = probe(realm.config("muster"), &misspelt).await;
         let told: Vec<String> =
             steps.iter().filter_map(|step| step.result.clone().err()).map(|f| f.sentence()).collect();
