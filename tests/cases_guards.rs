@@ -333,7 +333,8 @@ fn of_several_that_are_sent_at_once_the_last_one_stays_and_a_failed_one_counts_a
         let mut rules = vec![json!({"method": "PATCH", "prefix": "/Users", "action": {"delay": {"ms": 300}}})];
         if fails {
             let refuse = json!({"status": {"code": 400}});
-            rules.push(json!({"method": "PATCH", "prefix": "/Users", "when": {"nth": 1}, "action": refuse}));
+            // The first one only proves that a wrong tag is refused.
+            rules.push(json!({"method": "PATCH", "prefix": "/Users", "when": {"nth": 2}, "action": refuse}));
         }
         company.vault.faults(json!({ "rules": rules }));
         let said = company.world.muster(&["--verbose", "apply", "corp"]);

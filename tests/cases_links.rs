@@ -267,11 +267,13 @@ fn who_is_said_to_be_two_is_two_and_whom_a_rule_cannot_find_is_not_made_anew() {
     with(r#"{ source = "family", target = "name.familyName", confidence = 80 }"#);
     company.world.muster(&["run", "corp"]).ended(3);
     assert_eq!(order()["block"]["reason"], "low-confidence");
-    let reject = ["reject", "corp", "--where", "key == 'E0001'", "--comment", "two people"];
+    let run = company.world.newest_run("corp");
+    let reject = ["reject", &run, "--where", "key == 'E0001'", "--comment", "two people"];
     company.world.muster(&reject).ended(0);
     company.world.muster(&["run", "corp"]).ended(3);
     assert_eq!((order()["operation"].as_str(), order()["block"].is_null()), (Some("create"), true));
-    company.world.settle("corp");
+    company.world.muster(&["approve", "corp", "--all", "--comment", "new"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
     company.world.muster(&["run", "corp"]).ended(0);
     assert_eq!(company.vault.user("old").unwrap()["externalId"], Value::Null);
     assert_eq!(company.vault.user("user0001@corp.example").unwrap()["externalId"], "E0001");

@@ -30,7 +30,16 @@ fn stages(steps: &[Step]) -> Vec<(Stage, bool)> {
 async fn every_stage_is_told_to_the_first_that_fails() {
     let subject = Subject::scim(Paging::Auto).await;
     let steps = subject.target.probe(&needs("users", &["userName", "emails[type eq \"work\"].value"])).await;
-    let all = [Stage::Resolve, Stage::Connect, Stage::Http, Stage::Login, Stage::Permission, Stage::Schema];
+    let all = [
+        Stage::Resolve,
+        Stage::Connect,
+        Stage::Http,
+        Stage::Login,
+        Stage::Permission,
+        Stage::Schema,
+        Stage::Proof,
+        Stage::Capacity,
+    ];
     assert_eq!(stages(&steps), all.map(|stage| (stage, true)));
 
     let steps = subject.target.probe(&needs("users", &["usrName"])).await;
