@@ -179,8 +179,11 @@ async fn wanted(directory: &Directory) -> (BTreeMap<String, (String, String)>, M
     (people, members.collect())
 }
 
+/// Two texts that belong together.
+type Pair = (String, String);
+
 /// What the vault itself says.
-fn held(vault: &System) -> (BTreeMap<String, (String, String)>, Members, BTreeSet<(String, String)>) {
+fn held(vault: &System) -> (BTreeMap<String, Pair>, Members, BTreeSet<Pair>) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let users = vault.all("Users");
     let people = users
