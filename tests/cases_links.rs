@@ -232,7 +232,7 @@ fn case_p4_rules_that_weigh_together_say_how_sure_a_match_is_and_tell_other_cand
     said.says(&["ambiguous", &twin, &first, "next: muster link corp E0001 TARGET"]).never_says(&["confidence 0"]);
     // A namesake is too light, and says so.
     let said = company.world.muster(&["explain", "corp", "E0001", "--format", "json"]).ended(0);
-    said.says(&["weigh 55 together", "another's weigh more", "as another does", "muster link corp E0001 TARGET"]);
+    said.says(&["weigh 55 together", "those of another 90", "as another does", "muster link corp E0001 TARGET"]);
     with(&tier.replace(", weight = 35", ""));
     company.world.muster(&["check", "corp"]).ended(2).says(&["is of the tier `who` and has no `weight`"]);
 }

@@ -428,3 +428,37 @@ fn one_element_of_a_list_is_set_and_the_others_are_left_alone() {
     assert_eq!(user["addresses"], json!([{"type": "work", "locality": "Ulm", "postalCode": "9"}]));
     assert_eq!(user["emails"], json!([{"type": "work", "value": "zoe@work.example"}]));
 }
+
+#[test]
+fn what_the_target_never_shows_is_sent_when_it_changes_and_an_address_finds_its_owner() {
+    let rules =
+        "[sync.attributes]\nexternalId = \"id\"\nuserName = \"login\"\npassword = \"secret\"\nemails = \"mail\"\n";
+    let office = Office::with(rules);
+    let person =
+        |secret: &str| office.hr("users", "id,login,secret,mail", &[&format!("E1,ann,{secret},ann@work.example")]);
+    person("first-one");
+    office.run(3);
+    office.approve_and_apply();
+    office.run(0);
+    office.world.muster(&["explain", "office", "ann@work.example"]).ended(0).says(&["vault.users `E1`"]);
+    person("second-one");
+    office.run(3);
+    let order = office.order("E1");
+    assert_eq!((order["cause"].as_str(), order["changes"].as_array().unwrap().len()), (Some("source"), 1), "{order}");
+    office.approve_and_apply();
+    office.run(0);
+    // An attribute that is not there was asked for; that it is asked for no more is no loss.
+    office.job(&format!("{rules}titel = \"login\"\n"));
+    office.run(0).says(&["has no attribute `titel`"]);
+    office.job(rules);
+    office.run(0).never_says(&["header"]);
+    // The whole and a part would undo each other.
+    office.job(&format!("{rules}'emails[type eq \"work\"].value' = \"mail\"\n"));
+    office.run(2).says(&["`emails` is mapped as a whole", "is a part of it"]);
+    office.job(rules);
+    office
+        .world
+        .muster(&["explain", "office", "E1", "--resource", "vault.usrs"])
+        .ended(1)
+        .says(&["name one of hr.users"]);
+}

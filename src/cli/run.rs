@@ -9,7 +9,8 @@ use super::exit::Ending;
 use super::session;
 use super::{ending, outcome_report, selection};
 use crate::model::evidence::Mode;
-use crate::model::record::RunRecord;
+use crate::model::order::OrderState;
+use crate::model::record::{LiveKind, RunRecord};
 use crate::model::run::RunId;
 use crate::report::figures::counted;
 use crate::report::next_steps::NextSteps;
@@ -184,9 +185,15 @@ impl Telling<'_> {
         if !self.context.tells && !failed {
             let kinds = self.store.live_kinds(&steps.job, Some(&end.run))?;
             let new: u64 = kinds.iter().filter(|kind| ending::they_wait(kind, now)).map(|kind| kind.orders).sum();
-            if new > 0 {
+            let is_blocked = |kind: &&LiveKind| kind.state == OrderState::Blocked && !ending::they_wait(kind, now);
+            let blocked: u64 = kinds.iter().filter(is_blocked).map(|kind| kind.orders).sum();
+            if new + blocked > 0 {
                 let (orders, job) = (counted(new, "new order"), safe_text::line(&steps.job));
-                eprintln!("muster: run {} of job {job}: {orders} to review; muster review {}", end.run, end.run);
+                let blocked = if blocked > 0 { format!(", {blocked} blocked") } else { String::new() };
+                eprintln!(
+                    "muster: run {} of job {job}: {orders} to review{blocked}; muster review {}",
+                    end.run, end.run
+                );
             }
             return Ok(());
         }

@@ -15,6 +15,16 @@ pub(super) fn attributes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             if attribute.trim().is_empty() {
                 problems.push(checked.places.at_key(&path, "an attribute without a name"));
             }
+            // What is set as a whole has its parts undone, and what is set in part undoes the whole, at every run.
+            let is_part = |name: &&String| {
+                name.strip_prefix(attribute.as_str()).is_some_and(|rest| rest.starts_with(['[', '.']))
+                    && !attribute.starts_with("urn:")
+            };
+            if let Some(part) = sync.attributes.keys().find(is_part) {
+                let message = format!("`{attribute}` is mapped as a whole, and `{part}` is a part of it");
+                let hint = Some("map either the whole, or its parts".to_owned());
+                problems.push(Problem { hint, ..checked.places.at_key(&path, message) });
+            }
             if rules.rules().is_empty() {
                 problems.push(checked.places.at(&path, format!("`{attribute}` has no rule")));
             }

@@ -154,7 +154,17 @@ pub(crate) fn pair(
         if canonical::canonical(text, attribute.kind) == canonical::canonical(held, attribute.kind) {
             continue;
         }
-        let (want, have) = (canonical::digest(text, attribute.kind), canonical::digest(held, attribute.kind));
+        let (want, mut have) = (canonical::digest(text, attribute.kind), canonical::digest(held, attribute.kind));
+        // What the target never shows is what both sides last agreed on.
+        if scanner.input.capabilities.hidden.contains(&attribute.name)
+            && let Some(before) = agreed.and_then(|agreed| agreed.digest(&attribute.name))
+        {
+            if before == want {
+                done.keeps = true;
+                continue;
+            }
+            have = before;
+        }
         let is_as_it_was = |before| scanner.digest.is_as_it_was(before, source_digest);
         let cause = match cause::judge(agreed, &attribute.name, want, have, is_as_it_was) {
             // Whom a row names moves without it: by a row of its own, or an object that was made anew. So does what it

@@ -1,6 +1,6 @@
 //! Explaining one object, from snapshots that are there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -203,6 +203,15 @@ impl Conductor {
         ask: &ExplainRequest,
         recall: &Database<'_>,
     ) -> Result<Vec<Hit>, RunError> {
+        let known = || self.job.syncs.iter().flat_map(|sync| [&sync.from, &sync.to]);
+        if let Some(asked) = ask.resource.as_ref().filter(|asked| !known().any(|name| name == *asked)) {
+            let names: BTreeSet<String> = known().map(ToString::to_string).collect();
+            return Err(RunError::Unseen(format!(
+                "no sync of the job {} is about `{asked}`; name one of {}",
+                self.job.name,
+                names.into_iter().collect::<Vec<_>>().join(", ")
+            )));
+        }
         let is_there = |index: usize| match (&ask.resource, self.job.syncs.get(index)) {
             (Some(resource), Some(sync)) => sync.from == *resource || sync.to == *resource,
             _ => true,

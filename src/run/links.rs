@@ -154,9 +154,10 @@ impl Conductor {
         let types = sender.capabilities.resources.get(&order.resource.resource);
         for change in order.changes.iter().filter(|_| is_seen) {
             let kind = types.map(|types| types.kind(&change.attribute)).unwrap_or_default();
+            let is_hidden = types.is_some_and(|types| types.hidden.contains(&change.attribute));
             let value = match held {
-                Some(held) => held.get(&change.attribute),
-                None => change.after.as_ref(),
+                Some(held) if !is_hidden => held.get(&change.attribute),
+                _ => change.after.as_ref(),
             };
             let cell = value.map(|v| v.to_cell()).unwrap_or_default();
             attributes.insert(change.attribute.clone(), canonical::digest(&cell, kind));

@@ -128,6 +128,8 @@ pub(super) fn without_effect(order: &Order, held: &Attributes, types: &ResourceC
     order
         .changes
         .iter()
+        // What the target never shows, a password above all, cannot be read back.
+        .filter(|c| !types.hidden.contains(&c.attribute))
         .filter(|c| !same(types, &c.attribute, held.get(&c.attribute), c.after.as_ref()))
         .map(|c| (c.attribute.clone(), told(c)))
         .collect()

@@ -23,6 +23,9 @@ pub struct Hit {
     pub name: String,
 }
 
+/// Attributes that hold addresses, alone or as the first of their parts.
+const ADDRESSES: [&str; 4] = ["emails", "email", "mail", "userPrincipalName"];
+
 /// With more objects of one login than so many, somebody means something else.
 const MOST: usize = 50;
 
@@ -65,7 +68,13 @@ pub fn find(
 fn find_in(input: &ObjectInput<'_>, text: &str, recall: &dyn Recall) -> Result<Vec<Hit>, ReconcileError> {
     let scanner = Scanner::bind(input, &mut Vec::new())?;
     let telling = input.sync.rules.unique.iter().map(String::as_str).chain(NAMES);
-    let unique: Vec<usize> = telling.filter_map(|name| scanner.position(name)).collect();
+    let mut unique: Vec<usize> = telling.filter_map(|name| scanner.position(name)).collect();
+    // An address is looked for where addresses are mapped to.
+    let is_address = |name: &str| ADDRESSES.contains(&name.split(['[', '.']).next().unwrap_or(name));
+    if text.contains('@') {
+        let addresses = scanner.attributes.iter().enumerate().filter(|(_, attribute)| is_address(&attribute.name));
+        unique.extend(addresses.map(|(at, _)| at));
+    }
     let named: Vec<(&str, usize)> = NAMES.iter().filter_map(|name| Some((*name, input.target.column(name)?))).collect();
     let lower = text.to_lowercase();
     // Asked of every row: only what is not plain needs a copy in small letters.
@@ -73,6 +82,9 @@ fn find_in(input: &ObjectInput<'_>, text: &str, recall: &dyn Recall) -> Result<V
         true => !value.is_empty() && value.eq_ignore_ascii_case(text),
         false => !value.is_empty() && value.to_lowercase() == lower,
     };
+    // Of a list, one of its values.
+    let quoted = format!("\"{lower}\"");
+    let holds = |value: &str| same(value) || value.starts_with('[') && value.to_lowercase().contains(&quoted);
     let digests: Vec<u64> = unique.iter().map(|at| canonical::digest(text, scanner.attributes[*at].kind)).collect();
     let key_column = |table: &crate::snapshot::table::Table| match table.key_columns() {
         [only] => Some(*only),
@@ -105,7 +117,7 @@ fn find_in(input: &ObjectInput<'_>, text: &str, recall: &dyn Recall) -> Result<V
             Some("id".to_owned())
         } else {
             let by_match = scanner.matchers.iter().find(|matcher| same(matcher.held(row)));
-            let by_unique = || unique.iter().find(|at| same(scanner.attributes[**at].held(row)));
+            let by_unique = || unique.iter().find(|at| holds(scanner.attributes[**at].held(row)));
             let by_name = || named.iter().find(|(_, column)| same(row.cell(*column)));
             by_match
                 .map(|matcher| matcher.text.clone())

@@ -216,6 +216,9 @@ impl Object<'_> {
             }
             (_, Some(id)) if why.is_empty() => format!("matched with `{id}` of {}", sync.to),
             (_, Some(id)) => format!("matched with `{id}` of {}: {why}", sync.to),
+            (Some(link), None) => {
+                format!("linked with `{}`: {}; nothing is done with it now", link.target_id, how(link))
+            }
             (_, None) if why.is_empty() => format!("no object of {} belongs to it", sync.to),
             (_, None) => why.to_owned(),
         };
@@ -245,7 +248,10 @@ impl Object<'_> {
             };
             let mut fact = Fact::new(about, verdict);
             let several = fitting.len() > 1;
-            let best = candidates.iter().filter_map(|other| self.weight(rule.tier, other.row, row)).max();
+            let weights: Vec<u16> =
+                candidates.iter().filter_map(|other| self.weight(rule.tier, other.row, row)).collect();
+            let best = weights.iter().copied().max();
+            let alike = weights.iter().filter(|weight| Some(**weight) == best).count();
             for candidate in fitting {
                 let name = name_in(self.scanner.input, candidate.row).unwrap_or_default();
                 let why = match (candidate.linked, paired) {
@@ -258,9 +264,15 @@ impl Object<'_> {
                             format!(", not taken: its rules weigh {weight} together, and {LEAST} are needed")
                         }
                         Some(weight) if taken.is_some() || Some(weight) < best => {
-                            format!(", not taken: its rules weigh {weight} together, another's weigh more")
+                            let best = best.unwrap_or(weight);
+                            format!(", not taken: its rules weigh {weight} together, those of another {best}")
                         }
-                        Some(weight) => format!(", weighs {weight}, as another does: a person chooses"),
+                        Some(weight) if alike > 1 => format!(", weighs {weight}, as another does: a person chooses"),
+                        Some(weight) => {
+                            format!(
+                                ", not taken, though it weighs {weight}: a person refused it, or another row has it"
+                            )
+                        }
                         None if taken.is_some() => ", not taken: another rule decided".to_owned(),
                         None if several => ", one of several: a person chooses".to_owned(),
                         None => ", not taken: another row or rule contends for it".to_owned(),

@@ -26,8 +26,10 @@ const OTHER: f64 = 0.1;
 
 pub(super) fn header(subject: &Subject<'_>, _: &Evidence, _: &Census) -> Found {
     let Some(previous) = subject.previous else { return Vec::new() };
-    let lost: Vec<&str> =
-        previous.columns.iter().filter(|c| subject.table.column(c).is_none()).map(String::as_str).collect();
+    // A column that held nothing was the job's wish, or says nothing of a loss.
+    let held = |column: &&String| previous.evidence.empty_share.get(*column).is_none_or(|share| *share < 1.0);
+    let gone = previous.columns.iter().filter(|column| subject.table.column(column).is_none());
+    let lost: Vec<&str> = gone.filter(held).map(String::as_str).collect();
     if lost.is_empty() {
         return Vec::new();
     }
