@@ -31,8 +31,6 @@ mod ldap;
 mod ldap_cut_off;
 #[path = "systems/ldap_increments.rs"]
 mod ldap_increments;
-#[path = "systems/ldap_into_vault.rs"]
-mod ldap_into_vault;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
 #[path = "systems/nginx_loop.rs"]

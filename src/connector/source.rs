@@ -72,13 +72,6 @@ pub trait ExportSink: Send {
     /// follow. Also called for an owner that has no rows left.
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError>;
 
-    /// For an association exported since a cursor: nothing but these objects is at `end` any more; the last snapshot's rows
-    /// of others are gone.
-    fn only(&mut self, resource: &str, end: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError> {
-        let _ = (resource, end, ids);
-        Ok(())
-    }
-
     /// For an export since a cursor, where the system reports deletions: the row with this key is gone.
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError>;
 

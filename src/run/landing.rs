@@ -11,7 +11,6 @@ use crate::model::event::{Event, Reporter};
 use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::resource::ResourceName;
 use crate::snapshot::error::SnapshotError;
-use crate::snapshot::merge::digest_of_id;
 use crate::snapshot::sharing::Shareable;
 use crate::snapshot::table::KEY_JOINT;
 use crate::snapshot::writer::{Writer, Written};
@@ -37,7 +36,6 @@ struct Open {
     path: PathBuf,
     gone: HashSet<String>,
     replaced: BTreeMap<String, HashSet<String>>,
-    only: BTreeMap<String, HashSet<u128>>,
 }
 
 /// Where a resource's rows come from.
@@ -57,7 +55,6 @@ pub(super) struct Landed {
     pub(super) end: ExportEnd,
     pub(super) gone: HashSet<String>,
     pub(super) replaced: BTreeMap<String, HashSet<String>>,
-    pub(super) only: BTreeMap<String, HashSet<u128>>,
 }
 
 impl<'a> Landing<'a> {
@@ -112,8 +109,7 @@ impl<'a> Landing<'a> {
     }
 
     fn opened(&mut self, resource: &str, path: PathBuf, rows: Rows) {
-        let (gone, replaced, only) = Default::default();
-        self.open.insert(resource.to_owned(), Open { rows, path, gone, replaced, only });
+        self.open.insert(resource.to_owned(), Open { rows, path, gone: HashSet::new(), replaced: BTreeMap::new() });
     }
 }
 
@@ -203,11 +199,6 @@ impl ExportSink for Landing<'_> {
         Ok(())
     }
 
-    fn only(&mut self, resource: &str, end: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError> {
-        self.open(resource)?.only.insert(end.to_owned(), ids.map(|id| digest_of_id(&id)).collect());
-        Ok(())
-    }
-
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError> {
         let key = key.join(&KEY_JOINT.to_string());
         self.open(resource)?.gone.insert(key);
@@ -218,15 +209,14 @@ impl ExportSink for Landing<'_> {
         let Some(open) = self.open.remove(resource) else {
             return Err(ExportError::Disk(format!("{resource}: ended before it began")));
         };
-        let Open { rows, path, gone, replaced, only } = open;
-        let (columns, key, written) = match rows {
+        let (columns, key, written) = match open.rows {
             Rows::Arriving(writer) => {
                 let (columns, key) = (writer.columns().to_vec(), writer.key().to_vec());
                 (columns, key, writer.finish().map_err(disk)?)
             }
             Rows::Unchanged { columns, key, written } => (columns, key, written),
         };
-        let landed = Landed { path, columns, key, written, end, gone, replaced, only };
+        let landed = Landed { path: open.path, columns, key, written, end, gone: open.gone, replaced: open.replaced };
         self.landed.insert(resource.to_owned(), landed);
         Ok(())
     }

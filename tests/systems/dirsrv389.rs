@@ -118,6 +118,7 @@ async fn increments_bring_what_changed_and_name_who_is_gone_where_tombstones_may
         assert_eq!(users.gone.contains(&vec![ids[4].clone()]), gone, "{:?}", users.gone);
         // The server took the member out, and so the group changed.
         assert_eq!(memberships.column("user"), [ids[5].as_str()]);
+        assert_eq!(memberships.replaced.contains(&("user".to_owned(), ids[4].clone())), gone);
     }
 }
 

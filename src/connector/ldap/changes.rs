@@ -122,19 +122,21 @@ impl Changes {
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
         let (groups, membership) = export.system.group_members(export.layout)?;
+        let users = export.layout.types.get("users");
         let mut tally = BTreeMap::new();
         let mut evidence = Evidence::default();
         for resource in resources {
             let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
             let ends = [owner.to_owned(), member.to_owned()];
             sink.begin(resource, &ends, &ends)?;
-            only(sink, resource, people)?;
+            self.gone.iter().try_for_each(|id| without(sink, resource, id))?;
             tally.insert(*resource, 0_u64);
         }
         let ids: Vec<&str> = self.changed.keys().map(String::as_str).collect();
         for chunk in ids.chunks(IDS_A_SEARCH) {
             let asked = export.asked_members(groups, membership);
             let found = self.found(export, groups, chunk, asked, &mut evidence).await?;
+            let mut others = Vec::new();
             for id in chunk {
                 let change = &self.changed[*id];
                 match found.get(*id) {
@@ -162,8 +164,18 @@ impl Changes {
                             }
                         }
                     }
+                    None if change.is_more => others.push(*id),
                     None => {}
                 }
+            }
+            // What is no group here and no user may have been one, or was moved away.
+            let asked = users.map(|users| export.layout.asked(users, &[])).unwrap_or_default();
+            let found = match users {
+                Some(users) => self.found(export, users, &others, asked, &mut evidence).await?,
+                None => BTreeMap::new(),
+            };
+            for id in others.iter().filter(|id| !found.contains_key(**id)) {
+                resources.iter().try_for_each(|resource| without(sink, resource, id))?;
             }
         }
         for resource in resources {
@@ -174,6 +186,11 @@ impl Changes {
             sink.end(resource, ExportEnd { evidence, cursor, proves_absence: false })?;
         }
         Ok(())
+    }
+
+    /// Deleted entries.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &String> {
+        self.gone.iter()
     }
 
     async fn found(
@@ -191,14 +208,9 @@ impl Changes {
     }
 }
 
-/// No row of an association has anybody at its ends but those who are there: groups are not told of members that are
-/// deleted, and nobody is of a group that is.
-pub(super) fn only(sink: &mut dyn ExportSink, resource: &str, people: &People) -> Result<(), ExportError> {
+/// No row of an association has this object at either end any more.
+pub(super) fn without(sink: &mut dyn ExportSink, resource: &str, id: &str) -> Result<(), ExportError> {
     let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
-    for (end, is_group) in [(owner, true), (member, resource == NESTINGS)] {
-        if let Some(mut ids) = people.all(is_group) {
-            sink.only(resource, end, &mut ids)?;
-        }
-    }
-    Ok(())
+    sink.replace(resource, owner, id)?;
+    sink.replace(resource, member, id)
 }

@@ -276,15 +276,19 @@ impl Export<'_> {
         if let Some(since) = &since {
             since.prove(self, groups).await?;
         }
+        // Rows of what was deleted.
+        let gone: Vec<String> = match (changes, &since) {
+            (Some(changes), _) => changes.gone().cloned().collect(),
+            (None, Some(since)) => increment::gone(self, since).await?,
+            (None, None) => Vec::new(),
+        };
         let mut failed = 0;
         let (seen, counts) = loop {
             for resource in resources {
                 let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
                 let ends = [owner.to_owned(), member.to_owned()];
                 sink.begin(resource, &ends, &ends)?;
-                if is_increment {
-                    changes::only(sink, resource, people)?;
-                }
+                gone.iter().try_for_each(|id| changes::without(sink, resource, id))?;
             }
             // A group changes without a trace of its own where one that is in it does.
             let filter = since.as_ref().filter(|_| !membership.in_chain).map(|since| since.filter(self, groups));

@@ -162,6 +162,17 @@ pub(super) async fn objects(
     Ok(ExportEnd { evidence: seen.evidence, cursor, proves_absence: false })
 }
 
+/// The ids of users and groups that were deleted since, as far as it is told.
+pub(super) async fn gone(export: &Export<'_>, since: &Since) -> Result<Vec<String>, Failure> {
+    let mut ids = Vec::new();
+    for of in ["users", "groups"].into_iter().filter_map(|name| export.layout.types.get(name)) {
+        ids.extend(tombstones(export, of, since).await?.unwrap_or_default());
+    }
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
+}
+
 /// The ids of what Active Directory and 389 Directory Server keep of deleted entries; `None` where nothing is kept, or the
 /// account may not see it.
 async fn tombstones(export: &Export<'_>, of: &ResourceType, since: &Since) -> Result<Option<Vec<String>>, Failure> {

@@ -26,15 +26,6 @@ impl Id {
     }
 }
 
-impl Id {
-    fn text(&self) -> String {
-        match self {
-            Self::Uuid(id) => id.to_string(),
-            Self::Text(text) => text.to_string(),
-        }
-    }
-}
-
 /// Users and groups by what stands for them in a group.
 #[derive(Default)]
 pub(super) struct People {
@@ -71,18 +62,16 @@ impl People {
         self.cut_off = self.cut_off.take().or_else(|| evidence.cut_off.clone());
     }
 
-    /// The ids of all groups, or of all users; none where they are not all known.
-    pub(super) fn all(&self, groups: bool) -> Option<impl Iterator<Item = String>> {
-        let ids = self.ids.values().filter(move |(_, is_group)| *is_group == groups).map(|(id, _)| id.text());
-        self.cut_off.is_none().then_some(ids)
-    }
-
     /// Who a member is.
     pub(super) fn member(&self, membership: &Membership, value: &str) -> Member {
         let key = if membership.login.is_some() { login_digest(value) } else { dn::digest(value) };
+        let text = |id: &Id| match id {
+            Id::Uuid(id) => id.to_string(),
+            Id::Text(text) => text.to_string(),
+        };
         match self.ids.get(&key) {
-            Some((id, false)) => Member::User(id.text()),
-            Some((id, true)) => Member::Group(id.text()),
+            Some((id, false)) => Member::User(text(id)),
+            Some((id, true)) => Member::Group(text(id)),
             None => Member::Outside,
         }
     }
