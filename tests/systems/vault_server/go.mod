@@ -1,5 +1,0 @@
-module vaultserver
-
-go 1.22
-
-require github.com/hashicorp/vault v1.14.0
