@@ -157,6 +157,12 @@ impl Failure {
         }
     }
 
+    /// The same, of what failed after a change was sent that may have taken effect: it is looked for before anything is
+    /// sent again.
+    pub fn once_sent(self) -> Self {
+        Self { effect: Effect::Unknown, ..self }
+    }
+
     /// System, stage, cause, server's message and remedy in one line.
     pub fn sentence(&self) -> String {
         format!("{}: {}", self.system, self.account())

@@ -148,7 +148,7 @@ impl<'a> Scanner<'a> {
         }
         let mut matchers = Vec::new();
         for rule in &rules.matching {
-            if !exists(input, &rule.target) {
+            if !exists(input, &rule.target) && !is_shown(input, &rule.target)? {
                 return Err(no_match_attribute(input, rule.source.text(), &rule.target));
             }
             matchers.push(Matcher {
@@ -415,6 +415,13 @@ fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {
         Mapped::Clear => ABSENT,
         Mapped::Nothing | Mapped::Failed(_) => NOTHING,
     }
+}
+
+/// Whether some object of the target holds a value in a column: an id stands in no schema.
+fn is_shown(input: &ObjectInput<'_>, name: &str) -> Result<bool, ReconcileError> {
+    let Some(column) = input.target.column(name) else { return Ok(false) };
+    let shown = input.target.par_fold(|| false, |shown, row| *shown |= !row.cell(column).is_empty())?;
+    Ok(input.target.key_columns().contains(&column) || shown.contains(&true))
 }
 
 /// That what a match rule compares with is no attribute of the target: everybody would be created anew.

@@ -95,7 +95,10 @@ async fn create(system: &KeycloakSystem, change: &ObjectChange, mut wanted: Want
     // 201 without a body: the address of what was made says its id. Apply reads it and compares before it believes that.
     let id = match id_in(&answer, resource) {
         Some(id) => Some(id),
-        None => find(system, resource, key, &name).await?.first().map(|found| found.id.clone()),
+        None => {
+            let found = find(system, resource, key, &name).await.map_err(Failure::once_sent)?;
+            found.first().map(|found| found.id.clone())
+        }
     };
     let Some(id) = id else {
         let mut lost = system.failure(
@@ -148,7 +151,9 @@ async fn update(system: &KeycloakSystem, change: &ObjectChange, wanted: &Wanted)
     // A change replaces what it leaves out: everything that was there goes along.
     if current != before {
         current.retain(|field, _| !NOT_SENT.contains(&field.as_str()));
-        system.write(Method::PUT, &[resource, &id], Some(Json::Object(current))).await?;
+        let sent = system.write(Method::PUT, &[resource, &id], Some(Json::Object(current))).await;
+        // Where it was moved before, half of it is done.
+        sent.map_err(|failure| if effected == Effected::Sent { failure.once_sent() } else { failure })?;
         effected = Effected::Sent;
     }
     Ok(Applied { id: Some(id), effected, note: None })

@@ -116,9 +116,10 @@ impl OpenBaoSystem {
         let made = self.write(Method::POST, place(resource).unwrap_or_default(), Some(Json::Object(body))).await?;
         let id = made.as_ref().and_then(|made| made.get("id")?.as_str().map(str::to_owned));
         let object = match &id {
-            Some(id) => self.object(resource, "id", id).await?,
-            None => self.alias(resource, accessor, &name).await?,
+            Some(id) => self.object(resource, "id", id).await,
+            None => self.alias(resource, accessor, &name).await,
         };
+        let object = object.map_err(Failure::once_sent)?;
         let Some((object, id)) = object.as_ref().and_then(|object| Some((object, object.get("id")?.as_str()?))) else {
             let mut lost = self.failure(
                 Class::Server,

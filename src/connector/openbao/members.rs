@@ -172,7 +172,7 @@ async fn change(
     }
     system.write(Method::POST, &["identity", "group", "id", group], Some(json!({field: wanted}))).await?;
     // Another writer's change between both readings is lost with the whole list, and is told where it can be seen.
-    let after = system.object(GROUPS, "id", group).await?;
+    let after = system.object(GROUPS, "id", group).await.map_err(Failure::once_sent)?;
     let after: BTreeSet<String> = after.map(|group| ids_in(&group, field).into_iter().collect()).unwrap_or_default();
     let is_so = |id: &&str| after.contains(*id) == (operation == Operation::Add);
     if !members.iter().all(is_so) {

@@ -89,9 +89,10 @@ async fn create(
     let made = system.write(Method::POST, path, Some(Json::Object(body))).await?;
     let id = made.as_ref().and_then(|made| made.get("id")?.as_str().map(str::to_owned));
     let made = match id {
-        Some(id) => system.object(resource, "id", &id).await?,
-        None => system.object(resource, "name", &name).await?,
+        Some(id) => system.object(resource, "id", &id).await,
+        None => system.object(resource, "name", &name).await,
     };
+    let made = made.map_err(Failure::once_sent)?;
     let Some((object, id)) = made.as_ref().and_then(|made| Some((made, made.get("id")?.as_str()?))) else {
         let mut lost = system.failure(
             Class::Server,
@@ -136,7 +137,8 @@ async fn update(
     }
     let path = [place(resource).unwrap_or_default(), &["id", &id]].concat();
     system.write(Method::POST, &path, Some(Json::Object(body))).await?;
-    if let Some(now) = system.object(resource, "id", &id).await? {
+    // Whether it took effect is read back by whoever asked for it.
+    if let Ok(Some(now)) = system.object(resource, "id", &id).await {
         system.remember(resource, &now).await;
     }
     Ok(Applied { id: Some(id), effected: Effected::Sent, note: None })

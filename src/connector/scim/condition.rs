@@ -81,7 +81,7 @@ pub(super) async fn send(
     let refused = match system.http.send(&with(&wrong)).await {
         Ok(answer) => {
             *state = Some(IGNORED.to_owned());
-            system.keep(&what, IGNORED).await?;
+            system.keep(&what, IGNORED);
             system.notice_once(format!(
                 "{} with a wrong If-Match is answered with {}: the tag is ignored, objects are read before and after",
                 request.method, answer.status
@@ -92,10 +92,14 @@ pub(super) async fn send(
     };
     match refused.status {
         Some(412) => {}
-        // It may be the header itself that is refused; nothing was done.
+        // It may be the header itself that is refused, or what is asked for; nothing was done. Only what goes without the
+        // header says that it was the header.
         Some(400 | 405 | 501) if refused.effect == Effect::None && refused.recourse == Recourse::GiveUp => {
-            *state = Some(UNUSABLE.to_owned());
-            return system.http.send(&request).await;
+            let without = system.http.send(&request).await;
+            if without.is_ok() {
+                *state = Some(UNUSABLE.to_owned());
+            }
+            return without;
         }
         _ => return Err(refused),
     }
@@ -107,7 +111,7 @@ pub(super) async fn send(
                 return Err(again);
             }
             *state = Some(UNUSABLE.to_owned());
-            system.keep(&what, UNUSABLE).await?;
+            system.keep(&what, UNUSABLE);
             system.notice_once(format!(
                 "{} is refused with the right If-Match too: tags are left out, objects are read before and after",
                 request.method
@@ -116,7 +120,7 @@ pub(super) async fn send(
         }
         ended => {
             *state = Some(HONOURED.to_owned());
-            system.keep(&what, HONOURED).await?;
+            system.keep(&what, HONOURED);
             ended
         }
     }

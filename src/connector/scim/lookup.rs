@@ -154,7 +154,7 @@ impl Search<'_> {
             found.into_iter().partition(|resource| self.fits(resource, value));
         if !others.is_empty() {
             self.remember(Proof::Useless, "the provider sends objects that do not match");
-            self.keep(Proof::Useless).await?;
+            self.keep(Proof::Useless);
             return Ok(None);
         }
         if !matching.is_empty() {
@@ -224,7 +224,7 @@ impl Search<'_> {
                 };
                 let why = "it does not find an object that is there, or it finds others";
                 self.remember(proof, why);
-                self.keep(proof).await?;
+                self.keep(proof);
                 return Ok(Some(proof));
             }
             if !all {
@@ -286,10 +286,9 @@ impl Search<'_> {
     }
 
     /// Keeps what was proved for later runs.
-    async fn keep(&self, proof: Proof) -> Result<(), Failure> {
-        match WORDS.iter().find(|(_, known)| *known == proof) {
-            Some((word, _)) => self.system.keep(&self.what(), word).await,
-            None => Ok(()),
+    fn keep(&self, proof: Proof) {
+        if let Some((word, _)) = WORDS.iter().find(|(_, known)| *known == proof) {
+            self.system.keep(&self.what(), word);
         }
     }
 

@@ -278,24 +278,29 @@ async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&
         None => {}
     }
     let why = match send(by_path()).await {
-        // Some servers answer with success and do nothing.
-        Ok(_) if any_left(system, group, ids).await? => "is accepted without effect".to_owned(),
-        Ok(_) => {
-            found_removal(system, MemberRemoval::ByPath).await?;
-            return Ok(Effected::Sent);
-        }
+        // Some servers answer with success and do nothing. Where that cannot be read, nothing is proved by it.
+        Ok(_) => match any_left(system, group, ids).await {
+            Ok(true) => {
+                send(by_value()).await?;
+                "is accepted without effect".to_owned()
+            }
+            left => {
+                if left.is_ok() {
+                    found_removal(system, MemberRemoval::ByPath);
+                }
+                return Ok(Effected::Sent);
+            }
+        },
         // Some take only the other form; the refused request did nothing.
         Err(failure) if failure.status == Some(400) => match send(by_value()).await {
             Ok(_) => format!("is refused ({})", failure.cause),
+            Err(other) if other.effect != Effect::None => return Err(other),
             Err(_) => return Err(failure),
         },
         Err(failure) => return Err(failure),
     };
-    if why.starts_with("is accepted") {
-        send(by_value()).await?;
-    }
-    if !any_left(system, group, ids).await? {
-        found_removal(system, MemberRemoval::ByValues).await?;
+    if let Ok(false) = any_left(system, group, ids).await {
+        found_removal(system, MemberRemoval::ByValues);
         system.notice_once(format!("members[value eq …] {why}: members are removed by a list of values"));
     }
     Ok(Effected::Sent)
@@ -321,13 +326,13 @@ async fn removal(system: &ScimSystem) -> Result<Option<MemberRemoval>, Failure> 
     }))
 }
 
-async fn found_removal(system: &ScimSystem, found: MemberRemoval) -> Result<(), Failure> {
+fn found_removal(system: &ScimSystem, found: MemberRemoval) {
     *system.removal.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
     let word = match found {
         MemberRemoval::ByPath => BY_PATH,
         MemberRemoval::ByValues => BY_VALUES,
     };
-    system.keep(REMOVAL, word).await
+    system.keep(REMOVAL, word);
 }
 
 /// Whether any of these is still in a group.
