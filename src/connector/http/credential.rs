@@ -203,7 +203,10 @@ impl Credential {
         let reference = self.reference();
         let (cause, remedy) = match lease.ended(http, token).await? {
             Ended::Over(ago) => (
-                format!("the token of {reference} ended {} s ago, and could not be renewed any more", ago.as_secs()),
+                match ago.as_secs() {
+                    0 => format!("the token of {reference} ended just now, and could not be renewed any more"),
+                    ago => format!("the token of {reference} ended {ago} s ago, and could not be renewed any more"),
+                },
                 "make one that can be renewed for as long as a run takes (`bao token create -period=24h`), or log in by \
                  AppRole; put it where the reference points to, then `muster check`",
             ),

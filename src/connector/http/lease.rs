@@ -17,6 +17,9 @@ use crate::model::failure::Failure;
 /// The least time between two questions about one token.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Servers tell a token's time in whole seconds, rounded, and their answer takes a while: its end is known to within this.
+const ROUNDING: Duration = Duration::from_secs(2);
+
 /// What is known of a token.
 #[derive(Clone, Copy, Default)]
 enum Known {
@@ -46,7 +49,7 @@ pub(super) struct Lease {
 
 /// Why a token is no good.
 pub(super) enum Ended {
-    /// Its time is over: how long ago.
+    /// Its time is over: how long ago, or zero for just now.
     Over(Duration),
     /// The server refuses it before its time, or nothing is known of that.
     Refused {
@@ -108,7 +111,7 @@ impl Lease {
         }
         let known = *self.known.lock().await;
         Some(match known {
-            Known::Ends { at, .. } if Instant::now() >= at => Ended::Over(at.elapsed()),
+            Known::Ends { at, .. } if Instant::now() + ROUNDING >= at => Ended::Over(at.elapsed()),
             Known::Ends { .. } | Known::Endless => Ended::Refused { was_good: true },
             Known::Untold | Known::Nothing => Ended::Refused { was_good: false },
         })
