@@ -443,7 +443,7 @@ fn several_sources_of_one_person_are_joined_and_the_first_value_counts() {
     let house = House::new("");
     house.world.write(
         "payroll/staff.csv",
-        "number,mail,title\nE1,ada@home.example,Countess\nE2,,Admiral\nE9,x@y.example,Ghost\n",
+        "slip,number,mail,title\n1,E1,ada@home.example,Countess\n2,E2,,Admiral\n3,E9,x@y.example,Ghost\n",
     );
     let text = r#"
 title = "pay.title"
@@ -457,7 +457,7 @@ there = "number"
     let job = job.replace("emails = \"email\"", "emails = [\"pay.mail\", \"email\"]");
     house.world.write(
         "jobs/corp.toml",
-        format!("{job}\n[systems.payroll]\nkind = \"csv\"\npath = \"../payroll\"\nkeys = {{ staff = [\"number\"] }}\n"),
+        format!("{job}\n[systems.payroll]\nkind = \"csv\"\npath = \"../payroll\"\nkeys = {{ staff = [\"slip\"] }}\n"),
     );
     house.world.muster(&["run", "corp"]).ended(3);
     assert_eq!(house.shown(), ["create E1", "create E2", "create E3"], "`from` alone says who there is");
@@ -471,7 +471,20 @@ there = "number"
         "pay.title (of payroll.staff) = `Admiral`",
     ]);
     // Two rows for one person are nobody's.
-    house.world.write("payroll/staff.csv", "number,mail,title\nE1,ada@home.example,Countess\nE2,,Admiral\nE3,,A\n");
+    house.world.write("payroll/staff.csv", "slip,number,mail,title\n1,E1,ada@home.example,Countess\n2,E2,,Admiral\n4,E3,,A\n");
     house.world.muster(&["run", "corp"]).ended(3);
     assert_eq!(house.shown(), ["update E3"]);
+    // Which of two rows is meant nobody guesses, nor takes the next source instead; where they agree nothing is in doubt.
+    let twice = "slip,number,mail,title\n1,E1,ada@home.example,Countess\n5,E1,ada@work.example,Countess\n\
+                 2,E2,,Admiral\n4,E3,,B\n";
+    house.world.write("payroll/staff.csv", twice);
+    house.world.muster(&["run", "corp"]).ended(3).says(&[
+        "several rows of payroll.staff are joined by one value of `number` and differ: `E1`",
+    ]);
+    let orders = house.orders();
+    let shown = |order: &Value| format!("{} {}", order["operation"].as_str().unwrap(), order["key"].as_str().unwrap());
+    assert_eq!(orders.iter().map(shown).collect::<Vec<_>>(), ["update E1", "update E3"]);
+    let detail = orders[0]["block"]["detail"].as_str().unwrap();
+    assert!(detail.contains("`mail` differs in them") && detail.contains("`E1`"), "{detail}");
+    house.world.muster(&["explain", "corp", "E1"]).ended(0).says(&["pay.title (of payroll.staff) = `Countess`"]);
 }

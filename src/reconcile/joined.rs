@@ -1,9 +1,11 @@
 //! Several sources for one identity: what other snapshots say of a source row becomes columns of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::resource::ResourceName;
 use crate::rules::expression::{Bound, Expression};
+use crate::rules::shortened;
+use crate::snapshot::dispute::disputed;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::Table;
 
@@ -36,14 +38,23 @@ impl JoinRule {
 /// The other source's rows by what they are joined by.
 pub(crate) struct Joined {
     here: Bound,
+    name: String,
     width: usize,
     rows: HashMap<String, Vec<String>>,
 }
 
 impl Joined {
-    /// Adds what the other source says of a row; nothing where it has none for it.
+    /// Adds what the other source says of a row; nothing where it has none for it. What cannot be told is disputed, so that
+    /// no rule goes on to its next value.
     pub(crate) fn cells(&self, row: &dyn Cells, more: &mut Vec<String>) {
-        let key = self.here.cell(row).unwrap_or_default();
+        let key = match self.here.cell(row) {
+            Ok(key) => key,
+            Err(failure) => {
+                let why = format!("the join `{}` cannot be judged: {failure}", self.name);
+                more.extend(std::iter::repeat_n(disputed(&why), self.width));
+                return;
+            }
+        };
         match self.rows.get(&*key).filter(|_| !key.is_empty()) {
             Some(cells) => more.extend(cells.iter().cloned()),
             None => more.extend(std::iter::repeat_n(String::new(), self.width)),
@@ -51,7 +62,8 @@ impl Joined {
     }
 }
 
-/// Reads the other source. Of several rows that are joined by one value nobody is taken: they are told.
+/// Reads the other source. Where several rows are joined by one value and differ in a column, nobody guesses which is meant:
+/// that column is disputed, and they are told.
 pub(crate) fn read(
     sync: &ObjectSync,
     rule: &JoinRule,
@@ -76,32 +88,44 @@ pub(crate) fn read(
         })?);
     }
     let mut rows: HashMap<String, Vec<String>> = HashMap::new();
-    let mut several: Vec<String> = Vec::new();
+    let mut several: BTreeSet<String> = BTreeSet::new();
+    let mut failed: Vec<String> = Vec::new();
     other.for_each(|row| {
-        let key = there.cell(row).unwrap_or_default().into_owned();
-        if key.is_empty() {
+        let key = match there.cell(row) {
+            Ok(key) if key.is_empty() => return,
+            Ok(key) => key.into_owned(),
+            Err(_) => return failed.push(format!("`{}`", other.key_of(row))),
+        };
+        let Some(known) = rows.get_mut(&key) else {
+            rows.insert(key, reads.iter().map(|column| row.cell(*column).to_owned()).collect());
             return;
+        };
+        for ((known, column), name) in known.iter_mut().zip(&reads).zip(&rule.reads) {
+            if known != row.cell(*column) {
+                *known = disputed(&format!(
+                    "several rows of {} belong to `{}` by `{}`, and `{name}` differs in them",
+                    rule.from,
+                    shortened(&key),
+                    rule.there.text(),
+                ));
+                several.insert(format!("`{key}`"));
+            }
         }
-        if rows.contains_key(&key) {
-            several.push(key);
-            return;
-        }
-        rows.insert(key, reads.iter().map(|column| row.cell(*column).to_owned()).collect());
     })?;
-    several.sort();
-    several.dedup();
-    for key in &several {
-        rows.remove(key);
-    }
-    if !several.is_empty() {
-        let told: Vec<String> = several.iter().map(|key| format!("`{key}`")).collect();
-        notes.push(format!(
-            "{}: several rows of {} are joined by one value of `{}`, and none of them is taken: {}; correct the rows, or join by something else",
-            sync.id,
-            rule.from,
-            rule.there.text(),
-            some(&told)
-        ));
-    }
-    Ok(Joined { here, width: reads.len(), rows })
+    let mut tell = |keys: Vec<String>, what: &str, then: &str| {
+        if !keys.is_empty() {
+            notes.push(format!("{}: {what}: {}; {then}", sync.id, some(&keys)));
+        }
+    };
+    tell(
+        several.into_iter().collect(),
+        &format!("several rows of {} are joined by one value of `{}` and differ", rule.from, rule.there.text()),
+        "orders that read what differs are blocked until the rows are corrected, or they are joined by something else",
+    );
+    tell(
+        failed,
+        &format!("rows of {} belong to nobody, as the join's rule `{}` fails on them", rule.from, rule.there.text()),
+        "correct the rows or the rule",
+    );
+    Ok(Joined { here, name: rule.name.clone(), width: reads.len(), rows })
 }

@@ -4,6 +4,7 @@ use cel::common::types::{CelBool, CelList, CelString};
 use cel::common::value::{CowVal, Val};
 
 use super::rewrite::Reading;
+use crate::snapshot::dispute::dispute;
 
 /// The elements of a multi-valued cell.
 pub(super) fn array(cell: &str) -> Option<Vec<String>> {
@@ -24,9 +25,12 @@ pub(super) fn truth(cell: &str) -> Option<bool> {
     }
 }
 
-/// A cell as a value; `None` where it is to be a truth value and is none.
+/// A cell as a value; `None` where it is to be a truth value and is none, and where nobody can tell what it holds.
 pub(super) fn value<'b, 'v>(cell: impl Into<CelString<'v>> + AsRef<str>, reading: Reading) -> Option<CowVal<'b, 'v>> {
     let text = cell.as_ref();
+    if dispute(text).is_some() {
+        return None;
+    }
     Some(match reading {
         Reading::Flag => CowVal::owned(CelBool::from(truth(text)?)),
         Reading::Text => match array(text) {

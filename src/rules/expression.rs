@@ -14,6 +14,7 @@ use super::lookup::{Lookups, PlacedLookup};
 use super::outcome::{message, outcome, shortened};
 use super::problem::{RuleFailure, RuleProblem, did_you_mean};
 use super::rewrite::{self, CONSTANT, Compiled, Once, Read, Reading, SLOT};
+use crate::snapshot::dispute::dispute;
 use crate::snapshot::row::Cells;
 
 /// A compiled rule.
@@ -191,7 +192,7 @@ impl Bound {
     /// Evaluates the rule for one row.
     pub fn evaluate(&self, row: &dyn Cells) -> Result<Outcome, RuleFailure> {
         match &self.form {
-            BoundForm::Column(position) => Ok(of_cell(row.cell(*position))),
+            BoundForm::Column(position) => Ok(of_cell(self.told(row.cell(*position))?)),
             BoundForm::Constant(text) if text.is_empty() => Ok(Outcome::Nothing),
             BoundForm::Constant(text) => Ok(Outcome::Text(text.clone())),
             BoundForm::Cel { compiled, positions, constants } => {
@@ -211,16 +212,27 @@ impl Bound {
     /// Evaluates the rule to the canonical text of a cell; empty means nothing. A bare column allocates nothing.
     pub fn cell<'r>(&'r self, row: &'r dyn Cells) -> Result<Cow<'r, str>, RuleFailure> {
         match &self.form {
-            BoundForm::Column(position) => Ok(Cow::Borrowed(row.cell(*position))),
+            BoundForm::Column(position) => Ok(Cow::Borrowed(self.told(row.cell(*position))?)),
             BoundForm::Constant(text) => Ok(Cow::Borrowed(text)),
             BoundForm::Cel { .. } => Ok(Cow::Owned(self.evaluate(row)?.into_cell())),
+        }
+    }
+
+    /// The cell of a rule that is nothing but a column, unless nobody can tell what it holds.
+    #[inline]
+    fn told<'r>(&self, cell: &'r str) -> Result<&'r str, RuleFailure> {
+        match dispute(cell) {
+            None => Ok(cell),
+            Some(why) => {
+                Err(RuleFailure { rule: self.text.clone(), inputs: Vec::new(), message: why.to_owned() })
+            }
         }
     }
 
     /// Whether a condition holds for one row.
     pub fn holds(&self, row: &dyn Cells) -> Result<bool, RuleFailure> {
         if let BoundForm::Column(position) = self.form {
-            let cell = row.cell(position);
+            let cell = self.told(row.cell(position))?;
             return truth(cell).ok_or_else(|| RuleFailure {
                 rule: self.text.clone(),
                 inputs: vec![(self.text.clone(), shortened(cell))],

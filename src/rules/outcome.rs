@@ -7,6 +7,7 @@ use cel::{ExecutionError, Value};
 use super::expression::Outcome;
 use super::functions::MATCHES;
 use super::rewrite::{Read, SLOT};
+use crate::snapshot::dispute::dispute;
 
 /// Turns the engine's value into an outcome, or says why it cannot be one.
 pub(super) fn outcome(value: Value) -> Result<Outcome, String> {
@@ -39,9 +40,10 @@ pub(super) fn message(error: &ExecutionError, reads: &[Read], cells: &[&str]) ->
         ExecutionError::UndeclaredReference(name) => {
             let slot = name.strip_prefix(SLOT).and_then(|digits| digits.parse::<usize>().ok());
             match slot.and_then(|slot| Some((reads.get(slot)?, cells.get(slot)?))) {
-                Some((read, cell)) => {
-                    format!("column `{}` holds `{}`, which is neither true nor false", read.column, shortened(cell))
-                }
+                Some((read, cell)) => dispute(cell).map_or_else(
+                    || format!("column `{}` holds `{}`, which is neither true nor false", read.column, shortened(cell)),
+                    str::to_owned,
+                ),
                 None => format!("`{name}` is unknown"),
             }
         }
@@ -70,6 +72,9 @@ pub(super) fn message(error: &ExecutionError, reads: &[Read], cells: &[&str]) ->
 /// A cell as it is shown in messages.
 pub(crate) fn shortened(cell: &str) -> String {
     const LIMIT: usize = 120;
+    if dispute(cell).is_some() {
+        return "(disputed)".to_owned();
+    }
     match cell.char_indices().nth(LIMIT) {
         Some((end, _)) => format!("{}…", cell.get(..end).unwrap_or_default()),
         None => cell.to_owned(),

@@ -4,7 +4,7 @@
 //! explains a file that cannot be read. `diff` says what differs between two tables, `completeness` whether one is
 //! whole, `merge` puts an incremental export into its baseline, and `manifest` binds all of it. `sidecar` keeps digests
 //! beside their file, `sharing` gives a file that did not change a second name, and `widened` adds to rows what else is
-//! known of them.
+//! known of them, and `dispute` marks what cannot be told.
 
 mod as_written;
 mod chunks;
@@ -12,6 +12,7 @@ pub mod completeness;
 pub mod diff;
 pub mod digest;
 pub mod directory;
+pub mod dispute;
 pub mod error;
 mod excerpt;
 mod hashing;
