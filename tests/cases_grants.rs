@@ -471,16 +471,20 @@ there = "number"
         "pay.title (of payroll.staff) = `Admiral`",
     ]);
     // Two rows for one person are nobody's.
-    house.world.write("payroll/staff.csv", "slip,number,mail,title\n1,E1,ada@home.example,Countess\n2,E2,,Admiral\n4,E3,,A\n");
+    house
+        .world
+        .write("payroll/staff.csv", "slip,number,mail,title\n1,E1,ada@home.example,Countess\n2,E2,,Admiral\n4,E3,,A\n");
     house.world.muster(&["run", "corp"]).ended(3);
     assert_eq!(house.shown(), ["update E3"]);
     // Which of two rows is meant nobody guesses, nor takes the next source instead; where they agree nothing is in doubt.
     let twice = "slip,number,mail,title\n1,E1,ada@home.example,Countess\n5,E1,ada@work.example,Countess\n\
                  2,E2,,Admiral\n4,E3,,B\n";
     house.world.write("payroll/staff.csv", twice);
-    house.world.muster(&["run", "corp"]).ended(3).says(&[
-        "several rows of payroll.staff are joined by one value of `number` and differ: `E1`",
-    ]);
+    house
+        .world
+        .muster(&["run", "corp"])
+        .ended(3)
+        .says(&["several rows of payroll.staff are joined by one value of `number` and differ: `E1`"]);
     let orders = house.orders();
     let shown = |order: &Value| format!("{} {}", order["operation"].as_str().unwrap(), order["key"].as_str().unwrap());
     assert_eq!(orders.iter().map(shown).collect::<Vec<_>>(), ["update E1", "update E3"]);

@@ -102,7 +102,7 @@ pub(super) async fn carry(
 
 fn conclude(end: &RunEnd, steps: &NextSteps) -> Ending {
     let mut endings = vec![ending::of(steps)];
-    if !end.failures.is_empty() || !end.given_up.is_empty() {
+    if !end.failures.is_empty() || !end.given_up.is_empty() || !end.judges_nobody.is_empty() {
         endings.push(Ending::Failed);
     }
     if let Some(applied) = &end.applied {
@@ -141,6 +141,12 @@ impl Telling<'_> {
         for (system, _) in &self.end.failures {
             let system = safe_text::line(system);
             eprintln!("  nothing was planned from {system}; the next run reads it completely");
+        }
+        for sync in &self.end.judges_nobody {
+            let (sync, run) = (safe_text::line(sync), &self.end.run);
+            eprintln!(
+                "muster: error: {sync}: none of its rows can be judged, and nothing was planned of them; muster review {run} says why"
+            );
         }
         // The console tells it to whoever looks on.
         for given_up in self.end.given_up.iter().filter(|_| !self.context.tells) {

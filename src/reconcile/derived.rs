@@ -12,7 +12,7 @@ use crate::model::value::Value;
 use crate::rules::classes::{ClassRule, Classifier};
 use crate::rules::grants::ValueTable;
 use crate::rules::lookup::Lookups;
-use crate::rules::problem::RuleProblem;
+use crate::rules::problem::{RuleProblem, did_you_mean};
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::Table;
 use crate::snapshot::widened::WideRow;
@@ -212,7 +212,21 @@ fn names(
     let names = table.par_fold(BTreeSet::new, |names, row| {
         names.insert(by.map_or_else(|| table.key_of(row), |by| row.cell(by).to_owned()));
     })?;
-    Ok(Some(KnownNames { names: names.into_iter().flatten().collect(), place: among.resource.to_string() }))
+    let mut names: BTreeSet<String> = names.into_iter().flatten().collect();
+    let has_blank = names.remove("");
+    // A column that is asked for by a wrong name is there and has no values.
+    if let Some(name) = among.by.as_ref().filter(|_| names.is_empty() && has_blank) {
+        let near = did_you_mean(name, table.columns().iter().map(String::as_str).filter(|known| *known != name));
+        return Err(ReconcileError::Rule {
+            sync: sync.id.clone(),
+            resource: among.resource.clone(),
+            cause: format!(
+                "the table of `{}`: no row of {} has a value in `{name}`, by which its names are to go{near}",
+                rule.attribute, among.resource
+            ),
+        });
+    }
+    Ok(Some(KnownNames { names, place: among.resource.to_string() }))
 }
 
 /// Tells of rows of value tables whose name the target does not have.

@@ -42,6 +42,8 @@ pub struct PlanDraft {
     pub links: Vec<LinkBook>,
     /// Objects that are not confirmed, where the input asked for them.
     pub listed: Vec<ListedObject>,
+    /// Syncs of which no row can be judged, by id: nothing was decided about anybody.
+    pub judges_nobody: Vec<String>,
     /// What a person should know, in sentences.
     pub warnings: Vec<String>,
 }

@@ -2,7 +2,8 @@
 //!
 //! [`plan::assemble`] is the door: snapshots, links and live orders in; a draft of orders, supersessions, link changes
 //! and tripped thresholds out. `derived` finds out what rules want to know of a source row besides its cells (`groups`,
-//! `joined`), `scan` reads rows into digests, `correlate` pairs them (`weighing` by several rules at once), `objects`
+//! `joined`), `scan` reads rows into digests, `target_columns`
+//! knows which names are attributes of the target, `correlate` pairs them (`weighing` by several rules at once), `objects`
 //! decides about each that is not confirmed, `references` finds out whom its attributes refer to, `settling` orders what
 //! is created by that and `untying` opens circles of what is deleted, `taken_back` leaves out what a person had undone,
 //! `associations` does the same for pairs, `standing` sets the result against what earlier runs ordered, `ground` says
@@ -83,6 +84,7 @@ mod sorting;
 mod standing;
 pub mod suggestion;
 mod taken_back;
+mod target_columns;
 pub mod threshold;
 mod uncounted;
 pub mod undo;

@@ -26,6 +26,7 @@ use super::rows::{Rows, SourceRows};
 use super::scan::{IsLinked, Scanner};
 use super::sorting::{settled, sort_out};
 use super::taken_back::Undone;
+use super::target_columns;
 use super::unique;
 
 /// An order that a sync would raise, and the number of its object.
@@ -147,14 +148,7 @@ pub(crate) fn plan<'a>(
 
 /// What the target does not let change, with conditions that know their columns.
 pub(crate) fn bound_fixed<'a>(input: &ObjectInput<'a>) -> Result<Vec<(BoundScope, &'a Fixed)>, ReconcileError> {
-    let bind = |fixed: &'a Fixed| {
-        let bound = fixed.target.bind(input.target.columns()).map_err(|problems| ReconcileError::Rule {
-            sync: input.sync.id.clone(),
-            resource: input.sync.to.clone(),
-            cause: format!("fixed: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-        })?;
-        Ok((bound, fixed))
-    };
+    let bind = |fixed: &'a Fixed| Ok((target_columns::condition(input, "fixed", &fixed.target)?, fixed));
     input.sync.fixed.iter().map(bind).collect()
 }
 

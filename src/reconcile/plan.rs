@@ -127,6 +127,9 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
         }
         judged.push(Judged { prefix, operations: None });
         undecided.extend(std::mem::take(&mut plan.undecided));
+        if !plan.unjudged.is_empty() && plan.unjudged.len() == plan.table.source.len() {
+            ledger.draft.judges_nobody.push(sync.sync.id.clone());
+        }
         unjudged.extend(std::mem::take(&mut plan.unjudged));
         told.push(Told {
             index: sync.sync.index,

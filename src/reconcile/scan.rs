@@ -10,7 +10,7 @@ use crate::rules::classes::{Classified, Classifier};
 use crate::rules::grants::BoundTable;
 use crate::rules::mapping::{BoundMapping, Mapped};
 use crate::rules::matching::BoundMatch;
-use crate::rules::problem::{RuleFailure, RuleProblem, did_you_mean};
+use crate::rules::problem::{RuleFailure, RuleProblem};
 use crate::rules::scope::BoundScope;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::{KEY_JOINT, Table};
@@ -20,6 +20,7 @@ use super::error::ReconcileError;
 use super::input::ObjectInput;
 use super::row_digest::RowDigest;
 use super::rows::{Admission, Rows, SourceRows};
+use super::target_columns::{exists, is_shown, no_attribute, no_match_attribute};
 use super::weighing::WeighedTier;
 
 /// [`KEY_JOINT`] as a text.
@@ -415,52 +416,4 @@ fn digest_of(value: &Mapped<'_>, attribute: &Attribute) -> u64 {
         Mapped::Clear => ABSENT,
         Mapped::Nothing | Mapped::Failed(_) => NOTHING,
     }
-}
-
-/// Whether some object of the target holds a value in a column: an id stands in no schema.
-fn is_shown(input: &ObjectInput<'_>, name: &str) -> Result<bool, ReconcileError> {
-    let Some(column) = input.target.column(name) else { return Ok(false) };
-    let shown = input.target.par_fold(|| false, |shown, row| *shown |= !row.cell(column).is_empty())?;
-    Ok(input.target.key_columns().contains(&column) || shown.contains(&true))
-}
-
-/// That what a match rule compares with is no attribute of the target: everybody would be created anew.
-fn no_match_attribute(input: &ObjectInput<'_>, rule: &str, name: &str) -> ReconcileError {
-    let (sync, offered) = (input.sync, input.capabilities);
-    let known = offered.attributes.keys().chain(offered.shapes.keys().filter(|known| !known.contains("[]")));
-    let near = did_you_mean(name, known.map(String::as_str));
-    ReconcileError::Rule {
-        sync: sync.id.clone(),
-        resource: sync.to.clone(),
-        cause: format!("the match rule `{rule} = {name}`: {} has no attribute `{name}`{near}", sync.to),
-    }
-}
-
-/// That the target has no such attribute, where the job names it, and which one may be meant.
-fn no_attribute(input: &ObjectInput<'_>, name: &str) -> String {
-    let (sync, offered) = (input.sync, input.capabilities);
-    let known = offered.attributes.keys().chain(offered.shapes.keys().filter(|known| !known.contains("[]")));
-    let near = did_you_mean(name, known.map(String::as_str));
-    let place = sync.rules.lines.get(name).map_or_else(String::new, |line| format!(" (line {line} of the job file)"));
-    format!(
-        "{}: {} has no attribute `{name}`{near}{place}; its rule is ignored: correct the name, or remove the rule",
-        sync.id, sync.to
-    )
-}
-
-/// Whether the target may have an attribute. Where it does not tell what its attributes take, sub-attributes follow
-/// their parent; where it tells nothing, there is everything.
-fn exists(input: &ObjectInput<'_>, name: &str) -> bool {
-    if !input.capabilities.shapes.is_empty() {
-        return input.capabilities.shape(name).is_some() || input.capabilities.enabled.as_deref() == Some(name);
-    }
-    let known = &input.capabilities.attributes;
-    let parent = name.split(['.', '[']).next().unwrap_or(name);
-    known.is_empty()
-        || known.contains_key(name)
-        || known.contains_key(parent)
-        || input.capabilities.enabled.as_deref() == Some(name)
-        || input.target.column(name).is_some()
-        || known.keys().any(|key| key.strip_prefix(parent).is_some_and(|rest| rest.starts_with(['.', '['])))
-        || name.starts_with("urn:")
 }

@@ -16,6 +16,7 @@ use super::error::ReconcileError;
 use super::input::{AssociationInput, ObjectInput};
 use super::objects::ObjectPlan;
 use super::policy::ScopedThresholds;
+use super::target_columns;
 
 /// A scoped threshold whose conditions know their columns.
 struct Bound<'a> {
@@ -41,7 +42,7 @@ impl<'a> Bound<'a> {
             scoped.scope.bind(input.source.columns()).map_err(|problems| wrong(sync.from.clone(), problems))?;
         let target = match &scoped.target {
             Some(target) => {
-                Some(target.bind(input.target.columns()).map_err(|problems| wrong(sync.to.clone(), problems))?)
+                Some(target_columns::condition(input, &format!("the threshold `{}`", scoped.name), target)?)
             }
             None => scoped.scope.bind(&as_mapped(input)).ok(),
         };

@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use std::rc::Rc;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse as parse_items};
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
 
 /// What a text says.
 enum Moment {
@@ -91,6 +91,15 @@ pub(super) fn add_days(text: &str, days: i64) -> Result<String, String> {
         (Moment::Time(time), true) => time.checked_sub_days(by).map(|time| written(&time)),
     };
     moved.ok_or_else(|| format!("there is no date {days} days after `{text}`"))
+}
+
+/// The instant of a text; of a day its beginning in UTC.
+pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    match moment(text)? {
+        Some(Moment::Day(day)) => Ok(day.and_time(NaiveTime::MIN).and_utc()),
+        Some(Moment::Time(time)) => Ok(time),
+        None => Err("there is no date: the text is empty".to_owned()),
+    }
 }
 
 fn moment(text: &str) -> Result<Option<Moment>, String> {

@@ -10,8 +10,9 @@ use cel::context::VariableResolver;
 use super::cells::{self, array, truth};
 use super::constant::Constant;
 use super::engine;
+use super::failure_words::message;
 use super::lookup::{Lookups, PlacedLookup};
-use super::outcome::{message, outcome, shortened};
+use super::outcome::{outcome, shortened};
 use super::problem::{RuleFailure, RuleProblem, did_you_mean};
 use super::rewrite::{self, CONSTANT, Compiled, Once, Read, Reading, SLOT};
 use crate::snapshot::dispute::dispute;
@@ -223,9 +224,7 @@ impl Bound {
     fn told<'r>(&self, cell: &'r str) -> Result<&'r str, RuleFailure> {
         match dispute(cell) {
             None => Ok(cell),
-            Some(why) => {
-                Err(RuleFailure { rule: self.text.clone(), inputs: Vec::new(), message: why.to_owned() })
-            }
+            Some(why) => Err(RuleFailure { rule: self.text.clone(), inputs: Vec::new(), message: why.to_owned() }),
         }
     }
 

@@ -78,6 +78,8 @@ fn functions_do_what_their_names_say() {
         ("'2026-01-31'.addDays(30)", "2026-03-02"),
         ("'2026-03-01T10:00:00Z'.addDays(-1)", "2026-02-28T10:00:00Z"),
         ("timestamp('2026-01-31T08:30:00Z').addDays(1)", "2026-02-01T08:30:00Z"),
+        ("timestamp('2026-01-31') < timestamp('2026-01-31T00:00:01') ? 'before' : 'after'", "before"),
+        ("timestamp('2026-01-31') == timestamp('2026-01-31T01:00:00+01:00') ? 'same' : 'other'", "same"),
         ("'31.01.2026'.parseDate('%d.%m.%Y').addDays(1).formatDate('%A')", "Sunday"),
         ("'Жанна Müller'.ascii().lowerAscii()", "zhanna muller"),
     ] {
@@ -96,6 +98,19 @@ fn functions_do_what_their_names_say() {
         ("groups.ascii()", "it works on text, and this is a list"),
         ("email.extract(email.replace('J', '('))", "is not a regular expression"),
         ("email.addDays(1)", "is not a date like 2026-01-31"),
+        (
+            "timestamp(email) < timestamp('2026-01-31') ? 'a' : 'b'",
+            "timestamp: `Jane@Corp.example` is not a date like 2026-01-31",
+        ),
+        ("email.substring(0, 99)", "substring: the text has no place 99"),
+        ("email.substring(5, 2)", "substring: it ends before it begins"),
+        ("string(int(email))", "int: the text is not a whole number"),
+        ("string(double(email))", "double: the text is not a number"),
+        ("string(duration(email))", "duration: the text is not a duration such as `90m`"),
+        ("groups.slice(0, 99)[0]", "slice: the list has no more than 2 elements"),
+        ("string(1/0)", "a division by zero"),
+        ("string(9223372036854775807 + 1)", "the result of `+` is larger than a number can be"),
+        ("email + 1", "`+` cannot be applied to string and int"),
     ] {
         let failure = eval(rule).unwrap_err();
         assert!(failure.message.contains(why), "{rule}: {}", failure.message);

@@ -79,6 +79,9 @@ pub(super) const PATTERNED: &[&str] = &["extract", "matches", "replaceAll"];
 /// Functions whose first argument is the format of a date.
 pub(super) const DATED: &[&str] = &["formatDate", "parseDate"];
 
+/// `timestamp` that takes what the dates of this module are.
+pub(super) const TIMESTAMP: &str = "timestampOf";
+
 /// `matches` with a pattern that is compiled already.
 pub(super) const MATCHES: &str = "matchesOnce";
 
@@ -111,7 +114,7 @@ type Boxed =
 
 /// Adds the functions to a context.
 pub(super) fn add(context: &mut Context<'_, '_>) {
-    let functions: [(&str, Boxed); 11] = [
+    let functions: [(&str, Boxed); 12] = [
         ("addDays", Box::new(add_days)),
         ("ascii", Box::new(to_ascii)),
         ("default", Box::new(default)),
@@ -123,6 +126,7 @@ pub(super) fn add(context: &mut Context<'_, '_>) {
         ("padRight", Box::new(|call| pad(call, false))),
         ("parseDate", Box::new(parse_date)),
         ("replaceAll", Box::new(replace_all)),
+        (TIMESTAMP, Box::new(timestamp)),
     ];
     for (name, function) in functions {
         // Fails only for a name that is no identifier; the tests of this module call each of them.
@@ -316,6 +320,18 @@ fn add_days<'c, 'v>(call: Call<'_, 'c, 'v>) -> Yield<'c, 'v> {
         None => subject(call, &[1])?,
     };
     dates::add_days(text, number(call, 0)?).map(text_of).map_err(|why| call.error(why))
+}
+
+/// The instant that a text says, a day's being its beginning in UTC; the language's own takes no day alone.
+fn timestamp<'c, 'v>(call: Call<'_, 'c, 'v>) -> Yield<'c, 'v> {
+    let [argument] = call.args.as_slice() else {
+        return Err(call.error(format!("it takes 1 argument, not {}", call.args.len())));
+    };
+    if argument.downcast_ref::<CelTimestamp>().is_some() {
+        return Ok(argument.clone());
+    }
+    let time = dates::instant(as_text(call, &**argument)?).map_err(|why| call.error(why))?;
+    Ok(CowVal::owned(CelTimestamp::from(time.fixed_offset())))
 }
 
 /// The text of an instant, where a function is called on one and has one argument.

@@ -21,6 +21,7 @@ mod constant;
 mod dates;
 mod engine;
 pub mod expression;
+mod failure_words;
 mod functions;
 pub mod grants;
 pub mod lookup;

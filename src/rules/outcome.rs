@@ -1,12 +1,10 @@
-//! What evaluating a rule yields, and how a failure is told.
+//! What evaluating a rule yields.
 
 use std::sync::Arc;
 
-use cel::{ExecutionError, Value};
+use cel::Value;
 
 use super::expression::Outcome;
-use super::functions::MATCHES;
-use super::rewrite::{Read, SLOT};
 use crate::snapshot::dispute::dispute;
 
 /// Turns the engine's value into an outcome, or says why it cannot be one.
@@ -32,41 +30,6 @@ fn scalar(value: Value) -> Result<Option<String>, String> {
         Value::Null => return Ok(None),
         other => return Err(format!("it yields a {}, which no attribute can hold", other.type_of())),
     }))
-}
-
-/// Says in plain words why an evaluation failed. `cells` are those of `reads`.
-pub(super) fn message(error: &ExecutionError, reads: &[Read], cells: &[&str]) -> String {
-    match error {
-        ExecutionError::UndeclaredReference(name) => {
-            let slot = name.strip_prefix(SLOT).and_then(|digits| digits.parse::<usize>().ok());
-            match slot.and_then(|slot| Some((reads.get(slot)?, cells.get(slot)?))) {
-                Some((read, cell)) => dispute(cell).map_or_else(
-                    || format!("column `{}` holds `{}`, which is neither true nor false", read.column, shortened(cell)),
-                    str::to_owned,
-                ),
-                None => format!("`{name}` is unknown"),
-            }
-        }
-        ExecutionError::NoSuchOverload(call) => {
-            let name = call.function().trim_matches('_').trim_start_matches('@');
-            let types = call.argument_types().join(" and ");
-            let hint = if call.argument_types().iter().any(|name| name == "string") {
-                "; a cell is text: int(…), double(…) and timestamp(…) make something else of it"
-            } else {
-                ""
-            };
-            format!("`{name}` cannot be applied to {types}{hint}")
-        }
-        ExecutionError::FunctionError { function, message } => {
-            let mut rest = message.chars();
-            let first = rest.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
-            let function = if function == MATCHES { "matches" } else { function };
-            format!("{function}: {first}{}", rest.as_str())
-        }
-        ExecutionError::IndexOutOfBounds(Value::Int(index)) => format!("the list has no element {index}"),
-        ExecutionError::UnexpectedType { got, want } => format!("{got} where {want} is needed"),
-        other => other.to_string(),
-    }
 }
 
 /// A cell as it is shown in messages.

@@ -12,7 +12,7 @@ use regex::Regex;
 use super::constant::Constant;
 use super::dates;
 use super::engine;
-use super::functions::{self, DATED, ELSEWHERE, FUNCTIONS, LIST_METHODS, MATCHES, PATTERNED, TESTS};
+use super::functions::{self, DATED, ELSEWHERE, FUNCTIONS, LIST_METHODS, MATCHES, PATTERNED, TESTS, TIMESTAMP};
 use super::lookup::{Lookup, Lookups, PlacedLookup};
 use super::problem::{RuleProblem, did_you_mean};
 
@@ -216,6 +216,10 @@ impl Rewriter<'_> {
                 self.all(call, Reading::Text);
                 if PATTERNED.contains(&name.as_str()) {
                     self.pattern(call);
+                }
+                if name == "timestamp" {
+                    // The language's own takes no day without a time.
+                    call.func_name = TIMESTAMP.to_owned();
                 }
                 if DATED.contains(&name.as_str())
                     && let Some((id, format)) = call.args.first().and_then(literal)

@@ -64,6 +64,13 @@ impl Remembered {
     }
 }
 
+/// How a plan ended.
+pub(super) struct Planned {
+    pub(super) state: RunState,
+    /// Syncs of which no row can be judged, by id.
+    pub(super) judges_nobody: Vec<String>,
+}
+
 /// What a plan is made from and about, besides its orders.
 pub(super) struct Basis {
     /// SHA-256 of each snapshot.
@@ -82,10 +89,12 @@ impl Conductor {
         proof: &Proof,
         options: &PlanOptions,
         known: Remembered,
-    ) -> Result<RunState, RunError> {
+    ) -> Result<Planned, RunError> {
         let targets = self.ask_targets(proof).await?;
-        let (draft, snapshots) = compute(|| self.draft(proof, &targets, options, known, false))?;
-        self.register(run, proof, draft, &snapshots, &targets, options.only.is_none())
+        let (mut draft, snapshots) = compute(|| self.draft(proof, &targets, options, known, false))?;
+        let judges_nobody = std::mem::take(&mut draft.judges_nobody);
+        let state = self.register(run, proof, draft, &snapshots, &targets, options.only.is_none())?;
+        Ok(Planned { state, judges_nobody })
     }
 
     /// What a plan from these snapshots would come to, and every object that is not confirmed, as of what the targets

@@ -50,6 +50,8 @@ pub struct RunEnd {
     pub applied: Option<Applied>,
     /// The held run that says the same already, so that nobody need be told again.
     pub repeats: Option<RunId>,
+    /// Syncs of which no row can be judged, by id: nothing was planned of them.
+    pub judges_nobody: Vec<String>,
     /// Orders whose plan is lost and that were given up, a sentence for each run.
     pub given_up: Vec<String>,
     /// Why the one object that was to be planned could not be looked for, and what to do, where a snapshot is held.
@@ -197,6 +199,7 @@ impl Conductor {
             failures: proof.failures.clone(),
             applied: None,
             repeats: None,
+            judges_nobody: Vec::new(),
             given_up: Vec::new(),
             unseen: None,
         };
@@ -214,7 +217,11 @@ impl Conductor {
                 Err(RunError::Unseen(_)) if !proof.holds.is_empty() || !proof.failures.is_empty() => {
                     self.without_plan(run, &proof)?
                 }
-                planned => planned?,
+                planned => {
+                    let planned = planned?;
+                    end.judges_nobody = planned.judges_nobody;
+                    planned.state
+                }
             }
         };
         if let Some(only) = &options.plan.only
