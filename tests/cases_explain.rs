@@ -351,13 +351,61 @@ fn case_p10_wrong_values_are_told_by_identity_data_rule_or_target() {
     let with_rule = run(&company, 3);
     let ruled = explain(&company, &["E0002"]);
     let family = fact(&ruled, "compare", "name.familyName");
-    has(family, &["rule (the row is as it was", "`Family2!`", "the job file changed", "family + '!'", &with_rule]);
+    has(
+        family,
+        &[
+            "rule (the job's rules make something else",
+            "`Family2!`",
+            "the job file changed",
+            "family + '!'",
+            &with_rule,
+        ],
+    );
     let history = company.world.muster(&["history", "corp", "E0002", "--format", "json"]).ended(0).json();
     let entries = history["entries"].as_array().unwrap();
     let edit = entries.iter().find(|entry| entry["kind"] == "job-file").unwrap();
     has(&edit["before"], &["\"name.familyName\" = \"family\""]);
     has(&edit["after"], &["family + '!'"]);
     assert_eq!(edit["run"], with_rule.as_str());
+    // The rule changed and so did the row, in what the rule does not read: it is the rule that changes the value.
+    approve_and_apply(&company);
+    company.hr(&with(4, |all| all[3].enabled = false));
+    job(&company, "\"name.familyName\" = \"family\"", "\"name.familyName\" = \"family + '?'\"");
+    let both = run(&company, 3);
+    let orders = company.world.orders("corp", &both);
+    let order = orders.iter().find(|order| order["key"] == "E0004").unwrap();
+    let causes = order["changes"].as_array().unwrap().iter().map(|c| (&c["attribute"], &c["cause"]));
+    assert_eq!(
+        causes.collect::<Vec<_>>(),
+        [(&json!("active"), &json!("source")), (&json!("name.familyName"), &json!("rule"))],
+        "{order:#}"
+    );
+    let explained = explain(&company, &["E0004"]);
+    has(fact(&explained, "compare", "name.familyName"), &["rule (the job's rules make something else"]);
+}
+
+#[test]
+fn what_is_asked_for_one_object_says_what_came_of_it() {
+    let company = Company::of(3);
+    company.settle();
+    company.world.muster(&["explain", "corp", "E0001", "--apply"]).ended(0).says(&["no new order"]);
+    company.hr(&with(3, |all| all[0].family = "Newname".into()));
+    company
+        .world
+        .muster(&["explain", "corp", "E0001", "--apply"])
+        .ended(3)
+        .says(&["planned in run", "update E0001, pending-review; muster review"]);
+    // That somebody asks for what is not there is no failure of the job.
+    company.world.muster(&["plan", "corp", "--only", "E9999"]).ended(1).says(&["in no snapshot"]);
+    company.world.muster(&["status", "--no-good-run-since", "1h"]).ended(0);
+    let status = company.world.muster(&["status", "corp", "--format", "json"]).ended(0).json();
+    assert!(!status.to_string().contains("\"failed\""), "{status:#}");
+    // What the target shows of an applied order is told once, and who changed a row at the source nobody knows.
+    approve_and_apply(&company);
+    run(&company, 0);
+    let told = company.world.muster(&["history", "corp", "E0001"]).ended(0).out;
+    assert_eq!(told.matches("name.familyName: `Family1` → `Newname`").count(), 1, "{told}");
+    assert!(!told.contains("started by"), "{told}");
 }
 
 #[test]

@@ -106,6 +106,19 @@ fn a_column_that_tells_no_groups_is_told_before_anything_runs() {
     let said = house.world.muster(&["check", "corp"]).ended(1);
     assert!(said.out.contains("memberships.csv") && said.out.contains("`usr`"), "{said:?}");
     house.world.muster(&["run", "corp"]).says(&["hr", "memberships.csv", "`usr`"]);
+    // Nor does a guard stand that reads what is not there, or a list of names without names.
+    house.job(&assigned("vault-users"), "[[sync.fixed]]\ntarget = \"userTyp == 'Federated'\"\n");
+    house
+        .world
+        .muster(&["run", "corp"])
+        .ended(1)
+        .says(&["fixed: vault.users has no attribute `userTyp`", "`userType`"]);
+    let table = "[sync.grants.roles]\namong = \"vault.groups\"\nby = \"displayNam\"\nprecedence = \"first\"\n\
+                 table = [{ when = \"true\", value = \"Member\" }]\n";
+    house.role("Member");
+    house.job("", table);
+    house.world.muster(&["run", "corp"]).ended(1).says(&["no row of vault.groups has a value in `displayNam`"]);
+    house.job(&GROUPS.replace(" }", ", member = \"usr\" }"), "");
     // What there is to look at without a run, and what not.
     house.world.muster(&["links", "corp", "--check"]).ended(1).says(&["muster run corp"]).never_says(&["--live"]);
     house.world.muster(&["explain", "corp", "E1"]).ended(1).says(&["muster run corp", "--live"]);
@@ -161,6 +174,7 @@ fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     let said = house.world.muster(&["run", "corp"]);
     said.says(&[
         "`assigned` names what is no group of hr.groups: `Vault Users` (nearest: `vault-users`",
+        "none of its rows can be judged",
         "cannot be judged",
     ]);
     assert!(house.orders().is_empty());

@@ -370,6 +370,14 @@ fn case_k7_groups_in_groups_come_in_the_run_that_makes_them() {
     };
     assert!(holds("Databases", "Network") && holds("Network", "Payments") && !holds("Databases", "Payments"));
     company.world.muster(&["run", "corp"]).ended(0);
+    // How one came into another is told as of people.
+    company
+        .world
+        .muster(&["explain", "corp", "T2", "--resource", "vault.groups", "--entitlement", "T0"])
+        .ended(0)
+        .says(&["T1", "hr.nestings"]);
+    company.world.write("hr/nestings.csv", "parent,child\nT0,T1\nT1,T2\nT2,T0\n");
+    company.world.muster(&["run", "corp"]).ended(3).says(&["contain each other: `T0` ↔ `T1` ↔ `T2`"]);
 }
 
 #[test]

@@ -88,7 +88,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         }
         lines.extend(tried);
     }
-    for warning in session.conductor.unmapped().await {
+    let mut warnings = session.conductor.misfits().await;
+    warnings.extend(session.conductor.unmapped().await);
+    for warning in warnings {
         let (system, stage, what) = (String::new(), "mapping".to_owned(), "job file".to_owned());
         lines.push(Line { system, stage, what, end: End::Warned(warning), milliseconds: 0 });
     }

@@ -169,9 +169,13 @@ impl Decider {
             say!(context, "nothing to decide");
         }
         let mut endings = Vec::new();
+        let decides = tasks.iter().any(|task| !is_empty(task));
         for ((run, _), task) in self.runs.iter().zip(tasks) {
             if is_empty(&task) {
-                say!(context, "run {}: nothing to decide", run.id);
+                // Beside a run of which something is decided, what does not concern another one is no news.
+                if !decides || !task.left_out.is_empty() {
+                    say!(context, "run {}: nothing to decide", run.id);
+                }
             } else {
                 let rules = sealing::rules(context, &self.store, run)?;
                 let request = SealRequest {

@@ -8,6 +8,7 @@ use super::apply;
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::run::carry;
+use super::selection;
 use super::session::{self, Purpose};
 use super::stdout::print;
 use crate::model::order::OrderState;
@@ -93,8 +94,39 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         resource: args.resource.or_else(|| args.entitlement.is_none().then_some(to)),
         entitlement: None,
     };
+    let job = session.conductor.job.name.clone();
     let plan = PlanOptions { only: Some(only), ..PlanOptions::default() };
-    carry(context, &args.job, "incremental", Stage::Plan, plan, None, args.wait).await
+    let status = carry(context, &args.job, "incremental", Stage::Plan, plan, None, args.wait).await?;
+    tell_planned(context, &job)?;
+    Ok(status)
+}
+
+/// What came of planning the object.
+fn tell_planned(context: &Context, job: &str) -> Result<()> {
+    let store = selection::open_store(context)?;
+    let Some(run) = store.runs(job, 1)?.into_iter().next() else { return Ok(()) };
+    if run.plan_digest.is_none() {
+        // Why nothing was planned is told already.
+        return Ok(());
+    }
+    let orders = store.orders_of(&run.id)?;
+    if orders.is_empty() {
+        say!(context, "planned in run {}: no new order; what is wanted is there, or ordered already", run.id);
+    }
+    for order in orders {
+        let stands = order.block.as_ref().map_or_else(String::new, |block| format!(" ({})", block.reason));
+        say!(
+            context,
+            "planned in run {}: order {}, {} {}, {}{stands}; muster review {}",
+            run.id,
+            order.id,
+            order.operation,
+            safe_text::line(&order.key),
+            order.state,
+            run.id
+        );
+    }
+    Ok(())
 }
 
 /// Several objects go by one key: all of them, and how to choose.

@@ -7,8 +7,9 @@ use super::context::Context;
 use super::exit::Ending;
 use super::session::{self, Purpose};
 use super::stdout::print;
-use crate::model::history::{History, HistoryEntry};
+use crate::model::history::{History, HistoryEntry, HistoryKind};
 use crate::model::resource::ResourceName;
+use crate::model::situation::Cause;
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
 use crate::run::{ExplainRequest, HistoryEnd};
@@ -60,7 +61,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
 /// An entry on one or two lines: nothing of a value is cut.
 fn table(history: &History) -> String {
     let mut text = format!("{}\n", safe_text::line(&history.about));
-    for entry in &history.entries {
+    // What the target shows of an applied order is told by the order's own entry.
+    let repeats = |entry: &&HistoryEntry| entry.kind == HistoryKind::Target && entry.order.is_some();
+    for entry in history.entries.iter().filter(|entry| !repeats(entry)) {
         let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let what = safe_text::line(&entry.what);
         let mut line = format!("{at}  {:<8}  {what}", entry.kind);
@@ -81,6 +84,8 @@ fn table(history: &History) -> String {
         if !entry.who.is_empty() {
             let verb = if entry.order.is_some() { "approved by" } else { "started by" };
             parts.push(format!("{verb} {}", safe_text::line(&entry.who)));
+        } else if entry.cause == Some(Cause::Drift) {
+            parts.push("seen first in this run; who changed it there is not known here".to_owned());
         }
         text.push_str(&format!("                      {}\n", parts.join(", ")));
     }

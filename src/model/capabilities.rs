@@ -58,7 +58,7 @@ pub struct ResourceCapabilities {
     pub shapes: BTreeMap<String, AttributeShape>,
     /// Attributes that cannot be changed once set.
     pub immutable: Vec<String>,
-    /// Attributes that only the system itself writes.
+    /// Attributes that only the system itself writes; a name covers its parts.
     #[serde(default)]
     pub read_only: Vec<String>,
     /// Attributes that the system takes and never shows, where it tells.
@@ -85,6 +85,11 @@ pub struct ResourceCapabilities {
 }
 
 impl ResourceCapabilities {
+    /// Whether only the system itself writes an attribute, or what it is a part of.
+    pub fn writes_itself(&self, name: &str) -> bool {
+        covers(&self.read_only, name)
+    }
+
     /// How an attribute's values are compared: exactly, where nothing is told of it.
     pub fn kind(&self, name: &str) -> AttributeType {
         let told = self.attributes.get(name).copied().or_else(|| self.shape(name).map(|shape| shape.kind));

@@ -44,7 +44,7 @@ pub struct HistoryEntry {
     pub order: Option<OrderId>,
     /// Where that order stands.
     pub state: Option<OrderState>,
-    /// Who approved it; else who started the run. May be empty.
+    /// Who approved it; of a job file who started the run. Empty where nobody knows.
     pub who: String,
 }
 

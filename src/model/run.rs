@@ -50,7 +50,8 @@ pub enum RunState {
     HeldPlan,
     /// The plan is written; its orders live their own lives from here.
     Planned,
-    /// A held run that a newer one replaced, or that repeats an older hold.
+    /// A held run that a newer one replaced, or that repeats an older hold; or one that was to plan an object which is in no
+    /// snapshot.
     Replaced,
 }
 

@@ -83,6 +83,7 @@ pub(crate) fn plan<'w>(
     let source = planner.source_pairs(&mut done)?;
     let held = planner.target_pairs(&mut done)?;
     let Some(source) = source else { return Ok(done) };
+    planner.tell_circles(&source, &mut done);
     done.told = lapse::told_rows(input, [planner.table(0), planner.table(1)], all.withholding, &source, &held);
     let (add, remove) = planner.differences(memory, source, held, &mut done)?;
     let mut proposals = planner.orders(Operation::Add, &add)?;

@@ -170,6 +170,13 @@ pub(crate) fn pair(
             // Whom a row names moves without it: by a row of its own, or an object that was made anew. So does what it
             // looks up.
             Cause::Rule if to.is_some() || attribute.looks_up => Cause::Source,
+            Cause::Source
+                if to.is_none()
+                    && let Some(before) = agreed.and_then(|agreed| agreed.digest(&attribute.name))
+                    && scanner.is_by_edit(position, source, before) =>
+            {
+                Cause::Rule
+            }
             cause => cause,
         };
         let change = Change {

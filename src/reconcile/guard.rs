@@ -155,7 +155,7 @@ pub(crate) fn unsupported(
     }
     let written: Vec<&str> = changes
         .iter()
-        .filter(|c| c.after.is_some() && capabilities.read_only.contains(&c.attribute))
+        .filter(|c| c.after.is_some() && capabilities.writes_itself(&c.attribute))
         .map(|c| c.attribute.as_str())
         .collect();
     if !written.is_empty() {

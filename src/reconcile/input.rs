@@ -13,6 +13,7 @@ use crate::model::record::{Reversal, TakenBack, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
 use crate::rules::lookup::Lookups;
+use crate::rules::mapping::Mapping;
 use crate::snapshot::table::Table;
 
 use super::derived::Derived;
@@ -115,6 +116,8 @@ pub struct ObjectInput<'a> {
     pub capabilities: &'a ResourceCapabilities,
     /// The target's identity, the same in every job that provisions it.
     pub identity: &'a str,
+    /// The mapping of the job file that planned last, where today's is another.
+    pub earlier: Option<&'a Mapping>,
     /// Whether this sync never linked anything before.
     pub first_run: bool,
     /// Free seats at the target, where it tells.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::associations::{AssociationPlan, Pair, Planner};
-use super::ends::EndState;
+use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::index::{KeyHash, KeyHasher, NONE};
 use super::nesting;
@@ -18,6 +18,18 @@ use crate::model::situation::Situation;
 use crate::snapshot::kept_pairs::KeptPairs;
 use crate::snapshot::row::Cells;
 use crate::snapshot::table::Table;
+
+/// Containers that contain each other, by their keys, each circle once.
+fn told_cycles(cycles: &[Vec<u32>], containers: &EndTable<'_>) -> Vec<String> {
+    let told = |cycle: &Vec<u32>| {
+        let mut keys: Vec<String> = cycle.iter().map(|number| format!("`{}`", containers.key(*number))).collect();
+        keys.sort();
+        keys.join(" ↔ ")
+    };
+    let mut told: Vec<String> = cycles.iter().map(told).collect();
+    told.sort();
+    told
+}
 
 /// No such object.
 const UNKNOWN: u32 = u32::MAX;
@@ -38,6 +50,24 @@ impl Planner<'_> {
             })
         };
         Ok([find(&self.names[0].name)?, find(&self.names[1].name)?])
+    }
+
+    /// Warns of circles among rows that tie objects of one kind: groups that are to contain each other.
+    pub(crate) fn tell_circles(&self, rows: &[Vec<Pair>], done: &mut AssociationPlan<'_>) {
+        let [one, other] = self.names;
+        if (&one.from, &one.to) != (&other.from, &other.to) {
+            return;
+        }
+        let rows: Vec<Pair> = rows.iter().flatten().copied().collect();
+        let cycles = told_cycles(&nesting::flatten(&[], &rows).cycles, self.table(0));
+        if !cycles.is_empty() {
+            done.warnings.push(format!(
+                "{}: {} has objects that contain each other: {}; many targets refuse that, or never come to an end with it: take one out of the other",
+                self.input.sync.id,
+                self.input.sync.from,
+                cycles.join("; ")
+            ));
+        }
     }
 
     /// The source's rows as pairs of numbers, nested groups resolved as the job asks; `None` where it refuses them.
@@ -126,17 +156,7 @@ impl Planner<'_> {
                 let turned = |pair: Pair| if member == 0 { pair } else { (pair.1, pair.0) };
                 let oriented: Vec<Pair> = direct.iter().flatten().copied().map(turned).collect();
                 let flat = nesting::flatten(&oriented, nested);
-                let mut cycles: Vec<String> = flat
-                    .cycles
-                    .iter()
-                    .map(|cycle| {
-                        let mut keys: Vec<String> =
-                            cycle.iter().map(|number| format!("`{}`", containers.key(*number))).collect();
-                        keys.sort();
-                        keys.join(" ↔ ")
-                    })
-                    .collect();
-                cycles.sort();
+                let cycles = told_cycles(&flat.cycles, containers);
                 if !cycles.is_empty() {
                     done.warnings.push(format!(
                         "{sync}: groups contain each other: {}; their members belong to each of them: take one of the groups out of the other",

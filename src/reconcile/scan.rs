@@ -7,6 +7,7 @@ use crate::model::resource::ResourceName;
 use crate::model::value::Value;
 use crate::rules::ObjectRules;
 use crate::rules::classes::{Classified, Classifier};
+use crate::rules::earlier::EarlierRules;
 use crate::rules::grants::BoundTable;
 use crate::rules::mapping::{BoundMapping, Mapped};
 use crate::rules::matching::BoundMatch;
@@ -91,6 +92,7 @@ pub(crate) struct Scanner<'a> {
     pub(crate) tables: Vec<BoundTable>,
     /// What tells later whether a row changed.
     pub(crate) digest: RowDigest,
+    earlier: EarlierRules,
 }
 
 /// What the rules want of one attribute.
@@ -170,7 +172,29 @@ impl<'a> Scanner<'a> {
         let tables = sync.tables.iter().map(|table| table.bind(columns, input.lookups));
         let tables = tables.collect::<Result<_, _>>().map_err(one)?;
         let digest = RowDigest::new(columns, rule);
-        Ok(Self { input, attributes, mapping, scope, matchers, tiers, judges, assigned, classifier, tables, digest })
+        let earlier = input.earlier.map(|was| EarlierRules::bind(was, &rules.mapping, columns, input.lookups));
+        let earlier = earlier.unwrap_or_default();
+        Ok(Self {
+            input,
+            attributes,
+            mapping,
+            scope,
+            matchers,
+            tiers,
+            judges,
+            assigned,
+            classifier,
+            tables,
+            digest,
+            earlier,
+        })
+    }
+
+    /// Whether the rule that an attribute had before the job file was edited makes of a row what was agreed, so that the
+    /// edit is what changes it.
+    pub(crate) fn is_by_edit(&self, position: usize, row: &dyn Cells, agreed: u64) -> bool {
+        let attribute = &self.attributes[position];
+        self.earlier.explains(position, row, |value| digest_of(value, attribute) == agreed)
     }
 
     /// Whether a source row takes part; where that cannot be judged, why.

@@ -279,7 +279,7 @@ fn can_be_cleared(plans: &[Planned<'_>], deletes: &[Place], tie: &Tie) -> Result
     let is_required = [&input.sync.rules.required, &input.capabilities.required]
         .into_iter()
         .any(|names| names.contains(&tie.attribute));
-    let is_read_only = input.capabilities.read_only.contains(&tie.attribute);
+    let is_read_only = input.capabilities.writes_itself(&tie.attribute);
     if is_required
         || is_read_only
         || guard::unsupported(input.capabilities, &order.resource, Operation::Update, &changes).is_some()

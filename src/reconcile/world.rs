@@ -285,6 +285,7 @@ impl World {
                     capabilities: &side.capabilities,
                     identity: "https://vault",
                     first_run: side.first_run,
+                    earlier: None,
                     free: side.free,
                     seats: side.seats,
                     account: side.account.as_ref(),

@@ -68,6 +68,13 @@ impl Mapping {
         self.rules.get(position).map(|rule| rule.expression.text())
     }
 
+    /// The rule of one attribute alone, and whether an empty result clears it; `None` where it reads what is not there.
+    pub(super) fn bind_one(&self, attribute: &str, columns: &[String], lookups: &Lookups) -> Option<(Bound, bool)> {
+        let position = self.attributes.binary_search_by(|name| name.as_str().cmp(attribute)).ok()?;
+        let rule = self.rules.get(position)?;
+        Some((rule.expression.bind_with(columns, lookups).ok()?, rule.clears))
+    }
+
     /// Resolves the source columns' positions in a header; reports every rule that names an unknown column.
     pub fn bind(&self, columns: &[String], lookups: &Lookups) -> Result<BoundMapping, Vec<RuleProblem>> {
         let mut rules = Vec::with_capacity(self.rules.len());
@@ -108,12 +115,12 @@ pub struct BoundMapping {
 impl BoundMapping {
     /// Maps one row: one entry an attribute, in the order of [`Mapping::attributes`].
     pub fn values<'r>(&'r self, row: &'r dyn Cells) -> impl Iterator<Item = Mapped<'r>> {
-        self.rules.iter().map(|rule| mapped(rule, row))
+        self.rules.iter().map(|(rule, clears)| mapped(rule.cell(row), *clears))
     }
 
     /// The same for one attribute alone, by its position.
     pub fn value<'r>(&'r self, attribute: usize, row: &'r dyn Cells) -> Mapped<'r> {
-        self.rules.get(attribute).map_or(Mapped::Nothing, |rule| mapped(rule, row))
+        self.rules.get(attribute).map_or(Mapped::Nothing, |(rule, clears)| mapped(rule.cell(row), *clears))
     }
 
     /// Whether an attribute's rule looks anything up in another snapshot.
@@ -127,10 +134,11 @@ impl BoundMapping {
     }
 }
 
-fn mapped<'r>((rule, clears): &'r (Bound, bool), row: &'r dyn Cells) -> Mapped<'r> {
-    match rule.cell(row) {
+/// What a rule's yield says; `clears`: an empty one clears the attribute.
+pub(super) fn mapped(yielded: Result<Cow<'_, str>, RuleFailure>, clears: bool) -> Mapped<'_> {
+    match yielded {
         Ok(cell) if cell.is_empty() || cell == "[]" => {
-            if *clears {
+            if clears {
                 Mapped::Clear
             } else {
                 Mapped::Nothing

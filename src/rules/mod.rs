@@ -19,6 +19,7 @@ mod cells;
 pub mod classes;
 mod constant;
 mod dates;
+pub mod earlier;
 mod engine;
 pub mod expression;
 mod failure_words;

@@ -46,16 +46,20 @@ impl std::error::Error for RuleFailure {}
 
 /// The candidate that looks most like a misspelt name, if any is near enough to be worth a hint.
 ///
-/// Letter case and `_` against `-` never count as differences.
+/// Letter case and `_` against `-` never count as differences, and a URN before an attribute's own name may be missing.
 pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let wanted = plain(name);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance * 5 <= name.chars().count().max(candidate.chars().count()).max(3) * 2)
-        .min_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.cmp(right.1)))
-        .map(|(_, candidate)| candidate)
+        .flat_map(|candidate| {
+            let own = candidate.rsplit_once(':').map(|(_, own)| own);
+            [Some(candidate), own].into_iter().flatten().map(move |spelled| (spelled, candidate))
+        })
+        .map(|(spelled, candidate)| (strsim::damerau_levenshtein(&wanted, &plain(spelled)), spelled, candidate))
+        .filter(|(distance, spelled, _)| *distance * 5 <= name.chars().count().max(spelled.chars().count()).max(3) * 2)
+        .min_by_key(|(distance, spelled, candidate)| (*distance, candidate.len() - spelled.len(), *candidate))
+        .map(|(_, _, candidate)| candidate)
 }
 
 /// The end of a message that offers the nearest right name: `; did you mean …?`, or nothing.

@@ -103,8 +103,11 @@ impl Conductor {
         let (member, group) = (self.job.syncs.get(member)?, self.job.syncs.get(group)?);
         self.job.syncs.iter().find_map(|sync| {
             let SyncKind::Association(association) = &sync.kind else { return None };
-            let ties = |of: &Sync| association.ends.iter().any(|end| end.from == of.from && end.to == of.to);
-            (member.index != group.index && ties(member) && ties(group)).then_some((sync, &**association))
+            let ties = |of: &Sync| association.ends.iter().filter(|end| end.from == of.from && end.to == of.to).count();
+            // Of groups in groups both ends are of one sync.
+            let is_it =
+                if member.index == group.index { ties(member) == 2 } else { ties(member) > 0 && ties(group) > 0 };
+            is_it.then_some((sync, &**association))
         })
     }
 

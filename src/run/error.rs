@@ -16,7 +16,7 @@ pub enum RunError {
     /// This machine's side: the export folder, the state folder.
     #[error("{0}")]
     Here(String),
-    /// What is to be planned alone is in no snapshot that may be used.
+    /// What is to be planned alone is in no snapshot that may be used, or several go by its name.
     #[error("{0}")]
     Unseen(String),
     /// The database or a run's folder.

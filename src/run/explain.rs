@@ -19,8 +19,9 @@ use crate::model::link::Links;
 use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::reconcile::single::{Account, Hit, Subject, Verdict, account, find};
-use crate::reconcile::{Past, PlanInput};
+use crate::reconcile::{NAMES, Past, PlanInput};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
+use crate::snapshot::row::Cells as _;
 use crate::snapshot::table::Line;
 
 /// What is to be explained.
@@ -129,9 +130,11 @@ impl Conductor {
     pub(super) fn opened(&self, look: &Look, with_links: bool) -> Result<Opened<'_>, RunError> {
         let mut snapshots = open(&self.job, &look.proof)?;
         let mut memories = Vec::new();
+        let mut earlier = self.earlier_mappings(&look.proof.manifest.run)?;
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, &look.proof)) {
             let links = if with_links { None } else { Some(Links::default()) };
-            memories.push((sync, self.remember(sync, &look.targets, links)?));
+            let memory = self.remember(sync, &look.targets, links)?;
+            memories.push((sync, Memories { earlier: earlier.remove(&sync.id), ..memory }));
         }
         snapshots.derive(&memories)?;
         Ok(Opened { snapshots, memories })
@@ -170,7 +173,10 @@ impl Conductor {
             }
             let hits = self.hits(input, ask, recall)?;
             match hits.as_slice() {
-                [] => Ok(ExplainEnd::None(self.nowhere(look, &ask.key))),
+                [] => match self.only_read(&opened, &ask.key)? {
+                    Some(told) => Ok(ExplainEnd::None(told)),
+                    None => Ok(ExplainEnd::None(self.nowhere(look, &ask.key))),
+                },
                 [one] => match account(input, &one.subject, recall)? {
                     Some(account) => Ok(ExplainEnd::One(Box::new(self.told(look, &opened, account)?))),
                     None => Ok(ExplainEnd::None(self.nowhere(look, &ask.key))),
@@ -190,7 +196,7 @@ impl Conductor {
                 "`{}` is in no snapshot of this run, nothing was planned; `muster history {} {}` tells what is known of it",
                 ask.key, self.job.name, ask.key
             ))),
-            several => Err(RunError::Here(format!(
+            several => Err(RunError::Unseen(format!(
                 "{several} objects go by `{}`, nothing was planned; `muster explain {} {}` lists them, name one by its key or id, and with --resource",
                 ask.key, self.job.name, ask.key
             ))),
@@ -230,6 +236,27 @@ impl Conductor {
             name: hit.name,
             by: hit.by,
         })
+    }
+
+    /// That a row goes by a key which the job reads and keeps in step nowhere: a group that assigns, a joined row.
+    fn only_read(&self, opened: &Opened<'_>, key: &str) -> Result<Option<String>, RunError> {
+        let is_synced = |name: &ResourceName| self.job.syncs.iter().any(|sync| sync.from == *name || sync.to == *name);
+        for (name, table) in opened.snapshots.tables.iter().filter(|(name, _)| !is_synced(name)) {
+            let columns: Vec<usize> = NAMES.iter().filter_map(|name| table.column(name)).collect();
+            let found = table.par_fold(
+                || false,
+                |found, row| {
+                    *found |= table.key_of(row) == key || columns.iter().any(|column| row.cell(*column) == key)
+                },
+            )?;
+            if found.contains(&true) {
+                return Ok(Some(format!(
+                    "`{key}` is a row of {name}, which the job {} reads and keeps in step nowhere; where it is a group, what it gives somebody: muster explain {} KEY --entitlement {key}",
+                    self.job.name, self.job.name
+                )));
+            }
+        }
+        Ok(None)
     }
 
     /// Where was looked for a key, and what was not looked at.

@@ -214,7 +214,8 @@ impl Conductor {
                 }
             })?;
             let row = found.into_iter().flatten().next();
-            kept.push(Kept { run: run.id.clone(), at: manifest.started, starter: run.starter.clone(), row });
+            let columns = table.columns().iter().cloned().collect();
+            kept.push(Kept { run: run.id.clone(), at: manifest.started, columns, row });
         }
         Ok(kept)
     }
@@ -322,7 +323,7 @@ struct OfOrders {
 struct Kept {
     run: RunId,
     at: chrono::DateTime<chrono::Utc>,
-    starter: String,
+    columns: BTreeSet<String>,
     row: Option<BTreeMap<String, String>>,
 }
 
@@ -334,7 +335,9 @@ fn moved(kept: &[Kept], kind: HistoryKind, applied: &[HistoryEntry]) -> Vec<Hist
     for pair in kept.windows(2) {
         let [before, after] = pair else { continue };
         let (old, new) = (before.row.as_ref().unwrap_or(&none), after.row.as_ref().unwrap_or(&none));
-        let columns: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        // What one of the two was not asked for did not change.
+        let told = |column: &&String| before.columns.contains(*column) && after.columns.contains(*column);
+        let columns: BTreeSet<&String> = old.keys().chain(new.keys()).filter(told).collect();
         for column in columns.into_iter().filter(|column| old.get(*column) != new.get(*column)) {
             let carried = applied.iter().rev().find(|order| {
                 order.what == *column && order.at <= after.at && is_same(order.after.as_ref(), new.get(column))
@@ -354,7 +357,8 @@ fn moved(kept: &[Kept], kind: HistoryKind, applied: &[HistoryEntry]) -> Vec<Hist
                 cause,
                 order: carried.and_then(|order| order.order.clone()),
                 state: carried.and_then(|order| order.state),
-                who: carried.map_or_else(|| after.starter.clone(), |order| order.who.clone()),
+                // Who changed a row, no snapshot tells.
+                who: carried.map_or_else(String::new, |order| order.who.clone()),
             });
         }
     }

@@ -141,12 +141,15 @@ pub(super) fn would_differ(job: &Job, syncs: &[SyncInput<'_>]) -> Result<Vec<Str
             continue;
         }
         let doubtful = check(objects)?;
-        let differ: Vec<&DoubtfulLink> = doubtful.iter().filter(|link| link.trouble == LinkTrouble::Differs).collect();
-        if let Some(first) = differ.first() {
+        let of = |trouble: LinkTrouble| doubtful.iter().filter(move |link| link.trouble == trouble);
+        for (trouble, what) in
+            [(LinkTrouble::Differs, "would lead elsewhere"), (LinkTrouble::Unfound, "would not be found again")]
+        {
+            let Some(first) = of(trouble).next() else { continue };
             told.push(format!(
-                "{}: the job file changed, and by its match rules {} would lead elsewhere, first `{}`: {}; none is moved: `muster links {} --check` lists them, with the command that lets the next run move each",
+                "{}: the job file changed, and by its match rules {} {what}, first `{}`: {}; none is moved: `muster links {} --check` lists them, with the command that lets the next run pair each anew",
                 objects.sync.id,
-                counted(differ.len() as u64, "link"),
+                counted(of(trouble).count() as u64, "link"),
                 first.source_key,
                 first.detail,
                 job.name

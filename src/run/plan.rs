@@ -122,8 +122,10 @@ impl Conductor {
         let mut snapshots = open(&self.job, proof)?;
         let mut links = known.links.taken(&self.store)?;
         let mut memories = Vec::new();
+        let mut earlier = self.earlier_mappings(&proof.manifest.run)?;
         for sync in self.job.syncs.iter().filter(|sync| self.plannable(sync.index, proof)) {
-            memories.push((sync, self.remember(sync, targets, links.remove(&sync.id))?));
+            let memory = self.remember(sync, targets, links.remove(&sync.id))?;
+            memories.push((sync, Memories { earlier: earlier.remove(&sync.id), ..memory }));
         }
         snapshots.derive(&memories)?;
         let claimed = BTreeMap::new();
@@ -202,6 +204,7 @@ impl Conductor {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
             // A first load that waits for its review stays a first load.
+            earlier: None,
             first_run: !self.store.has_links(&self.job.name, &sync.id)?,
             links: match links {
                 Some(links) => links,

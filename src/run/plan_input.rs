@@ -13,6 +13,7 @@ use crate::model::resource::ResourceName;
 use crate::reconcile::derived::{Derived, derive};
 use crate::reconcile::{AssociationInput, ObjectInput, SyncInput};
 use crate::rules::lookup::Lookups;
+use crate::rules::mapping::Mapping;
 use crate::snapshot::table::Table;
 
 /// One sync with what is remembered of it, before its tables are borrowed.
@@ -24,6 +25,8 @@ pub(super) struct Memories {
     pub(super) seats: Option<u64>,
     pub(super) account: Option<OwnAccount>,
     pub(super) first_run: bool,
+    /// The mapping of the job file that planned last, where today's is another.
+    pub(super) earlier: Option<Mapping>,
 }
 
 /// The tables of a run's usable snapshots.
@@ -111,6 +114,7 @@ pub(super) fn sync_inputs<'a>(
                 claimed,
                 capabilities: &memory.capabilities,
                 identity: &memory.identity,
+                earlier: memory.earlier.as_ref(),
                 first_run: memory.first_run,
                 free: memory.free,
                 seats: memory.seats,

@@ -104,8 +104,11 @@ impl Conductor {
         self.begin(options, because, None)?;
         let carried = self.carry(options, from.as_ref(), overtaken.as_ref()).await;
         if let Err(error) = &carried {
-            // The run's own record says how it ended, even where this process is about to say it too.
-            self.store.set_run_state(&options.run, RunState::Failed, &error.to_string(), (self.clock)())?;
+            // The run's own record says how it ended, even where this process is about to say it too. That somebody asked
+            // for what is not there is no failure of the job.
+            let asked = matches!(error, RunError::Unseen(_)) && options.plan.only.is_some();
+            let state = if asked { RunState::Replaced } else { RunState::Failed };
+            self.store.set_run_state(&options.run, state, &error.to_string(), (self.clock)())?;
         }
         if options.stage == Stage::Apply {
             self.tidy();

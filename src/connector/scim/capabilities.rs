@@ -1,6 +1,6 @@
 //! What a provider offers, in the words of the rest of the house.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dialect::Dialect;
 use super::discovery::Discovery;
@@ -79,11 +79,7 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
             .filter(|column| matches!(column.mutability, Mutability::Immutable | Mutability::ReadOnly))
             .map(|column| column.name.clone())
             .collect(),
-        read_only: columns
-            .iter()
-            .filter(|column| column.mutability == Mutability::ReadOnly)
-            .map(|column| column.name.clone())
-            .collect(),
+        read_only: read_only(definition, &columns),
         hidden: hidden(definition),
         required: required(definition),
         unique: columns.iter().filter(|column| is_unique(column)).map(|column| column.name.clone()).collect(),
@@ -99,6 +95,15 @@ fn of_type(definition: &Definition) -> ResourceCapabilities {
 }
 
 /// Attributes that are taken and never returned, such as a password (RFC 7643, section 7).
+/// What the schema says that only the server writes, and `meta` (RFC 7643 section 3.1), which stands in no schema.
+fn read_only(definition: &Definition, columns: &[Column]) -> Vec<String> {
+    let whole = definition.core.attributes.iter().filter(|attribute| attribute.mutability == Mutability::ReadOnly);
+    let parts = columns.iter().filter(|column| column.mutability == Mutability::ReadOnly);
+    let names: BTreeSet<String> =
+        whole.map(|attribute| attribute.name.clone()).chain(parts.map(|column| column.name.clone())).collect();
+    names.into_iter().chain(["meta".to_owned()]).collect()
+}
+
 fn hidden(definition: &Definition) -> Vec<String> {
     let attributes = definition.core.attributes.iter();
     let is_hidden = |a: &&Attribute| a.returned == Returned::Never || a.mutability == Mutability::WriteOnly;

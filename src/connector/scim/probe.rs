@@ -187,10 +187,15 @@ impl Probe<'_> {
     }
 
     fn no_such_column(&self, definition: &Definition, resource: &str, column: &str) -> Failure {
+        // An attribute of an extension is often meant by its own name alone.
+        let likeness = |name: &str| {
+            let own = name.rsplit(':').next().unwrap_or(name);
+            strsim::jaro_winkler(name, column).max(strsim::jaro_winkler(own, column))
+        };
         let nearest = offered(definition)
             .into_iter()
             .map(|column| column.name)
-            .max_by(|a, b| strsim::jaro_winkler(a, column).total_cmp(&strsim::jaro_winkler(b, column)))
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
             .unwrap_or_default();
         self.system.failure(
             Class::Configuration,

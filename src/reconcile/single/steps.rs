@@ -196,7 +196,7 @@ impl Object<'_> {
             {
                 fact = fact.with("note", format!("{} {why}", sync.to));
             }
-            if self.scanner.input.capabilities.read_only.contains(name) {
+            if self.scanner.input.capabilities.writes_itself(name) {
                 fact = fact.with("note", format!("{} writes it itself and takes no value for it", sync.to));
             }
             step.facts.push(fact);
@@ -449,7 +449,7 @@ fn cause_words(cause: Cause) -> &'static str {
         Cause::Initial => "initial (both sides never agreed on it yet)",
         Cause::Drift => "drift (changed at the target)",
         Cause::Source => "source (changed in the identity data)",
-        Cause::Rule => "rule (the row is as it was, the job's rules make something else of it)",
+        Cause::Rule => "rule (the job's rules make something else of the row than they did)",
         Cause::Both => "both (changed on both sides; a person looks at it)",
         Cause::Revert => "revert",
     }

@@ -38,6 +38,9 @@ pub struct Tie {
     pub verdict: Verdict,
 }
 
+/// What the outer end is called where groups are in groups.
+const OUTER: [&str; 4] = ["parent", "group", "container", "outer"];
+
 /// Decides about one row. `member` and `group` are accounts of its ends, `ends` their positions among the association's.
 ///
 /// # Errors
@@ -63,7 +66,14 @@ pub fn tie(
     let end = |of: &crate::reconcile::input::ObjectInput<'_>| {
         association.sync.ends.iter().find(|end| end.from == of.sync.from && end.to == of.sync.to)
     };
-    let (Some(member_end), Some(group_end)) = (end(members), end(groups)) else { return Ok(None) };
+    let (mut member_end, mut group_end) = (end(members), end(groups));
+    let is_nesting = member.subject.sync == group.subject.sync;
+    if is_nesting && let [one, other] = association.sync.ends.as_slice() {
+        // Both ends are of one kind: their names tell which holds the other.
+        (member_end, group_end) =
+            if OUTER.contains(&other.name.as_str()) { (Some(one), Some(other)) } else { (Some(other), Some(one)) };
+    }
+    let (Some(member_end), Some(group_end)) = (member_end, group_end) else { return Ok(None) };
     let column = |table: &Table, name: &str| {
         table.column(name).ok_or_else(|| ReconcileError::Column {
             sync: association.sync.id.clone(),
@@ -114,7 +124,12 @@ pub fn tie(
     let tables = (source.excerpt(&places)?, target.excerpt(&held.iter().map(OwnedRow::place).collect::<Vec<_>>())?);
 
     let member_keys: BTreeSet<String> = member_key.into_iter().map(str::to_owned).collect();
-    let mut narrowed = narrow_all(input, &member.subject, &member_keys, recall)?;
+    let mut narrowed = Vec::new();
+    if is_nesting {
+        wanted_groups.extend(member_keys);
+    } else {
+        narrowed = narrow_all(input, &member.subject, &member_keys, recall)?;
+    }
     narrowed.extend(narrow_all(input, &group.subject, &wanted_groups, recall)?);
     // Where objects refer to each other, each of both is all syncs.
     let mut seen = BTreeSet::new();

@@ -1,0 +1,43 @@
+//! What a job maps and a target does not take, before anything is planned.
+
+use super::Conductor;
+use crate::job::SyncKind;
+use crate::rules::problem::did_you_mean;
+
+impl Conductor {
+    /// Mapped attributes that their target does not have, or writes itself, a sentence each. A system that cannot be asked
+    /// says so elsewhere.
+    pub async fn misfits(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for sync in &self.job.syncs {
+            let SyncKind::Objects(objects) = &sync.kind else { continue };
+            let Ok(target) = self.source(&sync.to.system).await else { continue };
+            let Ok(offered) = target.capabilities().await else { continue };
+            let Some(offered) = offered.resources.get(&sync.to.resource).filter(|offered| !offered.shapes.is_empty())
+            else {
+                continue;
+            };
+            for attribute in objects.rules.mapping.attributes() {
+                let line = objects.rules.lines.get(attribute);
+                let place = line.map_or_else(String::new, |line| format!(" (line {line} of the job file)"));
+                let is_own = offered.writes_itself(attribute);
+                let is_there = offered.shape(attribute).is_some() || offered.enabled.as_ref() == Some(attribute);
+                if is_own {
+                    told.push(format!(
+                        "{}: {} writes `{attribute}` itself and takes no value for it{place}: orders that set it are blocked; remove its rule",
+                        sync.id, sync.to
+                    ));
+                } else if !is_there {
+                    let known =
+                        offered.attributes.keys().chain(offered.shapes.keys().filter(|name| !name.contains("[]")));
+                    let near = did_you_mean(attribute, known.map(String::as_str));
+                    told.push(format!(
+                        "{}: {} has no attribute `{attribute}`{near}{place}; its rule is ignored: correct the name, or remove the rule",
+                        sync.id, sync.to
+                    ));
+                }
+            }
+        }
+        told
+    }
+}
