@@ -25,7 +25,7 @@ pub(super) fn of(steps: &NextSteps) -> Ending {
         Ending::Held
     } else if !steps.errored.is_empty() || !steps.uncertain.is_empty() {
         Ending::OrderErrors
-    } else if steps.review > 0 || steps.waits_for_cause() {
+    } else if steps.review > 0 {
         Ending::Waits
     } else {
         Ending::Done

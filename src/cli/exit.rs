@@ -11,7 +11,7 @@ pub(super) enum Ending {
     Failed,
     /// The command line or the job file is wrong.
     Usage,
-    /// Orders wait, of this run or older ones: for review, or for what blocks them to be gone.
+    /// Waits for review, of this run or older ones.
     Waits,
     /// Held by a threshold or a suspicion.
     Held,

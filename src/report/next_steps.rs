@@ -65,13 +65,6 @@ pub fn they_wait_for_review(kind: &LiveKind, now: DateTime<Utc>) -> bool {
 }
 
 impl NextSteps {
-    /// Whether orders are blocked by what somebody can see to. What the job itself protects or leaves alone waits for
-    /// nothing.
-    pub fn waits_for_cause(&self) -> bool {
-        let is_policy = |reason: &BlockReason| matches!(reason, BlockReason::Protected | BlockReason::DeleteDisallowed);
-        self.blocked.keys().any(|reason| !is_policy(reason))
-    }
-
     /// Those of a job of which nothing more is known yet.
     pub fn of(job: &str) -> Self {
         Self { job: job.to_owned(), ..Self::default() }
