@@ -17,6 +17,8 @@ mod connector_suite;
 mod directory;
 #[path = "systems/dirsrv389.rs"]
 mod dirsrv389;
+#[path = "systems/exported.rs"]
+mod exported;
 #[path = "systems/keycloak.rs"]
 mod keycloak;
 #[path = "systems/keycloak_loop.rs"]

@@ -15,7 +15,7 @@ use crate::connector::failure_table::Asked;
 use crate::model::failure::{Class, Failure};
 
 /// The groups of an entry, as the server keeps them.
-const MEMBER_OF: &str = "memberOf";
+pub(super) const MEMBER_OF: &str = "memberOf";
 /// Ids asked for in one search.
 pub(super) const IDS_A_SEARCH: usize = 50;
 /// Questions under way at once.
@@ -54,7 +54,7 @@ pub(super) struct Sides<'a> {
     pub(super) groups: &'a ResourceType,
     pub(super) membership: &'a Membership,
     /// What the members are: users, or groups.
-    members: &'a ResourceType,
+    pub(super) members: &'a ResourceType,
     /// Whether they may be members through other groups.
     in_chain: bool,
 }
@@ -69,7 +69,7 @@ impl<'a> Sides<'a> {
     }
 
     /// What stands in a group for a member: its name, or its login.
-    fn stands(&self, entry: &Entry) -> Option<String> {
+    pub(super) fn stands(&self, entry: &Entry) -> Option<String> {
         match &self.membership.login {
             Some(login) => entry.text(login).map(str::to_owned),
             None => Some(entry.dn.clone()),
@@ -176,7 +176,14 @@ impl<'a> Sides<'a> {
     /// The ids of the groups that hold a member.
     async fn groups_of(&self, id: &str) -> Result<Vec<String>, Failure> {
         let values = self.values(&[id]).await?;
-        let Some(value) = values.values().next() else { return Ok(Vec::new()) };
+        match values.values().next() {
+            Some(value) => self.groups_holding(value).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same of what stands there for it.
+    pub(super) async fn groups_holding(&self, value: &str) -> Result<Vec<String>, Failure> {
         let search = self.groups.search(self.layout.asked(self.groups, &[]));
         let search = Search { filter: filter::all(&[&self.holding(value), &self.groups.filter]), ..search };
         let found = search::all(&self.system.link, &search, Asked::Object).await?;
@@ -218,7 +225,7 @@ pub(super) async fn holds(
 }
 
 /// Answers in order, so many questions under way at once.
-async fn at_once<T>(asked: Vec<impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
+pub(super) async fn at_once<T>(asked: Vec<impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
     futures::stream::iter(asked).buffered(AT_ONCE).try_collect().await
 }
 

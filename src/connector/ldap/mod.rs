@@ -18,6 +18,7 @@ mod lookup;
 mod member_writes;
 mod members;
 mod modifications;
+mod newcomers;
 mod own;
 mod people;
 mod probe;
