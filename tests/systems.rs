@@ -35,6 +35,8 @@ mod ldap_cut_off;
 mod ldap_increments;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
+#[path = "systems/ldap_requests.rs"]
+mod ldap_requests;
 #[path = "systems/nginx_loop.rs"]
 mod nginx_loop;
 #[path = "systems/privileged_access.rs"]

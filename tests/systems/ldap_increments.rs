@@ -63,7 +63,8 @@ fn increments_by_syncrepl_put_together_are_what_a_complete_export_reads() {
     world.write("password", &directory.password);
     let vault = world.server();
     let filter = "\nfilter = \"(&(objectClass=inetOrgPerson)(!(title=Guest)))\"";
-    let job = out_of_ldap(&directory, &vault.url).replace("\nbase = \"ou=people", &format!("{filter}\nbase = \"ou=people"));
+    let job =
+        out_of_ldap(&directory, &vault.url).replace("\nbase = \"ou=people", &format!("{filter}\nbase = \"ou=people"));
     let by_times = job.clone();
     let job = job.replace("kind = \"ldap\"", "kind = \"ldap\"\npage_size = 7\nincrements = \"syncrepl\"");
     // A cursor of another kind is no failure: everything is read.
@@ -97,7 +98,8 @@ fn memberships_that_were_held_back_miss_nothing_that_others_moved_past() {
         let world = World::new();
         world.write("password", &directory.password);
         let vault = world.server();
-        let job = out_of_ldap(&directory, &vault.url).replace("kind = \"ldap\"", &format!("kind = \"ldap\"{increments}"));
+        let job =
+            out_of_ldap(&directory, &vault.url).replace("kind = \"ldap\"", &format!("kind = \"ldap\"{increments}"));
         let limit = "\n[snapshot.\"idp.memberships\"]\nthresholds = { deleted = { count = 3 } }\n";
         world.write("jobs/out.toml", job + limit);
         world.muster(&["run", "out"]).ended(3);

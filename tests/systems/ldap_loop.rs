@@ -97,7 +97,7 @@ base = "ou=groups,{1}"
     )
 }
 
-fn into_ldap(directory: &Directory) -> String {
+pub(crate) fn into_ldap(directory: &Directory) -> String {
     format!(
         r#"name = "corp"
 [systems.hr]

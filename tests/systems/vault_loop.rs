@@ -288,7 +288,8 @@ fn a_domain_is_brought_into_a_vault_where_its_people_log_in_as_who_they_are() {
 
     // One day by the controller's count of changes, and one by DirSync; groups are not told of whom the domain deletes.
     for (day, increments) in ["", "increments = \"dirsync\"\n"].into_iter().enumerate() {
-        let job = job(&domain.directory, &vault).replace("kind = \"ldap\"\n", &format!("kind = \"ldap\"\n{increments}"));
+        let job =
+            job(&domain.directory, &vault).replace("kind = \"ldap\"\n", &format!("kind = \"ldap\"\n{increments}"));
         world.write("jobs/corp.toml", job);
         world.muster(&["run", "corp"]).ended(0);
         domain.a_day(day);

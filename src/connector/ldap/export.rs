@@ -14,10 +14,10 @@ use super::layout::{Layout, Membership, ResourceType};
 use super::newcomers::{self, Told};
 use super::people::{Id, Member, People};
 use super::search::{self, Pager, Search};
-use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, syncrepl, times};
+use super::walk::{Seen, Walk};
+use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, syncrepl};
 use crate::connector::config::{Flavour, Increments};
 use crate::connector::source::{ExportEnd, ExportError, ExportRequest, ExportSink, ResourceRequest};
-use crate::model::evidence::Evidence;
 use crate::model::failure::{Class, Failure};
 use crate::model::numbers::counted;
 
@@ -92,62 +92,6 @@ pub(super) async fn export(
     Ok(())
 }
 
-/// What one walk saw.
-pub(super) struct Seen {
-    pub(super) evidence: Evidence,
-    /// The newest change among the entries.
-    pub(super) newest: Option<DateTime<Utc>>,
-    /// Who is there, where that was read.
-    ids: Vec<Id>,
-}
-
-impl Seen {
-    /// Ends an increment of objects, where this is everything that is there and `evidence` is of the changes: nothing else is
-    /// there any more, and the merged snapshot is held against it.
-    pub(super) fn end(
-        self,
-        of: &ResourceType,
-        mut evidence: Evidence,
-        cursor: Option<String>,
-        sink: &mut dyn ExportSink,
-    ) -> Result<ExportEnd, ExportError> {
-        evidence.cut_off = evidence.cut_off.or(self.evidence.cut_off);
-        let proves_absence = evidence.cut_off.is_none();
-        if proves_absence {
-            sink.only(&of.name, layout::ID, &mut self.ids.iter().map(Id::text))?;
-            (evidence.total_start, evidence.total_end) = (Some(self.ids.len() as u64), Some(self.ids.len() as u64));
-        }
-        Ok(ExportEnd { evidence, cursor, proves_absence })
-    }
-}
-
-/// A walk under way.
-pub(super) struct Walk<'a> {
-    export: &'a Export<'a>,
-    of: &'a ResourceType,
-    pager: Pager<'a>,
-    newest: Option<DateTime<Utc>>,
-}
-
-impl Walk<'_> {
-    /// Some entries more, each with an id.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Entry>>, Failure> {
-        let Some(entries) = self.pager.next().await? else { return Ok(None) };
-        for entry in &entries {
-            if self.of.id(entry).is_none() {
-                return Err(self.export.no_id(self.of, &entry.dn));
-            }
-            let changed = entry.text(self.export.layout.change_attribute());
-            self.newest = self.newest.max(changed.and_then(times::from_generalized));
-        }
-        Ok(Some(entries))
-    }
-
-    fn end(self) -> Seen {
-        Seen { evidence: self.pager.evidence, newest: self.newest, ids: Vec::new() }
-    }
-}
-
 pub(super) struct Export<'a> {
     pub(super) system: &'a LdapSystem,
     pub(super) layout: &'a Layout,
@@ -168,7 +112,13 @@ impl Export<'_> {
     }
 
     /// A walk through what a search finds.
-    pub(super) fn walk<'a>(&'a self, of: &'a ResourceType, columns: &[String], filter: Option<String>, most: u64) -> Walk<'a> {
+    pub(super) fn walk<'a>(
+        &'a self,
+        of: &'a ResourceType,
+        columns: &[String],
+        filter: Option<String>,
+        most: u64,
+    ) -> Walk<'a> {
         let changed = self.layout.change_attribute();
         let mut attributes = self.layout.asked(of, columns);
         let login = self.membership().and_then(|membership| membership.login.clone());
@@ -181,10 +131,10 @@ impl Export<'_> {
         if let Some(filter) = filter {
             search.filter = filter;
         }
-        Walk { export: self, of, pager: self.pager(search, most), newest: None }
+        Walk::new(self, of, self.pager(search, most))
     }
 
-    fn no_id(&self, of: &ResourceType, dn: &str) -> Failure {
+    pub(super) fn no_id(&self, of: &ResourceType, dn: &str) -> Failure {
         let key = of.key.as_ref().map_or("dn", |key| key.attribute.as_str());
         self.system.failure(
             Class::Configuration,

@@ -28,6 +28,7 @@ mod search;
 mod syncrepl;
 mod syntax;
 mod times;
+mod walk;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -3,12 +3,13 @@
 
 use super::changes::{Change, Changes};
 use super::entry::Entry;
-use super::export::{Export, Walk};
+use super::export::Export;
 use super::increment::Since;
 use super::lookup;
 use super::members::{self, IDS_A_SEARCH, MEMBER_OF, Sides};
 use super::people::{Member, People};
 use super::search;
+use super::walk::Walk;
 use crate::connector::config::Flavour;
 use crate::connector::source::{ExportError, ExportSink};
 use crate::model::failure::Failure;
@@ -88,10 +89,11 @@ async fn owners(sides: &Sides<'_>, entry: &Entry, by_its_own: Option<&People>) -
     };
     let system = sides.system;
     let names = search::whole(&system.link, entry, MEMBER_OF, system.config.member_range).await?;
-    let groups = names.iter().filter_map(|name| match people.member(sides.membership, &String::from_utf8_lossy(name)) {
-        Member::Group(id) => Some(id),
-        _ => None,
-    });
+    let groups =
+        names.iter().filter_map(|name| match people.member(sides.membership, &String::from_utf8_lossy(name)) {
+            Member::Group(id) => Some(id),
+            _ => None,
+        });
     Ok(groups.collect())
 }
 

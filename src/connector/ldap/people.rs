@@ -76,7 +76,12 @@ impl People {
     }
 
     /// Opens an association; of an increment, nobody but them is at its ends any more.
-    pub(super) fn begin(&self, sink: &mut dyn ExportSink, resource: &str, is_increment: bool) -> Result<(), ExportError> {
+    pub(super) fn begin(
+        &self,
+        sink: &mut dyn ExportSink,
+        resource: &str,
+        is_increment: bool,
+    ) -> Result<(), ExportError> {
         let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
         let ends = [owner.to_owned(), member.to_owned()];
         sink.begin(resource, &ends, &ends)?;
@@ -89,13 +94,17 @@ impl People {
 
     /// Who a member is.
     pub(super) fn member(&self, membership: &Membership, value: &str) -> Member {
-        let key = if membership.login.is_some() { login_digest(value) } else { dn::digest(value) };
-        match self.ids.get(&key) {
+        match self.ids.get(&digest(membership, value)) {
             Some((id, false)) => Member::User(id.text()),
             Some((id, true)) => Member::Group(id.text()),
             None => Member::Outside,
         }
     }
+}
+
+/// A member's name or login, so that equal ones are equal.
+pub(super) fn digest(membership: &Membership, value: &str) -> u128 {
+    if membership.login.is_some() { login_digest(value) } else { dn::digest(value) }
 }
 
 /// Logins of `memberUid` are compared exactly (RFC 2307 section 3).
