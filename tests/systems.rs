@@ -33,6 +33,8 @@ mod ldap;
 mod ldap_cut_off;
 #[path = "systems/ldap_increments.rs"]
 mod ldap_increments;
+#[path = "systems/ldap_into_vault.rs"]
+mod ldap_into_vault;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
 #[path = "systems/ldap_requests.rs"]
@@ -43,6 +45,10 @@ mod nginx_loop;
 mod privileged_access;
 #[path = "systems/realm.rs"]
 mod realm;
+#[path = "systems/staff.rs"]
+mod staff;
+#[path = "systems/stages.rs"]
+mod stages;
 mod support;
 #[path = "systems/vault.rs"]
 mod vault;

@@ -7,8 +7,8 @@ use crate::directory::Directory;
 use crate::exported::{mode, rows};
 use crate::ldap::{GROUPS, PEOPLE, add_person};
 use crate::ldap_loop::out_of_ldap;
+use crate::stages::brought_into_step;
 use crate::support::World;
-use crate::whole_loop::brought_into_step_by;
 
 fn person(n: usize) -> String {
     format!("uid=s{n:02},{PEOPLE}")
@@ -63,8 +63,8 @@ fn increments_by_syncrepl_put_together_are_what_a_complete_export_reads() {
     world.write("password", &directory.password);
     let vault = world.server();
     let filter = "\nfilter = \"(&(objectClass=inetOrgPerson)(!(title=Guest)))\"";
-    let job =
-        out_of_ldap(&directory, &vault.url).replace("\nbase = \"ou=people", &format!("{filter}\nbase = \"ou=people"));
+    let job = out_of_ldap(&directory, &vault.url, "env:VAULT_TOKEN")
+        .replace("\nbase = \"ou=people", &format!("{filter}\nbase = \"ou=people"));
     let by_times = job.clone();
     let job = job.replace("kind = \"ldap\"", "kind = \"ldap\"\npage_size = 7\nincrements = \"syncrepl\"");
     // A cursor of another kind is no failure: everything is read.
@@ -98,8 +98,8 @@ fn memberships_that_were_held_back_miss_nothing_that_others_moved_past() {
         let world = World::new();
         world.write("password", &directory.password);
         let vault = world.server();
-        let job =
-            out_of_ldap(&directory, &vault.url).replace("kind = \"ldap\"", &format!("kind = \"ldap\"{increments}"));
+        let job = out_of_ldap(&directory, &vault.url, "env:VAULT_TOKEN")
+            .replace("kind = \"ldap\"", &format!("kind = \"ldap\"{increments}"));
         let limit = "\n[snapshot.\"idp.memberships\"]\nthresholds = { deleted = { count = 3 } }\n";
         world.write("jobs/out.toml", job + limit);
         world.muster(&["run", "out"]).ended(3);
@@ -121,7 +121,7 @@ fn memberships_that_were_held_back_miss_nothing_that_others_moved_past() {
         assert!(increments.iter().all(|(mode, _)| mode == "incremental"), "{}", said.err);
         let accept = ["--accept", "idp.memberships/deleted/count"];
         world.muster(&[&["approve", "out", "--all", "--comment", "they left"][..], &accept].concat());
-        brought_into_step_by(&world, "out", "they left");
+        brought_into_step(&world, "out", "they left");
         let members = vault.all("Groups").iter().map(|g| g["members"].as_array().map_or(0, Vec::len)).sum::<usize>();
         assert_eq!(members, 3 * 8 - 2);
         world.muster(&["run", "out", "--mode", "complete"]).ended(0);

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::directory::Directory;
+use crate::stages::{Kill, Laps, brought_into_step, first_load, nothing_is_left_to_do};
 use crate::support::World;
-use crate::whole_loop::brought_into_step;
 
 const USERS: usize = 500;
 const GROUPS: usize = 50;
@@ -137,14 +135,15 @@ concurrency = 4
     )
 }
 
-pub(crate) fn out_of_ldap(directory: &Directory, vault: &str) -> String {
+/// A job of people, groups and who is in them, out of a system `idp` into a SCIM server.
+pub(crate) fn into_scim(name: &str, idp: &str, vault: &str, token: &str, attributes: &str, group_name: &str) -> String {
     format!(
-        r#"name = "out"
-{}
+        r#"name = "{name}"
+{idp}
 [systems.vault]
 kind = "scim"
 url = "{vault}"
-auth = {{ bearer = "env:VAULT_TOKEN" }}
+auth = {{ bearer = "{token}" }}
 
 [[sync]]
 from = "idp.users"
@@ -152,26 +151,34 @@ to = "vault.users"
 match = [{{ source = "id", target = "externalId" }}]
 on = {{ orphan = "disable" }}
 [sync.attributes]
-externalId = "id"
-userName = "uid"
-"name.familyName" = "sn"
-active = "enabled"
+externalId = "id"{attributes}
 
 [[sync]]
 from = "idp.groups"
 to = "vault.groups"
 match = [{{ source = "id", target = "externalId" }}]
+on = {{ orphan = "delete" }}
 [sync.attributes]
 externalId = "id"
-displayName = "cn"
+displayName = "{group_name}"
 
 [[sync]]
 from = "idp.memberships"
 to = "vault.memberships"
 ends = {{ user = ["idp.users", "vault.users"], group = ["idp.groups", "vault.groups"] }}
-"#,
-        ldap_system("idp", directory)
+
+[apply]
+concurrency = 4
+"#
     )
+}
+
+pub(crate) fn out_of_ldap(directory: &Directory, vault: &str, token: &str) -> String {
+    let attributes = r#"
+userName = "uid"
+"name.familyName" = "sn"
+active = "enabled""#;
+    into_scim("out", &ldap_system("idp", directory), vault, token, attributes, "cn")
 }
 
 #[test]
@@ -184,30 +191,15 @@ fn hr_is_brought_into_openldap_and_openldap_into_a_scim_server() {
     let mut company = Company { people: BTreeMap::new(), memberships: BTreeSet::new() };
     (1..=USERS).for_each(|n| company.hire(n));
     company.drop(&world);
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
 
-    world.muster(&["check", "corp"]).ended(0);
-    world.muster(&["run", "corp"]).ended(3);
-    assert_eq!(world.orders("corp", &world.newest_run("corp")).len(), 3550);
-    world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
-    lap("first load approved");
-    // Killed in the middle, and gone on with: nothing is lost, nothing is done twice.
-    let mut child = world.command(&["apply", "corp"]).spawn().unwrap();
     let count = || {
         runtime.block_on(directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &["1.1"])).len()
     };
-    while count() < 100 {
-        assert!(began.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none(), "it ended before");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(count() < USERS, "it was killed too late");
-    world.muster(&["apply", "corp"]).ended(0);
-    lap("first load applied, killed once");
+    first_load(&world, "corp", 3550, &[Kill { count: &count, at: 100, all: USERS }]);
+    laps.lap("first load applied, killed once");
     runtime.block_on(company.is_what_the_directory_holds(&directory));
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    nothing_is_left_to_do(&world, "corp");
 
     for n in 1..=60 {
         // Married: another family name, and another login, which renames the entry.
@@ -223,27 +215,26 @@ fn hr_is_brought_into_openldap_and_openldap_into_a_scim_server() {
         company.memberships.insert((group(n + 1), number(n)));
     }
     company.drop(&world);
-    brought_into_step(&world, "a day of changes");
-    lap("changes applied");
+    brought_into_step(&world, "corp", "a day of changes");
+    laps.lap("changes applied");
     runtime.block_on(company.is_what_the_directory_holds(&directory));
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
-    assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new());
-    lap("both sides agree");
+    nothing_is_left_to_do(&world, "corp");
+    laps.lap("both sides agree");
 
     // And out of the directory again.
     let other = World::new();
     other.write("password", &directory.password);
     let vault = other.server();
-    other.write("jobs/out.toml", out_of_ldap(&directory, &vault.url));
+    other.write("jobs/out.toml", out_of_ldap(&directory, &vault.url, "env:VAULT_TOKEN"));
     other.muster(&["run", "out"]).ended(3);
     other.muster(&["approve", "out", "--all", "--comment", "first load"]).ended(0);
     other.muster(&["apply", "out"]).ended(0);
-    lap("OpenLDAP into the SCIM server");
+    laps.lap("OpenLDAP into the SCIM server");
     let rows = |endpoint: &str| vault.all(endpoint);
     assert_eq!(rows("Users").iter().filter(|user| user["active"] == true).count(), company.people.len());
     let members = rows("Groups").iter().map(|group| group["members"].as_array().map_or(0, Vec::len)).sum::<usize>();
     assert_eq!(members, company.memberships.len());
-    other.muster(&["run", "out", "--mode", "complete"]).ended(0);
+    nothing_is_left_to_do(&other, "out");
     // Somebody moves on in the directory; an increment sees it, and that somebody went.
     runtime.block_on(async {
         directory
@@ -255,5 +246,5 @@ fn hr_is_brought_into_openldap_and_openldap_into_a_scim_server() {
     let orders = other.orders("out", &other.newest_run("out"));
     let operations: BTreeSet<&str> = orders.iter().map(|order| order["operation"].as_str().unwrap()).collect();
     assert!(operations.contains("update") && operations.contains("disable"), "{orders:#?}");
-    lap("an increment");
+    laps.lap("an increment");
 }

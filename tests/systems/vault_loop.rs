@@ -1,7 +1,6 @@
 //! The whole loop: an Active Directory domain into a vault, where people then log in as who they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use ldap3::Mod;
 use serde_json::{Value, json};
@@ -9,9 +8,9 @@ use tokio::runtime::Runtime;
 
 use crate::directory::Directory;
 use crate::exported::modes;
+use crate::stages::{Kill, Laps, brought_into_step, first_load, nothing_is_left_to_do};
 use crate::support::World;
 use crate::vault_admin::Vault;
-use crate::whole_loop::brought_into_step;
 
 const USERS: usize = 500;
 const GROUPS: usize = 50;
@@ -251,40 +250,25 @@ fn logs_in(vault: &Vault, login: &str) -> (u16, Value) {
 
 #[test]
 fn a_domain_is_brought_into_a_vault_where_its_people_log_in_as_who_they_are() {
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
     let vault = Vault::emptied();
     vault.method("userpass");
     let mut domain = Domain::new();
     (1..=USERS).for_each(|n| domain.hire(n));
     let entries: BTreeMap<String, String> = (1..=USERS).map(|n| (login(n), domain.entry(n))).collect();
     domain.found_teams(&entries);
-    lap("the domain is there");
+    laps.lap("the domain is there");
 
     let world = World::new();
     world.write("password", &domain.directory.password);
     world.write("token", vault.documented_token(&[]));
     world.write("jobs/corp.toml", job(&domain.directory, &vault));
-    world.muster(&["check", "corp"]).ended(0);
-    world.muster(&["run", "corp"]).ended(3);
-    let rows = 2 * USERS + GROUPS + USERS * GROUPS_OF_A_USER;
-    assert_eq!(world.orders("corp", &world.newest_run("corp")).len(), rows);
-    world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
-    lap("first load approved");
-    // Killed in the middle, and gone on with: nothing is lost, nothing is done twice.
-    let mut apply = world.command(&["apply", "corp"]).spawn().unwrap();
     let count = || vault.list("identity/entity/id").len();
-    while count() < 100 {
-        assert!(began.elapsed() < Duration::from_secs(240) && apply.try_wait().unwrap().is_none(), "it ended before");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    apply.kill().unwrap();
-    apply.wait().unwrap();
-    assert!(count() < USERS, "it was killed too late");
-    world.muster(&["apply", "corp"]).ended(0);
-    lap("first load applied, killed once");
+    let orders = 2 * USERS + GROUPS + USERS * GROUPS_OF_A_USER;
+    first_load(&world, "corp", orders, &[Kill { count: &count, at: 100, all: USERS }]);
+    laps.lap("first load applied, killed once");
     domain.is_what_the_vault_holds(&vault);
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    nothing_is_left_to_do(&world, "corp");
 
     // One day by the controller's count of changes, and one by DirSync; groups are not told of whom the domain deletes.
     for (day, increments) in ["", "increments = \"dirsync\"\n"].into_iter().enumerate() {
@@ -293,16 +277,15 @@ fn a_domain_is_brought_into_a_vault_where_its_people_log_in_as_who_they_are() {
         world.write("jobs/corp.toml", job);
         world.muster(&["run", "corp"]).ended(0);
         domain.a_day(day);
-        lap("a day of changes");
+        laps.lap("a day of changes");
         let before = world.runs("corp").len();
-        let held = brought_into_step(&world, "a day of changes");
+        let held = brought_into_step(&world, "corp", "a day of changes");
         assert!(held.contains("vault.users/disable/count"), "{held:?}");
         assert_eq!(modes(&world, "corp", before, "ad"), BTreeSet::from(["incremental".to_owned()]));
-        lap("changes applied");
+        laps.lap("changes applied");
         domain.is_what_the_vault_holds(&vault);
-        world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
-        assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new());
-        lap("both sides agree");
+        nothing_is_left_to_do(&world, "corp");
+        laps.lap("both sides agree");
     }
 
     // Whoever logs in is who muster says, also under a new name; whoever is switched off does not get in.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::stages::{Laps, brought_into_step, nothing_is_left_to_do};
 use crate::support::company::{TEAMS, systems};
 use crate::support::{World, send};
 
@@ -32,7 +32,11 @@ impl System {
 
     /// Nobody and nothing is left.
     pub(crate) fn emptied(&self) {
-        for endpoint in ["Groups", "Users"] {
+        self.emptied_of(&["Groups", "Users"]);
+    }
+
+    pub(crate) fn emptied_of(&self, endpoints: &[&str]) {
+        for endpoint in endpoints {
             for row in self.all(endpoint) {
                 let url = format!("{}/{endpoint}/{}", self.url, row["id"].as_str().unwrap());
                 let (status, said) = send("DELETE", &url, Some(&self.token), None);
@@ -186,37 +190,6 @@ concurrency = 4
     )
 }
 
-/// Runs the job, and gets everything that it wants to do approved and applied. Gives what held it on the way.
-pub(crate) fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String> {
-    brought_into_step_by(world, "corp", comment)
-}
-
-/// The same for a job of another name.
-pub(crate) fn brought_into_step_by(world: &World, job: &str, comment: &str) -> BTreeSet<String> {
-    let mut held = BTreeSet::new();
-    for _ in 0..3 {
-        let said = world.muster(&["run", job]);
-        if said.status == 0 {
-            return held;
-        }
-        assert!([3, 4].contains(&said.status), "{said:?}");
-        let holds: BTreeSet<String> = said
-            .err
-            .split("--accept ")
-            .skip(1)
-            .map(|rest| rest.split_whitespace().next().unwrap().to_owned())
-            .collect();
-        assert_eq!(said.status == 4, !holds.is_empty(), "{said:?}");
-        let mut approve = vec!["approve", job, "--all", "--comment", comment];
-        holds.iter().for_each(|name| approve.extend(["--accept", name]));
-        let said = world.muster(&approve);
-        assert!([0, 3, 4].contains(&said.status), "{said:?}");
-        world.muster(&["apply", job]).ended(0);
-        held.extend(holds);
-    }
-    panic!("orders keep coming, held by {held:?}");
-}
-
 /// A first load, a day of changes, and at the end a complete run that finds nothing to do.
 pub(crate) fn converges(system: &System) {
     let world = World::new();
@@ -224,27 +197,25 @@ pub(crate) fn converges(system: &System) {
     world.write("jobs/corp.toml", job(system));
     let mut company = Company::new();
     company.drop(&world);
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
 
     world.muster(&["run", "corp"]).ended(3);
     assert_eq!(world.orders("corp", &world.newest_run("corp")).len(), 3550);
-    lap("first load planned");
+    laps.lap("first load planned");
     world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
     world.muster(&["apply", "corp"]).ended(0);
-    lap("first load applied");
+    laps.lap("first load applied");
     company.is_what_the_target_holds(system);
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    nothing_is_left_to_do(&world, "corp");
 
     company.a_day();
     company.drop(&world);
-    let held = brought_into_step(&world, "a day of changes");
+    let held = brought_into_step(&world, "corp", "a day of changes");
     let expected = ["hr.memberships/deleted/count", "hr.memberships/deleted/percent"];
     assert!(expected.iter().all(|name| held.contains(*name)), "{held:?}");
-    lap("changes applied");
+    laps.lap("changes applied");
     company.is_what_the_target_holds(system);
 
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
-    assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new());
-    lap("both sides agree");
+    nothing_is_left_to_do(&world, "corp");
+    laps.lap("both sides agree");
 }
