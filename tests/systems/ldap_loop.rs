@@ -1,82 +1,40 @@
 //! Whole loops from outside: HR's files into OpenLDAP, and OpenLDAP into a SCIM server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use tokio::runtime::Runtime;
 
 use crate::directory::Directory;
 use crate::stages::{Kill, Laps, brought_into_step, first_load, nothing_is_left_to_do};
 use crate::support::World;
+use crate::whole_loop::Company;
 
-const USERS: usize = 500;
-const GROUPS: usize = 50;
-const GROUPS_OF_A_USER: usize = 6;
-
-/// What HR knows.
-struct Company {
-    /// Employee number → login and family name.
-    people: BTreeMap<String, (String, String)>,
-    memberships: BTreeSet<(String, String)>,
-}
-
-fn number(n: usize) -> String {
-    format!("E{n:04}")
-}
-
-fn group(n: usize) -> String {
-    format!("G{:02}", n % GROUPS)
-}
-
-impl Company {
-    fn hire(&mut self, n: usize) {
-        self.people.insert(number(n), (format!("e{n:04}"), format!("Family{n}")));
-        self.memberships.extend((0..GROUPS_OF_A_USER).map(|step| (group(n + 7 * step), number(n))));
+/// Asks the directory itself.
+async fn holds(directory: &Directory, company: &Company) {
+    let attributes = ["employeeNumber", "uid", "sn", "pwdAccountLockedTime"];
+    let entries = directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &attributes).await;
+    let of =
+        |found: &BTreeMap<String, Vec<String>>, name: &str| found.get(name).map(|v| v[0].clone()).unwrap_or_default();
+    let people: BTreeMap<String, (String, String)> = entries
+        .iter()
+        .filter(|(_, found)| !found.contains_key("pwdAccountLockedTime"))
+        .map(|(_, found)| (of(found, "employeeNumber"), (of(found, "uid"), of(found, "sn"))))
+        .collect();
+    assert_eq!(people, company.people);
+    for (dn, found) in &entries {
+        assert!(dn.starts_with(&format!("uid={}", of(found, "uid"))), "{dn} is named by its login");
     }
-
-    fn drop(&self, world: &World) {
-        let mut users = String::from("id,login,family,enabled\n");
-        for (id, (login, family)) in &self.people {
-            writeln!(users, "{id},{login},\"{family}\",true").unwrap();
-        }
-        let mut groups = String::from("id,name\n");
-        (0..GROUPS).for_each(|n| writeln!(groups, "{},Team {n}", group(n)).unwrap());
-        let mut memberships = String::from("group,user\n");
-        self.memberships.iter().for_each(|(group, user)| writeln!(memberships, "{group},{user}").unwrap());
-        world.write("hr/users.csv", users);
-        world.write("hr/groups.csv", groups);
-        world.write("hr/memberships.csv", memberships);
-    }
-
-    /// Asks the directory itself.
-    async fn is_what_the_directory_holds(&self, directory: &Directory) {
-        let attributes = ["employeeNumber", "uid", "sn", "pwdAccountLockedTime"];
-        let entries = directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &attributes).await;
-        let of = |found: &BTreeMap<String, Vec<String>>, name: &str| {
-            found.get(name).map(|v| v[0].clone()).unwrap_or_default()
-        };
-        let people: BTreeMap<String, (String, String)> = entries
-            .iter()
-            .filter(|(_, found)| !found.contains_key("pwdAccountLockedTime"))
-            .map(|(_, found)| (of(found, "employeeNumber"), (of(found, "uid"), of(found, "sn"))))
-            .collect();
-        assert_eq!(people, self.people);
-        for (dn, found) in &entries {
-            assert!(dn.starts_with(&format!("uid={}", of(found, "uid"))), "{dn} is named by its login");
-        }
-        let numbers: BTreeMap<String, String> =
-            entries.iter().map(|(dn, found)| (dn.to_lowercase(), of(found, "employeeNumber"))).collect();
-        let groups =
-            directory.search("ou=groups,dc=example,dc=com", "(objectClass=groupOfNames)", &["cn", "member"]).await;
-        let memberships: BTreeSet<(String, String)> = groups
-            .iter()
-            .flat_map(|(_, found)| {
-                let members = found["member"].iter().filter(|member| !member.is_empty());
-                members.map(|member| (of(found, "cn"), numbers[&member.to_lowercase()].clone()))
-            })
-            .collect();
-        assert_eq!(memberships, self.memberships);
-    }
+    let numbers: BTreeMap<String, String> =
+        entries.iter().map(|(dn, found)| (dn.to_lowercase(), of(found, "employeeNumber"))).collect();
+    let groups = directory.search("ou=groups,dc=example,dc=com", "(objectClass=groupOfNames)", &["cn", "member"]).await;
+    let memberships: BTreeSet<(String, String)> = groups
+        .iter()
+        .flat_map(|(_, found)| {
+            let members = found["member"].iter().filter(|member| !member.is_empty());
+            members.map(|member| (of(found, "cn"), numbers[&member.to_lowercase()].clone()))
+        })
+        .collect();
+    assert_eq!(memberships, company.memberships);
 }
 
 pub(crate) fn ldap_system(name: &str, directory: &Directory) -> String {
@@ -188,36 +146,23 @@ fn hr_is_brought_into_openldap_and_openldap_into_a_scim_server() {
     let world = World::new();
     world.write("password", &directory.password);
     world.write("jobs/corp.toml", into_ldap(&directory));
-    let mut company = Company { people: BTreeMap::new(), memberships: BTreeSet::new() };
-    (1..=USERS).for_each(|n| company.hire(n));
+    let mut company = Company::new("");
     company.drop(&world);
     let laps = Laps::begin();
 
     let count = || {
         runtime.block_on(directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &["1.1"])).len()
     };
-    first_load(&world, "corp", 3550, &[Kill { count: &count, at: 100, all: USERS }]);
+    first_load(&world, "corp", 3550, &[Kill { count: &count, at: 100, all: company.people.len() }]);
     laps.lap("first load applied, killed once");
-    runtime.block_on(company.is_what_the_directory_holds(&directory));
+    runtime.block_on(holds(&directory, &company));
     nothing_is_left_to_do(&world, "corp");
 
-    for n in 1..=60 {
-        // Married: another family name, and another login, which renames the entry.
-        company.people.insert(number(n), (format!("n{n:04}"), format!("Núñez, {n}")));
-    }
-    for n in 61..=80 {
-        company.people.remove(&number(n));
-        company.memberships.retain(|(_, user)| *user != number(n));
-    }
-    (USERS + 1..=USERS + 20).for_each(|n| company.hire(n));
-    for n in 101..=300 {
-        assert!(company.memberships.remove(&(group(n), number(n))));
-        company.memberships.insert((group(n + 1), number(n)));
-    }
+    company.a_day();
     company.drop(&world);
     brought_into_step(&world, "corp", "a day of changes");
     laps.lap("changes applied");
-    runtime.block_on(company.is_what_the_directory_holds(&directory));
+    runtime.block_on(holds(&directory, &company));
     nothing_is_left_to_do(&world, "corp");
     laps.lap("both sides agree");
 

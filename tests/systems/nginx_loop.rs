@@ -26,7 +26,7 @@ fn a_gateway_that_throttles_refuses_and_loses_requests_comes_to_the_same() {
     let text = job(&through).replace("concurrency = 4", "concurrency = 8\nretry_budget = \"10m\"");
     let text = text.replacen("kind = \"scim\"", "kind = \"scim\"\nca_file = \"../ca.pem\"\npage_size = 40", 1);
     world.write("jobs/corp.toml", text);
-    let mut company = Company::new();
+    let mut company = Company::new("@corp.example");
     company.drop(&world);
     world.muster(&["check", "corp"]).ended(0).says(&["tls", "the certificate is trusted"]);
     world.muster(&["run", "corp"]).ended(3);
