@@ -45,7 +45,7 @@ pub(super) async fn rows(
         let mut pages = match told {
             Told::Since(since) => {
                 let filter = since.filter(export, sides.members);
-                Pages::Walk(export.walk(sides.members, columns, Some(filter), u64::MAX))
+                Pages::Walk(Box::new(export.walk(sides.members, columns, Some(filter), u64::MAX)))
             }
             Told::Changes(changes) => Pages::Ids(changes.ids(Change::is_more)),
         };
@@ -99,7 +99,7 @@ async fn owners(sides: &Sides<'_>, entry: &Entry, by_its_own: Option<&People>) -
 
 /// Entries that changed, some at a time.
 enum Pages<'a> {
-    Walk(Walk<'a>),
+    Walk(Box<Walk<'a>>),
     /// Those that are left to be looked up.
     Ids(Vec<&'a str>),
 }

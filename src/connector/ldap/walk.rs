@@ -32,6 +32,9 @@ impl Seen {
         sink: &mut dyn ExportSink,
     ) -> Result<ExportEnd, ExportError> {
         evidence.cut_off = evidence.cut_off.or(self.evidence.cut_off);
+        if evidence.anomalies.is_empty() {
+            evidence.anomalies = self.evidence.anomalies;
+        }
         let proves_absence = evidence.cut_off.is_none();
         if proves_absence {
             sink.only(&of.name, layout::ID, &mut self.ids.iter().map(Id::text))?;
