@@ -17,6 +17,8 @@ mod connector_suite;
 mod directory;
 #[path = "systems/dirsrv389.rs"]
 mod dirsrv389;
+#[path = "systems/exported.rs"]
+mod exported;
 #[path = "systems/keycloak.rs"]
 mod keycloak;
 #[path = "systems/keycloak_loop.rs"]
@@ -31,14 +33,22 @@ mod ldap;
 mod ldap_cut_off;
 #[path = "systems/ldap_increments.rs"]
 mod ldap_increments;
+#[path = "systems/ldap_into_vault.rs"]
+mod ldap_into_vault;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
+#[path = "systems/ldap_requests.rs"]
+mod ldap_requests;
 #[path = "systems/nginx_loop.rs"]
 mod nginx_loop;
 #[path = "systems/privileged_access.rs"]
 mod privileged_access;
 #[path = "systems/realm.rs"]
 mod realm;
+#[path = "systems/staff.rs"]
+mod staff;
+#[path = "systems/stages.rs"]
+mod stages;
 mod support;
 #[path = "systems/vault.rs"]
 mod vault;

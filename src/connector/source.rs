@@ -72,6 +72,10 @@ pub trait ExportSink: Send {
     /// follow. Also called for an owner that has no rows left.
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError>;
 
+    /// For an export since a cursor: `column`, the key or an end, names nothing but these any more. Rows of the last snapshot
+    /// that name another are gone, whenever that went.
+    fn only(&mut self, resource: &str, column: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError>;
+
     /// For an export since a cursor, where the system reports deletions: the row with this key is gone.
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError>;
 

@@ -249,7 +249,8 @@ async fn merged(
 fn put_together(baseline: &Baseline, path: &Path, landed: Landed, out: &Path) -> Result<ResourceManifest, ExportFault> {
     let here = |e: crate::snapshot::error::SnapshotError| ExportFault::Here(e.to_string());
     let writer = Writer::create(out, &landed.columns, &landed.key).map_err(here)?;
-    let merged = merge(path, &landed.key, &landed.path, &landed.gone, &landed.replaced, writer).map_err(here)?;
+    let merged = merge(path, &landed.key, &landed.path, &landed.gone, &landed.replaced, &landed.only, writer);
+    let merged = merged.map_err(here)?;
     let mut manifest =
         ResourceManifest::new(out.to_owned(), &landed.columns, &landed.key, merged.written, Mode::Incremental);
     // The cursor moves on only where something newer was seen.

@@ -11,6 +11,7 @@ use crate::model::event::{Event, Reporter};
 use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::resource::ResourceName;
 use crate::snapshot::error::SnapshotError;
+use crate::snapshot::merge::digest_of_id;
 use crate::snapshot::sharing::Shareable;
 use crate::snapshot::table::KEY_JOINT;
 use crate::snapshot::writer::{Writer, Written};
@@ -36,6 +37,7 @@ struct Open {
     path: PathBuf,
     gone: HashSet<String>,
     replaced: BTreeMap<String, HashSet<String>>,
+    only: BTreeMap<String, HashSet<u128>>,
 }
 
 /// Where a resource's rows come from.
@@ -55,6 +57,7 @@ pub(super) struct Landed {
     pub(super) end: ExportEnd,
     pub(super) gone: HashSet<String>,
     pub(super) replaced: BTreeMap<String, HashSet<String>>,
+    pub(super) only: BTreeMap<String, HashSet<u128>>,
 }
 
 impl<'a> Landing<'a> {
@@ -109,7 +112,8 @@ impl<'a> Landing<'a> {
     }
 
     fn opened(&mut self, resource: &str, path: PathBuf, rows: Rows) {
-        self.open.insert(resource.to_owned(), Open { rows, path, gone: HashSet::new(), replaced: BTreeMap::new() });
+        let (gone, replaced, only) = Default::default();
+        self.open.insert(resource.to_owned(), Open { rows, path, gone, replaced, only });
     }
 }
 
@@ -199,6 +203,11 @@ impl ExportSink for Landing<'_> {
         Ok(())
     }
 
+    fn only(&mut self, resource: &str, column: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError> {
+        self.open(resource)?.only.insert(column.to_owned(), ids.map(|id| digest_of_id(&id)).collect());
+        Ok(())
+    }
+
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError> {
         let key = key.join(&KEY_JOINT.to_string());
         self.open(resource)?.gone.insert(key);
@@ -209,14 +218,15 @@ impl ExportSink for Landing<'_> {
         let Some(open) = self.open.remove(resource) else {
             return Err(ExportError::Disk(format!("{resource}: ended before it began")));
         };
-        let (columns, key, written) = match open.rows {
+        let Open { rows, path, gone, replaced, only } = open;
+        let (columns, key, written) = match rows {
             Rows::Arriving(writer) => {
                 let (columns, key) = (writer.columns().to_vec(), writer.key().to_vec());
                 (columns, key, writer.finish().map_err(disk)?)
             }
             Rows::Unchanged { columns, key, written } => (columns, key, written),
         };
-        let landed = Landed { path: open.path, columns, key, written, end, gone: open.gone, replaced: open.replaced };
+        let landed = Landed { path, columns, key, written, end, gone, replaced, only };
         self.landed.insert(resource.to_owned(), landed);
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::model::failure::{Class, Effect, Failure, Recourse};
 use crate::model::order::{Operation, Order, OrderId, OrderState};
 use crate::model::outcome::{Effected, Outcome};
 use crate::model::record::OrderRecord;
+use crate::model::resource::ResourceName;
 use crate::model::run::{RunId, RunState};
 use crate::store::journal::Finished;
 
@@ -25,6 +26,9 @@ pub(super) struct Recovered {
     /// The runs whose orders had been in flight.
     pub(super) runs: BTreeSet<RunId>,
 }
+
+/// Rows of one association that were in flight, with the ids of their ends.
+type Rows = Vec<(Order, BTreeMap<String, String>)>;
 
 /// What the target says about an order that was in flight.
 enum Found {
@@ -51,6 +55,7 @@ impl Conductor {
         let targets: BTreeMap<&OrderId, &str> =
             open.iter().map(|record| (&record.id, record.target_identity.as_str())).collect();
         let (orders, lost) = self.planned(&open)?;
+        let mut rows: BTreeMap<ResourceName, Rows> = BTreeMap::new();
         for record in lost {
             self.settle_lost(record)?;
         }
@@ -74,10 +79,25 @@ impl Conductor {
                 Some(&then) if then != named => {
                     Found::Neither(OrderState::Uncertain, elsewhere(system, &order, then, &named))
                 }
-                _ => self.look_up(&order, sender).await?,
+                _ if order.ends.is_empty() || !sender.capabilities.reads_back => self.look_up(&order, sender).await?,
+                // Rows are looked up together.
+                _ => match self.resolve(&order, &mut Created::new())? {
+                    Ok(ends) => {
+                        rows.entry(order.resource.clone()).or_default().push((order, ends));
+                        continue;
+                    }
+                    Err(_) => Found::NotSent,
+                },
             };
             result.applied += u64::from(matches!(found, Found::InEffect(_)));
             self.settle(&order, found, sender)?;
+        }
+        for (name, rows) in rows {
+            let Some(sender) = senders.get(&name.system) else { continue };
+            for (order, found) in look_up_rows(&name.resource, rows, &*sender.target).await? {
+                result.applied += u64::from(matches!(found, Found::InEffect(_)));
+                self.settle(&order, found, sender)?;
+            }
         }
         result.runs = open.iter().map(|record| record.run.clone()).collect();
         Ok(result)
@@ -106,15 +126,6 @@ impl Conductor {
         }
         let resource = order.resource.resource.as_str();
         let target: &dyn Source = &*sender.target;
-        if !order.ends.is_empty() {
-            let Ok(ends) = self.resolve(order, &mut BTreeMap::new())? else { return Ok(Found::NotSent) };
-            let held = match target.holds(resource, std::slice::from_ref(&ends)).await {
-                Ok(held) => held,
-                Err(failure) => return cannot_tell(failure),
-            };
-            let wanted = order.operation == Operation::Add;
-            return Ok(if held.first() == Some(&wanted) { Found::InEffect(None) } else { Found::NotSent });
-        }
         let types = sender.capabilities.resources.get(resource).cloned().unwrap_or_default();
         let none = BTreeSet::new();
         let identifying = sender.identifying.get(resource).unwrap_or(&none);
@@ -189,6 +200,40 @@ impl Conductor {
         self.reporter.event(&Event::Ended(Box::new(outcome)));
         Ok(())
     }
+}
+
+/// What the target says about rows of one association. Where it refuses the look for all of them, each is asked for alone:
+/// one that it cannot tell of keeps no other from its answer.
+async fn look_up_rows(resource: &str, rows: Rows, target: &dyn Source) -> Result<Vec<(Order, Found)>, RunError> {
+    let (orders, ends): (Vec<Order>, Vec<BTreeMap<String, String>>) = rows.into_iter().unzip();
+    let found = |order: &Order, held: Option<&bool>| match held == Some(&(order.operation == Operation::Add)) {
+        true => Found::InEffect(None),
+        false => Found::NotSent,
+    };
+    let mut told = Vec::with_capacity(orders.len());
+    match target.holds(resource, &ends).await {
+        Ok(held) => {
+            told.extend(orders.into_iter().enumerate().map(|(at, order)| {
+                let found = found(&order, held.get(at));
+                (order, found)
+            }));
+        }
+        Err(failure) if orders.len() > 1 && failure.recourse == Recourse::GiveUp => {
+            for (order, ends) in orders.into_iter().zip(&ends) {
+                let found = match target.holds(resource, std::slice::from_ref(ends)).await {
+                    Ok(held) => found(&order, held.first()),
+                    Err(failure) => cannot_tell(failure)?,
+                };
+                told.push((order, found));
+            }
+        }
+        Err(failure) => {
+            for order in orders {
+                told.push((order, cannot_tell(failure.clone())?));
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// A target that refuses the look itself will refuse it again: a person has to say. Any other failure passes.

@@ -26,28 +26,34 @@ pub struct Merged {
 ///
 /// `gone` holds keys as `Table::key_of` makes them; a key that is gone and also in the delta stays gone, so a caller
 /// who sees a row after its deletion takes it out of `gone`. `replaced` names end columns and the owners whose
-/// rows the delta holds completely: their rows in the baseline that the delta does not repeat are dropped. The columns
-/// are the writer's (those of the delta): a column that a file does not have is empty. Of several rows with one key in
-/// the delta the last counts. The baseline is streamed, the delta is held in memory.
+/// rows the delta holds completely: their rows in the baseline that the delta does not repeat are dropped. `only` names
+/// columns and, as digests, the ids that may still stand in them: rows of the baseline with others are dropped, too, unless
+/// the delta repeats them. The columns are the writer's (those of the delta): a column that a file does not have is empty.
+/// Of several rows with one key in the delta the last counts. The baseline is streamed, the delta is held in memory.
 pub fn merge(
     baseline: &Path,
     key: &[String],
     delta: &Path,
     gone: &HashSet<String>,
     replaced: &BTreeMap<String, HashSet<String>>,
+    only: &BTreeMap<String, HashSet<u128>>,
     mut out: Writer,
 ) -> Result<Merged, SnapshotError> {
     let (old, new) = (Table::open(baseline, key)?, Table::open(delta, key)?);
     let mut delta = Delta::read(&new)?;
     let old_columns = positions(&old, out.columns());
     let new_columns = positions(&new, out.columns());
-    let mut owners = Vec::new();
+    let column = |name: &str| {
+        let problem = format!("the column `{name}` is not in the header; run a complete export");
+        let lacking = || SnapshotError::Header { path: baseline.to_owned(), problems: vec![problem] };
+        old.column(name).ok_or_else(lacking)
+    };
+    let (mut owners, mut present) = (Vec::new(), Vec::new());
     for (end, ids) in replaced {
-        let Some(column) = old.column(end) else {
-            let problem = format!("the end column `{end}` is not in the header; run a complete export");
-            return Err(SnapshotError::Header { path: baseline.to_owned(), problems: vec![problem] });
-        };
-        owners.push((column, ids));
+        owners.push((column(end)?, ids));
+    }
+    for (name, ids) in only {
+        present.push((column(name)?, ids));
     }
     let (mut updated, mut appended, mut removed) = (0, 0, 0);
     old.try_for_each(|row| {
@@ -64,7 +70,8 @@ pub fn merge(
             }
             return Ok(());
         }
-        if owners.iter().any(|(column, ids)| ids.contains(row.cell(*column))) {
+        let is_known = |(column, ids): &(usize, &HashSet<u128>)| ids.contains(&digest_of_id(row.cell(*column)));
+        if owners.iter().any(|(column, ids)| ids.contains(row.cell(*column))) || !present.iter().all(is_known) {
             removed += 1;
             return Ok(());
         }
@@ -78,6 +85,11 @@ pub fn merge(
         }
     }
     Ok(Merged { written: out.finish()?, updated, appended, removed })
+}
+
+/// What stands for an id where many are held.
+pub fn digest_of_id(id: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(id.as_bytes())
 }
 
 /// The delta's rows by key.
@@ -129,8 +141,11 @@ mod tests {
         let key: Vec<String> = key.iter().map(|k| (*k).to_owned()).collect();
         let columns: Vec<String> = delta.lines().next().unwrap().split(',').map(str::to_owned).collect();
         let out = Writer::create(&at("c.csv"), &columns, &key).unwrap();
-        let owners = replaced.iter().map(|(end, ids)| ((*end).to_owned(), set(ids))).collect();
-        let merged = merge(&at("a.csv"), &key, &at("b.csv"), &set(gone), &owners, out).unwrap();
+        let owners: BTreeMap<String, HashSet<String>> =
+            replaced.iter().map(|(end, ids)| ((*end).to_owned(), set(ids))).collect();
+        let there = ["g1", "g2", "g3", "g4"].map(digest_of_id).into();
+        let only = if owners.is_empty() { BTreeMap::new() } else { BTreeMap::from([("group".to_owned(), there)]) };
+        let merged = merge(&at("a.csv"), &key, &at("b.csv"), &set(gone), &owners, &only, out).unwrap();
         (merged, std::fs::read_to_string(at("c.csv")).unwrap())
     }
 
@@ -150,13 +165,13 @@ mod tests {
     #[test]
     fn the_rows_of_a_replaced_owner_are_those_of_the_delta() {
         let (merged, text) = merged(
-            "group,user\ng1,a\ng2,a\ng1,b\ng3,c\ng4,a\ng4,e\n",
+            "group,user\ng1,a\ng2,a\ng1,b\ng3,c\ng4,a\ng4,e\ng5,a\n",
             "group,user\ng1,b\ng1,d\n",
             &["group", "user"],
             &[],
             &[("group", &["g1", "g3"]), ("user", &["e"])],
         );
         assert_eq!(text, "group,user\ng2,a\ng1,b\ng4,a\ng1,d\n");
-        assert_eq!((merged.updated, merged.appended, merged.removed), (1, 1, 3));
+        assert_eq!((merged.updated, merged.appended, merged.removed), (1, 1, 4));
     }
 }

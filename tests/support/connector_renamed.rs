@@ -62,6 +62,10 @@ impl ExportSink for Sink<'_> {
         self.0.replace(resource, end, id)
     }
 
+    fn only(&mut self, resource: &str, column: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError> {
+        self.0.only(resource, &ours(self.1, resource, column), ids)
+    }
+
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError> {
         self.0.gone(resource, key)
     }

@@ -13,6 +13,7 @@ pub(crate) struct Exported {
     pub(crate) rows: Vec<Vec<String>>,
     pub(crate) replaced: Vec<(String, String)>,
     pub(crate) gone: Vec<Vec<String>>,
+    pub(crate) only: BTreeMap<String, Vec<String>>,
     pub(crate) end: Option<ExportEnd>,
 }
 
@@ -66,6 +67,13 @@ impl ExportSink for MemorySink {
     fn replace(&mut self, resource: &str, end: &str, id: &str) -> Result<(), ExportError> {
         let exported = self.0.get_mut(resource).expect("a replace before its begin");
         exported.replaced.push((end.to_owned(), id.to_owned()));
+        Ok(())
+    }
+
+    fn only(&mut self, resource: &str, column: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError> {
+        let exported = self.0.get_mut(resource).expect("an only before its begin");
+        let before = exported.only.insert(column.to_owned(), ids.collect());
+        assert!(before.is_none(), "{resource}: said twice who is in {column}");
         Ok(())
     }
 

@@ -188,7 +188,7 @@ async fn the_server_resolves_groups_in_groups_where_the_job_says_so() {
 }
 
 #[tokio::test]
-async fn increments_count_changes_and_tell_what_was_deleted() {
+async fn increments_count_changes_and_tell_who_is_there() {
     let (directory, subject) = plain().await;
     let mut people = Vec::new();
     for n in 0..5 {
@@ -207,8 +207,8 @@ async fn increments_count_changes_and_tell_what_was_deleted() {
     let changed = export_since(next.as_ref(), &["users"], Some(&cursor)).await.unwrap();
     let users = &changed["users"];
     assert_eq!(users.column("sAMAccountName"), ["u1"]);
-    assert!(users.gone.contains(&vec![people[2].clone()]), "{:?}", users.gone);
-    assert_eq!(users.ended().evidence.total_end, Some(4));
+    assert!(!users.only["id"].contains(&people[2]) && users.only["id"].contains(&people[3]), "{:?}", users.only);
+    assert_eq!((users.ended().evidence.total_end, users.ended().proves_absence), (Some(4), true));
     let elsewhere = cursor.replace("CN=", "CN=other");
     assert!(export_since(next.as_ref(), &["users"], Some(&elsewhere)).await.is_err(), "another controller counts anew");
 }

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use ldap3::Mod;
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::active_directory::emptied;
 use crate::directory::Directory;
+use crate::exported::{mode, rows};
 use crate::support::World;
 
 const BASE: &str = "DC=samdom,DC=example,DC=com";
@@ -38,6 +38,7 @@ auth = {{ user = "{}", password = "file:../password" }}
 page_size = 7
 {}
 [systems.ad.resources.users]
+filter = "(&(objectCategory=person)(objectClass=user)(!(title=Guest)))"
 base = "OU=people,{BASE}"
 [systems.ad.resources.groups]
 base = "OU=groups,{BASE}"
@@ -76,12 +77,15 @@ ends = { user = ["ad.users", "vault.users"], group = ["ad.groups", "vault.groups
 async fn fill(directory: &Directory) {
     for n in 0..30 {
         let login = format!("u{n:02}");
-        directory.add(&person(n), &[("objectClass", &["user"]), ("sAMAccountName", &[&login])]).await;
+        let title = if n == 11 { "Guest" } else { "Clerk" };
+        directory
+            .add(&person(n), &[("objectClass", &["user"]), ("sAMAccountName", &[&login]), ("title", &[title])])
+            .await;
     }
     for (n, members) in [
         (0, (0..10).map(person).collect::<Vec<_>>()),
         (1, vec![team(0), person(10)]),
-        (2, vec![team(1)]),
+        (2, vec![team(1), person(11)]),
         (3, (20..25).map(person).collect()),
     ] {
         let (login, members) = (format!("g{n}"), members.iter().map(String::as_str).collect::<Vec<_>>());
@@ -96,7 +100,8 @@ async fn change(directory: &Directory, moves: bool) {
     let (joins, leaves) = (person(15), person(2));
     let of_team = vec![Mod::Add("member", [joins.as_str()].into()), Mod::Delete("member", [leaves.as_str()].into())];
     directory.modify(&team(0), of_team).await;
-    // Groups are not told of those who are deleted.
+    // Groups are not told of somebody in them who fits the filter now, nor of those who are deleted.
+    directory.modify(&person(11), vec![Mod::Replace("title", ["Clerk"].into())]).await;
     directory.delete(&person(3)).await;
     directory.delete(&team(3)).await;
     directory.add(&person(30), &[("objectClass", &["user"]), ("sAMAccountName", &["u30"])]).await;
@@ -107,18 +112,6 @@ async fn change(directory: &Directory, moves: bool) {
         let elsewhere = format!("OU=groups,{BASE}");
         ldap.modifydn(&person(4), "CN=u04", true, Some(&elsewhere)).await.unwrap().success().unwrap();
     }
-}
-
-fn rows(world: &World, run: &str, resource: &str) -> Vec<String> {
-    let text = world.read(&format!("state/export/ad/{run}/ad/{resource}.csv"));
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    lines[1..].sort();
-    lines
-}
-
-fn mode_of(world: &World, run: &str, resource: &str) -> String {
-    let manifest: Value = serde_json::from_str(&world.read(&format!("state/export/ad/{run}/manifest.json"))).unwrap();
-    manifest["systems"]["ad"][resource]["mode"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -138,7 +131,8 @@ fn increments_put_together_are_what_a_complete_export_reads() {
         world.muster(&["run", "ad"]).ended(3);
         let first = world.newest_run("ad");
         // Through g0 all its members are in g1 and g2, too.
-        let memberships = rows(&world, &first, "memberships").len() - 1;
+        let snapshot = |run: &str, resource| rows(&world, "ad", run, ("ad", resource));
+        let memberships = snapshot(&first, "memberships").len() - 1;
         assert_eq!(memberships, if way.in_chain { 10 + 11 + 11 + 5 } else { 10 + 1 + 5 });
 
         // Where somebody moves out of the base, only DirSync can tell; otherwise counting finds it, and reads everything.
@@ -150,7 +144,7 @@ fn increments_put_together_are_what_a_complete_export_reads() {
         let resources = ["users", "groups", "memberships"];
         for resource in resources {
             assert_eq!(
-                mode_of(&world, &increment, resource),
+                mode(&world, "ad", &increment, ("ad", resource)),
                 "incremental",
                 "{}{resource}\n{}",
                 way.increments,
@@ -163,14 +157,14 @@ fn increments_put_together_are_what_a_complete_export_reads() {
         assert_ne!(increment, complete);
         for resource in resources {
             assert_eq!(
-                rows(&world, &increment, resource),
-                rows(&world, &complete, resource),
+                snapshot(&increment, resource),
+                snapshot(&complete, resource),
                 "{resource}, {}, in chain {}",
                 way.increments,
                 way.in_chain
             );
         }
-        assert_ne!(rows(&world, &first, "memberships"), rows(&world, &complete, "memberships"));
+        assert_ne!(snapshot(&first, "memberships"), snapshot(&complete, "memberships"));
     }
 }
 
@@ -190,5 +184,5 @@ fn a_cookie_that_the_server_does_not_take_is_an_export_of_everything() {
         .muster(&["--verbose", "run", "ad", "--mode", "incremental"])
         .ended(3)
         .says(&["ad was read completely", "no cursor of DirSync"]);
-    assert_eq!(mode_of(&world, &world.newest_run("ad"), "users"), "complete");
+    assert_eq!(mode(&world, "ad", &world.newest_run("ad"), ("ad", "users")), "complete");
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Starts a 389 Directory Server (Debian's 389-ds-base) on 127.0.0.1: entryUUID, memberOf, referential integrity, unique logins,
-# tombstones of deleted entries, LDAPS by a certificate of an own authority.
+# LDAPS by a certificate of an own authority.
 #
 #   dirsrv389.sh DIR PORT PASSWORD
 #
@@ -41,11 +41,6 @@ self_sign_cert = True
 suffix = dc=example,dc=com
 sample_entries = no
 create_suffix_entry = True
-enable_replication = True
-replica_role = supplier
-replica_id = 1
-replica_binddn = cn=replication manager,cn=config
-replica_bindpw = $password
 INF
 chmod 600 "$dir/dirsrv.$port.inf"
 

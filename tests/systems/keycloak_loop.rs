@@ -1,51 +1,26 @@
 //! Whole loops from outside: Keycloak into a SCIM server, OpenLDAP into Keycloak; and Keycloak's own SCIM API.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use ldap3::Mod;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::directory::Directory;
+use crate::ldap_loop::{into_scim, ldap_system};
 use crate::realm::Realm;
+use crate::staff::{self, GROUPS, USERS, dn, groups_of, login};
+use crate::stages::{Kill, Laps, brought_into_step, first_load, nothing_is_left_to_do};
 use crate::support::World;
-use crate::whole_loop::{System, brought_into_step_by};
+use crate::whole_loop::System;
 
-const USERS: usize = 500;
-const GROUPS: usize = 50;
-const GROUPS_OF_A_USER: usize = 6;
-
-fn login(n: usize) -> String {
-    format!("e{n:04}")
-}
-
-/// The groups of somebody, by number.
-fn groups_of(n: usize) -> impl Iterator<Item = usize> {
-    (0..GROUPS_OF_A_USER).map(move |step| (n + 7 * step) % GROUPS)
+fn group_name(n: usize) -> String {
+    format!("team {n:02}")
 }
 
 /// (group, login) of everybody in `people`.
 fn pairs(people: impl Iterator<Item = usize>) -> BTreeSet<(String, String)> {
-    people.flat_map(|n| groups_of(n).map(move |group| (format!("team {group:02}"), login(n)))).collect()
-}
-
-/// Starts an apply and kills it in the middle.
-fn killed(world: &World, job: &str, count: impl Fn() -> usize) {
-    let began = Instant::now();
-    let mut child = world.command(&["apply", job]).spawn().unwrap();
-    while count() < 60 {
-        assert!(began.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none(), "it ended before");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(count() < USERS, "it was killed too late");
-}
-
-fn nothing_is_left_to_do(world: &World, job: &str) {
-    world.muster(&["run", job, "--mode", "complete"]).ended(0);
-    assert_eq!(world.orders(job, &world.newest_run(job)), Vec::<Value>::new());
+    people.flat_map(|n| groups_of(n).map(move |group| (group_name(group), login(n)))).collect()
 }
 
 /// A company in a realm: users by import, memberships by their groups' paths.
@@ -55,7 +30,7 @@ fn filled() -> (Realm, BTreeMap<String, String>) {
         realm.make("/groups", json!({"name": format!("team {group:02}")}));
     }
     let user = |n: usize| {
-        let groups: Vec<String> = groups_of(n).map(|group| format!("/team {group:02}")).collect();
+        let groups: Vec<String> = groups_of(n).map(|group| format!("/{}", group_name(group))).collect();
         json!({"username": login(n), "enabled": true, "lastName": format!("Family{n}"), "email": format!("{}@corp.example", login(n)),
                "attributes": {"title": ["Clerk"]}, "groups": groups})
     };
@@ -72,45 +47,12 @@ fn ids(realm: &Realm) -> BTreeMap<String, String> {
 }
 
 fn out_of_keycloak(realm: &Realm, vault: &System) -> String {
-    format!(
-        r#"name = "out"
-{}
-[systems.vault]
-kind = "scim"
-url = "{}"
-auth = {{ bearer = "file:../token" }}
-
-[[sync]]
-from = "idp.users"
-to = "vault.users"
-match = [{{ source = "id", target = "externalId" }}]
-on = {{ orphan = "disable" }}
-[sync.attributes]
-externalId = "id"
+    let attributes = r#"
 userName = "username"
 "name.familyName" = "lastName"
 title = "attributes.title"
-active = "enabled"
-
-[[sync]]
-from = "idp.groups"
-to = "vault.groups"
-match = [{{ source = "id", target = "externalId" }}]
-[sync.attributes]
-externalId = "id"
-displayName = "name"
-
-[[sync]]
-from = "idp.memberships"
-to = "vault.memberships"
-ends = {{ user = ["idp.users", "vault.users"], group = ["idp.groups", "vault.groups"] }}
-
-[apply]
-concurrency = 4
-"#,
-        realm.system("idp"),
-        vault.url
-    )
+active = "enabled""#;
+    into_scim("out", &realm.system("idp"), &vault.url, "file:../token", attributes, "name")
 }
 
 /// Who works there, by login; and who is in which group.
@@ -133,8 +75,7 @@ fn held_by(vault: &System) -> (BTreeMap<String, String>, BTreeSet<(String, Strin
 
 #[test]
 fn keycloak_is_brought_into_a_scim_server() {
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
     let vault = System::told("SCIMMY");
     vault.emptied();
     let (realm, ids) = filled();
@@ -142,16 +83,11 @@ fn keycloak_is_brought_into_a_scim_server() {
     world.write("secret", &realm.secret);
     world.write("token", &vault.token);
     world.write("jobs/out.toml", out_of_keycloak(&realm, &vault));
-    lap("realm filled");
+    laps.lap("realm filled");
 
-    world.muster(&["check", "out"]).ended(0);
-    world.muster(&["run", "out"]).ended(3);
-    assert_eq!(world.orders("out", &world.newest_run("out")).len(), 3550);
-    lap("first load planned");
-    world.muster(&["approve", "out", "--all", "--comment", "first load"]).ended(0);
-    killed(&world, "out", || vault.get("/Users?startIndex=1&count=1").1["totalResults"].as_u64().unwrap() as usize);
-    world.muster(&["apply", "out"]).ended(0);
-    lap("first load applied, killed once");
+    let count = || vault.get("/Users?startIndex=1&count=1").1["totalResults"].as_u64().unwrap() as usize;
+    first_load(&world, "out", 3550, &[Kill { count: &count, at: 60, all: USERS }]);
+    laps.lap("first load applied, killed once");
     let mut people: BTreeMap<String, String> = (1..=USERS).map(|n| (login(n), format!("Family{n}"))).collect();
     let mut memberships = pairs(1..=USERS);
     assert_eq!(held_by(&vault), (people.clone(), memberships.clone()));
@@ -194,35 +130,26 @@ fn keycloak_is_brought_into_a_scim_server() {
     realm.done("PUT", &format!("/users/{new}/groups/{}", groups["team 00"]), None);
     people.insert("fresh".to_owned(), "Fresh".to_owned());
     memberships.insert(("team 00".to_owned(), "fresh".to_owned()));
-    lap("a day of changes");
+    laps.lap("a day of changes");
     let before = world.runs("out").len();
-    brought_into_step_by(&world, "out", "a day of changes");
+    brought_into_step(&world, "out", "a day of changes");
     let files = crate::support::files_below(&world.state().join("export/out").join(&world.runs("out")[before]));
     let manifest = files.iter().find(|file| file.ends_with("manifest.json")).unwrap();
     let manifest = std::fs::read_to_string(manifest).unwrap();
     assert!(manifest.contains("admin events since"), "it was an increment: {manifest}");
-    lap("changes applied");
+    laps.lap("changes applied");
     let held = held_by(&vault);
     assert_eq!(held.0, people);
     assert_eq!(held.1.symmetric_difference(&memberships).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
     nothing_is_left_to_do(&world, "out");
     vault.emptied();
-    lap("both sides agree");
+    laps.lap("both sides agree");
 }
 
 fn into_keycloak(directory: &Directory, realm: &Realm) -> String {
     format!(
         r#"name = "in"
-[systems.directory]
-kind = "ldap"
-url = "{}"
-base = "{}"
-auth = {{ user = "{}", password = "file:../password" }}
-[systems.directory.resources.users]
-base = "ou=people,{1}"
-[systems.directory.resources.groups]
-base = "ou=groups,{1}"
-{}
+{}{}
 [[sync]]
 from = "directory.users"
 to = "idp.users"
@@ -251,38 +178,9 @@ ends = {{ user = ["directory.users", "idp.users"], group = ["directory.groups", 
 [apply]
 concurrency = 4
 "#,
-        directory.url,
-        directory.base,
-        directory.user,
+        ldap_system("directory", directory),
         realm.system("idp")
     )
-}
-
-fn dn(n: usize) -> String {
-    format!("uid={},ou=people,dc=example,dc=com", login(n))
-}
-
-/// Puts the company into the directory.
-async fn fill(directory: &Directory) {
-    for n in 1..=USERS {
-        let (login, family, number) = (login(n), format!("Family{n}"), format!("{n:05}"));
-        let attributes: [(&str, &[&str]); 5] = [
-            ("objectClass", &["inetOrgPerson"]),
-            ("uid", &[&login]),
-            ("cn", &[&family]),
-            ("sn", &[&family]),
-            ("employeeNumber", &[&number]),
-        ];
-        directory.add(&dn(n), &attributes).await;
-    }
-    for group in 0..GROUPS {
-        let members: Vec<String> = (1..=USERS).filter(|n| groups_of(*n).any(|of| of == group)).map(dn).collect();
-        let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        let name = format!("team {group:02}");
-        let attributes: [(&str, &[&str]); 3] =
-            [("objectClass", &["groupOfNames"]), ("cn", &[&name]), ("member", &members)];
-        directory.add(&format!("cn={name},ou=groups,dc=example,dc=com"), &attributes).await;
-    }
 }
 
 /// Who may log in, by login; and who is in which group.
@@ -297,26 +195,20 @@ fn held_by_realm(realm: &Realm) -> (BTreeMap<String, String>, BTreeSet<(String, 
 
 #[test]
 fn openldap_is_brought_into_keycloak() {
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
     let runtime = Runtime::new().unwrap();
     let directory = runtime.block_on(Directory::emptied());
-    runtime.block_on(fill(&directory));
+    runtime.block_on(staff::fill(&directory, group_name));
     let realm = Realm::made();
     let world = World::new();
     world.write("secret", &realm.secret);
     world.write("password", &directory.password);
     world.write("jobs/in.toml", into_keycloak(&directory, &realm));
-    lap("directory filled");
+    laps.lap("directory filled");
 
-    world.muster(&["check", "in"]).ended(0);
-    world.muster(&["run", "in"]).ended(3);
-    assert_eq!(world.orders("in", &world.newest_run("in")).len(), 3550);
-    world.muster(&["approve", "in", "--all", "--comment", "first load"]).ended(0);
-    lap("first load approved");
-    killed(&world, "in", || realm.get("/users/count").as_u64().unwrap() as usize);
-    world.muster(&["apply", "in"]).ended(0);
-    lap("first load applied, killed once");
+    let count = || realm.get("/users/count").as_u64().unwrap() as usize;
+    first_load(&world, "in", 3550, &[Kill { count: &count, at: 60, all: USERS }]);
+    laps.lap("first load applied, killed once");
     let mut people: BTreeMap<String, String> = (1..=USERS).map(|n| (login(n), format!("Family{n}"))).collect();
     let mut memberships = pairs(1..=USERS);
     assert_eq!(held_by_realm(&realm), (people.clone(), memberships.clone()));
@@ -357,9 +249,9 @@ fn openldap_is_brought_into_keycloak() {
     memberships.retain(|(_, who)| !("e0031".."e0041").contains(&who.as_str()));
     memberships.remove(&("team 07".to_owned(), login(57)));
     memberships.insert(("team 08".to_owned(), login(57)));
-    brought_into_step_by(&world, "in", "a day of changes");
-    lap("changes applied");
+    brought_into_step(&world, "in", "a day of changes");
+    laps.lap("changes applied");
     assert_eq!(held_by_realm(&realm), (people, memberships));
     nothing_is_left_to_do(&world, "in");
-    lap("both sides agree");
+    laps.lap("both sides agree");
 }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::realm::Realm;
+use crate::stages::brought_into_step;
 use crate::support::World;
-use crate::whole_loop::brought_into_step_by;
 
 /// A realm whose SCIM API is on, and whose client's tokens are for it.
 fn realm() -> Realm {
@@ -79,7 +79,7 @@ fn keycloaks_own_scim_api_is_written_and_read() {
     );
     world.write("jobs/in.toml", job);
     world.muster(&["check", "in"]).ended(0);
-    brought_into_step_by(&world, "in", "first load");
+    brought_into_step(&world, "in", "first load");
     let held = || -> BTreeSet<(String, String, bool)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let users = realm.all("/users");
@@ -94,7 +94,7 @@ fn keycloaks_own_scim_api_is_written_and_read() {
     world.muster(&["run", "in", "--mode", "complete"]).ended(0);
 
     people("Núñez", &(1..=120).collect::<Vec<_>>());
-    brought_into_step_by(&world, "in", "a day of changes");
+    brought_into_step(&world, "in", "a day of changes");
     let mut after = expected("Núñez", true, 1..=120);
     after.extend(expected("Family", false, 121..=130));
     assert_eq!(held(), after);
@@ -116,7 +116,7 @@ fn keycloaks_own_scim_api_is_written_and_read() {
         vault.url
     );
     out.write("jobs/out.toml", job);
-    brought_into_step_by(&out, "out", "first load");
+    brought_into_step(&out, "out", "first load");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let users = vault.all("Users");
     let read: BTreeSet<(String, String, bool)> = users

@@ -282,13 +282,23 @@ async fn members_are_changed_in_batches_and_a_group_is_never_without_one() {
 async fn increments_bring_what_changed_and_count_what_there_is() {
     let directory = Directory::emptied().await;
     for n in 0..30 {
-        add_person(&directory, &format!("i{n:02}"), &[]).await;
+        add_person(&directory, &format!("i{n:02}"), if n == 6 { &[("title", &["Guest"])] } else { &[] }).await;
     }
-    let target = directory.target(directory.config()).await;
+    let mut config = directory.config();
+    let users = config.resources.get_mut("users").unwrap();
+    users.filter = Some("(&(objectClass=inetOrgPerson)(!(title=Guest)))".to_owned());
+    let target = directory.target(config).await;
     let all = ["users", "groups", "memberships"];
     let whole = export(target.as_ref(), &all).await.unwrap();
     let cursor = whole["users"].ended().cursor.clone().unwrap();
     assert!(whole["groups"].ended().cursor.is_none(), "nothing there, nothing to go on from");
+    let earlier = [6, 7].map(|n| format!("uid=i{n:02},{PEOPLE}"));
+    directory
+        .add(
+            &format!("cn=old,{GROUPS}"),
+            &[("objectClass", &["groupOfNames"]), ("cn", &["old"]), ("member", &[&earlier[0], &earlier[1]])],
+        )
+        .await;
 
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     // A later time than the overlap reaches back to: the cursor is moved on by hand.
@@ -299,7 +309,10 @@ async fn increments_bring_what_changed_and_count_what_there_is() {
     let changed = export_since(target.as_ref(), &["users"], Some(&soon)).await.unwrap();
     let users = &changed["users"];
     assert_eq!(users.column("uid"), ["i03"]);
-    assert_eq!((users.ended().evidence.total_end, users.ended().proves_absence), (Some(29), false));
+    let ids = target.find("users", "uid", "i05").await.unwrap().remove(0).id;
+    assert!(users.only["id"].contains(&ids), "{:?}", users.only);
+    assert_eq!((users.only["id"].len(), users.ended().evidence.total_end), (28, Some(28)));
+    assert!(users.ended().proves_absence);
     assert!(users.ended().cursor.clone().unwrap() >= cursor);
     // A clock that was ahead hides nothing: the run goes complete.
     let told = match export_since(target.as_ref(), &["users"], Some("2099-01-01T00:00:00Z")).await {
@@ -315,8 +328,18 @@ async fn increments_bring_what_changed_and_count_what_there_is() {
             &[("objectClass", &["groupOfNames"]), ("cn", &["g"]), ("member", &[&members[0]])],
         )
         .await;
+    // A guest who stays is in a group that does not change for that.
+    directory.modify(&earlier[0], vec![Mod::Replace("title", ["Clerk"].into())]).await;
+    let id = async |resource, attribute, value| {
+        let found = target.find(resource, attribute, value).await.unwrap();
+        found.into_iter().next().unwrap_or_else(|| panic!("no {value}")).id
+    };
+    let (old, new) = (id("groups", "cn", "old").await, id("groups", "cn", "g").await);
     let changed = export_since(target.as_ref(), &["memberships"], Some(&soon)).await.unwrap();
     let memberships = &changed["memberships"];
-    assert_eq!((memberships.rows.len(), memberships.replaced.len()), (1, 1));
-    assert_eq!(memberships.replaced[0], ("group".to_owned(), memberships.rows[0][0].clone()));
+    let rows = [[old, id("users", "uid", "i06").await], [new.clone(), id("users", "uid", "i05").await]];
+    assert_eq!(memberships.rows, rows);
+    assert_eq!(memberships.replaced, [("group".to_owned(), new)]);
+    assert_eq!((memberships.only["user"].len(), memberships.only["group"].len()), (29, 2));
+    assert!(memberships.ended().proves_absence);
 }

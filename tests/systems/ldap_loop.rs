@@ -1,84 +1,40 @@
 //! Whole loops from outside: HR's files into OpenLDAP, and OpenLDAP into a SCIM server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::directory::Directory;
+use crate::stages::{Kill, Laps, brought_into_step, first_load, nothing_is_left_to_do};
 use crate::support::World;
-use crate::whole_loop::brought_into_step;
+use crate::whole_loop::Company;
 
-const USERS: usize = 500;
-const GROUPS: usize = 50;
-const GROUPS_OF_A_USER: usize = 6;
-
-/// What HR knows.
-struct Company {
-    /// Employee number → login and family name.
-    people: BTreeMap<String, (String, String)>,
-    memberships: BTreeSet<(String, String)>,
-}
-
-fn number(n: usize) -> String {
-    format!("E{n:04}")
-}
-
-fn group(n: usize) -> String {
-    format!("G{:02}", n % GROUPS)
-}
-
-impl Company {
-    fn hire(&mut self, n: usize) {
-        self.people.insert(number(n), (format!("e{n:04}"), format!("Family{n}")));
-        self.memberships.extend((0..GROUPS_OF_A_USER).map(|step| (group(n + 7 * step), number(n))));
+/// Asks the directory itself.
+async fn holds(directory: &Directory, company: &Company) {
+    let attributes = ["employeeNumber", "uid", "sn", "pwdAccountLockedTime"];
+    let entries = directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &attributes).await;
+    let of =
+        |found: &BTreeMap<String, Vec<String>>, name: &str| found.get(name).map(|v| v[0].clone()).unwrap_or_default();
+    let people: BTreeMap<String, (String, String)> = entries
+        .iter()
+        .filter(|(_, found)| !found.contains_key("pwdAccountLockedTime"))
+        .map(|(_, found)| (of(found, "employeeNumber"), (of(found, "uid"), of(found, "sn"))))
+        .collect();
+    assert_eq!(people, company.people);
+    for (dn, found) in &entries {
+        assert!(dn.starts_with(&format!("uid={}", of(found, "uid"))), "{dn} is named by its login");
     }
-
-    fn drop(&self, world: &World) {
-        let mut users = String::from("id,login,family,enabled\n");
-        for (id, (login, family)) in &self.people {
-            writeln!(users, "{id},{login},\"{family}\",true").unwrap();
-        }
-        let mut groups = String::from("id,name\n");
-        (0..GROUPS).for_each(|n| writeln!(groups, "{},Team {n}", group(n)).unwrap());
-        let mut memberships = String::from("group,user\n");
-        self.memberships.iter().for_each(|(group, user)| writeln!(memberships, "{group},{user}").unwrap());
-        world.write("hr/users.csv", users);
-        world.write("hr/groups.csv", groups);
-        world.write("hr/memberships.csv", memberships);
-    }
-
-    /// Asks the directory itself.
-    async fn is_what_the_directory_holds(&self, directory: &Directory) {
-        let attributes = ["employeeNumber", "uid", "sn", "pwdAccountLockedTime"];
-        let entries = directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &attributes).await;
-        let of = |found: &BTreeMap<String, Vec<String>>, name: &str| {
-            found.get(name).map(|v| v[0].clone()).unwrap_or_default()
-        };
-        let people: BTreeMap<String, (String, String)> = entries
-            .iter()
-            .filter(|(_, found)| !found.contains_key("pwdAccountLockedTime"))
-            .map(|(_, found)| (of(found, "employeeNumber"), (of(found, "uid"), of(found, "sn"))))
-            .collect();
-        assert_eq!(people, self.people);
-        for (dn, found) in &entries {
-            assert!(dn.starts_with(&format!("uid={}", of(found, "uid"))), "{dn} is named by its login");
-        }
-        let numbers: BTreeMap<String, String> =
-            entries.iter().map(|(dn, found)| (dn.to_lowercase(), of(found, "employeeNumber"))).collect();
-        let groups =
-            directory.search("ou=groups,dc=example,dc=com", "(objectClass=groupOfNames)", &["cn", "member"]).await;
-        let memberships: BTreeSet<(String, String)> = groups
-            .iter()
-            .flat_map(|(_, found)| {
-                let members = found["member"].iter().filter(|member| !member.is_empty());
-                members.map(|member| (of(found, "cn"), numbers[&member.to_lowercase()].clone()))
-            })
-            .collect();
-        assert_eq!(memberships, self.memberships);
-    }
+    let numbers: BTreeMap<String, String> =
+        entries.iter().map(|(dn, found)| (dn.to_lowercase(), of(found, "employeeNumber"))).collect();
+    let groups = directory.search("ou=groups,dc=example,dc=com", "(objectClass=groupOfNames)", &["cn", "member"]).await;
+    let memberships: BTreeSet<(String, String)> = groups
+        .iter()
+        .flat_map(|(_, found)| {
+            let members = found["member"].iter().filter(|member| !member.is_empty());
+            members.map(|member| (of(found, "cn"), numbers[&member.to_lowercase()].clone()))
+        })
+        .collect();
+    assert_eq!(memberships, company.memberships);
 }
 
 pub(crate) fn ldap_system(name: &str, directory: &Directory) -> String {
@@ -97,7 +53,7 @@ base = "ou=groups,{1}"
     )
 }
 
-fn into_ldap(directory: &Directory) -> String {
+pub(crate) fn into_ldap(directory: &Directory) -> String {
     format!(
         r#"name = "corp"
 [systems.hr]
@@ -137,14 +93,15 @@ concurrency = 4
     )
 }
 
-pub(crate) fn out_of_ldap(directory: &Directory, vault: &str) -> String {
+/// A job of people, groups and who is in them, out of a system `idp` into a SCIM server.
+pub(crate) fn into_scim(name: &str, idp: &str, vault: &str, token: &str, attributes: &str, group_name: &str) -> String {
     format!(
-        r#"name = "out"
-{}
+        r#"name = "{name}"
+{idp}
 [systems.vault]
 kind = "scim"
 url = "{vault}"
-auth = {{ bearer = "env:VAULT_TOKEN" }}
+auth = {{ bearer = "{token}" }}
 
 [[sync]]
 from = "idp.users"
@@ -152,26 +109,34 @@ to = "vault.users"
 match = [{{ source = "id", target = "externalId" }}]
 on = {{ orphan = "disable" }}
 [sync.attributes]
-externalId = "id"
-userName = "uid"
-"name.familyName" = "sn"
-active = "enabled"
+externalId = "id"{attributes}
 
 [[sync]]
 from = "idp.groups"
 to = "vault.groups"
 match = [{{ source = "id", target = "externalId" }}]
+on = {{ orphan = "delete" }}
 [sync.attributes]
 externalId = "id"
-displayName = "cn"
+displayName = "{group_name}"
 
 [[sync]]
 from = "idp.memberships"
 to = "vault.memberships"
 ends = {{ user = ["idp.users", "vault.users"], group = ["idp.groups", "vault.groups"] }}
-"#,
-        ldap_system("idp", directory)
+
+[apply]
+concurrency = 4
+"#
     )
+}
+
+pub(crate) fn out_of_ldap(directory: &Directory, vault: &str, token: &str) -> String {
+    let attributes = r#"
+userName = "uid"
+"name.familyName" = "sn"
+active = "enabled""#;
+    into_scim("out", &ldap_system("idp", directory), vault, token, attributes, "cn")
 }
 
 #[test]
@@ -181,69 +146,40 @@ fn hr_is_brought_into_openldap_and_openldap_into_a_scim_server() {
     let world = World::new();
     world.write("password", &directory.password);
     world.write("jobs/corp.toml", into_ldap(&directory));
-    let mut company = Company { people: BTreeMap::new(), memberships: BTreeSet::new() };
-    (1..=USERS).for_each(|n| company.hire(n));
+    let mut company = Company::new("");
     company.drop(&world);
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
 
-    world.muster(&["check", "corp"]).ended(0);
-    world.muster(&["run", "corp"]).ended(3);
-    assert_eq!(world.orders("corp", &world.newest_run("corp")).len(), 3550);
-    world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
-    lap("first load approved");
-    // Killed in the middle, and gone on with: nothing is lost, nothing is done twice.
-    let mut child = world.command(&["apply", "corp"]).spawn().unwrap();
     let count = || {
         runtime.block_on(directory.search("ou=people,dc=example,dc=com", "(objectClass=inetOrgPerson)", &["1.1"])).len()
     };
-    while count() < 100 {
-        assert!(began.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none(), "it ended before");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(count() < USERS, "it was killed too late");
-    world.muster(&["apply", "corp"]).ended(0);
-    lap("first load applied, killed once");
-    runtime.block_on(company.is_what_the_directory_holds(&directory));
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    first_load(&world, "corp", 3550, &[Kill { count: &count, at: 100, all: company.people.len() }]);
+    laps.lap("first load applied, killed once");
+    runtime.block_on(holds(&directory, &company));
+    nothing_is_left_to_do(&world, "corp");
 
-    for n in 1..=60 {
-        // Married: another family name, and another login, which renames the entry.
-        company.people.insert(number(n), (format!("n{n:04}"), format!("Núñez, {n}")));
-    }
-    for n in 61..=80 {
-        company.people.remove(&number(n));
-        company.memberships.retain(|(_, user)| *user != number(n));
-    }
-    (USERS + 1..=USERS + 20).for_each(|n| company.hire(n));
-    for n in 101..=300 {
-        assert!(company.memberships.remove(&(group(n), number(n))));
-        company.memberships.insert((group(n + 1), number(n)));
-    }
+    company.a_day();
     company.drop(&world);
-    brought_into_step(&world, "a day of changes");
-    lap("changes applied");
-    runtime.block_on(company.is_what_the_directory_holds(&directory));
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
-    assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new());
-    lap("both sides agree");
+    brought_into_step(&world, "corp", "a day of changes");
+    laps.lap("changes applied");
+    runtime.block_on(holds(&directory, &company));
+    nothing_is_left_to_do(&world, "corp");
+    laps.lap("both sides agree");
 
     // And out of the directory again.
     let other = World::new();
     other.write("password", &directory.password);
     let vault = other.server();
-    other.write("jobs/out.toml", out_of_ldap(&directory, &vault.url));
+    other.write("jobs/out.toml", out_of_ldap(&directory, &vault.url, "env:VAULT_TOKEN"));
     other.muster(&["run", "out"]).ended(3);
     other.muster(&["approve", "out", "--all", "--comment", "first load"]).ended(0);
     other.muster(&["apply", "out"]).ended(0);
-    lap("OpenLDAP into the SCIM server");
+    laps.lap("OpenLDAP into the SCIM server");
     let rows = |endpoint: &str| vault.all(endpoint);
     assert_eq!(rows("Users").iter().filter(|user| user["active"] == true).count(), company.people.len());
     let members = rows("Groups").iter().map(|group| group["members"].as_array().map_or(0, Vec::len)).sum::<usize>();
     assert_eq!(members, company.memberships.len());
-    other.muster(&["run", "out", "--mode", "complete"]).ended(0);
+    nothing_is_left_to_do(&other, "out");
     // Somebody moves on in the directory; an increment sees it, and that somebody went.
     runtime.block_on(async {
         directory
@@ -255,5 +191,5 @@ fn hr_is_brought_into_openldap_and_openldap_into_a_scim_server() {
     let orders = other.orders("out", &other.newest_run("out"));
     let operations: BTreeSet<&str> = orders.iter().map(|order| order["operation"].as_str().unwrap()).collect();
     assert!(operations.contains("update") && operations.contains("disable"), "{orders:#?}");
-    lap("an increment");
+    laps.lap("an increment");
 }

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::stages::brought_into_step;
 use crate::support::World;
-use crate::whole_loop::{Company, System, brought_into_step, job};
+use crate::whole_loop::{Company, System, job};
 
 /// How often the gateway answered with a status.
 fn answered(status: &str) -> usize {
@@ -25,7 +26,7 @@ fn a_gateway_that_throttles_refuses_and_loses_requests_comes_to_the_same() {
     let text = job(&through).replace("concurrency = 4", "concurrency = 8\nretry_budget = \"10m\"");
     let text = text.replacen("kind = \"scim\"", "kind = \"scim\"\nca_file = \"../ca.pem\"\npage_size = 40", 1);
     world.write("jobs/corp.toml", text);
-    let mut company = Company::new();
+    let mut company = Company::new("@corp.example");
     company.drop(&world);
     world.muster(&["check", "corp"]).ended(0).says(&["tls", "the certificate is trusted"]);
     world.muster(&["run", "corp"]).ended(3);
@@ -40,11 +41,11 @@ fn a_gateway_that_throttles_refuses_and_loses_requests_comes_to_the_same() {
     apply.kill().unwrap();
     apply.wait().unwrap();
 
-    brought_into_step(&world, "after a kill");
+    brought_into_step(&world, "corp", "after a kill");
     company.is_what_the_target_holds(&behind);
     company.a_day();
     company.drop(&world);
-    brought_into_step(&world, "a day of changes");
+    brought_into_step(&world, "corp", "a day of changes");
     company.is_what_the_target_holds(&behind);
     world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
     assert!(world.orders("corp", &world.newest_run("corp")).is_empty());

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::stages::{Laps, brought_into_step, nothing_is_left_to_do};
 use crate::support::company::{TEAMS, systems};
 use crate::support::{World, send};
 
@@ -32,7 +32,11 @@ impl System {
 
     /// Nobody and nothing is left.
     pub(crate) fn emptied(&self) {
-        for endpoint in ["Groups", "Users"] {
+        self.emptied_of(&["Groups", "Users"]);
+    }
+
+    pub(crate) fn emptied_of(&self, endpoints: &[&str]) {
+        for endpoint in endpoints {
             for row in self.all(endpoint) {
                 let url = format!("{}/{endpoint}/{}", self.url, row["id"].as_str().unwrap());
                 let (status, said) = send("DELETE", &url, Some(&self.token), None);
@@ -60,12 +64,12 @@ impl System {
 
 /// What HR knows, and what the target should hold.
 pub(crate) struct Company {
-    /// Employee number → family name.
-    people: BTreeMap<String, String>,
-    /// Employee numbers of those with another login than the first.
-    renamed: BTreeSet<String>,
+    /// What stands behind each login: `@corp.example`.
+    domain: &'static str,
+    /// Employee number → login and family name.
+    pub(crate) people: BTreeMap<String, (String, String)>,
     /// (group, employee number).
-    memberships: BTreeSet<(String, String)>,
+    pub(crate) memberships: BTreeSet<(String, String)>,
 }
 
 fn number(n: usize) -> String {
@@ -77,14 +81,14 @@ fn group(n: usize) -> String {
 }
 
 impl Company {
-    pub(crate) fn new() -> Self {
-        let mut company = Company { people: BTreeMap::new(), renamed: BTreeSet::new(), memberships: BTreeSet::new() };
+    pub(crate) fn new(domain: &'static str) -> Self {
+        let mut company = Company { domain, people: BTreeMap::new(), memberships: BTreeSet::new() };
         (1..=USERS).for_each(|n| company.hire(n));
         company
     }
 
     fn hire(&mut self, n: usize) {
-        self.people.insert(number(n), format!("Family{n}"));
+        self.people.insert(number(n), (format!("e{n:04}{}", self.domain), format!("Family{n}")));
         self.memberships.extend((0..GROUPS_OF_A_USER).map(|step| (group(n + 7 * step), number(n))));
     }
 
@@ -94,12 +98,12 @@ impl Company {
     }
 
     fn marry(&mut self, n: usize) {
-        self.people.insert(number(n), format!("Núñez-{n}"));
+        self.people.get_mut(&number(n)).unwrap().1 = format!("Núñez, {n}");
     }
 
     /// Another login.
     fn rename(&mut self, n: usize) {
-        self.renamed.insert(number(n));
+        self.people.get_mut(&number(n)).unwrap().0 = format!("n{n:04}{}", self.domain);
     }
 
     fn change_team(&mut self, n: usize) {
@@ -107,20 +111,19 @@ impl Company {
         assert!(self.memberships.insert((group(n + 1), number(n))), "{n} is not in the group after it");
     }
 
-    /// Sixty get another name, twenty leave, twenty come, two hundred change their team, and twenty their login.
+    /// Sixty get another name, twenty leave, twenty come, two hundred change their team, and forty their login.
     pub(crate) fn a_day(&mut self) {
         (1..=60).for_each(|n| self.marry(n));
         (61..=80).for_each(|n| self.dismiss(n));
         (USERS + 1..=USERS + 20).for_each(|n| self.hire(n));
         (101..=300).for_each(|n| self.change_team(n));
-        (301..=320).for_each(|n| self.rename(n));
+        (41..=60).chain(301..=320).for_each(|n| self.rename(n));
     }
 
     pub(crate) fn drop(&self, world: &World) {
         let mut users = String::from("id,login,family,enabled\n");
-        for (id, family) in &self.people {
-            let at = if self.renamed.contains(id) { "new.corp.example" } else { "corp.example" };
-            writeln!(users, "{id},{}@{at},{family},true", id.to_lowercase()).unwrap();
+        for (id, (login, family)) in &self.people {
+            writeln!(users, "{id},{login},\"{family}\",true").unwrap();
         }
         let mut groups = String::from("id,name\n");
         (0..GROUPS).for_each(|n| writeln!(groups, "{},Team {n}", group(n)).unwrap());
@@ -133,24 +136,20 @@ impl Company {
 
     /// Asks the server itself, not the connector.
     pub(crate) fn is_what_the_target_holds(&self, system: &System) {
-        let external = |row: &Value| row["externalId"].as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let users = system.all("Users");
-        let people: BTreeMap<String, String> = users
-            .iter()
-            .filter(|row| row["active"] == true)
-            .map(|row| (external(row), row["name"]["familyName"].as_str().unwrap_or_default().to_owned()))
-            .collect();
-        assert_eq!(people, self.people);
-        let moved = users.iter().filter(|row| row["userName"].as_str().unwrap().ends_with("@new.corp.example"));
-        assert_eq!(moved.map(external).collect::<BTreeSet<String>>(), self.renamed);
+        let active = users.iter().filter(|row| row["active"] == true);
+        let people =
+            active.map(|row| (text(&row["externalId"]), (text(&row["userName"]), text(&row["name"]["familyName"]))));
+        assert_eq!(people.collect::<BTreeMap<_, _>>(), self.people);
 
         let ids: BTreeMap<&str, String> =
-            users.iter().map(|row| (row["id"].as_str().unwrap(), external(row))).collect();
+            users.iter().map(|row| (row["id"].as_str().unwrap(), text(&row["externalId"]))).collect();
         let mut pairs = Vec::new();
         for row in system.all("Groups") {
             for member in row["members"].as_array().into_iter().flatten() {
                 let user = ids.get(member["value"].as_str().unwrap()).expect("a member is a user").clone();
-                pairs.push((external(&row), user));
+                pairs.push((text(&row["externalId"]), user));
             }
         }
         let distinct: BTreeSet<(String, String)> = pairs.iter().cloned().collect();
@@ -186,65 +185,32 @@ concurrency = 4
     )
 }
 
-/// Runs the job, and gets everything that it wants to do approved and applied. Gives what held it on the way.
-pub(crate) fn brought_into_step(world: &World, comment: &str) -> BTreeSet<String> {
-    brought_into_step_by(world, "corp", comment)
-}
-
-/// The same for a job of another name.
-pub(crate) fn brought_into_step_by(world: &World, job: &str, comment: &str) -> BTreeSet<String> {
-    let mut held = BTreeSet::new();
-    for _ in 0..3 {
-        let said = world.muster(&["run", job]);
-        if said.status == 0 {
-            return held;
-        }
-        assert!([3, 4].contains(&said.status), "{said:?}");
-        let holds: BTreeSet<String> = said
-            .err
-            .split("--accept ")
-            .skip(1)
-            .map(|rest| rest.split_whitespace().next().unwrap().to_owned())
-            .collect();
-        assert_eq!(said.status == 4, !holds.is_empty(), "{said:?}");
-        let mut approve = vec!["approve", job, "--all", "--comment", comment];
-        holds.iter().for_each(|name| approve.extend(["--accept", name]));
-        let said = world.muster(&approve);
-        assert!([0, 3, 4].contains(&said.status), "{said:?}");
-        world.muster(&["apply", job]).ended(0);
-        held.extend(holds);
-    }
-    panic!("orders keep coming, held by {held:?}");
-}
-
 /// A first load, a day of changes, and at the end a complete run that finds nothing to do.
 pub(crate) fn converges(system: &System) {
     let world = World::new();
     world.write("token", &system.token);
     world.write("jobs/corp.toml", job(system));
-    let mut company = Company::new();
+    let mut company = Company::new("@corp.example");
     company.drop(&world);
-    let began = Instant::now();
-    let lap = |what: &str| println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
+    let laps = Laps::begin();
 
     world.muster(&["run", "corp"]).ended(3);
     assert_eq!(world.orders("corp", &world.newest_run("corp")).len(), 3550);
-    lap("first load planned");
+    laps.lap("first load planned");
     world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
     world.muster(&["apply", "corp"]).ended(0);
-    lap("first load applied");
+    laps.lap("first load applied");
     company.is_what_the_target_holds(system);
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    nothing_is_left_to_do(&world, "corp");
 
     company.a_day();
     company.drop(&world);
-    let held = brought_into_step(&world, "a day of changes");
+    let held = brought_into_step(&world, "corp", "a day of changes");
     let expected = ["hr.memberships/deleted/count", "hr.memberships/deleted/percent"];
     assert!(expected.iter().all(|name| held.contains(*name)), "{held:?}");
-    lap("changes applied");
+    laps.lap("changes applied");
     company.is_what_the_target_holds(system);
 
-    world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
-    assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new());
-    lap("both sides agree");
+    nothing_is_left_to_do(&world, "corp");
+    laps.lap("both sides agree");
 }

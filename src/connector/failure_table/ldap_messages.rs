@@ -78,12 +78,33 @@ pub(super) const ROWS: &[Row] = &[
         ..ANY
     },
     Row {
+        name: "ad-too-many-groups",
+        statuses: &[49],
+        messages: &["data 568"],
+        class: Class::Credential,
+        recourse: Recourse::Stop,
+        says: "the account that muster uses is in more groups than a login can carry",
+        remedy: "take the service account out of groups that it does not need, then `muster check`",
+        ..ANY
+    },
+    Row {
         name: "ad-bind-needed",
         messages: &["data 57", "000004dc", "successful bind must be completed"],
         class: Class::Credential,
         recourse: Recourse::Stop,
         says: "the directory answers nobody who has not logged in",
         remedy: "set `auth` for this system",
+        ..ANY
+    },
+    Row {
+        name: "ad-password-needs-tls",
+        asked: WRITES,
+        statuses: &[53],
+        messages: &["0000001f"],
+        class: Class::Configuration,
+        recourse: Recourse::Stop,
+        says: "the directory takes a password only over a session that nobody can listen to",
+        remedy: "write ldaps:// in url, or set starttls = true",
         ..ANY
     },
     Row {
@@ -107,7 +128,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "ad-not-unique",
         asked: WRITES,
-        messages: &["0000202f", "000021c7", "000021c8", "00002071"],
+        messages: &["00000524", "0000202f", "000021c7", "000021c8", "00002071"],
         class: Class::Conflict,
         says: "a login or name that has to be unique is taken",
         remedy: "find the other entry with this sAMAccountName, userPrincipalName or name; link it (`muster link`) or correct the value at the source: the next run plans it anew",

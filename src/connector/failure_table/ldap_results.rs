@@ -1,4 +1,4 @@
-//! What the result codes of LDAP mean (RFC 4511 section 4.1.9 and appendix A.2; RFC 4528 for 122): one row a meaning, the
+//! What the result codes of LDAP mean (RFC 4511 section 4.1.9 and appendix A.2; RFC 4528 for 122, RFC 4533 for 4096): one row a meaning, the
 //! first row that fits is taken. `statuses` are result codes here.
 
 use super::{ANY, Asked, Row};
@@ -87,6 +87,15 @@ pub(super) const ROWS: &[Row] = &[
         recourse: Recourse::Retry,
         says: "the server failed inside",
         remedy: "see the server's own log",
+        ..ANY
+    },
+    Row {
+        name: "refresh-required",
+        asked: READS,
+        statuses: &[4096],
+        class: Class::Unsupported,
+        says: "the server cannot tell what changed since then (RFC 4533)",
+        remedy: "the next export reads everything; where it is often so, keep a longer session log (OpenLDAP: syncprov-sessionlog)",
         ..ANY
     },
     // Codes alone.
@@ -241,10 +250,18 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "alias",
-        statuses: &[33, 36],
+        statuses: &[33],
         class: Class::Data,
-        says: "an alias points to nothing, or may not be followed",
+        says: "an alias points to nothing",
         remedy: "mend the alias in the directory, or name the real entry",
+        ..ANY
+    },
+    Row {
+        name: "alias-not-followed",
+        statuses: &[36],
+        class: Class::Permission,
+        says: "an alias may not be followed by the account of `auth`",
+        remedy: "let the account read what the alias points to, or name the real entry",
         ..ANY
     },
     Row {

@@ -1,17 +1,17 @@
-//! What a server told of changes since a cursor, and what comes of it: rows as they are now, and rows that are none any
-//! more.
+//! What a server told of changes since a cursor, and what comes of it: rows as they are now.
 //!
 //! A server tells which entries changed; what they are is read as any entry is, with the resource's own base and filter.
-//! So whatever left them is told too, and rows look the same whichever way they came.
+//! So rows look the same whichever way they came. What is none any more shows by the list of all that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::NESTINGS;
 use super::entry::Entry;
 use super::export::Export;
-use super::layout::ResourceType;
+use super::layout::{Membership, ResourceType};
 use super::lookup;
 use super::members::{self, IDS_A_SEARCH};
+use super::newcomers::{self, Newcomer};
 use super::people::{Member, People};
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::model::evidence::Evidence;
@@ -24,7 +24,6 @@ pub(super) struct Changes {
     /// Where the next increment begins.
     pub(super) cursor: String,
     changed: BTreeMap<String, Change>,
-    gone: BTreeSet<String>,
 }
 
 /// What changed of one entry.
@@ -55,6 +54,21 @@ impl Change {
         self.joined.remove(&id);
         self.left.insert(id);
     }
+
+    /// More than single members changed.
+    pub(super) fn is_more(&self) -> bool {
+        self.is_more
+    }
+
+    /// The ids of those who came, of one kind.
+    fn joined(&self, membership: &Membership, people: &People, groups: bool) -> Vec<String> {
+        let found = self.joined.values().filter_map(|name| match people.member(membership, name) {
+            Member::Group(member) if groups => Some(member),
+            Member::User(member) if !groups => Some(member),
+            _ => None,
+        });
+        found.collect()
+    }
 }
 
 impl Changes {
@@ -65,17 +79,15 @@ impl Changes {
 
     /// An entry changed; what of it is for the caller to say.
     pub(super) fn note_changed(&mut self, id: String) -> &mut Change {
-        self.gone.remove(&id);
         self.changed.entry(id).or_default()
     }
 
     /// An entry was deleted.
-    pub(super) fn note_gone(&mut self, id: String) {
-        self.changed.remove(&id);
-        self.gone.insert(id);
+    pub(super) fn note_gone(&mut self, id: &str) {
+        self.changed.remove(id);
     }
 
-    /// The objects of a resource that changed, and those that are none any more.
+    /// The objects of a resource that changed.
     pub(super) async fn objects(
         &self,
         export: &Export<'_>,
@@ -86,111 +98,74 @@ impl Changes {
     ) -> Result<ExportEnd, ExportError> {
         let whole = export.keys(of, people).await?;
         sink.begin(&of.name, columns, &[super::layout::ID.to_owned()])?;
-        for id in &self.gone {
-            sink.gone(&of.name, &[id])?;
-        }
         let mut evidence = Evidence::default();
-        let ids: Vec<&str> = self.changed.keys().map(String::as_str).collect();
-        for chunk in ids.chunks(IDS_A_SEARCH) {
+        for chunk in self.ids(|_| true).chunks(IDS_A_SEARCH) {
             let asked = export.layout.asked(of, columns);
-            let found = self.found(export, of, chunk, asked, &mut evidence).await?;
-            for id in chunk {
-                match found.get(*id) {
-                    Some(entry) => {
-                        let cells = export.layout.cells(of, columns, entry);
-                        sink.row(&of.name, &cells.iter().map(String::as_str).collect::<Vec<_>>())?;
-                        evidence.rows_received += 1;
-                    }
-                    None => sink.gone(&of.name, &[id])?,
-                }
+            for entry in self.found(export, of, chunk, asked, &mut evidence).await?.values() {
+                let cells = export.layout.cells(of, columns, entry);
+                sink.row(&of.name, &cells.iter().map(String::as_str).collect::<Vec<_>>())?;
+                evidence.rows_received += 1;
             }
         }
         let changed = counted(evidence.rows_received, "object");
         evidence.notes.push(format!("{changed} changed since the last cookie"));
-        let total = whole.evidence.cut_off.is_none().then_some(whole.evidence.rows_received);
-        (evidence.total_start, evidence.total_end) = (total, total);
-        evidence.cut_off = whole.evidence.cut_off;
-        Ok(ExportEnd { evidence, cursor: Some(self.cursor.clone()), proves_absence: false })
+        whole.end(of, evidence, Some(self.cursor.clone()), sink)
     }
 
-    /// Who came into groups and who went out of them.
+    /// Who came into groups and who went out of them, and the rows of newcomers.
     pub(super) async fn members(
         &self,
         export: &Export<'_>,
         resources: &[&str],
         people: &People,
+        newcomers: &[Newcomer],
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
         let (groups, membership) = export.system.group_members(export.layout)?;
-        let users = export.layout.types.get("users");
         let mut tally = BTreeMap::new();
         let mut evidence = Evidence::default();
         for resource in resources {
-            let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
-            let ends = [owner.to_owned(), member.to_owned()];
-            sink.begin(resource, &ends, &ends)?;
-            self.gone.iter().try_for_each(|id| without(sink, resource, id))?;
-            tally.insert(*resource, 0_u64);
+            people.begin(sink, resource, true)?;
+            tally.insert(*resource, newcomers::hand_over(newcomers, resource, sink)?);
         }
-        let ids: Vec<&str> = self.changed.keys().map(String::as_str).collect();
-        for chunk in ids.chunks(IDS_A_SEARCH) {
+        for chunk in self.ids(|_| true).chunks(IDS_A_SEARCH) {
             let asked = export.asked_members(groups, membership);
-            let found = self.found(export, groups, chunk, asked, &mut evidence).await?;
-            let mut others = Vec::new();
-            for id in chunk {
-                let change = &self.changed[*id];
-                match found.get(*id) {
-                    Some(entry) if change.is_more => {
-                        let all = export.members_of(entry, membership, people).await?;
-                        for resource in resources {
-                            let list = if *resource == NESTINGS { &all.groups } else { &all.users };
-                            let (owner, _) = members::ends_of(resource).unwrap_or(("group", "user"));
-                            sink.replace(resource, owner, id)?;
-                            list.iter().try_for_each(|member| sink.row(resource, &[id, member]))?;
-                            *tally.entry(resource).or_default() += list.len() as u64;
+            for (id, entry) in self.found(export, groups, chunk, asked, &mut evidence).await? {
+                let change = &self.changed[&id];
+                let all = match change.is_more {
+                    true => Some(export.members_of(&entry, membership, people).await?),
+                    false => None,
+                };
+                for resource in resources {
+                    let is_nesting = *resource == NESTINGS;
+                    let list = match &all {
+                        Some(all) => {
+                            sink.replace(resource, members::ends_of(resource).unwrap_or(("group", "user")).0, &id)?;
+                            if is_nesting { all.groups.clone() } else { all.users.clone() }
                         }
-                    }
-                    Some(_) => {
-                        for resource in resources {
-                            change.left.iter().try_for_each(|member| sink.gone(resource, &[id, member]))?;
-                            for name in change.joined.values() {
-                                let member = match people.member(membership, name) {
-                                    Member::Group(member) if *resource == NESTINGS => member,
-                                    Member::User(member) if *resource != NESTINGS => member,
-                                    _ => continue,
-                                };
-                                sink.row(resource, &[id, &member])?;
-                                *tally.entry(resource).or_default() += 1;
-                            }
+                        None => {
+                            change.left.iter().try_for_each(|member| sink.gone(resource, &[&id, member]))?;
+                            change.joined(membership, people, is_nesting)
                         }
-                    }
-                    None if change.is_more => others.push(*id),
-                    None => {}
+                    };
+                    list.iter().try_for_each(|member| sink.row(resource, &[&id, member]))?;
+                    *tally.entry(resource).or_default() += list.len() as u64;
                 }
-            }
-            // What is no group here and no user may have been one, or was moved away.
-            let asked = users.map(|users| export.layout.asked(users, &[])).unwrap_or_default();
-            let found = match users {
-                Some(users) => self.found(export, users, &others, asked, &mut evidence).await?,
-                None => BTreeMap::new(),
-            };
-            for id in others.iter().filter(|id| !found.contains_key(**id)) {
-                resources.iter().try_for_each(|resource| without(sink, resource, id))?;
             }
         }
         for resource in resources {
             let mut evidence = evidence.clone();
             evidence.rows_received = tally.get(resource).copied().unwrap_or_default();
             evidence.cut_off = people.cut_off.clone();
-            let cursor = Some(self.cursor.clone());
-            sink.end(resource, ExportEnd { evidence, cursor, proves_absence: false })?;
+            let proves_absence = evidence.cut_off.is_none();
+            sink.end(resource, ExportEnd { evidence, cursor: Some(self.cursor.clone()), proves_absence })?;
         }
         Ok(())
     }
 
-    /// Deleted entries.
-    pub(super) fn gone(&self) -> impl Iterator<Item = &String> {
-        self.gone.iter()
+    /// The ids of what changed in a way.
+    pub(super) fn ids(&self, way: impl Fn(&Change) -> bool) -> Vec<&str> {
+        self.changed.iter().filter(|(_, change)| way(change)).map(|(id, _)| id.as_str()).collect()
     }
 
     async fn found(
@@ -206,11 +181,4 @@ impl Changes {
         evidence.pages_received += 1;
         Ok(found.into_iter().filter_map(|entry| Some((of.id(&entry)?, entry))).collect())
     }
-}
-
-/// No row of an association has this object at either end any more.
-pub(super) fn without(sink: &mut dyn ExportSink, resource: &str, id: &str) -> Result<(), ExportError> {
-    let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
-    sink.replace(resource, owner, id)?;
-    sink.replace(resource, member, id)
 }

@@ -1,5 +1,5 @@
-//! What changed in a domain since a cookie (DirSync, MS-ADTS section 3.1.1.3.4.1.3): changed entries, deleted ones, and
-//! single members that came and went.
+//! What changed in a domain since a cookie (DirSync, MS-ADTS section 3.1.1.3.4.1.3): changed entries, and single members
+//! that came and went.
 
 use ldap3::asn1::{ASNTag as _, Integer, OctetString, Sequence, StructureTag, Tag, parse_tag, parse_uint, write};
 use ldap3::controls::RawControl;
@@ -61,7 +61,7 @@ pub(super) async fn since(
     for entry in entries {
         let Some(id) = entry.values(KEY).first().and_then(|value| Syntax::Guid.read(value)) else { continue };
         if entry.text("isDeleted").is_some_and(|told| told.eq_ignore_ascii_case("true")) {
-            changes.note_gone(id);
+            changes.note_gone(&id);
         } else {
             note(changes.note_changed(id), &entry, member.map_or("member", |member| &member.attribute));
         }

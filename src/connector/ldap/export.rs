@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::changes::{self, Changes};
+use super::changes::Changes;
 use super::entry::Entry;
 use super::increment::{self, Since};
 use super::layout::{Layout, Membership, ResourceType};
-use super::people::{Member, People};
+use super::newcomers::{self, Told};
+use super::people::{Id, Member, People};
 use super::search::{self, Pager, Search};
-use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, syncrepl, times};
+use super::walk::{Seen, Walk};
+use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dirsync, layout, lookup, members, syncrepl};
 use crate::connector::config::{Flavour, Increments};
 use crate::connector::source::{ExportEnd, ExportError, ExportRequest, ExportSink, ResourceRequest};
-use crate::model::evidence::Evidence;
 use crate::model::failure::{Class, Failure};
 use crate::model::numbers::counted;
 
@@ -91,40 +92,6 @@ pub(super) async fn export(
     Ok(())
 }
 
-/// What one walk saw.
-pub(super) struct Seen {
-    pub(super) evidence: Evidence,
-    /// The newest change among the entries.
-    pub(super) newest: Option<DateTime<Utc>>,
-}
-
-/// A walk under way.
-struct Walk<'a> {
-    export: &'a Export<'a>,
-    of: &'a ResourceType,
-    pager: Pager<'a>,
-    newest: Option<DateTime<Utc>>,
-}
-
-impl Walk<'_> {
-    /// Some entries more, each with an id.
-    async fn next(&mut self) -> Result<Option<Vec<Entry>>, Failure> {
-        let Some(entries) = self.pager.next().await? else { return Ok(None) };
-        for entry in &entries {
-            if self.of.id(entry).is_none() {
-                return Err(self.export.no_id(self.of, &entry.dn));
-            }
-            let changed = entry.text(self.export.layout.change_attribute());
-            self.newest = self.newest.max(changed.and_then(times::from_generalized));
-        }
-        Ok(Some(entries))
-    }
-
-    fn end(self) -> Seen {
-        Seen { evidence: self.pager.evidence, newest: self.newest }
-    }
-}
-
 pub(super) struct Export<'a> {
     pub(super) system: &'a LdapSystem,
     pub(super) layout: &'a Layout,
@@ -145,7 +112,13 @@ impl Export<'_> {
     }
 
     /// A walk through what a search finds.
-    fn walk<'a>(&'a self, of: &'a ResourceType, columns: &[String], filter: Option<String>, most: u64) -> Walk<'a> {
+    pub(super) fn walk<'a>(
+        &'a self,
+        of: &'a ResourceType,
+        columns: &[String],
+        filter: Option<String>,
+        most: u64,
+    ) -> Walk<'a> {
         let changed = self.layout.change_attribute();
         let mut attributes = self.layout.asked(of, columns);
         let login = self.membership().and_then(|membership| membership.login.clone());
@@ -158,10 +131,10 @@ impl Export<'_> {
         if let Some(filter) = filter {
             search.filter = filter;
         }
-        Walk { export: self, of, pager: self.pager(search, most), newest: None }
+        Walk::new(self, of, self.pager(search, most))
     }
 
-    fn no_id(&self, of: &ResourceType, dn: &str) -> Failure {
+    pub(super) fn no_id(&self, of: &ResourceType, dn: &str) -> Failure {
         let key = of.key.as_ref().map_or("dn", |key| key.attribute.as_str());
         self.system.failure(
             Class::Configuration,
@@ -249,12 +222,20 @@ impl Export<'_> {
 
     async fn keys_once(&self, of: &ResourceType, people: &mut People) -> Result<Seen, Failure> {
         let (membership, is_group) = (self.membership(), of.name == "groups");
-        let mut walk = self.walk(of, &[], None, u64::MAX);
+        let counts = matches!(of.name.as_str(), "users" | "groups");
+        let (mut walk, mut ids) = (self.walk(of, &[], None, u64::MAX), Vec::new());
         while let Some(entries) = walk.next().await? {
-            entries.iter().for_each(|entry| people.note(of, membership, entry, is_group));
+            for entry in &entries {
+                ids.extend(of.id(entry).map(|id| Id::of(&id)));
+                if counts {
+                    people.note(of, membership, entry, is_group);
+                }
+            }
         }
-        let seen = walk.end();
-        people.lack(&seen.evidence);
+        let seen = Seen { ids, ..walk.end() };
+        if counts {
+            people.lack(&seen.evidence);
+        }
         Ok(seen)
     }
 
@@ -268,30 +249,28 @@ impl Export<'_> {
     ) -> Result<(), ExportError> {
         let (groups, membership) = self.system.group_members(self.layout)?;
         let changes = since.and_then(|since| self.changes.get(since));
-        if let (Some(changes), false) = (changes, membership.in_chain) {
-            return changes.members(self, resources, people, sink).await;
-        }
         let is_increment = since.is_some();
         let since = since.filter(|_| changes.is_none()).map(|since| Since::read(self, since)).transpose()?;
         if let Some(since) = &since {
             since.prove(self, groups).await?;
         }
-        // Rows of what was deleted.
-        let gone: Vec<String> = match (changes, &since) {
-            (Some(changes), _) => changes.gone().cloned().collect(),
-            (None, Some(since)) => increment::gone(self, since).await?,
-            (None, None) => Vec::new(),
+        let told = changes.map(Told::Changes).or(since.as_ref().map(Told::Since)).filter(|_| !membership.in_chain);
+        let newcomers = match told {
+            Some(told) => newcomers::rows(self, told, resources, people).await?,
+            None => Some(Vec::new()),
         };
+        if let (Some(changes), Some(newcomers), false) = (changes, &newcomers, membership.in_chain) {
+            return changes.members(self, resources, people, newcomers, sink).await;
+        }
         let mut failed = 0;
-        let (seen, counts) = loop {
+        let (mut seen, counts) = loop {
             for resource in resources {
-                let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
-                let ends = [owner.to_owned(), member.to_owned()];
-                sink.begin(resource, &ends, &ends)?;
-                gone.iter().try_for_each(|id| changes::without(sink, resource, id))?;
+                people.begin(sink, resource, is_increment)?;
+                newcomers::hand_over(newcomers.as_deref().unwrap_or_default(), resource, sink)?;
             }
             // A group changes without a trace of its own where one that is in it does.
-            let filter = since.as_ref().filter(|_| !membership.in_chain).map(|since| since.filter(self, groups));
+            let reads_all = membership.in_chain || newcomers.is_none();
+            let filter = since.as_ref().filter(|_| !reads_all).map(|since| since.filter(self, groups));
             let mut counts = Counts::default();
             match self.members_once(filter, is_increment, resources, people, &mut counts, sink).await {
                 Err(ExportError::System(failure)) => {
@@ -301,13 +280,17 @@ impl Export<'_> {
                 other => break (other?, counts),
             }
         };
+        if newcomers.is_none() {
+            seen.evidence.notes.push("so many changed that all groups were read".to_owned());
+        }
         let cursor = self.cursor(seen.newest, since.as_ref());
         for resource in resources {
             let mut evidence = seen.evidence.clone();
             evidence.rows_received = if *resource == NESTINGS { counts.groups } else { counts.users };
             evidence.notes.extend(counts.notes());
             evidence.cut_off = evidence.cut_off.or_else(|| people.cut_off.clone());
-            sink.end(resource, ExportEnd { evidence, cursor: cursor.clone(), proves_absence: false })?;
+            let proves_absence = evidence.cut_off.is_none();
+            sink.end(resource, ExportEnd { evidence, cursor: cursor.clone(), proves_absence })?;
         }
         Ok(())
     }

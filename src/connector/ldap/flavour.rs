@@ -44,8 +44,6 @@ pub(super) const PAGED: &str = "1.2.840.113556.1.4.319";
 pub(super) const ASSERTION: &str = "1.3.6.1.1.12";
 /// What an entry holds after a change (RFC 4527).
 pub(super) const POST_READ: &str = "1.3.6.1.1.13.2";
-/// Shows deleted entries (MS-ADTS section 3.1.1.3.4.1.14).
-pub(super) const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 /// Members of members and so on (LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS section 3.1.1.3.4.4.3).
 pub(super) const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
 /// Active Directory, by its supportedCapabilities (MS-ADTS section 3.1.1.3.4.3.1).

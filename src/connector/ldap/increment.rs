@@ -1,17 +1,16 @@
 //! What changed since a cursor: by `modifyTimestamp` (RFC 4512 section 3.4.2), or by `uSNChanged` on Active Directory
 //! (MS-ADTS section 3.1.1.1.9).
 //!
-//! Every increment also counts what there is: where it does not add up, something went that nobody told of, and the run
-//! reads everything.
+//! Every increment also reads the ids of all that there is: what is not among them is gone. Where they are more than the
+//! last snapshot and the changes make up, something came that nobody told of, and the run reads everything.
 
 use chrono::{DateTime, Duration, Utc};
-use ldap3::Scope;
 
 use super::export::Export;
 use super::flavour::Root;
 use super::layout::ResourceType;
 use super::people::People;
-use super::search::{self, Pager, Search};
+use super::search::{self, Search};
 use super::{LdapSystem, filter, times};
 use crate::connector::config::Flavour;
 use crate::connector::failure_table::Asked;
@@ -141,74 +140,11 @@ pub(super) async fn objects(
         return Err(unsupported(export.system, cause).into());
     }
     sink.begin(&of.name, columns, &[super::layout::ID.to_owned()])?;
-    let gone = tombstones(export, of, since).await?;
-    for id in gone.iter().flatten() {
-        sink.gone(&of.name, &[id])?;
-    }
     let mut seen = export.rows(of, columns, Some(since.filter(export, of)), people, sink).await?;
     let changed = counted(seen.evidence.rows_received, "object");
     seen.evidence.notes.push(format!("{changed} changed since {}", since.told()));
-    if let Some(gone) = &gone {
-        seen.evidence.notes.push(format!(
-            "{} among the deleted objects since then",
-            counted(gone.len() as u64, "entry").replace("entrys", "entries")
-        ));
-    }
-    // The merged snapshot is held against them.
-    let total = whole.evidence.cut_off.is_none().then_some(whole.evidence.rows_received);
-    (seen.evidence.total_start, seen.evidence.total_end) = (total, total);
-    seen.evidence.cut_off = seen.evidence.cut_off.or(whole.evidence.cut_off);
     let cursor = export.cursor(seen.newest.max(whole.newest), Some(since));
-    Ok(ExportEnd { evidence: seen.evidence, cursor, proves_absence: false })
-}
-
-/// The ids of users and groups that were deleted since, as far as it is told.
-pub(super) async fn gone(export: &Export<'_>, since: &Since) -> Result<Vec<String>, Failure> {
-    let mut ids = Vec::new();
-    for of in ["users", "groups"].into_iter().filter_map(|name| export.layout.types.get(name)) {
-        ids.extend(tombstones(export, of, since).await?.unwrap_or_default());
-    }
-    ids.sort();
-    ids.dedup();
-    Ok(ids)
-}
-
-/// The ids of what Active Directory and 389 Directory Server keep of deleted entries; `None` where nothing is kept, or the
-/// account may not see it.
-async fn tombstones(export: &Export<'_>, of: &ResourceType, since: &Since) -> Result<Option<Vec<String>>, Failure> {
-    let Some(key) = &of.key else { return Ok(None) };
-    let (base, scope, filter) = match (export.layout.flavour, since, &export.layout.root.domain) {
-        (Flavour::Ad, _, Some(domain)) => {
-            let filter = filter::all(&["(isDeleted=TRUE)", &since.changed(export)]);
-            (format!("CN=Deleted Objects,{domain}"), Scope::OneLevel, filter)
-        }
-        // The change that made it a tombstone begins with its second, in hexadecimal digits.
-        (Flavour::Ds389, Since::Time(since), _) => {
-            let second = format!("{:08x}000000000000", since.timestamp().max(0));
-            let filter = filter::all(&["(objectClass=nsTombstone)", &filter::at_least("nsTombstoneCSN", &second)]);
-            (of.base.clone(), Scope::Subtree, filter)
-        }
-        _ => return Ok(None),
-    };
-    let search = Search { base, scope, filter, attributes: vec![key.attribute.clone()] };
-    let mut pager = Pager::new(&export.system.link, search, export.system.page_size(export.layout));
-    if export.layout.flavour == Flavour::Ad {
-        pager = pager.with_deleted();
-    }
-    let mut ids = Vec::new();
-    loop {
-        match pager.next().await {
-            Ok(Some(entries)) => ids.extend(entries.iter().filter_map(|entry| of.id(entry))),
-            Ok(None) => return Ok(Some(ids)),
-            Err(failure) if matches!(failure.status, Some(12 | 32 | 50)) => {
-                export.system.notice_once(
-                    "the account may not see deleted objects: what was deleted is found by counting".to_owned(),
-                );
-                return Ok(None);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
+    whole.end(of, seen.evidence, cursor, sink)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Users in groups and groups in groups, asked for one by one.
+//! Users in groups and groups in groups, asked for by their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -10,12 +10,12 @@ use super::flavour::IN_CHAIN;
 use super::layout::{Layout, Membership, ResourceType};
 use super::lookup;
 use super::search::{self, Pager, Search};
-use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dn};
+use super::{LdapSystem, MEMBERSHIPS, NESTINGS, dn, people};
 use crate::connector::failure_table::Asked;
 use crate::model::failure::{Class, Failure};
 
 /// The groups of an entry, as the server keeps them.
-const MEMBER_OF: &str = "memberOf";
+pub(super) const MEMBER_OF: &str = "memberOf";
 /// Ids asked for in one search.
 pub(super) const IDS_A_SEARCH: usize = 50;
 /// Questions under way at once.
@@ -54,7 +54,7 @@ pub(super) struct Sides<'a> {
     pub(super) groups: &'a ResourceType,
     pub(super) membership: &'a Membership,
     /// What the members are: users, or groups.
-    members: &'a ResourceType,
+    pub(super) members: &'a ResourceType,
     /// Whether they may be members through other groups.
     in_chain: bool,
 }
@@ -69,7 +69,7 @@ impl<'a> Sides<'a> {
     }
 
     /// What stands in a group for a member: its name, or its login.
-    fn stands(&self, entry: &Entry) -> Option<String> {
+    pub(super) fn stands(&self, entry: &Entry) -> Option<String> {
         match &self.membership.login {
             Some(login) => entry.text(login).map(str::to_owned),
             None => Some(entry.dn.clone()),
@@ -113,10 +113,65 @@ impl<'a> Sides<'a> {
         Ok(found.map(|entry| entry.dn))
     }
 
+    /// The names of some groups, by their ids; those that are not there are left out.
+    async fn names(&self, ids: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
+        let mut searches = Vec::new();
+        for chunk in ids.chunks(IDS_A_SEARCH) {
+            searches.push(lookup::by_ids(self.system, self.groups, chunk, self.layout.asked(self.groups, &[])));
+        }
+        let found: Vec<Vec<Entry>> = at_once(searches).await?;
+        Ok(found.into_iter().flatten().filter_map(|entry| Some((self.groups.id(&entry)?, entry.dn))).collect())
+    }
+
     /// Whether a group holds what stands for a member.
     pub(super) async fn holds(&self, group: &str, value: &str) -> Result<bool, Failure> {
-        let search = Search { filter: self.holding(value), ..Search::entry(group, &["1.1"]) };
+        self.fits(group, self.holding(value)).await
+    }
+
+    async fn fits(&self, group: &str, filter: String) -> Result<bool, Failure> {
+        let search = Search { filter, ..Search::entry(group, &["1.1"]) };
         Ok(!search::all(&self.system.link, &search, Asked::Object).await?.is_empty())
+    }
+
+    /// Which of some members a group holds. Mostly it is none of them or all, which is two questions for many; where it is a
+    /// part, the group's own list is read.
+    async fn held<'v>(&self, group: &str, values: Vec<&'v str>) -> Result<BTreeSet<&'v str>, Failure> {
+        let (mut held, mut some) = (BTreeSet::new(), Vec::new());
+        for chunk in values.chunks(IDS_A_SEARCH) {
+            let each: Vec<String> = chunk.iter().map(|value| self.holding(value)).collect();
+            let all = filter::all(&each.iter().map(String::as_str).collect::<Vec<_>>());
+            if !self.fits(group, filter::any(each)).await? {
+                continue;
+            }
+            match chunk.len() == 1 || self.fits(group, all).await? {
+                true => held.extend(chunk),
+                false => some.extend(chunk),
+            }
+        }
+        if some.is_empty() {
+            return Ok(held);
+        }
+        if self.in_chain {
+            // No list names them.
+            for value in some {
+                if self.holds(group, value).await? {
+                    held.insert(value);
+                }
+            }
+            return Ok(held);
+        }
+        let listed = self.listed(group).await?;
+        let listed: HashSet<u128> = listed.iter().map(|value| people::digest(self.membership, value)).collect();
+        held.extend(some.into_iter().filter(|value| listed.contains(&people::digest(self.membership, value))));
+        Ok(held)
+    }
+
+    /// Everything that stands in a group.
+    async fn listed(&self, group: &str) -> Result<Vec<String>, Failure> {
+        let (link, attribute) = (&self.system.link, self.membership.attribute.as_str());
+        let Some(entry) = search::entry(link, group, &[attribute]).await? else { return Ok(Vec::new()) };
+        let values = search::whole(link, &entry, attribute, self.system.config.member_range).await?;
+        Ok(values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect())
     }
 
     /// What finds the groups that hold a member.
@@ -124,14 +179,6 @@ impl<'a> Sides<'a> {
         match self.in_chain {
             true => filter::matches(&self.membership.attribute, IN_CHAIN, value),
             false => filter::equals(&self.membership.attribute, value.as_bytes()),
-        }
-    }
-
-    /// The same of a row, of which both ends have to be there.
-    async fn row(&self, row: Option<(&str, &str)>) -> Result<bool, Failure> {
-        match row {
-            Some((group, value)) => self.holds(group, value).await,
-            None => Ok(false),
         }
     }
 
@@ -145,12 +192,9 @@ impl<'a> Sides<'a> {
             }
             return Ok(ids);
         }
-        let attribute = self.membership.attribute.as_str();
-        let Some(entry) = search::entry(&self.system.link, group, &[attribute]).await? else { return Ok(Vec::new()) };
-        let values = search::whole(&self.system.link, &entry, attribute, self.system.config.member_range).await?;
         let mut lookups = Vec::new();
-        for value in values {
-            lookups.push(self.id_of(String::from_utf8_lossy(&value).into_owned()));
+        for value in self.listed(group).await? {
+            lookups.push(self.id_of(value));
         }
         let ids: Vec<Option<String>> = at_once(lookups).await?;
         Ok(ids.into_iter().flatten().collect())
@@ -176,7 +220,14 @@ impl<'a> Sides<'a> {
     /// The ids of the groups that hold a member.
     async fn groups_of(&self, id: &str) -> Result<Vec<String>, Failure> {
         let values = self.values(&[id]).await?;
-        let Some(value) = values.values().next() else { return Ok(Vec::new()) };
+        match values.values().next() {
+            Some(value) => self.groups_holding(value).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same of what stands there for it.
+    pub(super) async fn groups_holding(&self, value: &str) -> Result<Vec<String>, Failure> {
         let search = self.groups.search(self.layout.asked(self.groups, &[]));
         let search = Search { filter: filter::all(&[&self.holding(value), &self.groups.filter]), ..search };
         let found = search::all(&self.system.link, &search, Asked::Object).await?;
@@ -199,26 +250,27 @@ pub(super) async fn holds(
 ) -> Result<Vec<bool>, Failure> {
     let rows: Vec<(&str, &str)> = rows.iter().map(|row| ends(system, resource, row)).collect::<Result<_, _>>()?;
     let sides = Sides::of(system, resource).await?;
-    let mut ids: Vec<&str> = rows.iter().map(|(_, member)| *member).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let values = sides.values(&ids).await?;
-    let mut groups: BTreeMap<&str, Option<String>> = BTreeMap::new();
-    for (owner, _) in &rows {
-        if !groups.contains_key(owner) {
-            groups.insert(owner, sides.group(owner).await?);
-        }
+    let values = sides.values(&distinct(rows.iter().map(|(_, member)| *member))).await?;
+    let names = sides.names(&distinct(rows.iter().map(|(owner, _)| *owner))).await?;
+    let known = |(owner, member): &(&str, &str)| Some((names.get(*owner)?.as_str(), values.get(*member)?.as_str()));
+    let mut asked: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (group, value) in rows.iter().filter_map(known) {
+        asked.entry(group).or_default().insert(value);
     }
-    let mut asked = Vec::new();
-    for (owner, member) in &rows {
-        let row = groups.get(owner).and_then(Option::as_deref).zip(values.get(*member).map(String::as_str));
-        asked.push(sides.row(row));
+    let mut lookups = Vec::new();
+    for (group, values) in &asked {
+        lookups.push(sides.held(group, values.iter().copied().collect()));
     }
-    at_once(asked).await
+    let held: BTreeMap<&str, BTreeSet<&str>> = asked.keys().copied().zip(at_once(lookups).await?).collect();
+    Ok(rows.iter().map(|row| known(row).is_some_and(|(group, value)| held[group].contains(value))).collect())
+}
+
+fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    ids.collect::<BTreeSet<&str>>().into_iter().collect()
 }
 
 /// Answers in order, so many questions under way at once.
-async fn at_once<T>(asked: Vec<impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
+pub(super) async fn at_once<T>(asked: Vec<impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
     futures::stream::iter(asked).buffered(AT_ONCE).try_collect().await
 }
 

@@ -18,6 +18,7 @@ mod lookup;
 mod member_writes;
 mod members;
 mod modifications;
+mod newcomers;
 mod own;
 mod people;
 mod probe;
@@ -27,6 +28,7 @@ mod search;
 mod syncrepl;
 mod syntax;
 mod times;
+mod walk;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

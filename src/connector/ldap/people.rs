@@ -4,24 +4,32 @@
 
 use std::collections::HashMap;
 
-use super::dn;
 use super::entry::Entry;
 use super::layout::{Membership, ResourceType};
+use super::{NESTINGS, dn, members};
+use crate::connector::source::{ExportError, ExportSink};
 use crate::model::evidence::Evidence;
 
 /// An id in as few bytes as it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Id {
+pub(super) enum Id {
     Uuid(uuid::Uuid),
     Text(Box<str>),
 }
 
 impl Id {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         match uuid::Uuid::try_parse(text) {
             // Only where it is written back as it came.
             Ok(id) if id.to_string() == text => Self::Uuid(id),
             _ => Self::Text(text.into()),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Uuid(id) => id.to_string(),
+            Self::Text(text) => text.to_string(),
         }
     }
 }
@@ -62,19 +70,41 @@ impl People {
         self.cut_off = self.cut_off.take().or_else(|| evidence.cut_off.clone());
     }
 
+    /// The ids of all groups, or of all users, that can be members.
+    pub(super) fn all(&self, groups: bool) -> impl Iterator<Item = String> {
+        self.ids.values().filter(move |(_, is_group)| *is_group == groups).map(|(id, _)| id.text())
+    }
+
+    /// Opens an association; of an increment, nobody but them is at its ends any more.
+    pub(super) fn begin(
+        &self,
+        sink: &mut dyn ExportSink,
+        resource: &str,
+        is_increment: bool,
+    ) -> Result<(), ExportError> {
+        let (owner, member) = members::ends_of(resource).unwrap_or(("group", "user"));
+        let ends = [owner.to_owned(), member.to_owned()];
+        sink.begin(resource, &ends, &ends)?;
+        if is_increment && self.cut_off.is_none() {
+            sink.only(resource, owner, &mut self.all(true))?;
+            sink.only(resource, member, &mut self.all(resource == NESTINGS))?;
+        }
+        Ok(())
+    }
+
     /// Who a member is.
     pub(super) fn member(&self, membership: &Membership, value: &str) -> Member {
-        let key = if membership.login.is_some() { login_digest(value) } else { dn::digest(value) };
-        let text = |id: &Id| match id {
-            Id::Uuid(id) => id.to_string(),
-            Id::Text(text) => text.to_string(),
-        };
-        match self.ids.get(&key) {
-            Some((id, false)) => Member::User(text(id)),
-            Some((id, true)) => Member::Group(text(id)),
+        match self.ids.get(&digest(membership, value)) {
+            Some((id, false)) => Member::User(id.text()),
+            Some((id, true)) => Member::Group(id.text()),
             None => Member::Outside,
         }
     }
+}
+
+/// A member's name or login, so that equal ones are equal.
+pub(super) fn digest(membership: &Membership, value: &str) -> u128 {
+    if membership.login.is_some() { login_digest(value) } else { dn::digest(value) }
 }
 
 /// Logins of `memberUid` are compared exactly (RFC 2307 section 3).

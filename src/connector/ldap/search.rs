@@ -8,7 +8,7 @@ use ldap3::{Ldap, LdapError, LdapResult, ResultEntry, Scope, SearchOptions, Sear
 
 use super::dn;
 use super::entry::Entry;
-use super::flavour::{PAGED, SHOW_DELETED};
+use super::flavour::PAGED;
 use super::link::{Asking, Link};
 use super::refusal::Question;
 use crate::connector::failure_table::Asked;
@@ -237,7 +237,6 @@ pub(super) struct Pager<'a> {
     what: String,
     /// Entries a page; `None` where the server knows no pages.
     page_size: Option<i32>,
-    shows_deleted: bool,
     /// Whether a list that the server cuts off ends there, as one that is not whole.
     keeps_what_came: bool,
     session: Option<Ldap>,
@@ -261,7 +260,6 @@ impl<'a> Pager<'a> {
             what: search.spoken(),
             search,
             page_size: page_size.map(|size| i32::try_from(size).unwrap_or(i32::MAX)),
-            shows_deleted: false,
             keeps_what_came: false,
             session: None,
             stream: None,
@@ -273,12 +271,6 @@ impl<'a> Pager<'a> {
             referrals: BTreeSet::new(),
             evidence: Evidence::default(),
         }
-    }
-
-    /// The same, with deleted entries.
-    pub(super) fn with_deleted(mut self) -> Self {
-        self.shows_deleted = true;
-        self
     }
 
     /// The same, and a list that the server cuts off ends where it does: `cut_off` of the evidence says so.
@@ -345,9 +337,6 @@ impl<'a> Pager<'a> {
         let mut controls: Vec<RawControl> = Vec::new();
         if let Some(size) = self.page_size {
             controls.push(RawControl { crit: true, ..PagedResults { size, cookie }.into() });
-        }
-        if self.shows_deleted {
-            controls.push(RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None });
         }
         self.evidence.pages_asked += 1;
         self.rows_of_page = 0;

@@ -1,7 +1,7 @@
 //! What changed below the system's base since a cookie (content synchronization, RFC 4533, by one refresh).
 //!
-//! The request tells which entries changed, and which are deleted where the server still knows; otherwise it tells which
-//! are there, and counting finds that some are not.
+//! The request tells which entries changed. Which are deleted it tells only where the server still knows: that is found by
+//! the list of all that are there.
 
 use ldap3::asn1::{StructureTag, parse_tag, parse_uint};
 use ldap3::controls::{Control, RawControl, RefreshMode, SyncRequest};
@@ -78,7 +78,7 @@ async fn once(system: &LdapSystem, filter: &str, before: Option<Vec<u8>>) -> Res
     let mut changes = Changes::default();
     let question = Question { system: system.link.system(), asked: Asked::List, what };
     let result = search::each(&system.link, &search, &question, 0, vec![control], &mut |entry| {
-        note(&mut changes, entry).ok_or_else(|| unusable(system, "an entry's state cannot be read"))
+        note(&mut changes, &entry).ok_or_else(|| unusable(system, "an entry's state cannot be read"))
     })
     .await?;
     if result.rc != 0 {
@@ -103,15 +103,9 @@ fn unusable(system: &LdapSystem, why: &str) -> Failure {
     )
 }
 
-/// One entry with its state, or a set of ids.
-fn note(changes: &mut Changes, entry: ResultEntry) -> Option<()> {
-    if entry.is_ref() {
-        return Some(());
-    }
-    if entry.is_intermediate() {
-        if let Some(gone) = deleted(entry.0)? {
-            gone.into_iter().for_each(|id| changes.note_gone(id));
-        }
+/// One entry with its state.
+fn note(changes: &mut Changes, entry: &ResultEntry) -> Option<()> {
+    if entry.is_ref() || entry.is_intermediate() {
         return Some(());
     }
     let Control(_, control) = entry.1.iter().find(|Control(_, control)| control.ctype == SYNC_STATE)?;
@@ -120,39 +114,12 @@ fn note(changes: &mut Changes, entry: ResultEntry) -> Option<()> {
     let (_, state) = parse_uint(&parts.next()??).ok().map(|(rest, state)| (rest.len(), state))?;
     let id = uuid_of(&parts.next()??)?;
     match state {
-        // Present, as it was.
-        0 => {}
+        // Present, as it was; or deleted.
+        0 | 3 => {}
         1 | 2 => changes.note_changed(id).note_more(),
-        3 => changes.note_gone(id),
         _ => return None,
     }
     Some(())
-}
-
-/// The ids of a message that names deleted entries (syncIdSet with refreshDeletes, RFC 4533 section 2.5); `None` inside
-/// for every other message.
-fn deleted(message: StructureTag) -> Option<Option<Vec<String>>> {
-    let value = message.expect_constructed()?.into_iter().find(|part| part.id == 1)?.expect_primitive()?;
-    let (_, set) = parse_tag(&value).ok()?;
-    if set.id != 3 {
-        return Some(None);
-    }
-    let (mut deletes, mut ids) = (false, Vec::new());
-    for part in set.expect_constructed()? {
-        match part.id {
-            // BOOLEAN and SET; an OCTET STRING is a cookie.
-            1 => deletes = part.expect_primitive()?.first().is_some_and(|byte| *byte != 0),
-            17 => {
-                ids = part
-                    .expect_constructed()?
-                    .into_iter()
-                    .map(|id| uuid_of(&id.expect_primitive()?))
-                    .collect::<Option<_>>()?
-            }
-            _ => {}
-        }
-    }
-    Some(deletes.then_some(ids))
 }
 
 fn uuid_of(bytes: &[u8]) -> Option<String> {
@@ -168,31 +135,14 @@ fn cookie_of(value: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use ldap3::asn1::{PL, TagClass};
-
     use super::*;
 
     #[test]
-    fn cookies_and_deleted_ids_are_read_and_nonsense_is_none() {
+    fn cookies_are_read_and_nonsense_is_none() {
         assert_eq!(cookie_of(&[0x30, 0x06, 0x04, 0x01, b'x', 0x01, 0x01, 0xff]), Some(b"x".to_vec()));
         assert_eq!(cookie_of(&[0x30, 0x03, 0x01, 0x01, 0xff]), None);
         for nonsense in [&b""[..], &[0x30, 0x80], &[0x04, 0x01, 0x00], &[0x30, 0x00]] {
             assert_eq!(cookie_of(nonsense), None);
         }
-        // An IntermediateResponse with one deleted id, and with one that is there.
-        let message = |deletes: u8, length: u8| {
-            let mut value = vec![0xa3, 0x17, 0x01, 0x01, deletes, 0x31, 0x12, 0x04, length];
-            value.extend(0..16);
-            let part = |id, bytes: Vec<u8>| StructureTag { id, class: TagClass::Context, payload: PL::P(bytes) };
-            StructureTag {
-                id: 25,
-                class: TagClass::Application,
-                payload: PL::C(vec![part(0, Vec::new()), part(1, value)]),
-            }
-        };
-        let id = "00010203-0405-0607-0809-0a0b0c0d0e0f".to_owned();
-        assert_eq!(deleted(message(0xff, 0x10)), Some(Some(vec![id])));
-        assert_eq!(deleted(message(0, 0x10)), Some(None));
-        assert_eq!(deleted(message(0xff, 0x0f)), None);
     }
 }
