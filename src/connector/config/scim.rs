@@ -32,7 +32,8 @@ pub struct ScimConfig {
     /// The base address, before `/Users`: `https://vault.example.com/scim/v2`.
     pub url: String,
     /// The product, whose quirks are known: `aws`, `cato`, `delinea`, `entra`, `generic`, `incydr`,
-    /// `keycloak`, `okta` or `secret-server`. Left out = `generic`. What the job says itself goes before what the dialect says.
+    /// `keycloak`, `okta` or `secret-server`; or a file of your own that is written as these are, `ours.toml`. Left out =
+    /// `generic`. What the job says itself goes before what the dialect says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
     /// How muster proves who it is; left out = no credential is sent.
@@ -71,6 +72,10 @@ pub struct ScimConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub member_batch: Option<usize>,
+    /// What groups call their members by, where it is not their id: an attribute of users, `userName` or `externalId`; `id`
+    /// says that it is the id. Left out = as the dialect says, else as the members of a group show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members_by: Option<String>,
     /// The login or id of the account that muster itself uses there, so that no order locks it out. Left out = what the
     /// server's /Me says, and the login of `auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +113,7 @@ impl ScimConfig {
             pages_in_flight: None,
             max_answer_bytes: max_answer_bytes(),
             member_batch: None,
+            members_by: None,
             account: None,
             seats: BTreeMap::new(),
             refuses: BTreeMap::new(),
@@ -133,7 +139,8 @@ impl ScimConfig {
         {
             problems.push(("auth", format!("token_url: {problem}")));
         }
-        problems.extend(unknown_dialect(self.dialect.as_deref()).map(|problem| ("dialect", problem)));
+        let named = self.dialect.as_deref().filter(|dialect| !Dialect::is_file(dialect));
+        problems.extend(unknown_dialect(named).map(|problem| ("dialect", problem)));
         for (field, is_zero) in [
             ("timeout_seconds", self.timeout_seconds == 0),
             ("page_size", self.page_size == Some(0)),

@@ -11,6 +11,8 @@ mod dialect;
 mod discovery;
 mod export;
 mod lookup;
+mod member;
+mod member_names;
 mod members;
 mod members_asked;
 mod own;
@@ -75,6 +77,8 @@ pub struct ScimSystem {
     spellings: spellings::Spellings,
     /// How members are taken out of groups, once it is known.
     removal: Mutex<Option<MemberRemoval>>,
+    /// What groups call their members by, once it is known.
+    member_names: member_names::Found,
     /// Which methods honour If-Match.
     conditions: condition::Conditions,
     /// What was proved in earlier runs.
@@ -104,7 +108,10 @@ impl ScimSystem {
             media_type: MEDIA_TYPE,
             headers: Vec::new(),
         };
-        let dialect = config.dialect.as_deref().and_then(Dialect::named).unwrap_or_else(Dialect::generic);
+        let dialect = Dialect::of(config.dialect.as_deref(), &context.base).map_err(|problem| {
+            let remedy = "correct the file; its keys are those of the dialects that muster has";
+            Failure::new(Class::Configuration, Recourse::Stop, name, format!("dialect: {problem}"), remedy)
+        })?;
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -118,6 +125,7 @@ impl ScimSystem {
             filters: Mutex::new(BTreeMap::new()),
             spellings: spellings::Spellings::default(),
             removal: Mutex::new(dialect.member_removal),
+            member_names: member_names::Found::default(),
             conditions: condition::Conditions::default(),
             proofs: context.proofs.clone(),
             noticed: Mutex::new(BTreeSet::new()),
