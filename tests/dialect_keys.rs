@@ -1,5 +1,5 @@
 //! Every key of every dialect, on both sides: each has a rehearsal on the built-in server, and comes to something else
-//! there where the key is taken out of the file.
+//! there where the key is taken out of the file. What it comes to is kept in `fixtures/dialects`, a line each.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "dialect_keys/at_the_server.rs"]
@@ -15,7 +15,7 @@ use std::path::Path;
 
 use at_the_server::Talk;
 use in_the_job::Stage;
-use leaves::{leaves, without};
+use leaves::{Leaf, leaves, without};
 use support::World;
 use toml::Value;
 
@@ -62,82 +62,96 @@ fn heard(file: &str, sayings: &[String], rehearsal: fn(&Talk)) -> Vec<String> {
     talk.heard()
 }
 
-/// What becomes of a file as it is and of one without a key; each comes to the same at a second try, or nothing is said by
-/// a difference.
-fn differ<T: Clone + PartialEq + std::fmt::Debug, K: Ord>(
-    known: &mut BTreeMap<K, T>,
+/// What shows a key: the first line that is seen with it alone, or else without it alone; `None` where nothing does. What
+/// is seen with all keys comes out the same at a second try, or no difference would say anything.
+fn shown<K: Ord>(
+    known: &mut BTreeMap<K, Vec<String>>,
     key: K,
-    whole: impl Fn() -> T,
-    without: impl Fn() -> T,
-) -> bool {
+    whole: impl Fn() -> Vec<String>,
+    without: impl Fn() -> Vec<String>,
+) -> Option<String> {
     let seen = known.entry(key).or_insert_with(|| {
         let (first, second) = (whole(), whole());
         assert_eq!(first, second, "twice the same is not the same");
         first
     });
-    *seen != without()
+    let without = without();
+    let only = |these: &[String], those: &[String]| {
+        let count = |list: &[String], line: &String| list.iter().filter(|other| *other == line).count();
+        these.iter().find(|line| count(these, line) > count(those, line)).cloned()
+    };
+    let with = only(seen, &without).map(|line| format!("with it: {line}"));
+    with.or_else(|| only(&without, seen).map(|line| format!("without it: {line}")))
 }
 
-/// Asks about each dialect of a side, all at once; nothing may come of it.
-fn none_is_dead(side: &str, dead: impl Fn(&str, &Value) -> Vec<String> + Sync) {
+/// Goes through the dialects of a side, all at once, and holds what shows each key against what is written down of it: so
+/// that a key that is taken out of its file, or has another value, is missed.
+fn each_is_shown(side: &str, kept: &str, shown: impl Fn(&str, &Value) -> Vec<String> + Sync) {
     let files = files(side);
-    let found: Vec<String> = std::thread::scope(|scope| {
-        let asked: Vec<_> = files
-            .iter()
-            .map(|(name, file)| {
-                let dead = &dead;
-                scope
-                    .spawn(move || dead(name, file).into_iter().map(|key| format!("{name}: {key}")).collect::<Vec<_>>())
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let problems: Vec<String> = std::thread::scope(|scope| {
+        let shown = &shown;
+        let asked: Vec<_> =
+            files.iter().map(|(name, file)| (name, scope.spawn(move || shown(name, file).join("\n") + "\n"))).collect();
+        let problem = |(name, asked): (&String, std::thread::ScopedJoinHandle<'_, String>)| {
+            let (found, file) = (asked.join().unwrap(), format!("fixtures/dialects/{kept}/{name}.txt"));
+            let expected = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
+            let differs = found.lines().find(|line| !expected.lines().any(|other| other == *line));
+            let is_missed = expected.lines().find(|line| !found.lines().any(|other| other == *line));
+            let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{kept}-{name}.txt"));
+            std::fs::write(&new, &found).unwrap();
+            (found != expected).then(|| {
+                format!(
+                    "{side}/{name}.toml\n  expected: {}\n  found:    {}\n  if all of it is as it should be: cp {} {file}",
+                    is_missed.unwrap_or("nothing"),
+                    differs.unwrap_or("nothing"),
+                    new.display()
+                )
             })
-            .collect();
-        asked.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        };
+        asked.into_iter().filter_map(problem).collect()
     });
-    assert!(found.is_empty(), "{side}:\n{}", found.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
+
+/// What is said of a key that nothing shows.
+const NOTHING: &str = "makes no difference";
 
 #[test]
 fn each_key_of_what_the_server_plays_shows_in_what_it_answers() {
-    none_is_dead("src/sandbox/dialects", |_, file| {
-        let sayings: Vec<String> = file
-            .get("messages")
-            .and_then(Value::as_table)
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.clone())
-            .collect();
+    each_is_shown("src/sandbox/dialects", "server", |name, file| {
+        let sayings = file.get("messages").and_then(Value::as_table).into_iter().flatten();
+        let sayings: Vec<String> = sayings.map(|(name, _)| name.clone()).collect();
         let whole = toml::to_string(file).unwrap();
-        let (mut known, mut dead) = (BTreeMap::new(), Vec::new());
-        for leaf in leaves(file) {
+        let mut known = BTreeMap::new();
+        let mut line = |leaf: &Leaf| {
+            let key = leaf.spoken();
             let Some((rehearsal, play)) = at_the_server::rehearsal(leaf.top()) else {
-                dead.push(format!("{} has no rehearsal", leaf.spoken()));
-                continue;
+                panic!("{name}: {key} has no rehearsal")
             };
             let heard = |file: &str| heard(file, &sayings, play);
-            if !differ(&mut known, rehearsal, || heard(&whole), || heard(&without(file, &leaf))) {
-                dead.push(format!("{} makes no difference to `{rehearsal}`", leaf.spoken()));
-            }
-        }
-        dead
+            let shown = shown(&mut known, rehearsal, || heard(&whole), || heard(&without(file, leaf)));
+            format!("{key}: {rehearsal}: {}", shown.unwrap_or_else(|| panic!("{name}: {key} {NOTHING} to {rehearsal}")))
+        };
+        leaves(file).iter().map(&mut line).collect()
     });
 }
 
 #[test]
 fn each_key_of_what_a_job_knows_of_a_product_shows_in_what_it_does() {
-    none_is_dead("src/connector/scim/dialects", |name, file| {
+    each_is_shown("src/connector/scim/dialects", "job", |name, file| {
         let stage = Stage::set(name, file);
         let whole = toml::to_string(file).unwrap();
-        let (mut known, mut dead) = (BTreeMap::new(), Vec::new());
-        for leaf in leaves(file) {
-            let Some(rehearsal) = in_the_job::rehearsal(&leaf) else {
-                dead.push(format!("{} has no rehearsal", leaf.spoken()));
-                continue;
-            };
-            let seen = |file: &str| stage.seen(rehearsal, &leaf, file);
-            let key = (rehearsal, (leaf.top() == "failures").then(|| leaf.spoken()));
-            if !differ(&mut known, key, || seen(&whole), || seen(&without(file, &leaf))) {
-                dead.push(format!("{} makes no difference to {rehearsal:?}", leaf.spoken()));
-            }
-        }
-        dead
+        let mut known = BTreeMap::new();
+        let mut line = |leaf: &Leaf| {
+            let key = leaf.spoken();
+            let Some(rehearsal) = in_the_job::rehearsal(leaf) else { panic!("{name}: {key} has no rehearsal") };
+            let seen = |file: &str| stage.seen(rehearsal, leaf, file);
+            let of = (rehearsal, (leaf.top() == "failures").then(|| key.clone()));
+            let shown = shown(&mut known, of, || seen(&whole), || seen(&without(file, leaf)));
+            let shown = shown.unwrap_or_else(|| panic!("{name}: {key} {NOTHING} to {rehearsal:?}"));
+            format!("{key}: {}: {shown}", format!("{rehearsal:?}").to_lowercase())
+        };
+        leaves(file).iter().map(&mut line).collect()
     });
 }
