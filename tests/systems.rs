@@ -33,6 +33,8 @@ mod ldap_cut_off;
 mod ldap_increments;
 #[path = "systems/ldap_loop.rs"]
 mod ldap_loop;
+#[path = "systems/lost_answers.rs"]
+mod lost_answers;
 #[path = "systems/nginx_loop.rs"]
 mod nginx_loop;
 #[path = "systems/privileged_access.rs"]
