@@ -1,6 +1,8 @@
 //! OpenBao and Keycloak behind a line that loses answers: what was done is found, what was not is sent, and nothing is
 //! done twice.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Value, json};
 
 use crate::realm::Realm;
@@ -30,7 +32,7 @@ fn survives(
     gateway: &Gateway,
     (name, faults): &(&str, Vec<Fault>),
     sent: impl Fn(&Gateway) -> usize,
-    expected: usize,
+    expected: RangeInclusive<usize>,
 ) {
     world.muster(&["run", "corp"]).ended(3);
     world.muster(&["approve", "corp", "--all", "--comment", "seen"]).ended(0);
@@ -56,7 +58,7 @@ fn survives(
         said.extend([again, world.muster(&["apply", "corp"])]);
     }
     times += sent(gateway);
-    assert_eq!(times, expected, "{name}: {said:?}");
+    assert!(expected.contains(&times), "{name}: {times}, not {expected:?}: {said:?}");
     world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
     assert_eq!(world.orders("corp", &world.newest_run("corp")), Vec::<Value>::new(), "{name}");
 }
@@ -143,7 +145,7 @@ fn what_openbao_did_without_an_answer_is_found_and_done_once() {
     ] {
         for loss in losses("POST", write, read) {
             let (vault, gateway, world) = vault();
-            survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", write), each);
+            survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", write), each..=each);
             in_the_vault(&vault, "Clerk");
         }
     }
@@ -151,7 +153,8 @@ fn what_openbao_did_without_an_answer_is_found_and_done_once() {
     for loss in losses("POST", "/identity/group/id/", "/identity/group/id/") {
         let (vault, gateway, world) = vault();
         let members = |gateway: &Gateway| gateway.heard_with("POST", "/identity/group/id/");
-        survives(&world, &gateway, &loss, members, 2);
+        // Those that were not written together are written in halves.
+        survives(&world, &gateway, &loss, members, 1..=2);
         in_the_vault(&vault, "Clerk");
     }
     // Changes and deletes.
@@ -160,7 +163,7 @@ fn what_openbao_did_without_an_answer_is_found_and_done_once() {
         world.settle("corp");
         hr(&world, "Chief", "1");
         let changes = |gateway: &Gateway| gateway.heard_with("POST", "/identity/entity/id/");
-        survives(&world, &gateway, &loss, changes, PEOPLE);
+        survives(&world, &gateway, &loss, changes, PEOPLE..=PEOPLE);
         in_the_vault(&vault, "Chief");
     }
 }
@@ -222,7 +225,7 @@ fn in_the_realm(realm: &Realm, title: &str, parent: &str) {
 fn what_keycloak_did_without_an_answer_is_found_and_done_once() {
     for loss in losses("POST", "/users", "/users") {
         let (realm, gateway, world) = realm();
-        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/users"), PEOPLE);
+        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/users"), PEOPLE..=PEOPLE);
         in_the_realm(&realm, "Clerk", "one");
     }
     // Created, and no Location says as what; then not even a look helps for a while.
@@ -230,13 +233,13 @@ fn what_keycloak_did_without_an_answer_is_found_and_done_once() {
     let unread = Fault { method: "GET", path: "/users", once: Some(("POST", "/users")), times: 99, does: Does::Fails };
     for loss in [("no location", vec![hidden]), ("no location, and no look", vec![hidden, unread])] {
         let (realm, gateway, world) = realm();
-        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/users"), PEOPLE);
+        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/users"), PEOPLE..=PEOPLE);
         in_the_realm(&realm, "Clerk", "one");
     }
     for loss in losses("PUT", "/groups/", "/groups") {
         let (realm, gateway, world) = realm();
         let joins = |gateway: &Gateway| gateway.heard_with("PUT", "/users/");
-        survives(&world, &gateway, &loss, joins, PEOPLE);
+        survives(&world, &gateway, &loss, joins, PEOPLE..=PEOPLE);
         in_the_realm(&realm, "Clerk", "one");
     }
     // A group that goes elsewhere and is changed: two requests, of which the second is lost.
@@ -246,7 +249,7 @@ fn what_keycloak_did_without_an_answer_is_found_and_done_once() {
         let users = world.read("hr/users.csv");
         hr(&world, "Chief", "2");
         world.write("hr/users.csv", users);
-        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/children"), 1);
+        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/children"), 1..=1);
         in_the_realm_moved(&realm);
     }
 }

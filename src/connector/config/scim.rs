@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::address::{stages_to, web_address};
+use super::address::{http_problems, stages_to, web_address};
 use super::auth::Auth;
 use super::refused::Refused;
 use crate::connector::scim::Dialect;
@@ -127,13 +127,13 @@ impl ScimConfig {
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if let Err(problem) = web_address(&self.url) {
-            problems.push(("url", problem));
-        }
-        if let Some(Err(problem)) = self.proxy.as_deref().map(web_address) {
-            problems.push(("proxy", problem));
-        }
+        let numbers = [
+            ("pages_in_flight", self.pages_in_flight.map(|pages| pages as u64)),
+            ("timeout_seconds", Some(self.timeout_seconds)),
+            ("page_size", self.page_size),
+            ("member_batch", self.member_batch.map(|members| members as u64)),
+        ];
+        let mut problems = http_problems(&self.url, self.proxy.as_deref(), &numbers, self.max_answer_bytes);
         if let Some(Auth::Client { token_url, .. }) = &self.auth
             && let Err(problem) = web_address(token_url)
         {
@@ -141,22 +141,6 @@ impl ScimConfig {
         }
         let named = self.dialect.as_deref().filter(|dialect| !Dialect::is_file(dialect));
         problems.extend(unknown_dialect(named).map(|problem| ("dialect", problem)));
-        for (field, is_zero) in [
-            ("timeout_seconds", self.timeout_seconds == 0),
-            ("page_size", self.page_size == Some(0)),
-            ("pages_in_flight", self.pages_in_flight == Some(0)),
-            ("member_batch", self.member_batch == Some(0)),
-        ] {
-            if is_zero {
-                problems.push((field, "0 is not possible here; the least is 1".to_owned()));
-            }
-        }
-        if self.pages_in_flight.is_some_and(|pages| pages > 64) {
-            problems.push(("pages_in_flight", "so many pages at once are an attack; the most is 64".to_owned()));
-        }
-        if self.max_answer_bytes < 1024 {
-            problems.push(("max_answer_bytes", "no answer fits into so little; the least is 1024".to_owned()));
-        }
         problems
     }
 }

@@ -41,7 +41,7 @@ use self::ways::Ways;
 use super::config::{Refused, ScimConfig, SystemConfig};
 use super::http::{Answer, Http, HttpSettings};
 use super::proofs::{KeptProofs, Proof};
-use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::registry::ConnectContext;
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
@@ -287,24 +287,6 @@ impl Target for ScimSystem {
         match members::ends_of(resource) {
             Some((owner, _)) => (Some(owner.to_owned()), self.ways.member_batch),
             None => (None, 1),
-        }
-    }
-}
-
-/// Makes systems of kind `scim`.
-pub struct ScimFactory;
-
-#[async_trait]
-impl Factory for ScimFactory {
-    async fn target(
-        &self,
-        name: &str,
-        config: &SystemConfig,
-        context: &ConnectContext,
-    ) -> Result<Box<dyn Target>, Failure> {
-        match config {
-            SystemConfig::Scim(config) => Ok(Box::new(ScimSystem::new(name, config, context)?)),
-            other => Err(wrong_kind(name, "scim", other)),
         }
     }
 }
