@@ -8,6 +8,7 @@ mod support;
 
 use grants::House;
 use serde_json::{Value, json};
+use support::World;
 
 const ORGANIZATION: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:organization";
 

@@ -43,7 +43,8 @@ fn made(server: &Server, endpoint: &str, body: Value) -> String {
 }
 
 fn user(login: &str) -> Value {
-    json!({"schemas": [USER], "userName": login, "emails": [{"value": format!("{login}@corp.example")}], "active": true})
+    json!({"schemas": [USER], "userName": login, "emails": [{"value": format!("{login}@corp.example")}], "active": true,
+        "displayName": login, "name": {"givenName": "G", "familyName": "F"}})
 }
 
 fn change(server: &Server, path: &str, operation: Value) -> (u16, Value) {

@@ -39,6 +39,8 @@ mod ldap_into_vault;
 mod ldap_loop;
 #[path = "systems/ldap_requests.rs"]
 mod ldap_requests;
+#[path = "systems/lost_answers.rs"]
+mod lost_answers;
 #[path = "systems/nginx_loop.rs"]
 mod nginx_loop;
 #[path = "systems/privileged_access.rs"]

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::context::Context;
 use crate::connector::config::{Auth, SandboxConfig, ScimConfig, SystemConfig};
 use crate::connector::registry::{ConnectContext, Factory, Registry};
-use crate::connector::scim::ScimFactory;
+use crate::connector::scim::ScimSystem;
 use crate::connector::secret::{SecretRef, Secrets};
 use crate::connector::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use crate::connector::target::{Applied, ObjectChange, RowChange, Target};
@@ -126,7 +126,7 @@ impl Factory for SandboxFactory {
             ..ScimConfig::at(&running.server.url)
         };
         let context = ConnectContext { secrets: Arc::new(OneToken(running.clone())), ..context.clone() };
-        let inner = ScimFactory.target(name, &SystemConfig::Scim(scim), &context).await?;
+        let inner = Box::new(ScimSystem::new(name, &scim, &context)?);
         // The port changes from run to run, the file does not; links and orders are bound to the identity.
         let place = std::fs::canonicalize(&database).unwrap_or(database);
         Ok(Box::new(SandboxSystem { inner, identity: format!("sandbox {}", place.display()), _running: running }))

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
@@ -46,7 +46,8 @@ pub(super) struct SandboxArgs {
     /// Fill an empty database with so many groups
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed_groups: u32,
-    /// The product to play, quirks and messages included: aws, cato, delinea, entra, generic, incydr, okta, secret-server
+    /// The product to play, quirks and messages included: aws, cato, delinea, entra, generic, incydr, okta, secret-server;
+    /// or a file of your own, ours.toml
     #[arg(long, value_name = "NAME", default_value = "generic")]
     pub(super) dialect: String,
     /// Offer containers, privileged data and permissions on both; some dialects do so by themselves
@@ -113,11 +114,7 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     options.seats = args.seats;
     options.me.clone_from(&args.me);
     options.privileged_access = args.privileged_access;
-    options.dialect = Dialect::named(&args.dialect).ok_or_else(|| {
-        let near = did_you_mean(&args.dialect, Dialect::names());
-        let known: Vec<&str> = Dialect::names().collect();
-        UsageError(format!("--dialect: `{}` is no known dialect{near}; known are: {}", args.dialect, known.join(", ")))
-    })?;
+    options.dialect = dialect(&args.dialect)?;
 
     let sandbox = match Sandbox::start(options).await {
         Err(error @ SandboxError::NotLoopback(_)) => return Err(UsageError(format!("--listen: {error}")).into()),
@@ -131,6 +128,19 @@ pub(super) async fn run(args: SandboxArgs, secrets: &dyn Secrets) -> anyhow::Res
     until_told().await?;
     sandbox.shutdown().await;
     Ok(0)
+}
+
+/// The product with a name, or of a file.
+fn dialect(name: &str) -> anyhow::Result<&'static Dialect> {
+    if let Some(read) = Dialect::of_file(Path::new(name)) {
+        return Ok(read?);
+    }
+    let unknown = || {
+        let near = did_you_mean(name, Dialect::names());
+        let known: Vec<&str> = Dialect::names().collect();
+        UsageError(format!("--dialect: `{name}` is no known dialect{near}; known are: {}", known.join(", ")))
+    };
+    Ok(Dialect::named(name).ok_or_else(unknown)?)
 }
 
 /// `users=3`; only users take seats here.

@@ -9,7 +9,12 @@ use async_trait::async_trait;
 
 use super::backoff::Retrying;
 use super::config::SystemConfig;
+use super::csv::CsvSystem;
+use super::keycloak::KeycloakSystem;
+use super::ldap::LdapSystem;
+use super::openbao::OpenBaoSystem;
 use super::proofs::{Forgetful, KeptProofs};
+use super::scim::ScimSystem;
 use super::secret::{NoSecrets, Secrets};
 use super::source::Source;
 use super::target::Target;
@@ -98,11 +103,9 @@ impl Registry {
     /// The kinds that need nothing else of the house: `csv`, `keycloak`, `ldap`, `openbao` and `scim`.
     pub fn standard() -> Self {
         let mut registry = Self::empty();
-        registry.register("csv", Box::new(super::csv::CsvFactory));
-        registry.register("keycloak", Box::new(super::keycloak::KeycloakFactory));
-        registry.register("ldap", Box::new(super::ldap::LdapFactory));
-        registry.register("openbao", Box::new(super::openbao::OpenBaoFactory));
-        registry.register("scim", Box::new(super::scim::ScimFactory));
+        for kind in ["csv", "keycloak", "ldap", "openbao", "scim"] {
+            registry.register(kind, Box::new(Standard));
+        }
         registry
     }
 
@@ -137,27 +140,40 @@ impl Registry {
     }
 
     fn factory(&self, name: &str, config: &SystemConfig) -> Result<&dyn Factory, Failure> {
-        if let Some(factory) = self.factories.get(config.kind()) {
-            return Ok(factory.as_ref());
-        }
-        let known: Vec<&str> = self.factories.keys().copied().collect();
-        Err(Failure::new(
-            Class::Configuration,
-            Recourse::Stop,
-            name,
-            format!("systems of kind `{}` are not available here", config.kind()),
-            format!("available kinds: {}", known.join(", ")),
-        ))
+        let known = || self.factories.keys().copied();
+        self.factories.get(config.kind()).map(AsRef::as_ref).ok_or_else(|| not_here(name, config, known()))
     }
 }
 
-/// The failure of a factory that was handed the configuration of another kind.
-pub(crate) fn wrong_kind(name: &str, expected: &str, config: &SystemConfig) -> Failure {
+/// Makes the systems that need nothing else of the house.
+struct Standard;
+
+#[async_trait]
+impl Factory for Standard {
+    async fn target(
+        &self,
+        name: &str,
+        config: &SystemConfig,
+        context: &ConnectContext,
+    ) -> Result<Box<dyn Target>, Failure> {
+        Ok(match config {
+            SystemConfig::Csv(config) => Box::new(CsvSystem::new(name, config, context)?),
+            SystemConfig::Keycloak(config) => Box::new(KeycloakSystem::new(name, config, context)?),
+            SystemConfig::Ldap(config) => Box::new(LdapSystem::new(name, config, context)?),
+            SystemConfig::OpenBao(config) => Box::new(OpenBaoSystem::new(name, config, context)?),
+            SystemConfig::Scim(config) => Box::new(ScimSystem::new(name, config, context)?),
+            SystemConfig::Sandbox(_) => return Err(not_here(name, config, std::iter::empty())),
+        })
+    }
+}
+
+fn not_here(name: &str, config: &SystemConfig, known: impl Iterator<Item = &'static str>) -> Failure {
+    let known: Vec<&str> = known.collect();
     Failure::new(
         Class::Configuration,
         Recourse::Stop,
         name,
-        format!("the configuration is of kind `{}`, not `{expected}`", config.kind()),
-        format!("write kind = \"{expected}\" or remove what belongs to it"),
+        format!("systems of kind `{}` are not available here", config.kind()),
+        format!("available kinds: {}", known.join(", ")),
     )
 }

@@ -1,11 +1,13 @@
 //! The products that the server can play: a data file each, `dialects/NAME.toml`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::SandboxError;
 use super::database::Kind;
 use super::protocol::{Answer, Content};
 use crate::scim::error::{ScimError, ScimType};
@@ -34,6 +36,10 @@ pub struct Dialect {
     pub(super) replaces_members: bool,
     /// Whether members are removed by a list of values alone.
     pub(super) removes_by_values_only: bool,
+    /// By which attribute of users groups call their members, `userName` or `externalId`; left out = by their ids.
+    pub(super) members_by: Option<String>,
+    /// What of a member is shown, of `value`, `$ref`, `display` and `type`; left out = all.
+    pub(super) member_parts: Option<Vec<String>>,
     /// Whether groups may be in groups.
     pub(super) nests_groups: bool,
     /// By endpoint, what an object cannot be without.
@@ -87,6 +93,8 @@ impl Default for Dialect {
             members_at_once: None,
             replaces_members: true,
             removes_by_values_only: false,
+            members_by: None,
+            member_parts: None,
             nests_groups: true,
             required: BTreeMap::new(),
             immutable: BTreeMap::new(),
@@ -126,6 +134,18 @@ impl Dialect {
     /// The product with a name.
     pub fn named(name: &str) -> Option<&'static Self> {
         all().iter().find(|dialect| dialect.name == name)
+    }
+
+    /// One that a file has, which is written as those here are; where the name does not end in `.toml`, `None`.
+    ///
+    /// # Errors
+    /// [`SandboxError::Dialect`].
+    pub fn of_file(path: &Path) -> Option<Result<&'static Self, SandboxError>> {
+        path.extension().filter(|extension| *extension == "toml")?;
+        let wrong = |cause: String| SandboxError::Dialect { path: path.to_owned(), cause };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()));
+        let read = text.and_then(|text| Self::read("own", &text).map_err(|error| wrong(error.to_string())));
+        Some(read.map(|dialect| &*Box::leak(Box::new(dialect))))
     }
 
     /// A server that keeps to the standard.

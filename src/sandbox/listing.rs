@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::cursor::{self, Position};
 use super::database::{Data, Kind, RECORD, Record, stamp};
 use super::fault_engine::Tweaks;
+use super::member_names;
 use super::protocol::{Service, clip_members};
 use super::query::Query;
 use super::resources;
@@ -100,6 +101,7 @@ pub(super) fn list(
             let mut body = resources::render(data, &record, &service.base, |name| {
                 service.shows(name) && query.projection.shows(name)
             })?;
+            member_names::shown(service.dialect, data, &mut body)?;
             clip_members(&mut body, tweaks);
             list.resources.push(query.projection.apply(body, record.kind.definition()));
         }

@@ -7,7 +7,7 @@
 //! - `server`: connections, credentials, faults; `line`: connections that can be cut; `request_log`: what was asked
 //! - `protocol`: which request means what; `discovery`: what the server says about itself
 //! - `query`, `listing`, `cursor`, `projection`: lists and what of a resource is shown
-//! - `database`, `resources`, `members`, `managers`, `privileged_access`, `seed`: what is kept
+//! - `database`, `resources`, `members`, `member_names`, `managers`, `privileged_access`, `seed`: what is kept
 //! - `dialect`, `quirks`: the products that it plays
 
 mod cursor;
@@ -19,6 +19,7 @@ mod faults;
 mod line;
 mod listing;
 mod managers;
+mod member_names;
 mod members;
 mod privileged_access;
 mod projection;
@@ -124,6 +125,14 @@ pub enum SandboxError {
         address: SocketAddr,
         /// The system's words.
         cause: std::io::Error,
+    },
+    /// A dialect's file cannot be used.
+    #[error("the dialect in {path} cannot be read: {cause}; correct it, or name one that muster has")]
+    Dialect {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its place.
+        cause: String,
     },
     /// The log of requests cannot be made.
     #[error("cannot make the log of requests {path}: {cause}; check its folder and permissions")]

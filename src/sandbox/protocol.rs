@@ -13,7 +13,7 @@ use super::dialect::Dialect;
 use super::fault_engine::Tweaks;
 use super::projection::Projection;
 use super::query::Query;
-use super::{discovery, listing, quirks, resources};
+use super::{discovery, listing, member_names, quirks, resources};
 use crate::scim::MEDIA_TYPE;
 use crate::scim::error::{ScimError, ScimType};
 
@@ -162,8 +162,11 @@ impl Service {
                 Ok(answer.header("location", self.location(&record)))
             }
             (Target::Resource(kind, id), "GET") => {
-                let record = self.database.read(|data| data.get(kind, &id))?.ok_or_else(|| not_found(kind, &id))?;
-                quirks::readable(self, &record)?;
+                let record = self.database.read(|data| {
+                    let record = data.get(kind, &id)?.ok_or_else(|| not_found(kind, &id))?;
+                    quirks::readable(self, data, &record)?;
+                    Ok(record)
+                })?;
                 let unchanged = request.if_none_match.as_deref().is_some_and(|tags| names(tags, &record.etag()));
                 if unchanged && !request.tweaks.ignore_preconditions {
                     return Ok(Answer::empty(304).header("etag", record.etag()));
@@ -224,6 +227,7 @@ impl Service {
         self.database.read(|data| {
             let mut body =
                 resources::render(data, record, &self.base, |name| self.shows(name) && projection.shows(name))?;
+            member_names::shown(self.dialect, data, &mut body)?;
             clip_members(&mut body, tweaks);
             Ok(projection.apply(body, record.kind.definition()))
         })

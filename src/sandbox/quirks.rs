@@ -194,16 +194,22 @@ pub(super) fn disabled_instead(data: &Data<'_>, mut record: Record, now: &str) -
     data.update(&mut record, now)
 }
 
-/// Refuses a container to whoever does not own it.
-pub(super) fn readable(service: &Service, record: &Record) -> Result<(), ScimError> {
-    if !service.dialect.needs_owner || record.kind != Kind::Container {
+/// Refuses a container, and a permission on one, to whoever does not own it.
+pub(super) fn readable(service: &Service, data: &Data<'_>, record: &Record) -> Result<(), ScimError> {
+    if !service.dialect.needs_owner {
         return Ok(());
     }
-    let owner = &record.body["owner"];
+    let container = match (record.kind, record.body["container"]["value"].as_str()) {
+        (Kind::Container, _) => Some(record.body.clone()),
+        (Kind::ContainerPermission, Some(id)) => data.get(Kind::Container, id)?.map(|container| container.body),
+        _ => None,
+    };
+    let Some(container) = container else { return Ok(()) };
+    let owner = &container["owner"];
     let is_owner = |me: &str| ["value", "display"].iter().any(|name| owner[*name].as_str() == Some(me));
     match &service.me {
         Some(me) if !owner.is_null() && !is_owner(me) => {
-            Err(service.dialect.saying("owner", text(&record.body, "name").unwrap_or_default()))
+            Err(service.dialect.saying("owner", text(&container, "name").unwrap_or_default()))
         }
         _ => Ok(()),
     }

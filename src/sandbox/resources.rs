@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::database::{Data, Kind, Record, stamp};
 use super::fault_engine::Tweaks;
 use super::managers;
+use super::member_names;
 use super::members;
 use super::privileged_access;
 use super::protocol::{Request, Service, names, not_found};
@@ -18,11 +19,12 @@ use crate::scim::validate;
 /// Creates a resource (RFC 7644 §3.3).
 pub(super) fn create(service: &Service, kind: Kind, sent: &Value, tweaks: &Tweaks) -> Result<Record, ScimError> {
     service.dialect.creatable(kind)?;
-    let (mut body, wanted) = incoming(kind, sent)?;
+    let (mut body, members) = incoming(kind, sent)?;
     let id = uuid::Uuid::new_v4().to_string();
     let now = stamp((service.clock)());
     service.database.write(|data| {
         quirks::before_create(service, data, kind, &mut body)?;
+        let wanted = wanted(service, data, members)?;
         quirks::members(service.dialect, data, &wanted)?;
         let record = data.insert(kind, id, body, &now)?;
         seated(service, data, &record, false)?;
@@ -45,10 +47,11 @@ pub(super) fn replace(
     {
         return Err(ScimError::bad(ScimType::Mutability, format!("`id` is `{sent}`, but this is `{id}`")));
     }
-    let (body, wanted) = incoming(kind, sent)?;
+    let (body, members) = incoming(kind, sent)?;
     service.database.write(|data| {
         let mut record = current(data, kind, id, request.condition())?;
         let was_seated = has_seat(&record);
+        let wanted = wanted(service, data, members)?;
         quirks::members(service.dialect, data, &wanted)?;
         let mut changed = members::replace(data, record.seq, &wanted)?;
         let body = quirks::before_update(service, data, &record, body)?;
@@ -76,6 +79,10 @@ pub(super) fn patch(
     service.database.write(|data| {
         let mut record = current(data, kind, id, request.condition())?;
         let was_seated = has_seat(&record);
+        let of_members: Vec<Operation> = of_members
+            .into_iter()
+            .map(|operation| member_names::in_operation(service.dialect, data, operation))
+            .collect::<Result<_, _>>()?;
         quirks::member_changes(service.dialect, data, &of_members)?;
         let mut body = record.body.clone();
         patch::apply(&mut body, others, kind.definition())?;
@@ -150,18 +157,24 @@ pub(super) fn render(
     Ok(Value::Object(out))
 }
 
-/// What was sent as it is kept, and the ids of the members in it.
-fn incoming(kind: Kind, sent: &Value) -> Result<(Value, Vec<members::Wanted>), ScimError> {
+/// What was sent as it is kept, and the members in it.
+fn incoming(kind: Kind, sent: &Value) -> Result<(Value, Value), ScimError> {
     if member(sent, "schemas").is_none() {
         return Err(ScimError::bad(ScimType::InvalidSyntax, "`schemas` is missing"));
     }
     let mut body = validate::conform(sent, kind.definition())?;
     drop_secrets(&mut body);
-    let wanted = match body.as_object_mut().and_then(|body| body.shift_remove("members")) {
-        Some(Value::Array(elements)) => elements.iter().map(members::Wanted::read).collect::<Result<_, _>>()?,
-        _ => Vec::new(),
-    };
-    Ok((body, wanted))
+    let members = body.as_object_mut().and_then(|body| body.shift_remove("members"));
+    Ok((body, members.unwrap_or_default()))
+}
+
+/// The members that a request names, by their ids.
+fn wanted(service: &Service, data: &Data<'_>, mut named: Value) -> Result<Vec<members::Wanted>, ScimError> {
+    if !named.is_array() {
+        return Ok(Vec::new());
+    }
+    member_names::by_ids(service.dialect, data, &mut named)?;
+    named.as_array().into_iter().flatten().map(members::Wanted::read).collect()
 }
 
 /// Passwords have no business in a sandbox; nothing ever signs in.

@@ -1,9 +1,9 @@
 //! A gateway in front of a server, as providers have them: it lets so many requests through at once and refuses the
-//! others with 429.
+//! others with 429, or loses answers of chosen requests.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,8 +22,38 @@ pub struct Gateway {
 /// Called with each request, as `GET /Users?startIndex=1`, before it goes on to the server.
 type Meanwhile = Box<dyn Fn(&str) + Send + Sync>;
 
+/// What goes wrong with which requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    pub method: &'static str,
+    /// A text in the path.
+    pub path: &'static str,
+    /// Only once a request of this method and path was let through since the faults were set.
+    pub once: Option<(&'static str, &'static str)>,
+    /// With how many of them.
+    pub times: usize,
+    pub does: Does,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Does {
+    /// 500, and the server hears nothing of it.
+    Fails,
+    /// 500, though the server did it.
+    FailsAfter,
+    /// The server does it, and the connection ends in the middle of its answer.
+    CutsAfter,
+    /// The answer comes without a header.
+    Hides(&'static str),
+}
+
 struct Inner {
     server: String,
+    /// The faults, each with how often it was played.
+    faults: Mutex<Vec<(Fault, usize)>>,
+    /// Method and path of what was let through since the faults were set.
+    heard: Mutex<Vec<String>>,
     client: reqwest::Client,
     room: Semaphore,
     takes: Duration,
@@ -50,6 +80,34 @@ impl Gateway {
         Self::start(server, 64, Duration::ZERO, Box::new(|_| {}), Some(header))
     }
 
+    /// Lets everything through until faults are set.
+    pub fn unreliable(server: &str) -> Self {
+        Self::start(server, 64, Duration::ZERO, Box::new(|_| {}), None)
+    }
+
+    /// What goes wrong from now on.
+    pub fn set(&self, faults: &[Fault]) {
+        *self.inner.faults.lock().unwrap() = faults.iter().map(|fault| (*fault, 0)).collect();
+        self.inner.heard.lock().unwrap().clear();
+    }
+
+    /// How often a request of this kind was let through since the faults were set; the path has to end so.
+    pub fn heard(&self, method: &str, path: &str) -> usize {
+        let heard = self.inner.heard.lock().unwrap();
+        heard.iter().filter(|one| one.starts_with(&format!("{method} ")) && one.ends_with(path)).count()
+    }
+
+    /// The same for a path that holds this text.
+    pub fn heard_with(&self, method: &str, text: &str) -> usize {
+        let heard = self.inner.heard.lock().unwrap();
+        heard.iter().filter(|one| one.starts_with(&format!("{method} ")) && one.contains(text)).count()
+    }
+
+    /// How often a fault was played.
+    pub fn played(&self) -> usize {
+        self.inner.faults.lock().unwrap().iter().map(|(_, times)| times).sum()
+    }
+
     fn start(server: &str, most: usize, takes: Duration, meanwhile: Meanwhile, drops: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -57,6 +115,8 @@ impl Gateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let inner = Arc::new(Inner {
             server: server.to_owned(),
+            faults: Mutex::default(),
+            heard: Mutex::default(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             room: Semaphore::new(most),
             takes,
@@ -81,6 +141,21 @@ impl Gateway {
     }
 }
 
+impl Inner {
+    /// What goes wrong with a request.
+    fn fault(&self, method: &str, path: &str) -> Option<Does> {
+        let heard = self.heard.lock().unwrap();
+        let is = |one: &str, (method, path): (&str, &str)| one.starts_with(&format!("{method} ")) && one.contains(path);
+        let mut faults = self.faults.lock().unwrap();
+        let (fault, times) = faults.iter_mut().find(|(fault, times)| {
+            let is_due = fault.once.is_none_or(|before| heard.iter().any(|one| is(one, before)));
+            fault.method == method && path.contains(fault.path) && *times < fault.times && is_due
+        })?;
+        *times += 1;
+        Some(fault.does)
+    }
+}
+
 async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let Ok(_room) = inner.room.try_acquire() else {
         inner.refused.fetch_add(1, Ordering::SeqCst);
@@ -91,6 +166,11 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response 
     let (parts, body) = request.into_parts();
     let (what, at) = (format!("{} {}", parts.method, parts.uri), inner.clone());
     tokio::task::spawn_blocking(move || (at.meanwhile)(&what)).await.unwrap();
+    let fault = inner.fault(parts.method.as_str(), parts.uri.path());
+    if matches!(fault, Some(Does::Fails)) {
+        return Response::builder().status(500).body(Body::from("{}")).unwrap();
+    }
+    inner.heard.lock().unwrap().push(format!("{} {}", parts.method, parts.uri.path()));
     let url = format!("http://{}{}", inner.server, parts.uri);
     let mut headers = parts.headers;
     headers.remove("host");
@@ -98,7 +178,18 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response 
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let answer = inner.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
     let mut response = Response::builder().status(answer.status());
+    match fault {
+        Some(Does::FailsAfter) => return Response::builder().status(500).body(Body::from("{}")).unwrap(),
+        Some(Does::CutsAfter) => {
+            let cut = futures::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("the line is cut")) });
+            return response.header("content-length", "100").body(Body::from_stream(cut)).unwrap();
+        }
+        _ => {}
+    }
     for name in ["content-type", "location", "etag"] {
+        if matches!(fault, Some(Does::Hides(hidden)) if hidden == name) {
+            continue;
+        }
         if let Some(value) = answer.headers().get(name) {
             response = response.header(name, value);
         }

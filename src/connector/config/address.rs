@@ -18,6 +18,28 @@ pub(super) fn stages_to(url: &str, proxy: Option<&str>, no_proxy: &[String]) -> 
     stages
 }
 
+/// What is wrong with the settings that each system over HTTP has: address, proxy, numbers of which none can be 0, the
+/// first of them how many questions are asked at once, and the size of an answer.
+pub(super) fn http_problems(
+    url: &str,
+    proxy: Option<&str>,
+    numbers: &[(&'static str, Option<u64>)],
+    max_answer_bytes: u64,
+) -> Vec<(&'static str, String)> {
+    let addresses = [("url", Some(url)), ("proxy", proxy)];
+    let wrong = addresses.into_iter().filter_map(|(field, address)| Some((field, web_address(address?).err()?)));
+    let mut problems: Vec<(&'static str, String)> = wrong.collect();
+    let zeros = numbers.iter().filter(|(_, number)| *number == Some(0));
+    problems.extend(zeros.map(|(field, _)| (*field, "0 is not possible here; the least is 1".to_owned())));
+    if let Some((field, Some(65..))) = numbers.first() {
+        problems.push((field, "so many questions at once are an attack; the most is 64".to_owned()));
+    }
+    if max_answer_bytes < 1024 {
+        problems.push(("max_answer_bytes", "no answer fits into so little; the least is 1024".to_owned()));
+    }
+    problems
+}
+
 /// A usable http or https address: with a host, without a credential, query or fragment.
 ///
 /// # Errors

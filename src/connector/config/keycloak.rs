@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::address::{stages_to, web_address};
+use super::address::{http_problems, stages_to};
 use super::auth::Auth;
 use super::refused::Refused;
 use crate::connector::secret::SecretRef;
@@ -134,10 +134,12 @@ impl KeycloakConfig {
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if let Err(problem) = web_address(&self.url) {
-            problems.push(("url", problem));
-        }
+        let numbers = [
+            ("reads_in_flight", Some(self.reads_in_flight as u64)),
+            ("timeout_seconds", Some(self.timeout_seconds)),
+            ("page_size", Some(self.page_size)),
+        ];
+        let mut problems = http_problems(&self.url, self.proxy.as_deref(), &numbers, self.max_answer_bytes);
         if self.url.contains("/realms/") || self.url.contains("/admin") {
             problems.push((
                 "url",
@@ -147,24 +149,6 @@ impl KeycloakConfig {
         let names = [Some(&self.realm), self.auth.realm.as_ref()];
         if names.into_iter().flatten().any(|name| name.is_empty() || name.contains('/') || name.starts_with('.')) {
             problems.push(("realm", "this is no name of a realm; write it as the admin console shows it".to_owned()));
-        }
-        if let Some(Err(problem)) = self.proxy.as_deref().map(web_address) {
-            problems.push(("proxy", problem));
-        }
-        for (field, is_zero) in [
-            ("timeout_seconds", self.timeout_seconds == 0),
-            ("page_size", self.page_size == 0),
-            ("reads_in_flight", self.reads_in_flight == 0),
-        ] {
-            if is_zero {
-                problems.push((field, "0 is not possible here; the least is 1".to_owned()));
-            }
-        }
-        if self.reads_in_flight > 64 {
-            problems.push(("reads_in_flight", "so many questions at once are an attack; the most is 64".to_owned()));
-        }
-        if self.max_answer_bytes < 1024 {
-            problems.push(("max_answer_bytes", "no answer fits into so little; the least is 1024".to_owned()));
         }
         problems
     }

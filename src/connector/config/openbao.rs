@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
-use super::address::{stages_to, web_address};
+use super::address::{http_problems, stages_to};
 use super::auth::Auth;
 use super::refused::Refused;
 use crate::connector::secret::SecretRef;
@@ -182,30 +182,14 @@ impl OpenBaoConfig {
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if let Err(problem) = web_address(&self.url) {
-            problems.push(("url", problem));
-        }
+        let numbers = [
+            ("reads_in_flight", Some(self.reads_in_flight as u64)),
+            ("timeout_seconds", Some(self.timeout_seconds)),
+            ("member_batch", Some(self.member_batch as u64)),
+        ];
+        let mut problems = http_problems(&self.url, self.proxy.as_deref(), &numbers, self.max_answer_bytes);
         if self.url.trim_end_matches('/').ends_with("/v1") {
             problems.push(("url", "the address is named without `/v1`; leave that part out".to_owned()));
-        }
-        if let Some(Err(problem)) = self.proxy.as_deref().map(web_address) {
-            problems.push(("proxy", problem));
-        }
-        for (field, is_zero) in [
-            ("timeout_seconds", self.timeout_seconds == 0),
-            ("reads_in_flight", self.reads_in_flight == 0),
-            ("member_batch", self.member_batch == 0),
-        ] {
-            if is_zero {
-                problems.push((field, "0 is not possible here; the least is 1".to_owned()));
-            }
-        }
-        if self.reads_in_flight > 64 {
-            problems.push(("reads_in_flight", "so many questions at once are an attack; the most is 64".to_owned()));
-        }
-        if self.max_answer_bytes < 1024 {
-            problems.push(("max_answer_bytes", "no answer fits into so little; the least is 1024".to_owned()));
         }
         problems
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::address::{stages_to, web_address};
+use super::address::{http_problems, stages_to, web_address};
 use super::auth::Auth;
 use super::refused::Refused;
 use crate::connector::scim::Dialect;
@@ -32,7 +32,8 @@ pub struct ScimConfig {
     /// The base address, before `/Users`: `https://vault.example.com/scim/v2`.
     pub url: String,
     /// The product, whose quirks are known: `aws`, `cato`, `delinea`, `entra`, `generic`, `incydr`,
-    /// `keycloak`, `okta` or `secret-server`. Left out = `generic`. What the job says itself goes before what the dialect says.
+    /// `keycloak`, `okta` or `secret-server`; or a file of your own that is written as these are, `ours.toml`. Left out =
+    /// `generic`. What the job says itself goes before what the dialect says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
     /// How muster proves who it is; left out = no credential is sent.
@@ -71,6 +72,10 @@ pub struct ScimConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub member_batch: Option<usize>,
+    /// What groups call their members by, where it is not their id: an attribute of users, `userName` or `externalId`; `id`
+    /// says that it is the id. Left out = as the dialect says, else as the members of a group show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members_by: Option<String>,
     /// The login or id of the account that muster itself uses there, so that no order locks it out. Left out = what the
     /// server's /Me says, and the login of `auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +113,7 @@ impl ScimConfig {
             pages_in_flight: None,
             max_answer_bytes: max_answer_bytes(),
             member_batch: None,
+            members_by: None,
             account: None,
             seats: BTreeMap::new(),
             refuses: BTreeMap::new(),
@@ -121,35 +127,20 @@ impl ScimConfig {
     }
 
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if let Err(problem) = web_address(&self.url) {
-            problems.push(("url", problem));
-        }
-        if let Some(Err(problem)) = self.proxy.as_deref().map(web_address) {
-            problems.push(("proxy", problem));
-        }
+        let numbers = [
+            ("pages_in_flight", self.pages_in_flight.map(|pages| pages as u64)),
+            ("timeout_seconds", Some(self.timeout_seconds)),
+            ("page_size", self.page_size),
+            ("member_batch", self.member_batch.map(|members| members as u64)),
+        ];
+        let mut problems = http_problems(&self.url, self.proxy.as_deref(), &numbers, self.max_answer_bytes);
         if let Some(Auth::Client { token_url, .. }) = &self.auth
             && let Err(problem) = web_address(token_url)
         {
             problems.push(("auth", format!("token_url: {problem}")));
         }
-        problems.extend(unknown_dialect(self.dialect.as_deref()).map(|problem| ("dialect", problem)));
-        for (field, is_zero) in [
-            ("timeout_seconds", self.timeout_seconds == 0),
-            ("page_size", self.page_size == Some(0)),
-            ("pages_in_flight", self.pages_in_flight == Some(0)),
-            ("member_batch", self.member_batch == Some(0)),
-        ] {
-            if is_zero {
-                problems.push((field, "0 is not possible here; the least is 1".to_owned()));
-            }
-        }
-        if self.pages_in_flight.is_some_and(|pages| pages > 64) {
-            problems.push(("pages_in_flight", "so many pages at once are an attack; the most is 64".to_owned()));
-        }
-        if self.max_answer_bytes < 1024 {
-            problems.push(("max_answer_bytes", "no answer fits into so little; the least is 1024".to_owned()));
-        }
+        let named = self.dialect.as_deref().filter(|dialect| !Dialect::is_file(dialect));
+        problems.extend(unknown_dialect(named).map(|problem| ("dialect", problem)));
         problems
     }
 }

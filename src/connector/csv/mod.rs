@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use self::orders::WorkOrders;
 use super::config::{CsvConfig, SystemConfig};
-use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::registry::ConnectContext;
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::Capabilities;
@@ -118,23 +118,5 @@ impl Target for CsvSystem {
 
     fn row_batch(&self, _: &str) -> (Option<String>, usize) {
         (None, 100)
-    }
-}
-
-/// Makes systems of kind `csv`.
-pub struct CsvFactory;
-
-#[async_trait]
-impl Factory for CsvFactory {
-    async fn target(
-        &self,
-        name: &str,
-        config: &SystemConfig,
-        context: &ConnectContext,
-    ) -> Result<Box<dyn Target>, Failure> {
-        match config {
-            SystemConfig::Csv(config) => Ok(Box::new(CsvSystem::new(name, config, context)?)),
-            other => Err(wrong_kind(name, "csv", other)),
-        }
     }
 }

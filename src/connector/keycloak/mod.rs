@@ -32,7 +32,7 @@ use self::profile::Profile;
 use super::config::{KeycloakConfig, SystemConfig, web_address};
 use super::failure_table::keycloak_rows;
 use super::http::{Http, HttpSettings};
-use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::registry::ConnectContext;
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::Capabilities;
@@ -174,23 +174,5 @@ impl Target for KeycloakSystem {
 
     fn when_ignored(&self, resource: &str, attributes: &[String]) -> Option<String> {
         profile::when_ignored(self.profile.get(), resource, attributes)
-    }
-}
-
-/// Makes systems of kind `keycloak`.
-pub struct KeycloakFactory;
-
-#[async_trait]
-impl Factory for KeycloakFactory {
-    async fn target(
-        &self,
-        name: &str,
-        config: &SystemConfig,
-        context: &ConnectContext,
-    ) -> Result<Box<dyn Target>, Failure> {
-        match config {
-            SystemConfig::Keycloak(config) => Ok(Box::new(KeycloakSystem::new(name, config, context)?)),
-            other => Err(wrong_kind(name, "keycloak", other)),
-        }
     }
 }

@@ -40,7 +40,7 @@ use tokio::sync::OnceCell;
 use self::layout::{Layout, ResourceType};
 use self::link::Link;
 use super::config::{LdapConfig, SystemConfig};
-use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::registry::ConnectContext;
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
@@ -218,24 +218,6 @@ impl Target for LdapSystem {
         match members::ends_of(resource) {
             Some((owner, _)) => (Some(owner.to_owned()), self.config.member_batch),
             None => (None, 1),
-        }
-    }
-}
-
-/// Makes systems of kind `ldap`.
-pub struct LdapFactory;
-
-#[async_trait]
-impl Factory for LdapFactory {
-    async fn target(
-        &self,
-        name: &str,
-        config: &SystemConfig,
-        context: &ConnectContext,
-    ) -> Result<Box<dyn Target>, Failure> {
-        match config {
-            SystemConfig::Ldap(config) => Ok(Box::new(LdapSystem::new(name, config, context)?)),
-            other => Err(wrong_kind(name, "ldap", other)),
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::config::{OpenBaoConfig, SystemConfig, web_address};
 use super::http::{Http, HttpSettings};
-use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::registry::ConnectContext;
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
@@ -191,24 +191,6 @@ impl Target for OpenBaoSystem {
         match members::ends_of(resource) {
             Some((owner, _, _)) => (Some(owner.to_owned()), self.config.member_batch),
             None => (None, 1),
-        }
-    }
-}
-
-/// Makes systems of kind `openbao`.
-pub struct OpenBaoFactory;
-
-#[async_trait]
-impl Factory for OpenBaoFactory {
-    async fn target(
-        &self,
-        name: &str,
-        config: &SystemConfig,
-        context: &ConnectContext,
-    ) -> Result<Box<dyn Target>, Failure> {
-        match config {
-            SystemConfig::OpenBao(config) => Ok(Box::new(OpenBaoSystem::new(name, config, context)?)),
-            other => Err(wrong_kind(name, "openbao", other)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! means there. Settings of the job go before it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub struct Dialect {
     pub member_removal: Option<MemberRemoval>,
     /// Where the members of a group can be read.
     pub members: MembersShown,
+    /// The attribute of users by which groups call their members, `id` where it is the id; left out = as the members show.
+    pub members_by: Option<String>,
     /// By resource, the attributes by which `eq` is worth being asked; others are looked for by reading. Left out = all.
     pub filters: Option<BTreeMap<String, Vec<String>>>,
     /// Whether lists can be limited to what changed since a moment; left out = as the service says and as is proved.
@@ -135,6 +138,27 @@ impl Dialect {
     /// The dialect with a name.
     pub fn named(name: &str) -> Option<&'static Self> {
         all().iter().find(|dialect| dialect.name == name)
+    }
+
+    /// Whether a job file means a file of its own by this, and no name.
+    pub fn is_file(name: &str) -> bool {
+        Path::new(name).extension().is_some_and(|extension| extension == "toml")
+    }
+
+    /// What a job file calls a dialect: a name, or a file in `folder` that is written as those here are; `None` is
+    /// [`Self::generic`].
+    ///
+    /// # Errors
+    /// A file that cannot be read, with the place and what is wrong. (A name that there is not is found when the job file
+    /// is read.)
+    pub(super) fn of(called: Option<&str>, folder: &Path) -> Result<&'static Self, String> {
+        let Some(file) = called.filter(|called| Self::is_file(called)) else {
+            return Ok(called.and_then(Self::named).unwrap_or_else(Self::generic));
+        };
+        let text = std::fs::read_to_string(folder.join(file)).map_err(|error| format!("{file}: {error}"))?;
+        // Read once for each connection, and kept as the built-in ones are.
+        let read = Self::read(file.to_owned().leak(), &text);
+        read.map(|dialect| &*Box::leak(Box::new(dialect))).map_err(|error| format!("{file}: {error}"))
     }
 
     /// What is assumed of a service of which nothing is said.

@@ -1,6 +1,6 @@
 //! Users in groups and groups in groups: read from `members`, changed one by one inside a few requests.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use reqwest::Method;
@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::dialect::{MemberRemoval, MembersShown};
 use super::lookup::{find, read};
-use super::members_asked;
-use super::{MEMBERSHIPS, NESTINGS, ScimSystem, condition};
+use super::member::{Member, elements, is_group, listed, member_ids};
+use super::{MEMBERSHIPS, NESTINGS, ScimSystem, condition, member_names, members_asked};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::connector::target::{Applied, RowChange};
@@ -26,62 +26,6 @@ pub(super) fn ends_of(resource: &str) -> Option<(&'static str, &'static str)> {
         NESTINGS => Some(("parent", "child")),
         _ => None,
     }
-}
-
-/// A group's members, told apart.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Split {
-    pub(super) users: Vec<String>,
-    pub(super) groups: Vec<String>,
-}
-
-/// What a member says about itself: its id, and whether it is a group, where it says so.
-fn describe(element: &Json) -> Option<(String, Option<bool>)> {
-    let reference = member(element, "$ref").and_then(Json::as_str).unwrap_or("");
-    let mut steps = reference.trim_end_matches('/').rsplit('/');
-    let (tail, list) = (steps.next().unwrap_or(""), steps.next().unwrap_or(""));
-    let id = match member(element, "value").unwrap_or(element) {
-        Json::String(id) if !id.is_empty() => id.clone(),
-        Json::Number(id) => id.to_string(),
-        _ if !tail.is_empty() => percent_encoding::percent_decode_str(tail).decode_utf8_lossy().into_owned(),
-        _ => return None,
-    };
-    let kind = member(element, "type").and_then(Json::as_str).unwrap_or("");
-    let is_group = match (kind.to_ascii_lowercase().as_str(), list.to_ascii_lowercase().as_str()) {
-        ("group", _) | ("", "groups") => Some(true),
-        ("user", _) | ("", "users") => Some(false),
-        _ => None,
-    };
-    Some((id, is_group))
-}
-
-fn elements(group: &Json) -> &[Json] {
-    member(group, "members").and_then(Json::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// Whether any member does not say what it is.
-pub(super) fn has_untyped(group: &Json) -> bool {
-    elements(group).iter().filter_map(describe).any(|(_, is_group)| is_group.is_none())
-}
-
-/// A group's members, sorted and each once. A member that does not say what it is counts as a group where `groups`
-/// holds its id.
-pub(super) fn split(group: &Json, groups: Option<&HashSet<String>>) -> Split {
-    let mut split = Split::default();
-    for (id, is_group) in elements(group).iter().filter_map(describe) {
-        let is_group = is_group.unwrap_or_else(|| groups.is_some_and(|groups| groups.contains(&id)));
-        if is_group { &mut split.groups } else { &mut split.users }.push(id);
-    }
-    for list in [&mut split.users, &mut split.groups] {
-        list.sort();
-        list.dedup();
-    }
-    split
-}
-
-/// The ids of a group's members.
-fn member_ids(group: &Json) -> HashSet<String> {
-    elements(group).iter().filter_map(describe).map(|(id, _)| id).collect()
 }
 
 fn ends<'a>(
@@ -106,7 +50,7 @@ pub(super) async fn holds(
     rows: &[BTreeMap<String, String>],
 ) -> Result<Vec<bool>, Failure> {
     let definition = system.definition("groups").await?;
-    let mut members_of: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Option<Json>> = BTreeMap::new();
     let mut answers = Vec::with_capacity(rows.len());
     for row in rows {
         let (owner, member) = ends(system, resource, row)?;
@@ -114,13 +58,39 @@ pub(super) async fn holds(
             answers.push(members_asked::is_member(system, owner, member).await?);
             continue;
         }
-        if !members_of.contains_key(owner) {
-            let group = read(system, definition, owner).await?;
-            members_of.insert(owner, group.as_ref().map(member_ids).unwrap_or_default());
+        if !groups.contains_key(owner) {
+            groups.insert(owner, read(system, definition, owner).await?);
         }
-        answers.push(members_of.get(owner).is_some_and(|members| members.contains(member)));
+        let group = groups.get(owner).and_then(Option::as_ref);
+        answers.push(match group {
+            Some(group) => holds_any(system, resource, group, &[member]).await?,
+            None => false,
+        });
     }
     Ok(answers)
+}
+
+/// Whether a group holds any of these ids, whatever it calls its members by.
+async fn holds_any(system: &ScimSystem, resource: &str, group: &Json, ids: &[&str]) -> Result<bool, Failure> {
+    if resource == NESTINGS || member_names::attribute(system).await?.is_none() {
+        let there = member_ids(group);
+        let is_there = ids.iter().any(|id| there.contains(*id));
+        // None of them by its id: where it is not known that groups go by ids, that says nothing yet.
+        if is_there || resource == NESTINGS || member_names::attribute_seen(system, group, None).await?.is_none() {
+            return Ok(is_there);
+        }
+    }
+    let names = called(system, resource, ids).await?;
+    let are_same = member_names::are_same(system).await?;
+    Ok(listed(group).any(|member| ids.iter().zip(&names).any(|(id, name)| member.is(id, name, &are_same))))
+}
+
+/// What a group calls users by, in the sequence of their ids.
+async fn called(system: &ScimSystem, resource: &str, ids: &[&str]) -> Result<Vec<String>, Failure> {
+    if resource == NESTINGS {
+        return Ok(ids.iter().map(|id| (*id).to_owned()).collect());
+    }
+    member_names::calls(system, ids).await
 }
 
 /// The ids at the other end of all rows of an object; none where it is not there.
@@ -129,10 +99,10 @@ pub(super) async fn members(system: &ScimSystem, resource: &str, end: &str, id: 
         Some((owner, _)) if system.dialect.members == MembersShown::ByFilter => {
             members_asked::members(system, owner == end, id).await?
         }
-        Some((owner, _)) if owner == end => {
-            let group = read(system, system.definition("groups").await?, id).await?;
-            group.as_ref().map(member_ids).unwrap_or_default().into_iter().collect()
-        }
+        Some((owner, _)) if owner == end => match read(system, system.definition("groups").await?, id).await? {
+            Some(group) => ids_of(system, &group).await?,
+            None => Vec::new(),
+        },
         Some((_, member)) if member == end => owners(system, resource, id).await?,
         _ => {
             let cause = format!("the rows of `{resource}` have no end `{end}`");
@@ -144,16 +114,27 @@ pub(super) async fn members(system: &ScimSystem, resource: &str, end: &str, id: 
     Ok(ids)
 }
 
+/// The ids of everybody in a group, whatever it calls them by.
+async fn ids_of(system: &ScimSystem, group: &Json) -> Result<Vec<String>, Failure> {
+    let Some(attribute) = member_names::attribute_seen(system, group, None).await? else {
+        return Ok(member_ids(group).into_iter().collect());
+    };
+    let meant = member_names::Meant::read(system, attribute).await?;
+    let id = |member: Member| if is_group(&member, None) { Ok(member.id()) } else { meant.id(system, member) };
+    listed(group).map(id).collect()
+}
+
 /// The ids of the groups that somebody is in: as their own resource says (RFC 7643, section 4.1.2), else those that are
 /// found to hold them. Groups that hold them through another group may be among them.
 async fn owners(system: &ScimSystem, resource: &str, id: &str) -> Result<Vec<String>, Failure> {
     if resource == MEMBERSHIPS {
         let user = read(system, system.definition("users").await?, id).await?;
         if let Some(groups) = user.as_ref().and_then(|user| member(user, "groups")).and_then(Json::as_array) {
-            return Ok(groups.iter().filter_map(describe).map(|(id, _)| id).collect());
+            return Ok(groups.iter().filter_map(Member::read).map(Member::id).collect());
         }
     }
-    let found = find(system, "groups", "members.value", id).await?;
+    let name = called(system, resource, &[id]).await?.remove(0);
+    let found = find(system, "groups", "members.value", &name).await?;
     Ok(found.into_iter().map(|group| group.id).collect())
 }
 
@@ -180,7 +161,7 @@ pub(super) async fn apply_rows(
             let ids: Vec<&str> = batch.iter().map(|position| member_of(*position)).collect();
             let sent = match &stop {
                 Some(failure) => Err(failure.clone()),
-                None => change(system, owner, operation, &ids).await,
+                None => change(system, (resource, owner), operation, &ids).await,
             };
             match sent {
                 Ok(effected) => {
@@ -196,7 +177,7 @@ pub(super) async fn apply_rows(
                 }
                 Err(failure) => {
                     for position in batch {
-                        let settled = settle(system, owner, member_of(position), operation, &failure).await;
+                        let settled = settle(system, (resource, owner), member_of(position), operation, &failure).await;
                         results[position] = Some(settled);
                     }
                     if stop.is_none() && !is_about_content(&failure) && failure.recourse != Recourse::GiveUp {
@@ -224,7 +205,7 @@ fn is_about_content(failure: &Failure) -> bool {
 /// A refusal of a single row is success where things are as they should be already.
 async fn settle(
     system: &ScimSystem,
-    owner: &str,
+    (resource, owner): (&str, &str),
     member: &str,
     operation: Operation,
     failure: &Failure,
@@ -238,7 +219,7 @@ async fn settle(
         Some(_) if system.dialect.members == MembersShown::ByFilter => {
             (members_asked::is_member(system, owner, member).await? == wanted, None)
         }
-        Some(group) => (member_ids(&group).contains(member) == wanted, None),
+        Some(group) => (holds_any(system, resource, &group, &[member]).await? == wanted, None),
         None => (!wanted, Some(format!("the group `{owner}` is not there any more"))),
     };
     if is_so {
@@ -252,13 +233,20 @@ async fn settle(
     Err(failure)
 }
 
-async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&str]) -> Result<Effected, Failure> {
+async fn change(
+    system: &ScimSystem,
+    (resource, group): (&str, &str),
+    operation: Operation,
+    ids: &[&str],
+) -> Result<Effected, Failure> {
     let discovery = system.discovery().await?;
     let definition = system.definition("groups").await?;
     let url = system.http.address(&[definition.resource_type.endpoint.trim_matches('/'), group]);
     if !discovery.provider.patch {
-        return replace(system, definition, url, group, operation, ids).await;
+        return replace(system, definition, url, (resource, group), operation, ids).await;
     }
+    let names = called(system, resource, ids).await?;
+    let names = || names.iter().map(String::as_str);
     let send = async |operations: Vec<Json>| {
         let request = Request {
             body: Some(patch::request(operations)),
@@ -267,11 +255,11 @@ async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&
         system.http.send(&request).await
     };
     if operation == Operation::Add {
-        send(vec![patch::add_members(ids.iter().copied())]).await?;
+        send(vec![patch::add_members(names())]).await?;
         return Ok(Effected::Sent);
     }
-    let by_value = || vec![patch::remove_members_by_value(ids.iter().copied())];
-    let by_path = || ids.iter().map(|id| patch::remove_member(id)).collect();
+    let by_value = || vec![patch::remove_members_by_value(names())];
+    let by_path = || names().map(patch::remove_member).collect();
     match removal(system).await? {
         Some(MemberRemoval::ByValues) => return send(by_value()).await.map(|_| Effected::Sent),
         Some(MemberRemoval::ByPath) => return send(by_path()).await.map(|_| Effected::Sent),
@@ -279,7 +267,7 @@ async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&
     }
     let why = match send(by_path()).await {
         // Some servers answer with success and do nothing. Where that cannot be read, nothing is proved by it.
-        Ok(_) => match any_left(system, group, ids).await {
+        Ok(_) => match any_left(system, (resource, group), ids).await {
             Ok(true) => {
                 send(by_value()).await?;
                 "is accepted without effect".to_owned()
@@ -299,7 +287,7 @@ async fn change(system: &ScimSystem, group: &str, operation: Operation, ids: &[&
         },
         Err(failure) => return Err(failure),
     };
-    if let Ok(false) = any_left(system, group, ids).await {
+    if let Ok(false) = any_left(system, (resource, group), ids).await {
         found_removal(system, MemberRemoval::ByValues);
         system.notice_once(format!("members[value eq …] {why}: members are removed by a list of values"));
     }
@@ -336,7 +324,7 @@ fn found_removal(system: &ScimSystem, found: MemberRemoval) {
 }
 
 /// Whether any of these is still in a group.
-async fn any_left(system: &ScimSystem, group: &str, ids: &[&str]) -> Result<bool, Failure> {
+async fn any_left(system: &ScimSystem, (resource, group): (&str, &str), ids: &[&str]) -> Result<bool, Failure> {
     if system.dialect.members == MembersShown::ByFilter {
         for id in ids {
             if members_asked::is_member(system, group, id).await? {
@@ -345,9 +333,10 @@ async fn any_left(system: &ScimSystem, group: &str, ids: &[&str]) -> Result<bool
         }
         return Ok(false);
     }
-    let found = read(system, system.definition("groups").await?, group).await?;
-    let there = found.as_ref().map(member_ids).unwrap_or_default();
-    Ok(ids.iter().any(|id| there.contains(*id)))
+    match read(system, system.definition("groups").await?, group).await? {
+        Some(found) => holds_any(system, resource, &found, ids).await,
+        None => Ok(false),
+    }
 }
 
 /// Without PATCH: the whole group is read and written back.
@@ -355,7 +344,7 @@ async fn replace(
     system: &ScimSystem,
     definition: &crate::scim::schema::Definition,
     url: url::Url,
-    group: &str,
+    (resource, group): (&str, &str),
     operation: Operation,
     ids: &[&str],
 ) -> Result<Effected, Failure> {
@@ -370,11 +359,14 @@ async fn replace(
     };
     let mut list = elements(&body).to_vec();
     let before = list.len();
+    let (names, are_same) = (called(system, resource, ids).await?, member_names::are_same(system).await?);
+    let names = || ids.iter().zip(&names);
     if operation == Operation::Add {
-        let there = member_ids(&body);
-        list.extend(ids.iter().filter(|id| !there.contains(**id)).map(|id| json!({"value": id})));
+        let is_there = |(id, name): &(&&str, &String)| listed(&body).any(|member| member.is(id, name, &are_same));
+        list.extend(names().filter(|one| !is_there(one)).map(|(_, name)| json!({"value": name})));
     } else {
-        list.retain(|element| describe(element).is_none_or(|(id, _)| !ids.contains(&id.as_str())));
+        let is_it = |member: &Member| names().any(|(id, name)| member.is(id, name, &are_same));
+        list.retain(|element| Member::read(element).is_none_or(|member| !is_it(&member)));
     }
     if list.len() == before {
         return Ok(Effected::AlreadySo);
@@ -386,24 +378,4 @@ async fn replace(
     }
     let request = Request { body: Some(body), ..Request::new(Method::PUT, url, Asked::Write) };
     condition::send(system, (definition, group), version.as_deref(), request).await.map(|_| Effected::Sent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_are_told_apart_by_type_reference_and_known_groups() {
-        let group = json!({"Members": [
-            {"value": "u1", "type": "User"}, {"value": "g1", "type": "Group"},
-            {"$ref": "https://x/v2/Groups/g%202"}, {"value": "u2", "$ref": "../Users/u2"},
-            {"value": "g3"}, "u3", {"value": 7}, {"value": "u1"}, {"display": "nobody"},
-        ]});
-        assert!(has_untyped(&group));
-        let known = HashSet::from(["g3".to_owned()]);
-        let text = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-        let expected = Split { users: text(&["7", "u1", "u2", "u3"]), groups: text(&["g 2", "g1", "g3"]) };
-        assert_eq!(split(&group, Some(&known)), expected);
-        assert_eq!(split(&json!({"members": null}), None), Split::default());
-    }
 }

@@ -11,6 +11,8 @@ mod dialect;
 mod discovery;
 mod export;
 mod lookup;
+mod member;
+mod member_names;
 mod members;
 mod members_asked;
 mod own;
@@ -39,7 +41,7 @@ use self::ways::Ways;
 use super::config::{Refused, ScimConfig, SystemConfig};
 use super::http::{Answer, Http, HttpSettings};
 use super::proofs::{KeptProofs, Proof};
-use super::registry::{ConnectContext, Factory, wrong_kind};
+use super::registry::ConnectContext;
 use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
 use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
@@ -75,6 +77,8 @@ pub struct ScimSystem {
     spellings: spellings::Spellings,
     /// How members are taken out of groups, once it is known.
     removal: Mutex<Option<MemberRemoval>>,
+    /// What groups call their members by, once it is known.
+    member_names: member_names::Found,
     /// Which methods honour If-Match.
     conditions: condition::Conditions,
     /// What was proved in earlier runs.
@@ -104,7 +108,10 @@ impl ScimSystem {
             media_type: MEDIA_TYPE,
             headers: Vec::new(),
         };
-        let dialect = config.dialect.as_deref().and_then(Dialect::named).unwrap_or_else(Dialect::generic);
+        let dialect = Dialect::of(config.dialect.as_deref(), &context.base).map_err(|problem| {
+            let remedy = "correct the file; its keys are those of the dialects that muster has";
+            Failure::new(Class::Configuration, Recourse::Stop, name, format!("dialect: {problem}"), remedy)
+        })?;
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -118,6 +125,7 @@ impl ScimSystem {
             filters: Mutex::new(BTreeMap::new()),
             spellings: spellings::Spellings::default(),
             removal: Mutex::new(dialect.member_removal),
+            member_names: member_names::Found::default(),
             conditions: condition::Conditions::default(),
             proofs: context.proofs.clone(),
             noticed: Mutex::new(BTreeSet::new()),
@@ -279,24 +287,6 @@ impl Target for ScimSystem {
         match members::ends_of(resource) {
             Some((owner, _)) => (Some(owner.to_owned()), self.ways.member_batch),
             None => (None, 1),
-        }
-    }
-}
-
-/// Makes systems of kind `scim`.
-pub struct ScimFactory;
-
-#[async_trait]
-impl Factory for ScimFactory {
-    async fn target(
-        &self,
-        name: &str,
-        config: &SystemConfig,
-        context: &ConnectContext,
-    ) -> Result<Box<dyn Target>, Failure> {
-        match config {
-            SystemConfig::Scim(config) => Ok(Box::new(ScimSystem::new(name, config, context)?)),
-            other => Err(wrong_kind(name, "scim", other)),
         }
     }
 }

@@ -7,10 +7,11 @@ use reqwest::Method;
 use super::condition;
 use super::discovery::Discovery;
 use super::lookup::{self, Proof};
+use super::member_names::NAMES;
 use super::members::{BY_PATH, REMOVAL};
 use super::pager::page;
 use super::probe::list_of;
-use super::{ScimSystem, id_of};
+use super::{MEMBERSHIPS, ScimSystem, id_of};
 use crate::connector::config::{Paging, Refused};
 use crate::connector::http::reach::step;
 use crate::connector::source::{Needs, Step};
@@ -21,6 +22,8 @@ use crate::model::numbers::{count, counted};
 pub(super) async fn probe(system: &ScimSystem, discovery: &Discovery, needs: &Needs) -> Vec<Step> {
     let told = |what: &str, told: String| step(Stage::Proof, what.to_owned(), Ok(told), Instant::now());
     let mut steps = vec![told("version", discovery.version.clone())];
+    steps.push(told("dialect", format!("{}: {}", system.dialect.name, system.dialect.product)));
+    steps.extend(system.dialect.assumed.iter().map(|sentence| told("taken for granted", sentence.clone())));
     let mut lists: Vec<&str> = needs.reads.keys().chain(&needs.writes).map(|name| list_of(name)).collect();
     lists.sort_unstable();
     lists.dedup();
@@ -58,6 +61,15 @@ pub(super) async fn probe(system: &ScimSystem, discovery: &Discovery, needs: &Ne
             }
         };
         steps.push(told(REMOVAL, text));
+    }
+    if needs.reads.keys().chain(&needs.writes).any(|name| name == MEMBERSHIPS) {
+        let proof = system.proofs.known(system.name(), &discovery.version, NAMES);
+        let text = match (&system.ways.members_by, proof) {
+            (Some(stated), _) => format!("by {stated}, as the job or the dialect says"),
+            (None, Some(proof)) => format!("by {} (proved {})", proof.found, proof.at.format("%Y-%m-%d")),
+            (None, None) => "not proved yet: the first members that an export sees tell".to_owned(),
+        };
+        steps.push(told(NAMES, text));
     }
     steps
 }

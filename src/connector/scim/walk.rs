@@ -9,9 +9,12 @@ use serde_json::Value as Json;
 
 use super::export::{Since, cursor, not_ahead, refused, unsupported};
 use super::lookup::on_request;
+use super::member;
+use super::member_names::{self, Meant};
+use super::members;
 use super::pager::{Pager, total};
 use super::rows::{RowReader, last_modified};
-use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of, members};
+use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of};
 use crate::connector::failure_table::Asked;
 use crate::connector::http::Request;
 use crate::connector::second_look::{doubt, first_look, moved};
@@ -19,7 +22,7 @@ use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::Failure;
 use crate::model::numbers::counted;
-use crate::scim::path::member;
+use crate::scim::path;
 use crate::scim::schema::Definition;
 
 /// What comes out of a walk.
@@ -119,7 +122,7 @@ impl Walk<'_> {
         let mut pager = Pager::new(system, endpoint, parameters).await?;
         let mut feeds = self.open(system, sink)?;
         let has_associations = feeds.iter().any(|feed| feed.association.is_some());
-        let mut groups = Groups { system, endpoint, members_in: MembersIn::Unknown, ids: None };
+        let mut groups = Groups { system, endpoint, members_in: MembersIn::Unknown, ids: None, meant: None };
         let mut newest: Option<DateTime<Utc>> = None;
 
         let first = pager.next().await.map_err(|failure| match since {
@@ -191,7 +194,7 @@ impl Open {
     fn take(
         &mut self,
         resource: &Json,
-        split: Option<&members::Split>,
+        split: Option<&member::Split>,
         is_increment: bool,
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
@@ -240,17 +243,19 @@ struct Groups<'a> {
     members_in: MembersIn,
     /// All groups' ids, read once a member does not say what it is.
     ids: Option<HashSet<String>>,
+    /// Who the users are, where groups call them by something else than their ids.
+    meant: Option<Meant>,
 }
 
 impl Groups<'_> {
     /// Sees to it that groups come with their members.
     async fn with_members(&mut self, resources: &mut [Json]) -> Result<(), Failure> {
         if self.members_in == MembersIn::Unknown {
-            if resources.iter().any(|group| member(group, "members").is_some()) {
+            if resources.iter().any(|group| path::member(group, "members").is_some()) {
                 self.members_in = MembersIn::List;
             } else if let Some(id) = resources.first().and_then(id_of) {
                 let single = self.read(&id).await?;
-                if single.as_ref().and_then(|group| member(group, "members")).is_some() {
+                if single.as_ref().and_then(|group| path::member(group, "members")).is_some() {
                     self.system
                         .notice_once("lists of groups come without members: each group is read by itself".to_owned());
                     self.members_in = MembersIn::Object;
@@ -286,8 +291,8 @@ impl Groups<'_> {
         }
     }
 
-    async fn split(&mut self, group: &Json) -> Result<members::Split, Failure> {
-        if self.ids.is_none() && members::has_untyped(group) {
+    async fn split(&mut self, group: &Json) -> Result<member::Split, Failure> {
+        if self.ids.is_none() && member::has_untyped(group) {
             let mut ids = HashSet::new();
             let mut pager = Pager::new(self.system, self.endpoint, vec![("attributes", "id".to_owned())]).await?;
             while let Some(page) = pager.next().await? {
@@ -295,6 +300,15 @@ impl Groups<'_> {
             }
             self.ids = Some(ids);
         }
-        Ok(members::split(group, self.ids.as_ref()))
+        let ids = self.ids.as_ref();
+        if self.meant.is_none()
+            && let Some(attribute) = member_names::attribute_seen(self.system, group, ids).await?
+        {
+            self.meant = Some(Meant::read(self.system, attribute).await?);
+        }
+        member::split(group, ids, |member| match &self.meant {
+            Some(meant) => meant.id(self.system, member),
+            None => Ok(member.id()),
+        })
     }
 }

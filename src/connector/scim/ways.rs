@@ -19,6 +19,8 @@ pub(super) struct Ways {
     pub(super) paging: Paging,
     pub(super) pages_in_flight: usize,
     pub(super) member_batch: usize,
+    /// The attribute of users by which groups call their members; `None` = as the members show.
+    pub(super) members_by: Option<String>,
     /// By resource, what the service does not do.
     pub(super) refuses: BTreeMap<String, Vec<Refused>>,
 }
@@ -31,6 +33,7 @@ impl Ways {
             page_size: job.page_size.or(dialect.page_size).unwrap_or(PAGE_SIZE),
             paging: job.paging.or(dialect.paging).unwrap_or_default(),
             pages_in_flight: job.pages_in_flight.or(dialect.pages_in_flight).unwrap_or(PAGES_IN_FLIGHT),
+            members_by: job.members_by.clone().or_else(|| dialect.members_by.clone()),
             member_batch: job.member_batch.or(dialect.member_batch).unwrap_or(MEMBER_BATCH),
             refuses,
         }
