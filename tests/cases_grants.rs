@@ -93,6 +93,7 @@ fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     said.says(&[
         "`assigned` names what is no group of hr.groups: `Vault Users` (nearest: `vault-users`",
         "none of its rows can be judged",
+        "nothing was planned of them",
         "cannot be judged",
     ]);
     assert!(house.orders().is_empty());

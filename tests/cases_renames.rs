@@ -173,3 +173,29 @@ fn the_job_says_how_alike_two_have_to_be() {
     let orders = company.world.orders("corp", &company.world.newest_run("corp"));
     assert!(orders.iter().any(|order| order["operation"] == "disable" && order["key"] == "E0001"), "{orders:#?}");
 }
+
+#[test]
+fn a_namesake_who_leaves_is_not_taken_for_who_came_back_under_another_number() {
+    let company = Company::of(0);
+    let text = company.job_text("").replacen("userName = \"login\"\n", "title = \"family\"\n", 1);
+    let made = "\n[sync.generate]\nuserName = { rule = \"family.lowerAscii()\", on_collision = \"{value}{n}\" }\n";
+    let end = text.find("[sync.attributes]").unwrap();
+    let next = text[end..].find("\n[[sync]]").map_or(text.len(), |at| end + at);
+    company.world.write("jobs/corp.toml", format!("{}{made}{}", &text[..next], &text[next..]));
+    let mut all = people(3);
+    all.iter_mut().for_each(|person| person.family = "Café".into());
+    company.hr(&all);
+    company.settle();
+    assert_eq!(company.vault.all("Users").len(), 3);
+    // The first goes, and the second has a new number: nobody is made a second time.
+    all.remove(0);
+    all[0].id = "H9001".into();
+    company.hr(&all);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    let told: Vec<String> = orders
+        .iter()
+        .map(|one| format!("{} {}", one["operation"].as_str().unwrap(), one["key"].as_str().unwrap()))
+        .collect();
+    assert!(!told.contains(&"create H9001".to_owned()), "{told:?}");
+}

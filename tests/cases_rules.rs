@@ -462,3 +462,31 @@ fn what_the_target_never_shows_is_sent_when_it_changes_and_an_address_finds_its_
         .ended(1)
         .says(&["name one of hr.users"]);
 }
+
+#[test]
+fn a_rejected_joiner_stays_rejected_though_somebody_else_takes_the_login() {
+    let office = Office::with(LOGINS);
+    office.vault.add_user("jdoe");
+    office.hr("users", PEOPLE, &["E5,John,Doe,true"]);
+    office.run(3);
+    office.world.muster(&["reject", "office", "--all", "--comment", "contract cancelled"]).ended(0);
+    office.hr("users", PEOPLE, &["E1,Jim,Doe,true", "E5,John,Doe,true"]);
+    office.run(3);
+    let told: Vec<(Value, Value)> =
+        office.orders().iter().map(|order| (order["key"].clone(), after(order, "userName"))).collect();
+    assert_eq!(told, [(json!("E1"), json!("jdoe2"))]);
+}
+
+#[test]
+fn names_that_protect_nothing_and_values_by_parts_that_are_not_there_are_told() {
+    let office = Office::with(
+        &LOGINS.replace("[sync.generate]", "\"emails[typ eq \\\"work\\\"].value\" = \"id\"\n[sync.generate]"),
+    );
+    office.hr("users", PEOPLE, &["E5,John,Doe,true"]);
+    office.world.muster(&["check", "office"]).says(&["has no attribute `emails[typ eq \"work\"].value`"]);
+    office.job(&format!("{LOGINS}\n[apply]\nprotect = [\"vault.users/nobody-goes-by-it\"]\n"));
+    office.run(3);
+    office.world.muster(&["review", "office"]).says(&["nothing there goes by `nobody-goes-by-it`"]);
+    office.job(&format!("{LOGINS}\n[apply]\nprotect = [\"vault.usrs/x\"]\n"));
+    office.world.muster(&["check", "office"]).ended(2).says(&["no sync writes to vault.usrs", "`vault.users`"]);
+}

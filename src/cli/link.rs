@@ -8,6 +8,7 @@ use super::selection;
 use super::session::{self, Purpose};
 use crate::job::{Job, Sync, SyncKind};
 use crate::model::link::{How, Link};
+use crate::model::order::ObjectKey;
 use crate::report::safe_text;
 
 /// `muster link`.
@@ -90,6 +91,18 @@ pub(super) fn unlink(context: &Context, args: UnlinkArgs) -> Result<u8> {
     };
     store.drop_links(&job.name, &sync.id, std::slice::from_ref(&args.source), &context.person(), context.now())?;
     say!(context, "{} and {} are no longer linked", safe_text::line(&args.source), safe_text::line(&known.target_id));
+    let object = ObjectKey::by_source(&sync.to, &sync.from, &args.source);
+    for order in store.orders_about(&job.name, &object)?.into_iter().filter(|order| order.state.is_live()) {
+        say!(
+            context,
+            "order {} ({}, {}) is about it and stays: to stop it, muster reject {} --order {} --comment \"why\"",
+            order.id,
+            order.operation,
+            order.state,
+            order.run,
+            order.id
+        );
+    }
     say!(context, "next: muster run {}", selection::typed(&store, &args.job, &job.name));
     Ok(Ending::Done.status())
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::Result;
 
 use super::context::Context;
+use super::exit::UsageError;
 use super::stdout::print;
 use crate::model::order::{ObjectKey, Order, OrderId};
 use crate::model::record::OrderRecord;
@@ -17,6 +18,13 @@ use crate::store::database::Store;
 /// Tells how the orders that are live now differ from those that were when run `since` had planned.
 pub(super) fn tell(context: &Context, store: &Store, job: &str, since: &RunId, format: Format) -> Result<()> {
     let run = store.run(since)?;
+    if run.plan_digest.is_none() {
+        return Err(UsageError(format!(
+            "run {since} made no plan ({}); name one that did: muster status {job}",
+            run.state
+        ))
+        .into());
+    }
     // What an earlier run had raised and was still live is part of what that plan wanted.
     let then = store.open_at(job, since, run.ended.unwrap_or(run.started))?;
     let before: BTreeMap<ObjectKey, Order> =

@@ -260,7 +260,16 @@ pub(super) fn protect(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (number, entry) in checked.file.apply.protect.iter().enumerate() {
         let path = entry_path("apply.protect", number);
         match entry.split_once('/') {
-            Some((resource, key)) if !key.is_empty() => side(checked, &path, resource, problems),
+            Some((resource, key)) if !key.is_empty() => {
+                let before = problems.len();
+                side(checked, &path, resource, problems);
+                let targets = || checked.syncs().filter_map(|(_, sync)| sync.to.as_deref());
+                if problems.len() == before && !targets().any(|target| target == resource) {
+                    let hint = nearest(resource, targets()).map(|near| format!("did you mean `{near}`?"));
+                    let message = format!("no sync writes to {resource}: nothing of it needs protection");
+                    problems.push(Problem { hint, ..checked.places.at(&path, message) });
+                }
+            }
             _ => {
                 let message =
                     format!("`{entry}` names no object; write system.resource/key, like `vault.users/svc-muster`");

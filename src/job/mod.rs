@@ -174,12 +174,13 @@ impl Job {
     }
 
     /// The checks of a snapshot that are not made: those that the job switches off, and, of one that the job only looks
-    /// things up in, whether its keys repeat. Rows that say the same may, and those that differ are told by the lookup.
+    /// things up in or joins, whether its keys repeat. Rows that say the same may, and those that differ block what reads
+    /// them.
     pub fn checks_off(&self, name: &ResourceName) -> BTreeSet<Check> {
         let mut off = self.snapshot(name).off;
         let is_only_looked_up = self.syncs.iter().all(|sync| {
             let is_needed = match &sync.kind {
-                SyncKind::Objects(objects) => objects.derivation.resources().any(|other| other == name),
+                SyncKind::Objects(objects) => objects.derivation.of_groups().any(|other| other == name),
                 SyncKind::Association(association) => {
                     association.ends.iter().any(|end| end.from == *name || end.to == *name)
                 }

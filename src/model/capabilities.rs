@@ -107,7 +107,17 @@ impl ResourceCapabilities {
             self.shapes.get(name).or_else(|| any_case().map(|(_, shape)| shape))
         };
         if let Some((list, rest)) = name.split_once('[') {
-            let (_, part) = rest.rsplit_once(']')?;
+            let (filter, part) = rest.rsplit_once(']')?;
+            // What elements are chosen by has to be a part of them, where their parts are told.
+            let chosen_by = filter.split(' ').next().unwrap_or(filter);
+            let parts = format!("{list}[].");
+            let is_told = self
+                .shapes
+                .keys()
+                .any(|known| known.get(..parts.len()).is_some_and(|p| p.eq_ignore_ascii_case(&parts)));
+            if is_told {
+                find(&format!("{parts}{chosen_by}"))?;
+            }
             return find(&format!("{list}[]{part}"));
         }
         find(name).or_else(|| {

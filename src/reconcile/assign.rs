@@ -3,10 +3,12 @@
 //! gives the same values; what was promised in an earlier run is promised still.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::model::order::{BlockReason, Fingerprint, ObjectKey, Operation, Order, OrderId};
+use crate::model::record::{WithheldFor, Withholding};
 use crate::model::resource::ResourceName;
 use crate::model::situation::Situation;
 use crate::model::value::Value;
@@ -20,11 +22,16 @@ use super::objects::Proposal;
 use super::reason::block;
 use super::scan::{Attribute, Scanner};
 
+/// So many values are tried for a rejected order.
+const REJECTED_TRIED: usize = 100;
+
 /// Generated values that objects are to get: by orders that wait, and by this plan.
 #[derive(Clone, Default)]
 pub(crate) struct Promised {
     /// By the target's identity, the resource type and the attribute.
     by: HashMap<(String, ResourceName, String), Promises>,
+    /// By object, the contents that a person rejected.
+    rejected: Arc<HashMap<ObjectKey, Vec<Fingerprint>>>,
 }
 
 /// Of one attribute.
@@ -44,9 +51,13 @@ impl Promises {
 }
 
 impl Promised {
-    /// What the live orders of earlier runs promise to objects of these syncs.
-    pub(crate) fn of(live: &[LiveOrder], syncs: &[&ObjectInput<'_>]) -> Self {
-        let mut promised = Self::default();
+    /// What the live orders of earlier runs promise to objects of these syncs, and what was rejected of them.
+    pub(crate) fn of(live: &[LiveOrder], withholding: &[Withholding], syncs: &[&ObjectInput<'_>]) -> Self {
+        let mut rejected: HashMap<ObjectKey, Vec<Fingerprint>> = HashMap::new();
+        for withheld in withholding.iter().filter(|withheld| withheld.why == WithheldFor::Rejected) {
+            rejected.entry(withheld.object.clone()).or_default().extend(withheld.contents.iter().cloned());
+        }
+        let mut promised = Self { rejected: Arc::new(rejected), ..Self::default() };
         for sync in syncs.iter().filter(|sync| !sync.sync.generated.is_empty()) {
             let sets = |live: &&LiveOrder| {
                 live.resource == sync.sync.to
@@ -85,12 +96,43 @@ pub(crate) fn assign(scanner: &Scanner<'_>, table: &EndTable<'_>, promised: &mut
         let rows = (0..table.target.len() as u32).into_par_iter();
         let held: HashSet<u64> =
             rows.map(|row| table.target.get(row).values[position]).filter(|digest| *digest != ABSENT).collect();
+        let rejected = Arc::clone(&promised.rejected);
         let promises = promised.promises(scanner.input, &attribute.name);
         let mut next: HashMap<String, u32> = HashMap::new();
         for proposal in proposals.iter_mut().filter(|proposal| needs(proposal)) {
-            give(scanner, attribute, &held, promises, &mut next, &mut proposal.order);
+            if !is_rejected(scanner, attribute, &rejected, &mut proposal.order) {
+                give(scanner, attribute, &held, promises, &mut next, &mut proposal.order);
+            }
         }
     }
+}
+
+/// Whether an order with some value was rejected: that is the one that is not raised again, whoever was given which value
+/// since. Nothing is promised for it.
+fn is_rejected(
+    scanner: &Scanner<'_>,
+    attribute: &Attribute,
+    rejected: &HashMap<ObjectKey, Vec<Fingerprint>>,
+    order: &mut Order,
+) -> bool {
+    let Some(contents) = rejected.get(&order.object) else { return false };
+    let Some(rule) = attribute.generated.and_then(|at| scanner.input.sync.generated.get(at)) else { return false };
+    let wanted = order.changes.iter().find(|change| change.attribute == attribute.name);
+    let Some(Value::Text(wanted)) = wanted.and_then(|change| change.after.clone()) else { return false };
+    let found = rule.candidates(&wanted, 0).take(REJECTED_TRIED).find_map(|(_, value)| {
+        let mut changes = order.changes.clone();
+        for change in changes.iter_mut().filter(|change| change.attribute == attribute.name) {
+            change.after = Some(Value::Text(value.clone()));
+        }
+        let content =
+            Order::fingerprint_with(&order.resource, order.operation, &order.object, &changes, &order.references);
+        contents.contains(&content).then_some((changes, content))
+    });
+    let Some((changes, content)) = found else { return false };
+    order.changes = changes;
+    order.id = OrderId::new(&content, 0);
+    order.fingerprint = content;
+    true
 }
 
 /// Gives one order a value. `next` says by value from which number on there may be a free one.

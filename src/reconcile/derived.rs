@@ -59,9 +59,13 @@ impl Derivation {
 
     /// The snapshots that it is found out from.
     pub fn resources(&self) -> impl Iterator<Item = &ResourceName> {
-        let groups =
-            self.groups.iter().flat_map(|groups| [Some(&groups.via), groups.of.as_ref(), groups.nestings.as_ref()]);
-        groups.flatten().chain(self.joins.iter().map(|join| &join.from))
+        self.of_groups().chain(self.joins.iter().map(|join| &join.from))
+    }
+
+    /// Those that tell groups.
+    pub fn of_groups(&self) -> impl Iterator<Item = &ResourceName> {
+        let groups = self.groups.iter();
+        groups.flat_map(|groups| [Some(&groups.via), groups.of.as_ref(), groups.nestings.as_ref()]).flatten()
     }
 }
 

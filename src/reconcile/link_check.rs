@@ -8,6 +8,7 @@ use super::error::ReconcileError;
 use super::index::{KeyHasher, NONE};
 use super::input::ObjectInput;
 use super::objects;
+use super::reason::some;
 use super::rename::Apart;
 use crate::model::link::{How, Links};
 
@@ -112,7 +113,10 @@ pub fn check(input: &ObjectInput<'_>) -> Result<Vec<DoubtfulLink>, ReconcileErro
                 let group = &anew.done.groups[group as usize];
                 if !group.targets.contains(&target) {
                     let rule = &anew.scanner.judges[group.rule as usize].text;
-                    let detail = format!("by `{rule}` it would belong to one of {} others", group.targets.len());
+                    let ids: Vec<String> =
+                        group.targets.iter().map(|target| format!("`{}`", anew.table.target.key(*target))).collect();
+                    let one_of = if ids.len() == 1 { "" } else { "one of " };
+                    let detail = format!("by `{rule}` it would belong to {one_of}{}", some(&ids));
                     found.push(doubtful(link, LinkTrouble::Differs, detail, None));
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::model::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, Order, OrderState};
+use crate::model::order::{Block, BlockReason, Fingerprint, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::plan::{SyncSituations, sort_orders};
 use crate::model::record::TakenBack;
 use crate::model::resource::ResourceName;
@@ -57,6 +57,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let index = plan.table.input.sync.index;
         if let Some(told) = considered.told.iter_mut().find(|told| told.index == index) {
             told.warnings.extend(usage::unused(plan)?);
+            told.warnings.extend(usage::unprotecting(plan, input.wishes.protect)?);
         }
     }
     judge(input, considered)
@@ -80,11 +81,43 @@ pub(crate) fn judge(input: &PlanInput<'_>, considered: Considered<'_>) -> Result
     }
     draft.warnings.sort();
     draft.warnings.splice(0..0, warnings);
+    draft.warnings.extend(told_reblocked(input, &draft.reblocked));
     draft.listed.sort();
     draft.reblocked.sort_by(|a, b| a.0.cmp(&b.0));
     undo::mark(&mut draft.orders, input);
     sort_orders(&mut draft.orders);
     Ok(draft)
+}
+
+/// What becomes of orders of earlier runs that a person decided on, or has to decide on again.
+fn told_reblocked(input: &PlanInput<'_>, reblocked: &[(OrderId, Option<Block>)]) -> Vec<String> {
+    let ends: BTreeMap<&OrderId, Option<&Block>> =
+        reblocked.iter().map(|(order, block)| (order, block.as_ref())).collect();
+    if ends.is_empty() {
+        return Vec::new();
+    }
+    let approved = input.live.iter().filter(|live| live.state == OrderState::Approved);
+    let approved: HashSet<&OrderId> = approved.map(|live| &live.id).collect();
+    let mut told = Vec::new();
+    let lost = ends.iter().filter_map(|(order, block)| Some((order, (*block)?)));
+    let lost: Vec<_> = lost.filter(|(order, _)| approved.contains(*order)).collect();
+    if let Some((order, block)) = lost.first() {
+        told.push(format!(
+            "{} of earlier runs, approved, cannot go now, and will have to be approved again; the first is {order} ({}): {}",
+            objects::counted(lost.len(), "order"),
+            block.reason,
+            block.detail
+        ));
+    }
+    let freed = ends.iter().filter(|(_, block)| block.is_none()).count();
+    if freed > 0 {
+        told.push(format!(
+            "{} of earlier runs, blocked until now, can go again and {} for review",
+            objects::counted(freed, "order"),
+            if freed == 1 { "waits" } else { "wait" }
+        ));
+    }
+    told
 }
 
 /// Decides about each object and each row. Syncs of objects come first, so that associations know what becomes of their
@@ -222,7 +255,7 @@ fn plan_objects<'a>(
             unknown.insert(input.memory.taken_back(sync.identity)?);
         }
     }
-    let mut promised = Promised::of(input.live, objects);
+    let mut promised = Promised::of(input.live, input.withholding, objects);
     for some in objects.chunks(at_once.max(1)) {
         let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
         let begin = plans.len();

@@ -40,7 +40,7 @@ pub(crate) fn create(sync: &ObjectSync, key: &str, was: Option<&str>) -> String 
 /// Why an update: which attributes, and on whose side they moved.
 pub(crate) fn update(changes: &[Change], how: &str) -> String {
     if changes.is_empty() {
-        return format!("nothing differs; {how}");
+        return if how.is_empty() { "nothing differs".to_owned() } else { format!("nothing differs; {how}") };
     }
     let mut parts = Vec::new();
     for (cause, words) in [

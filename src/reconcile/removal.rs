@@ -11,6 +11,7 @@ use super::policy::{NoDisableAction, OrphanAction, OutOfScopeAction};
 use super::reason::block;
 use crate::model::capabilities::AttributeType;
 use crate::model::grace::{Grace, in_words};
+use crate::model::link::AgreedView;
 use crate::model::order::{Block, BlockReason, Change, Operation};
 use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
@@ -122,7 +123,21 @@ impl Decider<'_> {
         let is_as_it_was = |before| now.is_some_and(|now| self.scanner.digest.is_as_it_was(before, now));
         let unchanged =
             situation == Situation::OutOfScope && link.agreed.is_some_and(|agreed| is_as_it_was(agreed.source_digest));
-        let cause = if unchanged { Cause::Rule } else { Cause::Source };
+        let was_off = |agreed: AgreedView<'_>| {
+            let off = canonical::digest("false", AttributeType::Boolean);
+            input.capabilities.enabled.as_deref().and_then(|flag| agreed.digest(flag)) == Some(off)
+        };
+        let is_back = operation == Operation::Disable && link.agreed.is_some_and(was_off);
+        let cause = match (is_back, unchanged) {
+            (true, _) => Cause::Drift,
+            (false, true) => Cause::Rule,
+            (false, false) => Cause::Source,
+        };
+        let note = if is_back {
+            format!("{note}; it was disabled before, and somebody enabled it at the target")
+        } else {
+            note
+        };
         changes.iter_mut().for_each(|change| change.cause = cause);
         let foreign = self.claims.get(id).and_then(|who| {
             block(

@@ -313,7 +313,7 @@ pub(crate) fn ids(scanner: &Scanner<'_>) -> Vec<usize> {
 }
 
 /// Attributes that say something about who an object is: not the row's key, which changed, nor whether it is in use,
-/// which muster itself may have changed.
+/// which muster itself may have changed, nor what was made for it, which its namesake would have got.
 pub(crate) fn telling(scanner: &Scanner<'_>) -> Vec<usize> {
     let input = scanner.input;
     let keys: Vec<&str> = input.source.key_columns().iter().map(|key| input.source.columns()[*key].as_str()).collect();
@@ -321,6 +321,7 @@ pub(crate) fn telling(scanner: &Scanner<'_>) -> Vec<usize> {
         let attribute = &scanner.attributes[*position];
         let rule = input.sync.rules.mapping.rule(&attribute.name).map(|rule| rule.trim().to_owned());
         attribute.exists
+            && attribute.generated.is_none()
             && input.capabilities.enabled.as_deref() != Some(&attribute.name)
             && !rule.is_some_and(|rule| keys.contains(&rule.as_str()))
     };

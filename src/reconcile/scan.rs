@@ -93,6 +93,8 @@ pub(crate) struct Scanner<'a> {
     /// What tells later whether a row changed.
     pub(crate) digest: RowDigest,
     earlier: EarlierRules,
+    /// Whether the scope reads nothing that was found out for the rows elsewhere.
+    scope_reads_own_cells: bool,
 }
 
 /// What the rules want of one attribute.
@@ -174,6 +176,8 @@ impl<'a> Scanner<'a> {
         let digest = RowDigest::new(columns, rule);
         let earlier = input.earlier.map(|was| EarlierRules::bind(was, &rules.mapping, columns, input.lookups));
         let earlier = earlier.unwrap_or_default();
+        let found = rule.columns();
+        let scope_reads_own_cells = !rules.scope.columns().iter().any(|column| found.contains(column));
         Ok(Self {
             input,
             attributes,
@@ -187,6 +191,7 @@ impl<'a> Scanner<'a> {
             tables,
             digest,
             earlier,
+            scope_reads_own_cells,
         })
     }
 
@@ -200,7 +205,9 @@ impl<'a> Scanner<'a> {
     /// Whether a source row takes part; where that cannot be judged, why.
     pub(crate) fn admission(&self, row: &dyn Cells) -> (Admission, Option<String>) {
         if let Some(doubt) = self.input.derived.and_then(|derived| derived.doubt.as_ref()) {
-            return (Admission::Unknown, Some(doubt.clone()));
+            // Whom the scope leaves out by the row's own cells is out, whatever the groups say.
+            let is_out = self.scope_reads_own_cells && self.scope.admits(row) == Ok(false);
+            return if is_out { (Admission::Out, None) } else { (Admission::Unknown, Some(doubt.clone())) };
         }
         match self.scope.admits(row) {
             Ok(true) if !self.is_assigned(row) => match self.input.derived.is_none_or(|derived| derived.proves_absence)

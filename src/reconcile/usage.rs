@@ -1,10 +1,43 @@
 //! Rules that nothing came of: a mapping that gave no row a value, a row of a value table that fitted nobody.
 
+use std::collections::BTreeSet;
+
+use crate::snapshot::row::Cells as _;
+
 use super::canonical::{ABSENT, NOTHING};
+use super::ends::NAMES;
 use super::error::ReconcileError;
 use super::objects::{ObjectPlan, counted};
 use super::rows::Admission;
 use super::scan::Scanner;
+
+/// Protected names that nothing at the target goes by, and no row of the source: they protect nothing.
+pub(crate) fn unprotecting(plan: &ObjectPlan<'_>, protect: &BTreeSet<String>) -> Result<Vec<String>, ReconcileError> {
+    let (input, sync) = (plan.table.input, plan.table.input.sync);
+    let prefix = format!("{}/", sync.to);
+    let mut unknown: BTreeSet<&str> = protect.iter().filter_map(|name| name.strip_prefix(prefix.as_str())).collect();
+    if unknown.is_empty() {
+        return Ok(Vec::new());
+    }
+    for table in [input.target, input.source] {
+        let columns: Vec<usize> = NAMES.iter().filter_map(|name| table.column(name)).collect();
+        let found = table.par_fold(BTreeSet::new, |found, row| {
+            let key = table.key_of(row);
+            let names = columns.iter().map(|column| row.cell(*column)).chain([&*key]);
+            found.extend(names.filter_map(|name| unknown.get(name).copied()));
+        })?;
+        for name in found.into_iter().flatten() {
+            unknown.remove(name);
+        }
+    }
+    let tell = |name| {
+        format!(
+            "{}: `{prefix}{name}` is protected, and nothing there goes by `{name}`: correct the name under [apply] protect, or remove it",
+            sync.id
+        )
+    };
+    Ok(unknown.into_iter().map(tell).collect())
+}
 
 /// What a person should know about a sync's rules, in sentences.
 pub(crate) fn unused(plan: &ObjectPlan<'_>) -> Result<Vec<String>, ReconcileError> {
@@ -25,7 +58,10 @@ pub(crate) fn unused(plan: &ObjectPlan<'_>) -> Result<Vec<String>, ReconcileErro
         let is_used = |row: &u32| ![NOTHING, ABSENT].contains(&table.source.get(*row).values[position]);
         // That the target has no such attribute is told already.
         let exists = scanner.attributes[position].exists;
-        if exists && !refers && !is_table && is_told(attribute) && !in_scope.iter().any(is_used) {
+        // That it fails is told by the orders.
+        let fails = |row: &u32| table.source.get(*row).failed;
+        let is_idle = || !in_scope.iter().any(is_used) && !in_scope.iter().all(fails);
+        if exists && !refers && !is_table && is_told(attribute) && is_idle() {
             told.push(format!(
                 "{}: the rule of `{attribute}` (`{}`) gave none of {rows} in scope a value; correct or remove it, or name {} under `ignore`",
                 sync.id,

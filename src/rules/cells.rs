@@ -11,7 +11,26 @@ pub(super) fn array(cell: &str) -> Option<Vec<String>> {
     if !cell.starts_with('[') {
         return None;
     }
-    serde_json::from_str(cell).ok()
+    serde_json::from_str(cell).ok().or_else(|| mixed(cell))
+}
+
+/// The elements of a list that are no texts alone, as somebody else may have written it: numbers and truth values as they
+/// stand, without what is null. One that holds more than that stays a text.
+fn mixed(cell: &str) -> Option<Vec<String>> {
+    let elements: Vec<serde_json::Value> = serde_json::from_str(cell).ok()?;
+    let text = |element: serde_json::Value| match element {
+        serde_json::Value::String(text) => Some(Some(text)),
+        serde_json::Value::Null => Some(None),
+        plain @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => Some(Some(plain.to_string())),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+    };
+    let texts: Option<Vec<Option<String>>> = elements.into_iter().map(text).collect();
+    Some(texts?.into_iter().flatten().collect())
+}
+
+/// Whether a cell is a list that is not written as snapshots write one: its elements are to be read.
+pub(super) fn is_mixed(cell: &str) -> bool {
+    cell.starts_with('[') && serde_json::from_str::<Vec<String>>(cell).is_err() && mixed(cell).is_some()
 }
 
 /// A cell read as a truth value; absent is false.

@@ -57,6 +57,10 @@ pub(super) fn parse(text: &str, format: &str) -> Result<String, String> {
     let wrong = || format!("`{text}` is not a date of the format `{format}`");
     let mut parsed = Parsed::new();
     parse_items(&mut parsed, text, items.iter()).map_err(|_| wrong())?;
+    // `%Y` takes `24` for the year 24, which nobody was born in.
+    if parsed.year().is_some_and(|year| (0..1000).contains(&year)) {
+        return Err(format!("{}: its year has less than four digits, which `%y` reads", wrong()));
+    }
     if let Ok(time) = parsed.to_datetime() {
         return Ok(written(&time.to_utc()));
     }

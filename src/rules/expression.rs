@@ -7,7 +7,7 @@ use cel::common::ast::{Expr, LiteralValue};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
 
-use super::cells::{self, array, truth};
+use super::cells::{self, array, is_mixed, truth};
 use super::constant::Constant;
 use super::engine;
 use super::failure_words::message;
@@ -213,7 +213,10 @@ impl Bound {
     /// Evaluates the rule to the canonical text of a cell; empty means nothing. A bare column allocates nothing.
     pub fn cell<'r>(&'r self, row: &'r dyn Cells) -> Result<Cow<'r, str>, RuleFailure> {
         match &self.form {
-            BoundForm::Column(position) => Ok(Cow::Borrowed(self.told(row.cell(*position))?)),
+            BoundForm::Column(position) => {
+                let cell = self.told(row.cell(*position))?;
+                Ok(if is_mixed(cell) { Cow::Owned(of_cell(cell).into_cell()) } else { Cow::Borrowed(cell) })
+            }
             BoundForm::Constant(text) => Ok(Cow::Borrowed(text)),
             BoundForm::Cel { .. } => Ok(Cow::Owned(self.evaluate(row)?.into_cell())),
         }

@@ -92,6 +92,7 @@ fn functions_do_what_their_names_say() {
     }
     for (rule, why) in [
         ("'31.02.2026'.parseDate('%d.%m.%Y')", "parseDate: `31.02.2026` is not a date of the format `%d.%m.%Y`"),
+        ("'5.3.24'.parseDate('%d.%m.%Y')", "its year has less than four digits, which `%y` reads"),
         ("email.formatDate('%d')", "parseDate(format) makes one of it"),
         ("'2026-01-31'.formatDate('%H')", "has nothing that the format `%H` asks for"),
         ("number.padLeft(5, 'ab')", "it fills up with one character"),

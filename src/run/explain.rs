@@ -304,7 +304,8 @@ impl Conductor {
                 "not known from these snapshots: they were taken before order {applied} was applied; look again after `muster run {}`, or with --live",
                 self.job.name
             );
-            steps.iter_mut().filter(|step| step.step == StepName::Decide).for_each(|step| {
+            let is_stale = |step: &&mut Step| matches!(step.step, StepName::Compare | StepName::Decide);
+            steps.iter_mut().filter(is_stale).for_each(|step| {
                 step.verdict.clone_from(&text);
                 step.facts.clear();
             });

@@ -64,10 +64,15 @@ impl Conductor {
                     };
                     let how = match linked.filter(|link| link.target_id == *target) {
                         Some(link) => link.how,
+                        // What a match rule did not find surely, a person confirmed.
+                        None if order.confidence < 100
+                            && order.operation != Operation::Create
+                            && order.renamed_from.is_none() =>
+                        {
+                            How::Person
+                        }
                         None if is_found => How::Adopted,
                         None if order.operation == Operation::Create || order.renamed_from.is_some() => How::Applied,
-                        // What a match rule did not find surely, a person confirmed.
-                        None if order.confidence < 100 => How::Person,
                         None => How::Matched,
                     };
                     let put = LinkChange::Put(Link {

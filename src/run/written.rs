@@ -6,6 +6,7 @@ use super::Conductor;
 use super::error::RunError;
 use super::offload::compute;
 use crate::model::evidence::{Completeness, Evidence};
+use crate::model::order::Operation;
 use crate::model::value::Value;
 use crate::snapshot::completeness::{Census, Subject, Written, count_besides, doubts_columns, judge};
 use crate::snapshot::diff::DiffOptions;
@@ -41,6 +42,12 @@ impl Conductor {
                 let order = order?;
                 let Some(known) = outcomes.get(&order.id).filter(|_| order.resource == *subject.name) else { continue };
                 let Some(id) = known.clone().or(order.target_id) else { continue };
+                // What an object was not given when it was made, it lacks for that reason.
+                if order.operation == Operation::Create {
+                    for column in subject.table.columns() {
+                        written.entry(column.clone()).or_default().insert(id.clone(), String::new());
+                    }
+                }
                 for change in order.changes {
                     let cell = change.after.as_ref().map(Value::to_cell).unwrap_or_default();
                     written.entry(change.attribute).or_default().insert(id.clone(), cell);

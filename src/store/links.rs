@@ -12,7 +12,7 @@ use super::database::{Store, as_json, json};
 use super::error::{Fault, StoreError};
 use super::orders::sync_number;
 use crate::model::grace::Grace;
-use crate::model::link::{Agreed, How, Link, LinkView, Links};
+use crate::model::link::{Agreed, How, Link, Links};
 use crate::model::order::ObjectKey;
 
 pub(super) const COLUMNS: &str =
@@ -57,37 +57,6 @@ impl Store {
     /// When the database cannot be read.
     pub fn links(&self, job: &str, sync_id: &str) -> Result<Links, StoreError> {
         self.read(|db| links_of(db, job, sync_id))
-    }
-
-    /// The link of a source key.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn link_of(&self, job: &str, sync_id: &str, source_key: &str) -> Result<Option<Link>, StoreError> {
-        self.one_link(job, sync_id, "source_key", source_key)
-    }
-
-    /// The link that holds a target object.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn link_to(&self, job: &str, sync_id: &str, target_id: &str) -> Result<Option<Link>, StoreError> {
-        self.one_link(job, sync_id, "target_id", target_id)
-    }
-
-    fn one_link(&self, job: &str, sync_id: &str, column: &str, value: &str) -> Result<Option<Link>, StoreError> {
-        self.read(|db| {
-            let Some(sync) = sync_known(db, job, sync_id)? else { return Ok(None) };
-            let sets = attribute_sets(db)?;
-            let sql = format!("SELECT {COLUMNS} FROM links WHERE sync = ? AND {column} = ?");
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![sync, value])?;
-            let mut found = Links::default();
-            if let Some(row) = rows.next()? {
-                read(row, &sets, &mut found)?;
-            }
-            Ok(found.iter().next().map(LinkView::to_link))
-        })
     }
 
     /// Whether anything was ever linked by a sync: its first run is over.
@@ -428,6 +397,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::model::link::LinkView;
     use crate::store::layout::Layout;
 
     fn link(source: &str, target: &str, agreed: Option<Agreed>) -> Link {

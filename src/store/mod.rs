@@ -30,6 +30,7 @@ pub mod links;
 pub mod links_of_moment;
 pub mod live_kinds;
 mod needs;
+mod one_link;
 pub mod orders;
 pub mod plan_files;
 pub mod raise;

@@ -17,6 +17,7 @@ pub(super) const STEPS: &[&str] = &[
     GROUNDS,
     TAKEN_BACK,
     BEGUN,
+    LINKED,
 ];
 
 const FIRST: &str = "
@@ -183,6 +184,9 @@ UPDATE runs SET begun = opening.seq
 DROP INDEX runs_of_job;
 CREATE INDEX runs_of_job ON runs (job, begun);
 ";
+
+/// Whether approving an order linked its pair, or moved its link: a rejection takes that back.
+const LINKED: &str = "ALTER TABLE orders ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -11,6 +11,7 @@ use super::database::stamp;
 use super::error::{Fault, StoreError};
 use super::links::{LinkChange, change_links};
 use super::needs::{block_needing, free_needing, needing};
+use super::one_link::link_in;
 use super::orders::{Numbered, orders_where, require, step};
 use super::reverts::is_undo;
 use super::seal::{SealReport, SealRequest};
@@ -202,6 +203,7 @@ impl<'a> Sealing<'a> {
                 },
                 Decision::Reject => {
                     step(self.tx, n, &order, OrderState::Rejected, None, self.at)?;
+                    self.take_link_back(n, &order)?;
                     rejected.push((n, id.clone()));
                 }
             }
@@ -258,13 +260,8 @@ impl<'a> Sealing<'a> {
             .execute(params![number, stamp(expires), n])?;
         let low_confidence = order.block.as_ref().is_some_and(|block| block.reason == BlockReason::LowConfidence);
         if low_confidence {
-            let pair: (Option<String>, Option<String>, Option<String>) = self.tx.query_row(
-                "SELECT link_source, link_target, link_from FROM orders WHERE n = ?",
-                [n],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-            )?;
             let how = How::Person;
-            let change = match pair {
+            let change = match self.pair(n)? {
                 (Some(to), Some(target), Some(from)) => Some(LinkChange::Move { from, to, target, how }),
                 (Some(source_key), Some(target_id), None) => {
                     Some(LinkChange::Put(Link { source_key, target_id, how, agreed: None }))
@@ -272,11 +269,40 @@ impl<'a> Sealing<'a> {
                 _ => None,
             };
             if let Some(change) = change {
-                let (job, sync, who) = (&order.job, &order.sync_id, self.reviewer());
-                change_links(self.tx, self.log, job, sync, &[change], who, self.at)?;
+                self.change_link(order, change)?;
+                self.tx.prepare_cached("UPDATE orders SET linked = 1 WHERE n = ?")?.execute([n])?;
             }
         }
         Ok(())
+    }
+
+    /// What a person said by approving an order, rejecting it says no more: they are two.
+    fn take_link_back(&mut self, n: i64, order: &OrderRecord) -> Result<(), Fault> {
+        let linked = self.tx.prepare_cached("UPDATE orders SET linked = 0 WHERE n = ? AND linked = 1")?.execute([n])?;
+        if linked == 0 {
+            return Ok(());
+        }
+        let (Some(source), Some(target), from) = self.pair(n)? else { return Ok(()) };
+        // Whatever was linked since, by `link` or another order, stays.
+        let is_its =
+            link_in(self.tx, &order.job, &order.sync_id, &source)?.is_some_and(|link| link.target_id == target);
+        match from {
+            _ if !is_its => Ok(()),
+            Some(from) => {
+                self.change_link(order, LinkChange::Move { from: source, to: from, target, how: How::Person })
+            }
+            None => self.change_link(order, LinkChange::Drop(source)),
+        }
+    }
+
+    /// The pair that an order is about: the row's key, the object's id, and the key that the row had, where it has another.
+    fn pair(&self, n: i64) -> Result<Pair, Fault> {
+        let sql = "SELECT link_source, link_target, link_from FROM orders WHERE n = ?";
+        Ok(self.tx.query_row(sql, [n], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?)
+    }
+
+    fn change_link(&mut self, order: &OrderRecord, change: LinkChange) -> Result<(), Fault> {
+        change_links(self.tx, self.log, &order.job, &order.sync_id, &[change], self.reviewer(), self.at)
     }
 
     /// Blocks orders whose needed order will not come, and lets go those whose needed order may.
@@ -298,6 +324,9 @@ impl<'a> Sealing<'a> {
         self.log.append_orders(self.tx, &entry, orders)
     }
 }
+
+/// A row's key, an object's id, and the key that the row had before.
+type Pair = (Option<String>, Option<String>, Option<String>);
 
 enum Verdict {
     Do,

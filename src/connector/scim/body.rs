@@ -168,7 +168,8 @@ fn operation(part: Part, current: Option<&Json>) -> Option<Json> {
 }
 
 /// A list of bare values with what belongs to them: elements that are there already stay as they are; among e-mail
-/// addresses and telephone numbers one is primary, and a single one is of type work.
+/// addresses and telephone numbers a single one is primary and of type work. Which of several comes first, nobody said: the
+/// order of a list's values means nothing.
 fn dressed(path: &Path, wanted: Json, current: Option<&Json>) -> Json {
     let Json::Array(wanted) = wanted else { return wanted };
     let there: Vec<Json> =
@@ -188,13 +189,9 @@ fn dressed(path: &Path, wanted: Json, current: Option<&Json>) -> Json {
     if !is_address {
         return Json::Array(list);
     }
-    let is_single = list.len() == 1;
-    let has_primary = list.iter().any(|element| member(element, "primary") == Some(&Json::Bool(true)));
-    if let Some(Json::Object(first)) = list.first_mut() {
-        put_missing(first, "type", is_single.then(|| json!("work")));
-        if !has_primary {
-            put_missing(first, "primary", Some(json!(true)));
-        }
+    if let [Json::Object(only)] = list.as_mut_slice() {
+        put_missing(only, "type", Some(json!("work")));
+        put_missing(only, "primary", Some(json!(true)));
     }
     Json::Array(list)
 }
@@ -265,10 +262,7 @@ mod tests {
         );
         let both = Value::many(["b@example.com".to_owned(), "c@example.com".to_owned()]);
         let list = operations(made(&[("emails", both)]).unwrap(), Some(&current));
-        assert_eq!(
-            list[0]["value"],
-            json!([{"value": "b@example.com", "type": "home", "primary": true}, {"value": "c@example.com"}])
-        );
+        assert_eq!(list[0]["value"], json!([{"value": "b@example.com", "type": "home"}, {"value": "c@example.com"}]));
     }
 
     #[test]
