@@ -10,7 +10,7 @@ use crate::disk::atomic;
 use crate::job::{Sync, SyncKind};
 use crate::model::digest::Digest;
 use crate::model::history::{History, HistoryEntry, HistoryKind};
-use crate::model::order::{ObjectKey, OrderState};
+use crate::model::order::{ObjectKey, OrderId, OrderState};
 use crate::model::record::RunRecord;
 use crate::model::resource::ResourceName;
 use crate::model::run::RunId;
@@ -152,9 +152,17 @@ impl Conductor {
                     state: Some(record.state),
                     who: who.clone(),
                 };
-            let changes = order.as_ref().map(|order| order.changes.as_slice()).unwrap_or_default();
+            // What refers to an object that another order was to create holds that object's id once it is sent.
+            let mut changes = order.as_ref().map(|order| order.changes.clone()).unwrap_or_default();
+            for change in &mut changes {
+                if let Some(Value::Text(text)) = &change.after
+                    && let Some(made) = self.made_by(&OrderId(text.clone()))?
+                {
+                    change.after = Some(Value::Text(made));
+                }
+            }
             let mut of_order: Vec<HistoryEntry> = Vec::new();
-            for change in changes {
+            for change in &changes {
                 let what = format!("{} {}", record.operation, change.attribute);
                 of_order.push(entry(&what, change.before.as_ref(), change.after.as_ref(), Some(change.cause)));
             }
@@ -171,6 +179,14 @@ impl Conductor {
             entries.extend(of_order);
         }
         Ok(OfOrders { entries, applied, ids })
+    }
+
+    /// The id of the object that an order created, where the text is the id of one that did.
+    fn made_by(&self, order: &OrderId) -> Result<Option<String>, RunError> {
+        if !OrderId::is_id(&order.0) {
+            return Ok(None);
+        }
+        Ok(self.store.outcome(order)?.and_then(|outcome| outcome.target_id))
     }
 
     /// A row as each kept snapshot has it, oldest first; snapshots with the same bytes are read once.

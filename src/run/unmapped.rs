@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Conductor;
 use super::demand;
-use crate::job::{Job, SyncKind};
+use crate::job::Job;
 use crate::model::resource::ResourceName;
 
 /// Kinds of permissions that mean little one without the other, in lower case and letters alone.
@@ -51,9 +51,8 @@ impl Conductor {
 /// Permissions of one kind that are mapped without those of the other.
 fn halves(job: &Job, offered: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let plain = |text: &str| text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    let rows = job.syncs.iter().filter(|sync| matches!(sync.kind, SyncKind::Association(_)));
     let mapped: BTreeMap<(String, String), &ResourceName> =
-        rows.map(|sync| ((sync.to.system.clone(), plain(&sync.to.resource)), &sync.to)).collect();
+        job.syncs.iter().map(|sync| ((sync.to.system.clone(), plain(&sync.to.resource)), &sync.to)).collect();
     let mut told = Vec::new();
     for ((system, kind), to) in &mapped {
         let other = TOGETHER.iter().find_map(|[a, b]| match kind.as_str() {
