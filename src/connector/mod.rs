@@ -4,6 +4,7 @@
 //! [`source::Source`] or a [`target::Target`] of it.
 
 pub mod backoff;
+mod by_modules;
 pub mod classify;
 pub mod config;
 pub mod csv;

@@ -15,8 +15,11 @@ const PAM: &str = "urn:ietf:params:scim:schemas:pam:1.0:";
 /// seat more, and an account that owns nothing.
 pub(crate) const ARGUMENTS: [&str; 6] = ["--seed-users", "120", "--seats", "users=125", "--me", "svc"];
 
+/// A rehearsal: its name, and what is asked in it.
+pub(crate) type Rehearsal = (&'static str, fn(&Talk));
+
 /// The rehearsal that shows a key of the server's file.
-pub(crate) fn rehearsal(top: &str) -> Option<(&'static str, fn(&Talk))> {
+pub(crate) fn rehearsal(top: &str) -> Option<Rehearsal> {
     Some(match top {
         "max_results" | "filters" | "comparisons" => ("lists", lists),
         "shows_members" | "members_at_once" | "replaces_members" | "removes_by_values_only" | "nests_groups" => {

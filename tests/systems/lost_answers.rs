@@ -157,7 +157,19 @@ fn what_openbao_did_without_an_answer_is_found_and_done_once() {
         survives(&world, &gateway, &loss, members, 1..=2);
         in_the_vault(&vault, "Clerk");
     }
-    // Changes and deletes.
+    // Somebody goes; what was done is looked for, and found gone.
+    for loss in losses("DELETE", "/identity/entity/id/", "/identity/entity/id/").into_iter().skip(1) {
+        let (vault, gateway, world) = vault();
+        world.settle("corp");
+        for file in ["users", "memberships"] {
+            let rows = world.read(&format!("hr/{file}.csv"));
+            let rows: Vec<&str> = rows.lines().filter(|row| !row.contains("E2")).collect();
+            world.write(&format!("hr/{file}.csv"), rows.join("\n") + "\n");
+        }
+        let deletes = |gateway: &Gateway| gateway.heard_with("DELETE", "/identity/entity/id/");
+        survives(&world, &gateway, &loss, deletes, 1..=1);
+        assert_eq!((vault.all("entity").len(), vault.all("entity-alias").len()), (PEOPLE - 1, PEOPLE - 1));
+    }
     for loss in losses("POST", "/identity/entity/id/", "/identity/entity/id/") {
         let (vault, gateway, world) = vault();
         world.settle("corp");

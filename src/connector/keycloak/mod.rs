@@ -25,20 +25,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use self::profile::Profile;
+use super::by_modules::by_modules;
 use super::config::{KeycloakConfig, SystemConfig, web_address};
 use super::failure_table::keycloak_rows;
 use super::http::{Http, HttpSettings};
 use super::registry::ConnectContext;
-use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
-use super::target::{Applied, ObjectChange, RowChange, Target};
-use crate::model::capabilities::Capabilities;
 use crate::model::failure::{Class, Failure, Recourse};
-use crate::model::object::Object;
-use crate::model::order::Operation;
 
 /// A connection to a realm.
 pub struct KeycloakSystem {
@@ -114,65 +109,11 @@ impl KeycloakSystem {
     }
 }
 
-#[async_trait]
-impl Source for KeycloakSystem {
-    fn system(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> String {
-        format!("keycloak {} {}", self.http.base(), self.config.realm)
-    }
-
-    async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        capabilities::capabilities(self).await
-    }
-
-    async fn probe(&self, needs: &Needs) -> Vec<Step> {
-        probe::probe(self, needs).await
-    }
-
-    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
-        export::export(self, request, sink).await
-    }
-
-    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
-        lookup::get(self, resource, id).await
-    }
-
-    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
-        lookup::find(self, resource, attribute, value).await
-    }
-
-    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
-        members::holds(self, resource, rows).await
-    }
-
-    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
-        members::members(self, resource, end, id).await
-    }
-}
-
-#[async_trait]
-impl Target for KeycloakSystem {
-    async fn apply(&self, change: &ObjectChange) -> Result<Applied, Failure> {
-        write::apply(self, change).await
-    }
-
-    async fn apply_rows(
-        &self,
-        resource: &str,
-        operation: Operation,
-        rows: &[RowChange],
-    ) -> Vec<Result<Applied, Failure>> {
-        members::apply_rows(self, resource, operation, rows).await
-    }
-
-    fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
-        members::row_batch(resource)
-    }
-
-    fn when_ignored(&self, resource: &str, attributes: &[String]) -> Option<String> {
-        profile::when_ignored(self.profile.get(), resource, attributes)
-    }
+by_modules! {
+    KeycloakSystem,
+    identity: |system| format!("keycloak {} {}", system.http.base(), system.config.realm),
+    capabilities: capabilities::capabilities,
+    apply_rows: members::apply_rows,
+    row_batch: |_, resource| members::row_batch(resource),
+    when_ignored: |system, resource, attributes| profile::when_ignored(system.profile.get(), resource, attributes),
 }

@@ -34,19 +34,15 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use self::layout::{Layout, ResourceType};
 use self::link::Link;
+use super::by_modules::by_modules;
 use super::config::{LdapConfig, SystemConfig};
 use super::registry::ConnectContext;
-use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
-use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
 use crate::model::failure::{Class, Failure, Recourse};
-use crate::model::object::Object;
-use crate::model::order::Operation;
 
 /// The association of users and the groups that they are in: `group`, `user`.
 pub const MEMBERSHIPS: &str = "memberships";
@@ -76,6 +72,11 @@ pub struct LdapSystem {
 }
 
 impl LdapSystem {
+    async fn offered(&self) -> Result<Capabilities, Failure> {
+        let account = self.account.get_or_try_init(|| own::account(self)).await?.clone();
+        Ok(capabilities::of(self, self.layout().await?, account))
+    }
+
     /// Prepares a connection; nothing is sent yet.
     ///
     /// # Errors
@@ -159,65 +160,13 @@ fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &str) -> Option
     names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
-#[async_trait]
-impl Source for LdapSystem {
-    fn system(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> String {
-        format!("ldap {} {}", self.link.place(), self.config.base.to_lowercase())
-    }
-
-    async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        let account = self.account.get_or_try_init(|| own::account(self)).await?.clone();
-        Ok(capabilities::of(self, self.layout().await?, account))
-    }
-
-    async fn probe(&self, needs: &Needs) -> Vec<Step> {
-        probe::probe(self, needs).await
-    }
-
-    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
-        export::export(self, request, sink).await
-    }
-
-    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
-        lookup::get(self, resource, id).await
-    }
-
-    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
-        lookup::find(self, resource, attribute, value).await
-    }
-
-    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
-        members::holds(self, resource, rows).await
-    }
-
-    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
-        members::members(self, resource, end, id).await
-    }
-}
-
-#[async_trait]
-impl Target for LdapSystem {
-    async fn apply(&self, change: &ObjectChange) -> Result<Applied, Failure> {
-        write::apply(self, change).await
-    }
-
-    async fn apply_rows(
-        &self,
-        resource: &str,
-        operation: Operation,
-        rows: &[RowChange],
-    ) -> Vec<Result<Applied, Failure>> {
-        member_writes::apply_rows(self, resource, operation, rows).await
-    }
-
-    fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
-        match members::ends_of(resource) {
-            Some((owner, _)) => (Some(owner.to_owned()), self.config.member_batch),
-            None => (None, 1),
-        }
-    }
+by_modules! {
+    LdapSystem,
+    identity: |system| format!("ldap {} {}", system.link.place(), system.config.base.to_lowercase()),
+    capabilities: LdapSystem::offered,
+    apply_rows: member_writes::apply_rows,
+    row_batch: |system, resource| match members::ends_of(resource) {
+        Some((owner, _)) => (Some(owner.to_owned()), system.config.member_batch),
+        None => (None, 1),
+    },
 }

@@ -19,19 +19,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::{Mutex, OnceCell};
 
+use super::by_modules::by_modules;
 use super::config::{OpenBaoConfig, SystemConfig, web_address};
 use super::http::{Http, HttpSettings};
 use super::registry::ConnectContext;
-use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
-use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
 use crate::model::failure::{Class, Failure, Recourse};
-use crate::model::object::Object;
-use crate::model::order::Operation;
 
 /// A connection to a vault.
 pub struct OpenBaoSystem {
@@ -113,6 +109,11 @@ impl OpenBaoSystem {
         Ok(listed.await?.as_ref())
     }
 
+    async fn offered(&self) -> Result<Capabilities, Failure> {
+        let account = self.account.get_or_try_init(|| probe::account(self)).await?.clone();
+        Ok(columns::capabilities(&self.config, &self.columns, account, self.known_policies().await?))
+    }
+
     fn failure(&self, class: Class, cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
         let recourse = if class == Class::Configuration { Recourse::Stop } else { Recourse::GiveUp };
         Failure::new(class, recourse, &self.name, cause, remedy)
@@ -131,66 +132,16 @@ impl OpenBaoSystem {
     }
 }
 
-#[async_trait]
-impl Source for OpenBaoSystem {
-    fn system(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> String {
-        let namespace = self.config.namespace.as_deref().map_or_else(String::new, |name| format!(" {name}"));
-        format!("openbao {}{namespace}", self.http.base())
-    }
-
-    async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        let account = self.account.get_or_try_init(|| probe::account(self)).await?.clone();
-        Ok(columns::capabilities(&self.config, &self.columns, account, self.known_policies().await?))
-    }
-
-    async fn probe(&self, needs: &Needs) -> Vec<Step> {
-        probe::probe(self, needs).await
-    }
-
-    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
-        export::export(self, request, sink).await
-    }
-
-    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
-        lookup::get(self, resource, id).await
-    }
-
-    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
-        lookup::find(self, resource, attribute, value).await
-    }
-
-    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
-        members::holds(self, resource, rows).await
-    }
-
-    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
-        members::members(self, resource, end, id).await
-    }
-}
-
-#[async_trait]
-impl Target for OpenBaoSystem {
-    async fn apply(&self, change: &ObjectChange) -> Result<Applied, Failure> {
-        write::apply(self, change).await
-    }
-
-    async fn apply_rows(
-        &self,
-        resource: &str,
-        operation: Operation,
-        rows: &[RowChange],
-    ) -> Vec<Result<Applied, Failure>> {
-        members::apply_rows(self, resource, operation, rows).await
-    }
-
-    fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
-        match members::ends_of(resource) {
-            Some((owner, _, _)) => (Some(owner.to_owned()), self.config.member_batch),
-            None => (None, 1),
-        }
-    }
+by_modules! {
+    OpenBaoSystem,
+    identity: |system| {
+        let namespace = system.config.namespace.as_deref().map_or_else(String::new, |name| format!(" {name}"));
+        format!("openbao {}{namespace}", system.http.base())
+    },
+    capabilities: OpenBaoSystem::offered,
+    apply_rows: members::apply_rows,
+    row_batch: |system, resource| match members::ends_of(resource) {
+        Some((owner, _, _)) => (Some(owner.to_owned()), system.config.member_batch),
+        None => (None, 1),
+    },
 }

@@ -30,7 +30,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
@@ -38,16 +37,13 @@ pub use self::dialect::Dialect;
 use self::dialect::MemberRemoval;
 use self::discovery::Discovery;
 use self::ways::Ways;
+use super::by_modules::by_modules;
 use super::config::{Refused, ScimConfig, SystemConfig};
 use super::http::{Answer, Http, HttpSettings};
 use super::proofs::{KeptProofs, Proof};
 use super::registry::ConnectContext;
-use super::source::{ExportError, ExportRequest, ExportSink, Needs, Source, Step};
-use super::target::{Applied, ObjectChange, RowChange, Target};
 use crate::model::capabilities::{Capabilities, OwnAccount};
 use crate::model::failure::{Class, Effect, Failure, Recourse};
-use crate::model::object::Object;
-use crate::model::order::Operation;
 use crate::scim::MEDIA_TYPE;
 use crate::scim::schema::Definition;
 
@@ -135,6 +131,11 @@ impl ScimSystem {
     /// What the provider is like, asked once.
     async fn discovery(&self) -> Result<&Discovery, Failure> {
         self.discovery.get_or_try_init(|| discovery::discover(self)).await
+    }
+
+    async fn offered(&self) -> Result<Capabilities, Failure> {
+        let account = self.account.get_or_try_init(|| own::account(self)).await?.clone();
+        Ok(capabilities::of(self.discovery().await?, &self.config, &self.ways, self.dialect, account))
     }
 
     async fn definition(&self, resource: &str) -> Result<&Definition, Failure> {
@@ -228,65 +229,13 @@ fn id_of(resource: &Json) -> Option<String> {
     }
 }
 
-#[async_trait]
-impl Source for ScimSystem {
-    fn system(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> String {
-        format!("scim {}", self.http.base())
-    }
-
-    async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        let account = self.account.get_or_try_init(|| own::account(self)).await?.clone();
-        Ok(capabilities::of(self.discovery().await?, &self.config, &self.ways, self.dialect, account))
-    }
-
-    async fn probe(&self, needs: &Needs) -> Vec<Step> {
-        probe::probe(self, needs).await
-    }
-
-    async fn export(&self, request: &ExportRequest, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
-        export::export(self, request, sink).await
-    }
-
-    async fn get(&self, resource: &str, id: &str) -> Result<Option<Object>, Failure> {
-        lookup::get(self, resource, id).await
-    }
-
-    async fn find(&self, resource: &str, attribute: &str, value: &str) -> Result<Vec<Object>, Failure> {
-        lookup::find(self, resource, attribute, value).await
-    }
-
-    async fn holds(&self, resource: &str, rows: &[BTreeMap<String, String>]) -> Result<Vec<bool>, Failure> {
-        members::holds(self, resource, rows).await
-    }
-
-    async fn members(&self, resource: &str, end: &str, id: &str) -> Result<Vec<String>, Failure> {
-        members::members(self, resource, end, id).await
-    }
-}
-
-#[async_trait]
-impl Target for ScimSystem {
-    async fn apply(&self, change: &ObjectChange) -> Result<Applied, Failure> {
-        write::apply(self, change).await
-    }
-
-    async fn apply_rows(
-        &self,
-        resource: &str,
-        operation: Operation,
-        rows: &[RowChange],
-    ) -> Vec<Result<Applied, Failure>> {
-        members::apply_rows(self, resource, operation, rows).await
-    }
-
-    fn row_batch(&self, resource: &str) -> (Option<String>, usize) {
-        match members::ends_of(resource) {
-            Some((owner, _)) => (Some(owner.to_owned()), self.ways.member_batch),
-            None => (None, 1),
-        }
-    }
+by_modules! {
+    ScimSystem,
+    identity: |system| format!("scim {}", system.http.base()),
+    capabilities: ScimSystem::offered,
+    apply_rows: members::apply_rows,
+    row_batch: |system, resource| match members::ends_of(resource) {
+        Some((owner, _)) => (Some(owner.to_owned()), system.ways.member_batch),
+        None => (None, 1),
+    },
 }
