@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::company::Company;
 use support::dice::Dice;
 
@@ -112,7 +112,7 @@ fn case_p13_whatever_is_killed_no_order_is_lost_and_none_is_in_effect_twice() {
     company.world.muster(&["log", "corp", "--verify"]).ended(0).says(&["the log is whole", "of all jobs"]);
     company.world.muster(&["log", "crop", "--verify"]).never_says(&["the log is whole"]);
     let report = company.world.muster(&["report", &run, "--format", "json"]).ended(0).json();
-    assert_eq!(report["orders_by_state"], serde_json::json!({ "applied": planned.len() }), "{report:#}");
+    assert_eq!(report["orders_by_state"], json!({ "applied": planned.len() }), "{report:#}");
     eprintln!(
         "{killed} kills, {} orders: {} found in effect after a kill, {released} not sent before it; each applied once",
         planned.len(),
@@ -137,4 +137,48 @@ fn a_disk_without_room_is_told_with_what_to_do_and_loses_nothing() {
     company.world.muster(&["apply", "corp"]).ended(0);
     company.world.muster(&["run", "corp"]).ended(0);
     assert_eq!((company.vault.all("Users").len(), company.vault.all("Groups").len()), (120, 3));
+}
+
+/// Three groups with three members each; the answers to their changes never come.
+#[test]
+fn rows_in_flight_are_looked_up_together_and_one_that_cannot_be_told_keeps_no_other_from_its_answer() {
+    for refused in [false, true] {
+        let company = Company::with(9, "[apply]\nwaves = [100]\n");
+        company.world.muster(&["run", "corp"]).ended(3);
+        company.world.muster(&["approve", "corp", "--all", "--comment", "all of it"]).ended(0);
+        let run = company.world.newest_run("corp");
+        company.vault.faults(json!({ "rules": [
+            { "method": "PATCH", "prefix": "/Groups", "when": "every", "action": { "delay-after": { "ms": 60_000 } } }] }));
+        let mut apply = company.world.command(&["apply", "corp"]).spawn().unwrap();
+        let states = || company.world.muster(&["report", &run, "--format", "json"]).json()["orders_by_state"].clone();
+        let members = || {
+            let groups = company.vault.all("Groups");
+            groups.iter().map(|group| group["members"].as_array().map_or(0, Vec::len)).sum::<usize>()
+        };
+        while members() < 9 {
+            assert!(apply.try_wait().unwrap().is_none(), "the apply ended before");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        apply.kill().unwrap();
+        apply.wait().unwrap();
+        assert_eq!(states()["in-flight"], 9);
+
+        let group = company.vault.all("Groups")[0]["id"].as_str().unwrap().to_owned();
+        let rules = if refused {
+            json!([{ "method": "GET", "prefix": format!("/Groups/{group}"), "when": "every", "action": { "status": { "code": 403 } } }])
+        } else {
+            json!([])
+        };
+        company.vault.faults(json!({ "rules": rules }));
+        let log = company.world.run_file("corp", &run, "requests.ndjson");
+        let before = lines(&log);
+        company.world.muster(&["apply", "corp"]).ended(if refused { 5 } else { 0 });
+        let text = std::fs::read_to_string(&log).unwrap();
+        let asked = text.lines().skip(before).filter(|line| line.contains("GET") && line.contains("/Groups/")).count();
+        if refused {
+            assert_eq!(states(), json!({ "applied": 18, "uncertain": 3 }));
+        } else {
+            assert_eq!((states(), asked), (json!({ "applied": 21 }), 3));
+        }
+    }
 }

@@ -339,7 +339,52 @@ async fn increments_bring_what_changed_and_count_what_there_is() {
     let memberships = &changed["memberships"];
     let rows = [[old, id("users", "uid", "i06").await], [new.clone(), id("users", "uid", "i05").await]];
     assert_eq!(memberships.rows, rows);
-    assert_eq!(memberships.replaced, [("group".to_owned(), new)]);
+    assert!(memberships.replaced.contains(&("group".to_owned(), new)));
+    let whole = memberships.replaced.iter().filter(|(end, _)| end == "user").count();
+    assert_eq!((whole, memberships.replaced.len()), (2, 3), "everybody who changed, and one group");
     assert_eq!((memberships.only["user"].len(), memberships.only["group"].len()), (29, 2));
     assert!(memberships.ended().proves_absence);
+}
+
+/// A group of logins is not told that one of them has another owner, or none.
+#[tokio::test]
+async fn whoever_gets_another_login_leaves_the_groups_of_the_old_one_in_increments_too() {
+    let directory = Directory::emptied().await;
+    directory.empty(GROUPS, "(objectClass=posixGroup)").await;
+    for n in 0..3 {
+        add_person(&directory, &format!("i{n:02}"), &[]).await;
+    }
+    let attributes: &[(&str, &[&str])] = &[
+        ("objectClass", &["posixGroup"]),
+        ("gidNumber", &["7"]),
+        ("cn", &["staff"]),
+        ("memberUid", &["i01", "i02", "i09"]),
+    ];
+    directory.add(&format!("cn=staff,{GROUPS}"), attributes).await;
+    let mut config = directory.config();
+    let groups = config.resources.get_mut("groups").unwrap();
+    (groups.classes, groups.member) = (vec!["posixGroup".to_owned()], Some("memberUid".to_owned()));
+    let target = directory.target(config).await;
+    assert_eq!(export(target.as_ref(), &["memberships"]).await.unwrap()["memberships"].rows.len(), 2);
+
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let soon = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let mut ldap = directory.session().await;
+    for (old, new) in [("i01", "elsewhere"), ("i00", "i09")] {
+        ldap.modifydn(&format!("uid={old},{PEOPLE}"), &format!("uid={new}"), true, None)
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+    let id = async |login| target.find("users", "uid", login).await.unwrap().remove(0).id;
+    let (gone, come) = (id("elsewhere").await, id("i09").await);
+    let changed = export_since(target.as_ref(), &["memberships"], Some(&soon)).await.unwrap();
+    let memberships = &changed["memberships"];
+    assert_eq!(memberships.column("user"), [come.as_str()]);
+    for id in [gone, come] {
+        assert!(memberships.replaced.contains(&("user".to_owned(), id)), "{:?}", memberships.replaced);
+    }
+    directory.empty(GROUPS, "(objectClass=posixGroup)").await;
 }

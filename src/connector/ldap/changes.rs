@@ -11,7 +11,7 @@ use super::export::Export;
 use super::layout::{Membership, ResourceType};
 use super::lookup;
 use super::members::{self, IDS_A_SEARCH};
-use super::newcomers::{self, Newcomer};
+use super::newcomers::Newcomers;
 use super::people::{Member, People};
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::model::evidence::Evidence;
@@ -118,7 +118,7 @@ impl Changes {
         export: &Export<'_>,
         resources: &[&str],
         people: &People,
-        newcomers: &[Newcomer],
+        newcomers: &Newcomers,
         sink: &mut dyn ExportSink,
     ) -> Result<(), ExportError> {
         let (groups, membership) = export.system.group_members(export.layout)?;
@@ -126,7 +126,7 @@ impl Changes {
         let mut evidence = Evidence::default();
         for resource in resources {
             people.begin(sink, resource, true)?;
-            tally.insert(*resource, newcomers::hand_over(newcomers, resource, sink)?);
+            tally.insert(*resource, newcomers.hand_over(resource, sink)?);
         }
         for chunk in self.ids(|_| true).chunks(IDS_A_SEARCH) {
             let asked = export.asked_members(groups, membership);

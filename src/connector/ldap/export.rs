@@ -11,7 +11,7 @@ use super::changes::Changes;
 use super::entry::Entry;
 use super::increment::{self, Since};
 use super::layout::{Layout, Membership, ResourceType};
-use super::newcomers::{self, Told};
+use super::newcomers::{self, Newcomers, Told};
 use super::people::{Id, Member, People};
 use super::search::{self, Pager, Search};
 use super::walk::{Seen, Walk};
@@ -256,8 +256,8 @@ impl Export<'_> {
         }
         let told = changes.map(Told::Changes).or(since.as_ref().map(Told::Since)).filter(|_| !membership.in_chain);
         let newcomers = match told {
-            Some(told) => newcomers::rows(self, told, resources, people).await?,
-            None => Some(Vec::new()),
+            Some(told) => newcomers::of_changed(self, told, resources, people).await?,
+            None => Some(Newcomers::default()),
         };
         if let (Some(changes), Some(newcomers), false) = (changes, &newcomers, membership.in_chain) {
             return changes.members(self, resources, people, newcomers, sink).await;
@@ -266,7 +266,7 @@ impl Export<'_> {
         let (mut seen, counts) = loop {
             for resource in resources {
                 people.begin(sink, resource, is_increment)?;
-                newcomers::hand_over(newcomers.as_deref().unwrap_or_default(), resource, sink)?;
+                newcomers.as_ref().map(|newcomers| newcomers.hand_over(resource, sink)).transpose()?;
             }
             // A group changes without a trace of its own where one that is in it does.
             let reads_all = membership.in_chain || newcomers.is_none();
@@ -281,7 +281,9 @@ impl Export<'_> {
             }
         };
         if newcomers.is_none() {
-            seen.evidence.notes.push("so many changed that all groups were read".to_owned());
+            seen.evidence
+                .notes
+                .push("too many changed to look for each in the groups: all groups were read".to_owned());
         }
         let cursor = self.cursor(seen.newest, since.as_ref());
         for resource in resources {

@@ -123,6 +123,19 @@ impl<'a> Sides<'a> {
         Ok(found.into_iter().flatten().filter_map(|entry| Some((self.groups.id(&entry)?, entry.dn))).collect())
     }
 
+    /// Whether the server finds a group by a member that it has; an attribute that it cannot compare, or that the account may
+    /// not search by, finds nobody, and it does not say why (RFC 4511 section 4.5.1.7).
+    pub(super) async fn finds_members(&self) -> Result<bool, Failure> {
+        let attribute = self.membership.attribute.as_str();
+        let holding = filter::all(&[&filter::present(attribute), &self.groups.filter]);
+        let search = Search { filter: holding, ..self.groups.search(vec![attribute.to_owned()]) };
+        let Some(group) = search::some(&self.system.link, &search, Asked::List).await? else { return Ok(true) };
+        match group.values(attribute).first() {
+            Some(value) => self.fits(&group.dn, filter::equals(attribute, value)).await,
+            None => Ok(true),
+        }
+    }
+
     /// Whether a group holds what stands for a member.
     pub(super) async fn holds(&self, group: &str, value: &str) -> Result<bool, Failure> {
         self.fits(group, self.holding(value)).await

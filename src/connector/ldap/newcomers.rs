@@ -1,5 +1,6 @@
-//! Who came into view of a group that did not change: whoever is moved into the base of the users, or begins to fit their
-//! filter, may have been in it for long, and the group does not know.
+//! Who came into view of a group that did not change, or went out of it: whoever is moved into the base of the users, or
+//! begins to fit their filter, may have been in it for long; whoever is renamed may be in it no more; and the group does
+//! not know.
 
 use super::changes::{Change, Changes};
 use super::entry::Entry;
@@ -24,22 +25,63 @@ pub(super) enum Told<'a> {
     Changes(&'a Changes),
 }
 
-/// A row of somebody who changed: the association, its owner, and its member.
-pub(super) type Newcomer = (String, String, String);
+/// The rows of everybody who changed.
+#[derive(Default)]
+pub(super) struct Newcomers {
+    /// The association, its owner, and its member.
+    rows: Vec<(String, String, String)>,
+    /// The association, and a member who has no other rows than these.
+    whole: Vec<(String, String)>,
+}
+
+impl Newcomers {
+    /// Hands over those of one association; how many rows they are.
+    pub(super) fn hand_over(&self, resource: &str, sink: &mut dyn ExportSink) -> Result<u64, ExportError> {
+        let (_, end) = members::ends_of(resource).unwrap_or(("group", "user"));
+        for (_, member) in self.whole.iter().filter(|(of, _)| of == resource) {
+            sink.replace(resource, end, member)?;
+        }
+        let mut count = 0;
+        for (_, owner, member) in self.rows.iter().filter(|(of, ..)| of == resource) {
+            sink.row(resource, &[owner, member])?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
 
 /// The rows of everybody who changed, old ones and new ones; `None` where these are so many that reading every group is
-/// less work than asking for each of them.
-pub(super) async fn rows(
+/// less work than asking for each of them, or where they cannot be told.
+pub(super) async fn of_changed(
     export: &Export<'_>,
     told: Told<'_>,
     resources: &[&str],
     people: &People,
-) -> Result<Option<Vec<Newcomer>>, Failure> {
+) -> Result<Option<Newcomers>, Failure> {
+    let mut failed = 0;
+    loop {
+        match once(export, told, resources, people).await {
+            Err(failure) => {
+                failed += 1;
+                export.system.link.wait(&failure, failed).await.ok_or(failure)?;
+            }
+            found => return found,
+        }
+    }
+}
+
+async fn once(
+    export: &Export<'_>,
+    told: Told<'_>,
+    resources: &[&str],
+    people: &People,
+) -> Result<Option<Newcomers>, Failure> {
     let most = people.all(true).count().max(FEW);
-    let mut rows = Vec::new();
+    let mut found = Newcomers::default();
     for resource in resources {
         let sides = Sides::of(export.system, resource).await?;
-        // Active Directory keeps with each entry which groups it is in.
+        // Active Directory keeps with each entry which groups it is in. It may show a part of them: they are no proof that
+        // there are no others, and need not be, for it renames members itself.
         let is_kept = export.layout.flavour == Flavour::Ad && sides.membership.attribute.eq_ignore_ascii_case("member");
         let columns: &[String] = if is_kept { &[MEMBER_OF.to_owned()] } else { &[] };
         let mut pages = match told {
@@ -51,6 +93,9 @@ pub(super) async fn rows(
         };
         let mut asked = 0;
         while let Some(entries) = pages.next(export, &sides, columns).await? {
+            if asked == 0 && !is_kept && !entries.is_empty() && !sides.finds_members().await? {
+                return Ok(None);
+            }
             asked += entries.len();
             if !is_kept && asked > most {
                 return Ok(None);
@@ -59,24 +104,20 @@ pub(super) async fn rows(
             for entry in &entries {
                 lookups.push(owners(&sides, entry, is_kept.then_some(people)));
             }
-            let found: Vec<Vec<String>> = members::at_once(lookups).await?;
-            for (entry, owners) in entries.iter().zip(found) {
+            let all: Vec<Vec<String>> = members::at_once(lookups).await?;
+            for (entry, owners) in entries.iter().zip(all) {
                 let Some(id) = sides.members.id(entry) else { continue };
-                rows.extend(owners.into_iter().map(|owner| ((*resource).to_owned(), owner, id.clone())));
+                found.rows.extend(owners.into_iter().map(|owner| ((*resource).to_owned(), owner, id.clone())));
+                if !is_kept {
+                    found.whole.push(((*resource).to_owned(), id));
+                }
             }
         }
+        if pages.is_cut_off() {
+            return Ok(None);
+        }
     }
-    Ok(Some(rows))
-}
-
-/// Hands over the rows of one association; how many they are.
-pub(super) fn hand_over(rows: &[Newcomer], resource: &str, sink: &mut dyn ExportSink) -> Result<u64, ExportError> {
-    let mut count = 0;
-    for (_, owner, member) in rows.iter().filter(|(of, ..)| of == resource) {
-        sink.row(resource, &[owner, member])?;
-        count += 1;
-    }
-    Ok(count)
+    Ok(Some(found))
 }
 
 /// The ids of the groups that an entry is in: as its own list names them, or as the groups do.
@@ -105,6 +146,10 @@ enum Pages<'a> {
 }
 
 impl Pages<'_> {
+    fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Walk(walk) if walk.is_cut_off())
+    }
+
     async fn next(
         &mut self,
         export: &Export<'_>,

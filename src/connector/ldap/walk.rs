@@ -70,6 +70,11 @@ impl<'a> Walk<'a> {
         Ok(Some(entries))
     }
 
+    /// Whether the server broke the list off.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.pager.evidence.cut_off.is_some()
+    }
+
     pub(super) fn end(self) -> Seen {
         Seen { evidence: self.pager.evidence, newest: self.newest, ids: Vec::new() }
     }
