@@ -135,6 +135,32 @@ fn case_k7_a_member_through_groups_in_groups_is_told_the_path_and_the_setting() 
 }
 
 #[test]
+fn case_k7_groups_in_groups_may_be_rows_of_their_own() {
+    let company = Company::of(4);
+    company.world.write("hr/nestings.csv", "parent,child\nT2,T0\nT1,T2\n");
+    let ends = "ends = { user";
+    let with = |word: &str| {
+        job(&company, ends, &format!("nested = \"{word}\"\nnestings = \"hr.nestings\"\nends = {{ user"));
+    };
+    with("flatten");
+    company.world.settle("corp");
+    // E0003 is in T0, which is in T2, which is in T1.
+    let explained = explain(&company, &["E0003", "--entitlement", "T1"]);
+    has(&step(&explained, "read")["verdict"], &["`T0` in `T2` in `T1`"]);
+    assert_eq!(explained["situation"], "confirmed");
+    // Whoever is taken out of the inner group leaves the outer ones.
+    company.world.write("hr/nestings.csv", "parent,child\nT2,T0\n");
+    run(&company, 3);
+    let orders = company.world.orders("corp", &company.world.newest_run("corp"));
+    assert!(!orders.is_empty() && orders.iter().all(|order| order["operation"] == "remove"), "{orders:#?}");
+    approve_and_apply(&company);
+    with("refuse");
+    company.world.muster(&["run", "corp"]).says(&["1 nested group and nested = \"refuse\"", "`T0` in `T2`"]);
+    job(&company, "[[sync]]\nfrom = \"hr.users\"", "[[sync]]\nnestings = \"hr.nestings\"\nfrom = \"hr.users\"");
+    company.world.muster(&["check", "corp"]).ended(2).says(&["`nestings` belongs to an association"]);
+}
+
+#[test]
 fn case_k8_one_user_on_demand_goes_through_the_same_review() {
     let company = Company::of(4);
     run(&company, 3);

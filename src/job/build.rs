@@ -138,7 +138,8 @@ fn kind(
     };
     let nested = build_derived::nested(one.nested);
     let keep_one = one.keep_one.as_ref().map(keep_one).transpose()?;
-    let sync = AssociationSync { id, index, from, to, ends, members, nested, thresholds, scoped, keep_one };
+    let nestings = one.nestings.as_deref().map(str::parse).transpose()?;
+    let sync = AssociationSync { id, index, from, to, ends, members, nested, nestings, thresholds, scoped, keep_one };
     Ok(SyncKind::Association(Box::new(sync)))
 }
 

@@ -35,6 +35,21 @@ pub(super) fn groups(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Groups in groups of an association are rows of the source, whose groups they are.
+pub(super) fn nestings(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    for (path, sync) in checked.syncs() {
+        let Some(text) = &sync.nestings else { continue };
+        let path = key_path(&path, "nestings");
+        side(checked, &path, text, problems);
+        if let (Some(there), Some(own)) = (resource(Some(text)), resource(sync.from.as_ref()))
+            && there.system != own.system
+        {
+            let message = format!("`{text}` is not in `{}`, the system of `from`: its keys are others", own.system);
+            problems.push(checked.places.at(&path, message));
+        }
+    }
+}
+
 pub(super) fn classes(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (path, sync) in checked.syncs() {
         for (number, rule) in sync.classify.iter().enumerate() {

@@ -159,6 +159,7 @@ pub(super) fn keys_of_the_other_kind(checked: &Checked<'_>, problems: &mut Vec<P
         if !is_association {
             wrong.extend(sync.members.map(|_| "members".to_owned()));
             wrong.extend(sync.nested.map(|_| "nested".to_owned()));
+            wrong.extend(sync.nestings.iter().map(|_| "nestings".to_owned()));
             wrong.extend(sync.keep_one.iter().map(|_| "keep_one".to_owned()));
         } else {
             let on = &sync.on;
@@ -220,7 +221,7 @@ pub(super) fn snapshots(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         .flat_map(|(_, sync)| {
             let groups = sync.groups.iter().flat_map(|groups| [&groups.via, &groups.of, &groups.nestings]);
             let beside = groups.flatten().chain(sync.join.values().flat_map(|join| &join.from));
-            let beside = beside.chain(sync.grants.values().flat_map(|table| &table.among));
+            let beside = beside.chain(sync.grants.values().flat_map(|table| &table.among)).chain(&sync.nestings);
             sync.from.iter().chain(&sync.to).chain(sync.ends.values().flatten()).chain(beside)
         })
         .map(String::clone)

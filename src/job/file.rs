@@ -125,6 +125,8 @@ pub(super) struct SyncFile {
     pub(super) members: Option<MembersWord>,
     /// What a group in a group means.
     pub(super) nested: Option<NestedWord>,
+    /// Where groups in groups are rows of their own at the source: `idp.nestings`, with the columns `parent` and `child`.
+    pub(super) nestings: Option<String>,
 }
 
 impl SyncFile {

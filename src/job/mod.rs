@@ -103,18 +103,21 @@ impl Sync {
             names.extend(objects.derivation.resources().cloned());
             names.extend(objects.tables.iter().filter_map(|table| Some(table.among.as_ref()?.resource.clone())));
         }
+        if let SyncKind::Association(rows) = &self.kind {
+            names.extend(rows.nestings.clone());
+        }
         names
     }
 
     /// Whether a snapshot is one of those that it takes rows, or what is known of them, from.
     pub fn takes_from(&self, name: &ResourceName) -> bool {
         let beside = match &self.kind {
-            SyncKind::Objects(objects) => Some(&objects.derivation),
-            SyncKind::Association(_) => None,
+            SyncKind::Objects(objects) => objects.derivation.resources().any(|other| other == name),
+            SyncKind::Association(rows) => rows.nestings.as_ref() == Some(name),
         };
         // What stands at the target may be empty before a first load, whoever reads it.
         let looks_up = name.system != self.to.system && self.lookups().any(|lookup| lookup.resource == *name);
-        self.from == *name || looks_up || beside.is_some_and(|beside| beside.resources().any(|other| other == name))
+        self.from == *name || looks_up || beside
     }
 }
 

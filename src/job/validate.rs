@@ -70,6 +70,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("rules of a tier weigh, and stand together", check_tiers::tiers),
     ("required, unique and clear name mapped attributes", check_rules::named_attributes),
     ("groups and assignments are of the source's system", check_derived::groups),
+    ("groups in groups are of the source's system", check_derived::nestings),
     ("classification compiles", check_derived::classes),
     ("joins name a source and compile", check_derived::joins),
     ("value tables have names, their conditions compile", check_derived::tables),

@@ -8,7 +8,7 @@ use crate::snapshot::row::Cells;
 use crate::snapshot::table::Table;
 
 use super::error::ReconcileError;
-use super::nesting;
+use super::nesting::{self, CHILD, PARENT};
 use super::objects::counted;
 use super::policy::Nested;
 use super::reason::some;
@@ -147,7 +147,7 @@ pub(crate) fn read(sync: &str, rule: &GroupRule, tables: &GroupTables<'_>) -> Re
         None => true,
     });
     if let Some((rows, resource)) = tables.nestings.zip(rule.nestings.as_ref()) {
-        let (child, parent) = (column(rows, resource, "child")?, column(rows, resource, "parent")?);
+        let (child, parent) = (column(rows, resource, CHILD)?, column(rows, resource, PARENT)?);
         rows.for_each(|row| {
             if let (Some(child), Some(parent)) = (groups.0.get(row.cell(child)), groups.0.get(row.cell(parent))) {
                 nested.push((*child, *parent));

@@ -133,6 +133,8 @@ pub struct ObjectInput<'a> {
 pub struct AssociationInput<'a> {
     /// What the job says.
     pub sync: &'a AssociationSync,
+    /// Groups in groups, where they are rows of their own at the source.
+    pub nestings: Option<&'a Table>,
     /// The source's snapshot.
     pub source: &'a Table,
     /// The target's snapshot.

@@ -2,6 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+/// The columns of rows that tell which group is in which other.
+pub(crate) const CHILD: &str = "child";
+/// See [`CHILD`].
+pub(crate) const PARENT: &str = "parent";
+
 /// What flattening adds.
 pub(crate) struct Flattened {
     /// (member, container) pairs that follow from nesting; may repeat direct ones.

@@ -8,7 +8,7 @@ use super::associations::{AssociationPlan, Pair, Planner};
 use super::ends::{EndState, EndTable};
 use super::error::ReconcileError;
 use super::index::{KeyHash, KeyHasher, NONE};
-use super::nesting;
+use super::nesting::{self, CHILD, PARENT};
 use super::objects::counted;
 use super::policy::Nested;
 use super::reason::some;
@@ -89,8 +89,12 @@ impl Planner<'_> {
         checked(chunks.iter().map(Vec::len).sum(), &self.input.sync.from)?;
         let sorted: Vec<SourceRows> = chunks.into_par_iter().map(SourceRows::of).collect();
         let count = |end: usize| sorted.iter().map(|chunk| chunk.inner[end].len()).sum::<usize>();
+        let own = self.nestings()?;
         // Which end holds the inner groups is told by the rows themselves.
-        let member = usize::from(count(1) >= count(0));
+        let member = match &own {
+            Some((container, _)) => 1 - container,
+            None => usize::from(count(1) >= count(0)),
+        };
         let mut unknown = count(1 - member);
         let (mut direct, mut nested) = (Vec::with_capacity(sorted.len()), Vec::new());
         for SourceRows { direct: pairs, inner, unknown: lost } in sorted {
@@ -98,6 +102,7 @@ impl Planner<'_> {
             nested.extend(inner[member].iter().map(|(a, b)| if member == 0 { (*a, *b) } else { (*b, *a) }));
             direct.push(pairs);
         }
+        nested.extend(own.into_iter().flat_map(|(_, nested)| nested));
         if unknown > 0 {
             let is_unknown = |key: &str| tables.iter().all(|table| table.find_source(key).is_none());
             let lost = self.input.source.par_fold(BTreeSet::new, |lost, row| {
@@ -121,6 +126,31 @@ impl Planner<'_> {
             return Ok(None);
         }
         Ok(Some(direct))
+    }
+
+    /// Groups in groups that are rows of their own: the end whose objects they tie, and the pairs of inner and outer ones.
+    fn nestings(&self) -> Result<Option<(usize, Vec<Pair>)>, ReconcileError> {
+        let Some((table, resource)) = self.input.nestings.zip(self.input.sync.nestings.as_ref()) else {
+            return Ok(None);
+        };
+        let column = |name: &str| {
+            table.column(name).ok_or_else(|| ReconcileError::Column {
+                sync: self.input.sync.id.clone(),
+                resource: Box::new(resource.clone()),
+                column: name.to_owned(),
+                present: table.columns().join(", "),
+            })
+        };
+        let (child, parent) = (column(CHILD)?, column(PARENT)?);
+        let mut found: [Vec<Pair>; 2] = Default::default();
+        table.for_each(|row| {
+            for (end, found) in found.iter_mut().enumerate() {
+                let number = |column: usize| self.table(end).find_source(row.cell(column));
+                found.extend(number(child).zip(number(parent)));
+            }
+        })?;
+        let container = usize::from(found[1].len() > found[0].len());
+        Ok(Some((container, std::mem::take(&mut found[container]))))
     }
 
     /// Resolves groups in groups; false where the job refuses them.

@@ -287,6 +287,8 @@ pub struct AssociationSync {
     pub members: Members,
     /// What nested groups mean.
     pub nested: Nested,
+    /// Where groups in groups are rows of their own at the source: `child` is in `parent`.
+    pub nestings: Option<ResourceName>,
     /// How many orders may be live at once, or applied over a time.
     pub thresholds: OrderThresholds,
     /// The same for parts of them.

@@ -230,6 +230,7 @@ impl World {
                 ends: vec![end("group", "groups"), end("user", "users")],
                 members: Members::Additive,
                 nested: Nested::Flatten,
+                nestings: None,
                 thresholds: OrderThresholds::OFF,
                 scoped: Vec::new(),
                 keep_one: None,
@@ -295,6 +296,7 @@ impl World {
         if let Some((ties, source, target)) = &ties {
             syncs.push(SyncInput::Association(AssociationInput {
                 sync: &ties.sync,
+                nestings: None,
                 source,
                 target,
                 source_sha256: None,

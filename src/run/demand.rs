@@ -55,6 +55,7 @@ pub(super) fn columns(job: &Job) -> BTreeMap<String, BTreeMap<String, BTreeSet<S
             }
             SyncKind::Association(association) => {
                 want(&sync.from, &mut std::iter::empty());
+                association.nestings.iter().for_each(|name| want(name, &mut std::iter::empty()));
                 let kept = association.keep_one.iter().filter_map(|keep| keep.scope.as_ref());
                 want(&sync.to, &mut kept.flat_map(|(scope, _)| scope.columns()));
                 for end in &association.ends {

@@ -122,6 +122,7 @@ pub(super) fn sync_inputs<'a>(
             }),
             SyncKind::Association(association) => SyncInput::Association(AssociationInput {
                 sync: association,
+                nestings: association.nestings.as_ref().and_then(|name| snapshots.tables.get(name)),
                 source,
                 target,
                 source_sha256: snapshots.sha256.get(&sync.from),

@@ -36,9 +36,13 @@ impl Conductor {
                 .collect();
             if !left.is_empty() {
                 let (is, them) = if left.len() == 1 { ("is", "it") } else { ("are", "them") };
+                let inner = left.iter().find(|name| name.ends_with(".nestings")).map(|name| {
+                    format!("; for whoever is in a group in a group: nestings = \"{name}\" in the sync of memberships")
+                });
                 told.push(format!(
-                    "{} {is} there and no sync maps {them}: nothing of {them} flows; add a [[sync]], or name {them} under `ignore`",
-                    left.join(", ")
+                    "{} {is} there and no sync maps {them}: nothing of {them} flows; add a [[sync]], or name {them} under `ignore`{}",
+                    left.join(", "),
+                    inner.unwrap_or_default()
                 ));
             }
             offered.insert(system.clone(), has);

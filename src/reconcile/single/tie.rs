@@ -12,6 +12,7 @@ use crate::reconcile::undo;
 use crate::snapshot::row::{Cells, OwnedRow};
 use crate::snapshot::table::{Line, Table};
 
+use super::super::nesting::{CHILD, PARENT};
 use super::narrowed::{NarrowedSync, Unjudged, few, live_of, narrow_all};
 use super::recall::Recall;
 use super::verdict::{Account, Verdict};
@@ -99,7 +100,15 @@ pub fn tie(
     let nested: Vec<&OwnedRow> = rows.iter().filter(|row| Some(row.cell(in_member)) != member_key).collect();
     let held_by: BTreeSet<&str> = of_member.iter().map(|row| row.cell(in_group)).collect();
     let direct = of_member.iter().find(|row| Some(row.cell(in_group)) == group_key);
-    let path = path(&held_by, group_key, &nested, (in_member, in_group));
+    let mut pairs: Vec<(String, String)> =
+        nested.iter().map(|row| (row.cell(in_member).to_owned(), row.cell(in_group).to_owned())).collect();
+    let rows_of_their_own = pairs.len();
+    if let Some((table, (child, parent))) =
+        association.nestings.and_then(|table| Some((table, (table.column(CHILD)?, table.column(PARENT)?))))
+    {
+        table.for_each(|row| pairs.push((row.cell(child).to_owned(), row.cell(parent).to_owned())))?;
+    }
+    let path = path(&held_by, group_key, &pairs);
 
     // The narrowed association: what ties the member, and the groups on the way; one that is refused needs a witness.
     let on_way: BTreeSet<&str> = path.iter().map(String::as_str).chain(group_key).collect();
@@ -111,6 +120,9 @@ pub fn tie(
     for row in ways.chain(witness) {
         places.push(row.place());
         wanted_groups.extend([row.cell(in_member).to_owned(), row.cell(in_group).to_owned()]);
+    }
+    if association.sync.nested == Nested::Refuse {
+        wanted_groups.extend(pairs.iter().skip(rows_of_their_own).take(1).flat_map(|(a, b)| [a.clone(), b.clone()]));
     }
     let target = association.target;
     let (to_member, to_group) = (column(target, &member_end.name)?, column(target, &group_end.name)?);
@@ -155,16 +167,11 @@ pub fn tie(
 
 /// The shortest way from a group that holds the member to the one in question, over groups in groups; empty where there is
 /// none but the direct one.
-fn path(
-    held_by: &BTreeSet<&str>,
-    wanted: Option<&str>,
-    nested: &[&OwnedRow],
-    (inner, outer): (usize, usize),
-) -> Vec<String> {
+fn path(held_by: &BTreeSet<&str>, wanted: Option<&str>, nested: &[(String, String)]) -> Vec<String> {
     let Some(wanted) = wanted.filter(|wanted| !held_by.contains(wanted)) else { return Vec::new() };
     let mut outer_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for row in nested {
-        outer_of.entry(row.cell(inner)).or_default().insert(row.cell(outer));
+    for (inner, outer) in nested {
+        outer_of.entry(inner).or_default().insert(outer);
     }
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut next: VecDeque<&str> = held_by.iter().copied().collect();
