@@ -269,7 +269,8 @@ fn who_is_said_to_be_two_is_two_and_whom_a_rule_cannot_find_is_not_made_anew() {
     assert_eq!(order()["block"]["reason"], "low-confidence");
     let run = company.world.newest_run("corp");
     // Approving it says that they are the same; rejecting it afterwards takes that back.
-    company.world.muster(&["approve", &run, "--where", "key == 'E0001'", "--comment", "one"]).ended(0);
+    let approved = company.world.muster(&["approve", &run, "--where", "key == 'E0001'", "--comment", "one"]).ended(0);
+    approved.says(&["of these 1 matched or classed with less than 100 %"]);
     let links = || company.world.muster(&["links", "corp", "--format", "json"]).ended(0).json().to_string();
     assert!(links().contains("E0001"), "{}", links());
     let reject = ["reject", &run, "--where", "key == 'E0001'", "--comment", "two people"];

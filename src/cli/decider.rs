@@ -13,7 +13,7 @@ use super::sealed::{conclude, stand, tell};
 use super::sealing::{self, Signing};
 use super::selection::{self, Filter, PlannedOrder};
 use crate::model::approval::Decision;
-use crate::model::order::{Order, OrderId};
+use crate::model::order::{BlockReason, Order, OrderId};
 use crate::model::record::{HoldKind, RunRecord};
 use crate::model::run::RunId;
 use crate::report::figures::counted;
@@ -170,7 +170,8 @@ impl Decider {
         }
         let mut endings = Vec::new();
         let decides = tasks.iter().any(|task| !is_empty(task));
-        for ((run, _), task) in self.runs.iter().zip(tasks) {
+        for ((run, orders), task) in self.runs.iter().zip(tasks) {
+            let unsure = unsure(orders, &task);
             if is_empty(&task) {
                 // Beside a run of which something is decided, what does not concern another one is no news.
                 if !decides || !task.left_out.is_empty() {
@@ -188,7 +189,15 @@ impl Decider {
                     expires: context.now() + rules.lasts,
                 };
                 match signing.seal(context, &mut self.store, request, &rules)? {
-                    Some((request, report)) => tell(context, run, &request, &report),
+                    Some((request, report)) => {
+                        tell(context, run, &request, &report);
+                        if unsure > 0 {
+                            say!(
+                                context,
+                                "  of these {unsure} matched or classed with less than 100 %: approving says that it is so; reject those that are wrong"
+                            );
+                        }
+                    }
                     None => {
                         endings.push(stand(context, &self.store, run)?.0);
                         continue;
@@ -202,6 +211,16 @@ impl Decider {
         }
         Ok(Ending::worst(endings).status())
     }
+}
+
+/// How many orders a task approves of which a person alone can say that they are about the right object.
+fn unsure(orders: &[PlannedOrder], task: &Task) -> usize {
+    let is_unsure = |planned: &&PlannedOrder| {
+        let block = planned.record.block.as_ref();
+        block.is_some_and(|block| block.reason == BlockReason::LowConfidence)
+            && task.decisions.get(&planned.order.id) == Some(&Decision::Approve)
+    };
+    orders.iter().filter(is_unsure).count()
 }
 
 /// Seals a review that was signed elsewhere.

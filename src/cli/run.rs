@@ -142,6 +142,10 @@ impl Telling<'_> {
             let system = safe_text::line(system);
             eprintln!("  nothing was planned from {system}; the next run reads it completely");
         }
+        if !self.end.failures.is_empty() && !self.end.unplanned.is_empty() {
+            let syncs: Vec<String> = self.end.unplanned.iter().map(|id| safe_text::line(id).into_owned()).collect();
+            eprintln!("  not planned, as what they need is not there: {}", syncs.join(", "));
+        }
         for sync in &self.end.judges_nobody {
             let (sync, run) = (safe_text::line(sync), &self.end.run);
             eprintln!(

@@ -1,7 +1,13 @@
 //! Why no plan can be made.
 
 use crate::model::resource::ResourceName;
+use crate::rules::problem::nearest;
 use crate::snapshot::error::SnapshotError;
+
+/// The nearest of the columns that are there.
+fn near(column: &str, present: &str) -> String {
+    nearest(column, present.split(", ")).map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
+}
 
 /// Why no plan can be made from the snapshots at hand.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +26,10 @@ pub enum ReconcileError {
         cause: String,
     },
     /// A column that the sync needs is not there.
-    #[error("{sync}: the snapshot of {resource} has no column `{column}`, it has {present}; correct the job file")]
+    #[error(
+        "{sync}: the snapshot of {resource} has no column `{column}`{}, it has {present}; correct the job file",
+        near(column, present)
+    )]
     Column {
         /// The sync's id.
         sync: String,

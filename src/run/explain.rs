@@ -250,9 +250,19 @@ impl Conductor {
                 },
             )?;
             if found.contains(&true) {
+                let tells_groups = self.job.syncs.iter().any(|sync| match &sync.kind {
+                    SyncKind::Objects(objects) => objects.derivation.of_groups().any(|other| other == name),
+                    SyncKind::Association(_) => false,
+                });
+                let next = match tells_groups {
+                    true => {
+                        format!("; what it gives somebody: muster explain {} KEY --entitlement {key}", self.job.name)
+                    }
+                    false => String::new(),
+                };
                 return Ok(Some(format!(
-                    "`{key}` is a row of {name}, which the job {} reads and keeps in step nowhere; where it is a group, what it gives somebody: muster explain {} KEY --entitlement {key}",
-                    self.job.name, self.job.name
+                    "`{key}` is a row of {name}, which the job {} reads and keeps in step nowhere{next}",
+                    self.job.name
                 )));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Conductor;
 use crate::job::SyncKind;
+use crate::model::order::Operation;
 use crate::rules::problem::did_you_mean;
 
 impl Conductor {
@@ -10,13 +11,22 @@ impl Conductor {
     pub async fn misfits(&self) -> Vec<String> {
         let mut told = Vec::new();
         for sync in &self.job.syncs {
-            let SyncKind::Objects(objects) = &sync.kind else { continue };
             let Ok(target) = self.source(&sync.to.system).await else { continue };
             let Ok(offered) = target.capabilities().await else { continue };
-            let Some(offered) = offered.resources.get(&sync.to.resource).filter(|offered| !offered.shapes.is_empty())
-            else {
+            let Some(offered) = offered.resources.get(&sync.to.resource) else { continue };
+            let SyncKind::Objects(objects) = &sync.kind else {
+                let takes_rows = offered.operations.is_empty() || offered.operations.contains(&Operation::Add);
+                if !takes_rows {
+                    told.push(format!(
+                        "{}: {} holds objects, and no rows of two ends: map its attributes, and what it ties by [sync.references]",
+                        sync.id, sync.to
+                    ));
+                }
                 continue;
             };
+            if offered.shapes.is_empty() {
+                continue;
+            }
             for attribute in objects.rules.mapping.attributes() {
                 let line = objects.rules.lines.get(attribute);
                 let place = line.map_or_else(String::new, |line| format!(" (line {line} of the job file)"));

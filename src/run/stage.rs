@@ -50,6 +50,8 @@ pub struct RunEnd {
     pub applied: Option<Applied>,
     /// The held run that says the same already, so that nobody need be told again.
     pub repeats: Option<RunId>,
+    /// Syncs that were not planned, as a snapshot that they need failed or is held, by id.
+    pub unplanned: Vec<String>,
     /// Syncs of which no row can be judged, by id: nothing was planned of them.
     pub judges_nobody: Vec<String>,
     /// Orders whose plan is lost and that were given up, a sentence for each run.
@@ -203,9 +205,14 @@ impl Conductor {
             applied: None,
             repeats: None,
             judges_nobody: Vec::new(),
+            unplanned: Vec::new(),
             given_up: Vec::new(),
             unseen: None,
         };
+        if options.stage > Stage::Export && options.plan.only.is_none() {
+            let unplanned = self.job.syncs.iter().filter(|sync| !self.plannable(sync.index, &proof));
+            end.unplanned = unplanned.map(|sync| sync.id.clone()).collect();
+        }
         let nothing =
             !self.job.syncs.iter().any(|s| super::demand::snapshots_of(&self.job, s.index).is_subset(&proof.usable));
         end.state = if options.stage == Stage::Export {
