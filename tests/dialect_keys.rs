@@ -147,7 +147,8 @@ fn each_key_of_what_a_job_knows_of_a_product_shows_in_what_it_does() {
             let key = leaf.spoken();
             let Some(rehearsal) = in_the_job::rehearsal(leaf) else { panic!("{name}: {key} has no rehearsal") };
             let seen = |file: &str| stage.seen(rehearsal, leaf, file);
-            let of = (rehearsal, (leaf.top() == "failures").then(|| key.clone()));
+            // Keys that are about one answer are seen in what becomes of it.
+            let of = (rehearsal, stage.answer(leaf));
             let shown = shown(&mut known, of, || seen(&whole), || seen(&without(file, leaf)));
             let shown = shown.unwrap_or_else(|| panic!("{name}: {key} {NOTHING} to {rehearsal:?}"));
             format!("{key}: {}: {shown}", format!("{rehearsal:?}").to_lowercase())

@@ -112,6 +112,37 @@ fn what_the_job_says_of_the_names_of_members_holds_where_there_are_none_yet() {
     }
 }
 
+/// Nobody is in a group yet, so that nothing shows what it calls its members by, and the service refuses their ids.
+#[test]
+fn who_is_refused_by_their_id_before_anybody_is_in_a_group_is_told_of_the_setting() {
+    let company = company("members_by = \"userName\"\nmember_parts = [\"value\"]\n", "", "");
+    let setting = "members_by = \"userName\"";
+    let failed = |company: &Company| {
+        company.world.muster(&["run", "corp"]).ended(3);
+        approve(company).ended(0);
+        company.world.muster(&["apply", "corp"]).ended(5);
+        let run = company.world.newest_run("corp");
+        company.world.read(&format!("state/runs/corp/{run}/errors.csv")).replace("\"\"", "\"")
+    };
+    let told = failed(&company);
+    // After five of one cause no more are sent.
+    assert_eq!(told.matches(setting).count(), 5, "{told}");
+    let job = company.world.read("jobs/corp.toml");
+    company.world.write("jobs/corp.toml", job.replace("kind = \"scim\"\n", &format!("kind = \"scim\"\n{setting}\n")));
+    company.world.muster(&["retry", "corp"]).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    assert_eq!(memberships(&company).len(), 6);
+    company.world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+
+    // Where members show that groups go by ids, and where it is about something else, nothing is said of it.
+    let company = self::company("", "", "id");
+    company
+        .vault
+        .faults(json!({"rules": [{"method": "PATCH", "prefix": "/Groups/", "action": {"status": {"code": 400}}}]}));
+    let told = failed(&company);
+    assert!(told.contains("a scripted fault") && !told.contains("members_by"), "{told}");
+}
+
 #[test]
 fn members_without_a_value_or_a_type_are_known_by_what_is_there() {
     for (parts, told) in [("[\"$ref\"]", false), ("[\"value\"]", false), ("[\"$ref\", \"type\"]", true)] {

@@ -21,6 +21,8 @@ mod dirsrv389;
 mod exported;
 #[path = "systems/keycloak.rs"]
 mod keycloak;
+#[path = "systems/keycloak_held.rs"]
+mod keycloak_held;
 #[path = "systems/keycloak_loop.rs"]
 mod keycloak_loop;
 #[path = "systems/keycloak_moving.rs"]

@@ -33,6 +33,15 @@ pub(crate) enum Rehearsal {
     Refusals,
 }
 
+/// What a server answers to a question.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Answer {
+    /// Method and path.
+    question: (&'static str, &'static str),
+    status: i64,
+    message: String,
+}
+
 /// The rehearsal that shows a key of a job's dialect.
 pub(crate) fn rehearsal(leaf: &Leaf) -> Option<Rehearsal> {
     Some(match (leaf.top(), leaf.key_at(1)) {
@@ -311,10 +320,9 @@ waves = [99]
         told.collect()
     }
 
-    /// What becomes of an answer that a row is about: of the status, the message and the question that is looked at, else of
-    /// its first.
-    fn meaning(&self, leaf: &Leaf) -> Vec<String> {
-        let row = &self.failures[leaf.position_at(1).unwrap()];
+    /// The answer that a row is about: of the status, the message and the question that is looked at, else of its first.
+    pub(crate) fn answer(&self, leaf: &Leaf) -> Option<Answer> {
+        let row = &self.failures[leaf.position_at(1).filter(|_| leaf.top() == "failures")?];
         let of = |key: &str| {
             let position = if leaf.key_at(2) == key { leaf.position_at(3) } else { Some(0) };
             row.get(key).and_then(|list| list.get(position.unwrap())).cloned()
@@ -322,10 +330,7 @@ waves = [99]
         let status = of("statuses").and_then(|status| status.as_integer()).unwrap_or(400);
         let message =
             of("messages").map(|message| message.as_str().unwrap().replace('*', " such ")).unwrap_or_default();
-        // A delay that nobody waits for, so that what is worth another try is not tried.
-        let answer = json!({"code": status, "headers": {"retry-after": "60"},
-            "body": json!({"status": status.to_string(), "detail": message}).to_string()});
-        let (method, prefix) = match of("asked").as_ref().and_then(Toml::as_str) {
+        let question = match of("asked").as_ref().and_then(Toml::as_str) {
             Some("discovery") => ("GET", "/ServiceProviderConfig"),
             // What is true of any question is told of a change, where there is another row for lists.
             None if self
@@ -337,9 +342,20 @@ waves = [99]
             }
             _ => ("GET", "/Users"),
         };
+        Some(Answer { question, status, message })
+    }
+
+    /// What becomes of the answer that a row is about.
+    fn meaning(&self, leaf: &Leaf) -> Vec<String> {
+        let Answer { question: (method, prefix), status, message } = self.answer(leaf).unwrap();
+        // A delay that nobody waits for, so that what is worth another try is not tried.
+        let answer = json!({"code": status, "headers": {"retry-after": "60"},
+            "body": json!({"status": status.to_string(), "detail": message}).to_string()});
         self.vault.faults(json!({"rules": [{"method": method, "prefix": prefix, "action": {"status": answer}}]}));
         let told = self.failed();
         self.vault.faults(json!({"rules": []}));
+        // Some switch themselves off after so many refusals in a row.
+        self.vault.send("GET", "/Users?count=1", None);
         told
     }
 

@@ -417,7 +417,7 @@ fn increments_go_by_admin_events_and_end_where_those_do() {
     realm.done("PUT", &format!("/users/{}/groups/{team}", ids[0]), None);
     realm.done("DELETE", &format!("/users/{}", ids[1]), None);
     realm.done("PUT", &format!("/users/{}", ids[2]), Some(json!({"username": "u2", "enabled": false})));
-    let changed = since(&["users", "memberships"], &cursor).unwrap();
+    let changed = since(&["users", "groups", "memberships"], &cursor).unwrap();
     let users = &changed["users"];
     assert_eq!(users.gone, [vec![ids[1].clone()]]);
     assert_eq!(users.row("username", "u2").unwrap()["enabled"], "false");
@@ -432,12 +432,13 @@ fn increments_go_by_admin_events_and_end_where_those_do() {
         let told = system_failure(since(resources, cursor));
         assert!(told.class == Class::Unsupported && told.cause.contains(says), "{told}");
     };
-    unsupported(&["nestings"], &cursor, "nestings changed");
+    unsupported(&["groups", "nestings"], &cursor, "nestings changed");
+    unsupported(&["users", "memberships"], &cursor, "groups are not read");
     let after = users.ended().cursor.clone().unwrap();
     unsupported(&["users"], &format!("{}/00000000", after.split('/').next().unwrap()), "expired or were cleared");
     unsupported(&["users"], "2026-11-22T11:58:00Z", "no cursor");
     realm.done("DELETE", &format!("/groups/{team}"), None);
-    unsupported(&["memberships"], &after, "groups were deleted");
+    unsupported(&["users", "groups", "memberships"], &after, "groups were deleted");
     realm.done("PUT", "/", Some(json!({"realm": realm.name, "adminEventsEnabled": false})));
     unsupported(&["users"], &after, "keeps no admin events");
     realm.done("PUT", "/", Some(json!({"realm": realm.name, "adminEventsEnabled": true})));

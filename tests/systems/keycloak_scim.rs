@@ -12,6 +12,11 @@ use crate::support::World;
 
 /// A realm whose SCIM API is on, and whose client's tokens are for it.
 fn realm() -> Realm {
+    realm_with(|_| {})
+}
+
+/// The same, changed by hand.
+pub(crate) fn realm_with(change: impl FnOnce(&mut Value)) -> Realm {
     let url = crate::told("MUSTER_TEST_KEYCLOAK_URL");
     Realm::made_with(|realm| {
         realm["scimApiEnabled"] = json!(true);
@@ -30,6 +35,7 @@ fn realm() -> Realm {
             attribute["annotations"] = mapped.map_or(json!({}), |name| json!({"kc.scim.schema.attribute": name}));
         }
         config["kc.user.profile.config"] = json!([profile.to_string()]);
+        change(realm);
     })
 }
 

@@ -2,6 +2,8 @@
 //! done twice.
 
 use std::ops::RangeInclusive;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -12,8 +14,30 @@ use crate::vault_admin::Vault;
 
 const PEOPLE: usize = 3;
 
+/// Losses that are gone through at once: each has a system of its own, and is waited for most of the time.
+const AT_ONCE: usize = 6;
+
+static NAMESPACES: AtomicUsize = AtomicUsize::new(1);
+
+type Loss = (&'static str, Vec<Fault>);
+
+/// Goes through losses, some at once.
+fn each<T: Send>(losses: impl IntoIterator<Item = T>, goes_through: impl Fn(T) + Sync) {
+    let left = Mutex::new(losses.into_iter().collect::<Vec<T>>());
+    let next = || left.lock().unwrap().pop();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(loss) = next() {
+                    goes_through(loss);
+                }
+            });
+        }
+    });
+}
+
 /// The ways in which the answer to a change, or to the reading after it, is lost. `read` is in the path of the readings.
-fn losses(method: &'static str, write: &'static str, read: &'static str) -> [(&'static str, Vec<Fault>); 5] {
+fn losses(method: &'static str, write: &'static str, read: &'static str) -> [Loss; 5] {
     let change = |does| Fault { method, path: write, once: None, times: 1, does };
     let reading = Fault { method: "GET", path: read, once: Some((method, write)), times: 99, does: Does::Fails };
     [
@@ -30,7 +54,7 @@ fn losses(method: &'static str, write: &'static str, read: &'static str) -> [(&'
 fn survives(
     world: &World,
     gateway: &Gateway,
-    (name, faults): &(&str, Vec<Fault>),
+    (name, faults): &Loss,
     sent: impl Fn(&Gateway) -> usize,
     expected: RangeInclusive<usize>,
 ) {
@@ -118,12 +142,14 @@ concurrency = 1
 waves = [99]
 "#;
 
-/// A vault behind a gateway, and a job that fills it.
-fn vault() -> (Vault, Gateway, World) {
-    let vault = Vault::emptied();
+/// A namespace of a vault behind a gateway, and a job that fills it.
+fn vault(server: &Vault) -> (Vault, Gateway, World) {
+    let namespace = format!("lost{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
+    let vault = server.within(&namespace);
     vault.method("userpass");
     let gateway = Gateway::unreliable(vault.url.trim_start_matches("http://"));
-    let system = format!("url = \"http://{}\"\nauth = {{ token = \"file:../token\" }}", gateway.address);
+    let auth = "auth = { token = \"file:../token\" }";
+    let system = format!("url = \"http://{}\"\nnamespace = \"{namespace}\"\n{auth}", gateway.address);
     let world = world(VAULT, &system);
     world.write("token", vault.documented_token(&[]));
     (vault, gateway, world)
@@ -138,28 +164,30 @@ fn in_the_vault(vault: &Vault, title: &str) {
 
 #[test]
 fn what_openbao_did_without_an_answer_is_found_and_done_once() {
-    for (write, read, each) in [
+    let server = Vault::emptied();
+    let made = [
         ("/identity/entity", "/identity/entity/id/", PEOPLE),
         ("/identity/entity-alias", "/identity/entity-alias/id/", PEOPLE),
         ("/identity/group", "/identity/group/id/", 3),
-    ] {
-        for loss in losses("POST", write, read) {
-            let (vault, gateway, world) = vault();
-            survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", write), each..=each);
-            in_the_vault(&vault, "Clerk");
-        }
-    }
+    ];
+    let made =
+        made.into_iter().flat_map(|(write, read, times)| losses("POST", write, read).map(|loss| (loss, write, times)));
+    each(made, |(loss, write, times)| {
+        let (vault, gateway, world) = vault(&server);
+        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", write), times..=times);
+        in_the_vault(&vault, "Clerk");
+    });
     // Who is in a group is written with the group, as a whole: by its id.
-    for loss in losses("POST", "/identity/group/id/", "/identity/group/id/") {
-        let (vault, gateway, world) = vault();
+    each(losses("POST", "/identity/group/id/", "/identity/group/id/"), |loss| {
+        let (vault, gateway, world) = vault(&server);
         let members = |gateway: &Gateway| gateway.heard_with("POST", "/identity/group/id/");
         // Those that were not written together are written in halves.
         survives(&world, &gateway, &loss, members, 1..=2);
         in_the_vault(&vault, "Clerk");
-    }
+    });
     // Somebody goes; what was done is looked for, and found gone.
-    for loss in losses("DELETE", "/identity/entity/id/", "/identity/entity/id/").into_iter().skip(1) {
-        let (vault, gateway, world) = vault();
+    each(losses("DELETE", "/identity/entity/id/", "/identity/entity/id/").into_iter().skip(1), |loss| {
+        let (vault, gateway, world) = vault(&server);
         world.settle("corp");
         for file in ["users", "memberships"] {
             let rows = world.read(&format!("hr/{file}.csv"));
@@ -169,15 +197,15 @@ fn what_openbao_did_without_an_answer_is_found_and_done_once() {
         let deletes = |gateway: &Gateway| gateway.heard_with("DELETE", "/identity/entity/id/");
         survives(&world, &gateway, &loss, deletes, 1..=1);
         assert_eq!((vault.all("entity").len(), vault.all("entity-alias").len()), (PEOPLE - 1, PEOPLE - 1));
-    }
-    for loss in losses("POST", "/identity/entity/id/", "/identity/entity/id/") {
-        let (vault, gateway, world) = vault();
+    });
+    each(losses("POST", "/identity/entity/id/", "/identity/entity/id/"), |loss| {
+        let (vault, gateway, world) = vault(&server);
         world.settle("corp");
         hr(&world, "Chief", "1");
         let changes = |gateway: &Gateway| gateway.heard_with("POST", "/identity/entity/id/");
         survives(&world, &gateway, &loss, changes, PEOPLE..=PEOPLE);
         in_the_vault(&vault, "Chief");
-    }
+    });
 }
 
 const REALM: &str = r#"name = "corp"
@@ -235,27 +263,23 @@ fn in_the_realm(realm: &Realm, title: &str, parent: &str) {
 
 #[test]
 fn what_keycloak_did_without_an_answer_is_found_and_done_once() {
-    for loss in losses("POST", "/users", "/users") {
-        let (realm, gateway, world) = realm();
-        survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/users"), PEOPLE..=PEOPLE);
-        in_the_realm(&realm, "Clerk", "one");
-    }
     // Created, and no Location says as what; then not even a look helps for a while.
     let hidden = Fault { method: "POST", path: "/users", once: None, times: 99, does: Does::Hides("location") };
     let unread = Fault { method: "GET", path: "/users", once: Some(("POST", "/users")), times: 99, does: Does::Fails };
-    for loss in [("no location", vec![hidden]), ("no location, and no look", vec![hidden, unread])] {
+    let nameless = [("no location", vec![hidden]), ("no location, and no look", vec![hidden, unread])];
+    each(losses("POST", "/users", "/users").into_iter().chain(nameless), |loss| {
         let (realm, gateway, world) = realm();
         survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/users"), PEOPLE..=PEOPLE);
         in_the_realm(&realm, "Clerk", "one");
-    }
-    for loss in losses("PUT", "/groups/", "/groups") {
+    });
+    each(losses("PUT", "/groups/", "/groups"), |loss| {
         let (realm, gateway, world) = realm();
         let joins = |gateway: &Gateway| gateway.heard_with("PUT", "/users/");
         survives(&world, &gateway, &loss, joins, PEOPLE..=PEOPLE);
         in_the_realm(&realm, "Clerk", "one");
-    }
+    });
     // A group that goes elsewhere and is changed: two requests, of which the second is lost.
-    for loss in losses("PUT", "/groups/", "/groups/") {
+    each(losses("PUT", "/groups/", "/groups/"), |loss| {
         let (realm, gateway, world) = realm();
         world.settle("corp");
         let users = world.read("hr/users.csv");
@@ -263,7 +287,7 @@ fn what_keycloak_did_without_an_answer_is_found_and_done_once() {
         world.write("hr/users.csv", users);
         survives(&world, &gateway, &loss, |gateway| gateway.heard("POST", "/children"), 1..=1);
         in_the_realm_moved(&realm);
-    }
+    });
 }
 
 fn in_the_realm_moved(realm: &Realm) {

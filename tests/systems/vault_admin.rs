@@ -50,7 +50,7 @@ impl Vault {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         runtime.block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
             let mut request = client.request(method.parse().unwrap(), format!("{}/v1/{path}", self.url));
             request = request.header("x-vault-token", token);
             if let Some(namespace) = &self.namespace {

@@ -38,6 +38,28 @@ pub(super) struct Happened {
     pub(super) operation: String,
     /// The path below the realm: `users/ID/groups/ID`.
     pub(super) path: Vec<String>,
+    /// Whether it came through the realm's own SCIM API, where a group is changed together with who is in it.
+    pub(super) over_scim: bool,
+}
+
+impl Happened {
+    /// An event as the server tells it; `None` where it does not say what it is about.
+    fn read(event: &Json) -> Option<Self> {
+        let text = |name: &str| event.get(name).and_then(Json::as_str).unwrap_or_default();
+        let told: Vec<&str> = text("resourcePath").split('/').collect();
+        let (path, over_scim) = match told.as_slice() {
+            ["scim", _, "Users", id] if !id.is_empty() => (vec!["users", id], true),
+            ["scim", _, "Groups", id] if !id.is_empty() => (vec!["groups", id], true),
+            ["scim", ..] => return None,
+            path => (path.to_vec(), false),
+        };
+        Some(Self {
+            what: text("resourceType").to_owned(),
+            operation: text("operationType").to_owned(),
+            path: path.into_iter().map(str::to_owned).collect(),
+            over_scim,
+        })
+    }
 }
 
 /// A place in the stream of events.
@@ -121,11 +143,10 @@ impl KeycloakSystem {
                             .to_owned(),
                     ));
                 }
-                happened.push(Happened {
-                    what: text("resourceType").to_owned(),
-                    operation: text("operationType").to_owned(),
-                    path: text("resourcePath").split('/').map(str::to_owned).collect(),
-                });
+                happened.push(Happened::read(event).ok_or_else(|| {
+                    let path = text("resourcePath");
+                    self.no_increment(format!("an event of {path} does not say who was changed"))
+                })?);
             }
             if happened.len() as u64 > MOST {
                 return Err(self.no_increment(format!("there were more than {MOST} changes since")));
@@ -152,7 +173,21 @@ impl KeycloakSystem {
 
 #[cfg(test)]
 mod tests {
-    use super::Cursor;
+    use serde_json::json;
+
+    use super::{Cursor, Happened};
+
+    #[test]
+    fn events_of_the_scim_api_are_about_the_same_users_and_groups() {
+        let read = |path: &str| {
+            let event = json!({"resourceType": "USER", "operationType": "UPDATE", "resourcePath": path});
+            Happened::read(&event).map(|happened| (happened.path.join("/"), happened.over_scim))
+        };
+        assert_eq!(read("users/7/groups/8"), Some(("users/7/groups/8".to_owned(), false)));
+        assert_eq!(read("scim/v2/Users/7"), Some(("users/7".to_owned(), true)));
+        assert_eq!(read("scim/v2/Groups/8"), Some(("groups/8".to_owned(), true)));
+        assert_eq!((read("scim/v2/Users/"), read("scim/v2/Bulk")), (None, None));
+    }
 
     #[test]
     fn cursors_are_read_as_they_were_written() {

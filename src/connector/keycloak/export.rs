@@ -63,6 +63,7 @@ pub(super) async fn export(
         }
         for wanted in of_list() {
             let Some(since) = &wanted.since else { continue };
+            increment::goes_with_others(system, wanted, request)?;
             let from = read_cursor(system, since, cursor.as_ref())?;
             let resource = Wanted { resource: wanted.resource.clone(), columns: wanted.columns.clone() };
             let evidence = increment::changed(system, &resource, &from, sink).await?;

@@ -2,18 +2,19 @@
 //!
 //! Events tell of administrators alone. Who registers, changes their own profile or comes from a federated directory
 //! tells nobody: a number of users that does not add up makes the run read everything, and a changed value of such a user
-//! comes with the next complete run.
+//! comes with the next complete run. What hangs on users or groups is proved by their numbers, and by nothing where it goes
+//! on from another event than they do: then the run reads everything, too.
 
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::KeycloakSystem;
-use super::columns::{GROUPS, IDENTITIES, MEMBERSHIPS, NESTINGS, USERS};
+use super::columns::{ASSIGNMENTS, GROUPS, IDENTITIES, MEMBERSHIPS, NESTINGS, USERS};
 use super::events::{Cursor, Happened};
 use super::groups::{groups_of, tree};
 use super::users::{Wanted, columns_of, row};
-use crate::connector::source::{ExportError, ExportSink};
+use crate::connector::source::{ExportError, ExportRequest, ExportSink, ResourceRequest};
 use crate::model::evidence::Evidence;
 use crate::model::failure::Failure;
 use crate::model::numbers::counted;
@@ -38,6 +39,36 @@ pub(super) async fn changed(
     let events = counted(happened.len() as u64, "admin event");
     evidence.notes.push(format!("{events} since {}, less an overlap", since.text()));
     Ok(evidence)
+}
+
+/// Says no where a resource would go on from another event than what it hangs on: held back while that moved on, it would
+/// keep whoever went in between without an event.
+pub(super) fn goes_with_others(
+    system: &KeycloakSystem,
+    wanted: &ResourceRequest,
+    request: &ExportRequest,
+) -> Result<(), Failure> {
+    let hangs_on: &[&str] = match wanted.resource.as_str() {
+        MEMBERSHIPS => &[USERS, GROUPS],
+        ASSIGNMENTS | IDENTITIES => &[USERS],
+        NESTINGS => &[GROUPS],
+        _ => &[],
+    };
+    let since = wanted.since.as_deref().unwrap_or_default();
+    for other in hangs_on {
+        let of_other = request.resources.iter().find(|one| one.resource == *other);
+        let place = match of_other.map(|one| one.since.as_deref()) {
+            Some(Some(place)) if place == since => continue,
+            Some(Some(place)) => format!("{other} from {place}"),
+            Some(None) => format!("{other} are read completely"),
+            None => format!("{other} are not read"),
+        };
+        return Err(system.no_increment(format!(
+            "{} go on from {since}, {place}: who went without an event would not be missed",
+            wanted.resource
+        )));
+    }
+    Ok(())
 }
 
 /// The ids of users that events of some kinds name.
@@ -121,7 +152,10 @@ async fn memberships(
     happened: &[Happened],
     sink: &mut dyn ExportSink,
 ) -> Result<Evidence, ExportError> {
-    tree_changed(system, happened)?;
+    if tree_changed(system, happened)? && happened.iter().any(|event| event.what == "GROUP" && event.over_scim) {
+        let cause = "groups were changed over the realm's SCIM API, whose events do not tell of their members";
+        return Err(system.no_increment(cause.to_owned()).into());
+    }
     let ends = ["group".to_owned(), "user".to_owned()];
     sink.begin(MEMBERSHIPS, &ends, &ends)?;
     let mut evidence = Evidence::default();

@@ -81,6 +81,18 @@ pub(super) async fn attribute_seen(
     Ok(None)
 }
 
+/// What a group that refused somebody by their id may call them by instead; `None` where it is known that groups go by ids
+/// or what else they go by, or where nobody has that id or it is all that they have.
+pub(super) async fn another(system: &ScimSystem, id: &str) -> Result<Option<&'static str>, Failure> {
+    if known(system).await?.is_some() {
+        return Ok(None);
+    }
+    let users = system.definition("users").await?;
+    let Some(user) = read(system, users, id).await? else { return Ok(None) };
+    let name = |candidate: &str| called(&column(system, users, candidate).ok()?, &user);
+    Ok(CANDIDATES.into_iter().find(|candidate| name(candidate).is_some_and(|name| name != id)))
+}
+
 async fn is_id(system: &ScimSystem, users: &Definition, value: &str) -> Result<bool, Failure> {
     match read(system, users, value).await {
         Ok(found) => Ok(found.is_some()),

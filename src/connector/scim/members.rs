@@ -229,6 +229,15 @@ async fn settle(
     if let Some(note) = note {
         failure.class = Class::Stale;
         failure.cause = format!("{}; {note}", failure.cause);
+    } else if wanted
+        && resource == MEMBERSHIPS
+        && let Some(attribute) = member_names::another(system, member).await?
+    {
+        failure.remedy = format!(
+            "no member is there yet that shows what groups call their members by here: if it is the {attribute}, set \
+             members_by = \"{attribute}\" for this system, then `muster retry`; else {}",
+            failure.remedy
+        );
     }
     Err(failure)
 }
