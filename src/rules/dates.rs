@@ -21,15 +21,20 @@ pub(super) fn problem(format: &str) -> Option<String> {
     items(format).err()
 }
 
+/// A format as it is written, and what it consists of.
+type Known = (String, Rc<[Item<'static>]>);
+
+/// So many formats are kept: rules have the same few for row after row.
+const KEPT: usize = 8;
+
 thread_local! {
-    /// The format that was read last: a rule has the same one for row after row.
-    static LAST: RefCell<Option<(String, Rc<[Item<'static>]>)>> = const { RefCell::new(None) };
+    /// The formats that were read last.
+    static LAST: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What a format consists of.
 fn items(format: &str) -> Result<Rc<[Item<'static>]>, String> {
-    let known =
-        LAST.with_borrow(|last| last.as_ref().filter(|(text, _)| text == format).map(|(_, items)| items.clone()));
+    let known = LAST.with_borrow(|last| last.iter().find(|(text, _)| text == format).map(|(_, items)| items.clone()));
     if let Some(items) = known {
         return Ok(items);
     }
@@ -38,7 +43,12 @@ fn items(format: &str) -> Result<Rc<[Item<'static>]>, String> {
         return Err(wrong());
     }
     let items: Rc<[Item<'static>]> = StrftimeItems::new(format).parse_to_owned().map_err(|_| wrong())?.into();
-    LAST.set(Some((format.to_owned(), items.clone())));
+    LAST.with_borrow_mut(|last| {
+        if last.len() == KEPT {
+            last.remove(0);
+        }
+        last.push((format.to_owned(), items.clone()));
+    });
     Ok(items)
 }
 
