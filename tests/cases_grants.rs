@@ -92,11 +92,15 @@ fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     let said = house.world.muster(&["run", "corp"]);
     said.says(&[
         "`assigned` names what is no group of hr.groups: `Vault Users` (nearest: `vault-users`",
-        "none of its rows can be judged",
+        "nobody whom its scope may admit can be judged",
         "nothing was planned of them",
         "cannot be judged",
     ]);
     assert!(house.orders().is_empty());
+    // Whom the scope leaves out by the row's own cells goes all the same, and the run is no good one.
+    house.job(&format!("scope = [\"family != 'Lovelace'\"]\n{}", assigned("Vault Users")), "");
+    house.world.muster(&["run", "corp"]).ended(1).says(&["nobody whom its scope may admit"]);
+    assert_eq!(house.shown(), ["disable E1"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ mod sorting;
 mod standing;
 pub mod suggestion;
 mod taken_back;
-mod target_columns;
+pub mod target_columns;
 pub mod threshold;
 mod uncounted;
 pub mod undo;

@@ -22,6 +22,7 @@ use super::references;
 use super::rename::Apart;
 use super::revert;
 use super::rivals;
+use super::rows::Admission;
 use super::scoped;
 use super::seats;
 use super::settling;
@@ -160,7 +161,8 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
         }
         judged.push(Judged { prefix, operations: None });
         undecided.extend(std::mem::take(&mut plan.undecided));
-        if !plan.unjudged.is_empty() && plan.unjudged.len() == plan.table.source.len() {
+        let is_in = |row: u32| plan.table.source.get(row).admission == Admission::In;
+        if !plan.unjudged.is_empty() && !(0..plan.table.source.len() as u32).any(is_in) {
             ledger.draft.judges_nobody.push(sync.sync.id.clone());
         }
         unjudged.extend(std::mem::take(&mut plan.unjudged));
@@ -255,7 +257,8 @@ fn plan_objects<'a>(
             unknown.insert(input.memory.taken_back(sync.identity)?);
         }
     }
-    let mut promised = Promised::of(input.live, input.withholding, objects);
+    let rejected = if input.ask_again { &[] } else { input.withholding };
+    let mut promised = Promised::of(input.live, rejected, objects);
     for some in objects.chunks(at_once.max(1)) {
         let mut aparts: Vec<Apart> = some.iter().map(|_| Apart { busy: busy.clone(), ..Apart::default() }).collect();
         let begin = plans.len();

@@ -132,7 +132,7 @@ impl<'a> Scanner<'a> {
             let name: &str = name;
             let exists = exists(input, name);
             if !exists {
-                warnings.push(no_attribute(input, name));
+                warnings.push(no_attribute(sync, input.capabilities, name));
             }
             let (name, column) = (name.to_owned(), input.target.column(name));
             let reference = sync.references.iter().position(|reference| reference.attribute == name);

@@ -1,11 +1,13 @@
 //! Which names of a job are attributes of the target, and what is said of those that are not.
 
+use crate::model::capabilities::ResourceCapabilities;
 use crate::rules::problem::did_you_mean;
 use crate::rules::scope::{BoundScope, Scope};
 use crate::snapshot::row::Cells;
 
 use super::error::ReconcileError;
 use super::input::ObjectInput;
+use super::policy::ObjectSync;
 
 /// Whether some object of the target holds a value in a column: an id stands in no schema.
 pub(super) fn is_shown(input: &ObjectInput<'_>, name: &str) -> Result<bool, ReconcileError> {
@@ -16,7 +18,7 @@ pub(super) fn is_shown(input: &ObjectInput<'_>, name: &str) -> Result<bool, Reco
 
 /// That what a match rule compares with is no attribute of the target: everybody would be created anew.
 pub(super) fn no_match_attribute(input: &ObjectInput<'_>, rule: &str, name: &str) -> ReconcileError {
-    let (sync, near) = (input.sync, near(input, name));
+    let (sync, near) = (input.sync, near(input.capabilities, name));
     ReconcileError::Rule {
         sync: sync.id.clone(),
         resource: sync.to.clone(),
@@ -25,8 +27,8 @@ pub(super) fn no_match_attribute(input: &ObjectInput<'_>, rule: &str, name: &str
 }
 
 /// That the target has no such attribute, where the job names it, and which one may be meant.
-pub(super) fn no_attribute(input: &ObjectInput<'_>, name: &str) -> String {
-    let (sync, near) = (input.sync, near(input, name));
+pub fn no_attribute(sync: &ObjectSync, offered: &ResourceCapabilities, name: &str) -> String {
+    let near = near(offered, name);
     let place = sync.rules.lines.get(name).map_or_else(String::new, |line| format!(" (line {line} of the job file)"));
     format!(
         "{}: {} has no attribute `{name}`{near}{place}; its rule is ignored: correct the name, or remove the rule",
@@ -65,7 +67,7 @@ pub(super) fn condition(input: &ObjectInput<'_>, what: &str, condition: &Scope) 
     let mut missing = Vec::new();
     for column in condition.columns() {
         if !exists(input, &column) && !column.starts_with("meta.") && !is_shown(input, &column)? {
-            missing.push(format!("{} has no attribute `{column}`{}", input.sync.to, near(input, &column)));
+            missing.push(format!("{} has no attribute `{column}`{}", input.sync.to, near(input.capabilities, &column)));
         }
     }
     if !missing.is_empty() {
@@ -75,8 +77,7 @@ pub(super) fn condition(input: &ObjectInput<'_>, what: &str, condition: &Scope) 
 }
 
 /// The end of a message that offers the target's nearest attribute.
-fn near(input: &ObjectInput<'_>, name: &str) -> String {
-    let offered = input.capabilities;
+fn near(offered: &ResourceCapabilities, name: &str) -> String {
     let known = offered.attributes.keys().chain(offered.shapes.keys().filter(|known| !known.contains("[]")));
     did_you_mean(name, known.map(String::as_str))
 }

@@ -3,7 +3,7 @@
 use super::Conductor;
 use crate::job::SyncKind;
 use crate::model::order::Operation;
-use crate::rules::problem::did_you_mean;
+use crate::reconcile::target_columns::no_attribute;
 
 impl Conductor {
     /// Mapped attributes that their target does not have, or writes itself, a sentence each. A system that cannot be asked
@@ -38,13 +38,7 @@ impl Conductor {
                         sync.id, sync.to
                     ));
                 } else if !is_there {
-                    let known =
-                        offered.attributes.keys().chain(offered.shapes.keys().filter(|name| !name.contains("[]")));
-                    let near = did_you_mean(attribute, known.map(String::as_str));
-                    told.push(format!(
-                        "{}: {} has no attribute `{attribute}`{near}{place}; its rule is ignored: correct the name, or remove the rule",
-                        sync.id, sync.to
-                    ));
+                    told.push(no_attribute(objects, offered, attribute));
                 }
             }
         }

@@ -92,7 +92,8 @@ impl Conductor {
     ) -> Result<Planned, RunError> {
         let targets = self.ask_targets(proof).await?;
         let (mut draft, snapshots) = compute(|| self.draft(proof, &targets, options, known, false))?;
-        let judges_nobody = std::mem::take(&mut draft.judges_nobody);
+        // One row alone says nothing of the others.
+        let judges_nobody = if options.only.is_none() { std::mem::take(&mut draft.judges_nobody) } else { Vec::new() };
         let state = self.register(run, proof, draft, &snapshots, &targets, options.only.is_none())?;
         Ok(Planned { state, judges_nobody })
     }
@@ -203,8 +204,8 @@ impl Conductor {
     pub(super) fn remember(&self, sync: &Sync, targets: &Offers, links: Option<Links>) -> Result<Memories, RunError> {
         let (identity, capabilities) = targets.get(&sync.to.system).cloned().unwrap_or_default();
         Ok(Memories {
-            // A first load that waits for its review stays a first load.
             earlier: None,
+            // A first load that waits for its review stays a first load.
             first_run: !self.store.has_links(&self.job.name, &sync.id)?,
             links: match links {
                 Some(links) => links,
