@@ -137,6 +137,16 @@ fn case_x4_keys_that_repeat_or_are_missing_are_held_and_both_places_named() {
 }
 
 #[test]
+fn case_x4_keys_that_a_person_takes_for_one_are_told() {
+    let world = desk();
+    // A blank at the end, and a letter in two pieces.
+    world.write("hr/users.csv", "id,login\nE1,a\n\"E1 \",b\nAn\u{e9},c\nAne\u{301},d\nE2,e\n");
+    let said = world.muster(&["run", "desk"]).ended(3);
+    said.says(&["hr.users: keys that differ in blanks", "`E1` (row 2) and `E1 ` (row 3)", "(row 4) and", "(row 5)"])
+        .never_says(&["`E2`"]);
+}
+
+#[test]
 fn case_x1_a_cell_of_100_megabytes_is_given_up_early() {
     let world = desk();
     // Sparse, but for its begin: a quote that is never closed.

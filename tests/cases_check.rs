@@ -259,6 +259,9 @@ fn case_n4_what_changed_since_it_last_worked_is_told() {
     let moved = company.job_text("").replace(company.vault.address(), &nobody);
     company.world.write("jobs/corp.toml", moved);
     company.world.muster(&["check", "corp"]).ended(1).says(&["address: scim http://", &nobody, "no answer"]);
+    // A slip in the job file is looked for in the job file.
+    company.world.write("jobs/corp.toml", company.job_text("").replace("path = \"../hr\"", "path = \"../hrr\""));
+    company.world.muster(&["check", "corp"]).ended(1).says(&["last passed", "the job file was edited since (SHA-256"]);
     // Nothing changed here: then it did there.
     company.job("");
     company.vault.faults(json!({"rules": [{"action": "drop-before"}]}));

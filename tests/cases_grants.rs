@@ -185,6 +185,18 @@ fn case_i7_groups_give_roles_and_the_precedence_is_told_where_several_fit() {
         "`vault-admins` is named by the rules of roles",
         "confirmed",
     ]);
+    let asked = |key: &str, role: &str| house.world.muster(&["explain", "corp", key, "--entitlement", role]);
+    let line = house.line("vault-admins");
+    asked("E2", "Administrator").ended(0).says(&[
+        &format!("`Administrator` of `roles` is given, by line {line} of the job file"),
+        "'vault-admins' in groups",
+        "the target has it",
+        "confirmed",
+    ]);
+    let later = format!("`Member` of `roles` is not given: line {} holds for it, but line {line}", line + 1);
+    asked("E2", "Member").ended(0).says(&[&later, "the target does not have it"]);
+    asked("E3", "Member").ended(0).says(&["is not given: no row of its table that gives it holds"]);
+    asked("E3", "Membre").ended(1).says(&["is no group, role", "did you mean `Member`?"]);
     // No row changed: how groups in groups are taken is the job's rule. Then she is taken out of one, at the source.
     let alone = GROUPS.replace(" }", ", nested = \"direct\" }");
     let member = ROLES.replace("'vault-admins' in groups", "'vault-admins' in groups && !('vault-users' in groups)");

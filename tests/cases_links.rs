@@ -88,6 +88,8 @@ fn links_that_lead_nowhere_are_found_and_mended() {
     let id = company.vault.user("user0004@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
     link("E0004", &id).ended(0);
     link("E0004", &id).ended(0).says(&["linked already"]);
+    let told = company.world.muster(&["history", "corp", "E0004", "--resource", "vault.users"]).ended(0);
+    told.says(&["link      unlink\n"]).says(&[&format!("link: (empty) → `{id}`"), "by tester"]);
     // Its object goes, and only another object is planned.
     company.vault.send("DELETE", &format!("/Users/{id}"), None);
     company.world.muster(&["plan", "corp", "--only", "E0001"]);

@@ -54,6 +54,8 @@ mod staff;
 #[path = "systems/stages.rs"]
 mod stages;
 mod support;
+#[path = "systems/units.rs"]
+mod units;
 #[path = "systems/vault.rs"]
 mod vault;
 #[path = "systems/vault_admin.rs"]

@@ -69,6 +69,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let tries = sources.iter().map(|(system, source)| try_system(system, source, needs.get(system).unwrap_or(&none)));
     let mut lines = Vec::new();
     let mut memory = Memory::read(context, &session.conductor.job.name);
+    let job_file = session.conductor.job.digest.short();
     for ((system, source), mut tried) in sources.iter().zip(join_all(tries).await) {
         let stages = session.conductor.job.systems.get(system).map(SystemConfig::stages).unwrap_or_default();
         tried.extend(session.conductor.job.systems.get(system).and_then(|config| shared_data(context, system, config)));
@@ -76,7 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         tried.extend(untried);
         let facts = facts(context, &session, (system, source), &tried, &memory);
         let failed = tried.iter().any(|line| matches!(line.end, End::Failed(_)));
-        let told = memory.of(system).and_then(|seen| seen.since(&facts, failed));
+        let told = memory.of(system).and_then(|seen| seen.since(&facts, job_file, failed));
         if let Some(told) = told {
             let end = if failed { End::Warned(told) } else { End::Passed(told) };
             let (stage, what) = ("since".to_owned(), "the last check that passed".to_owned());
@@ -84,7 +85,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
             tried.insert(0, Line { system: system.clone(), stage, what, end, milliseconds: 0 });
         }
         if !failed {
-            memory.passed(system, context.now(), facts);
+            memory.passed(system, context.now(), facts, job_file);
         }
         lines.extend(tried);
     }

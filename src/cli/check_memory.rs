@@ -34,6 +34,9 @@ pub(super) struct Seen {
     at: DateTime<Utc>,
     /// What is compared, by name.
     facts: BTreeMap<String, String>,
+    /// The digest of the job file, as far as it is told; empty where it was not kept.
+    #[serde(default)]
+    job_file: String,
 }
 
 impl Memory {
@@ -71,14 +74,16 @@ impl Memory {
     }
 
     /// Remembers a system that passed.
-    pub(super) fn passed(&mut self, system: &str, at: DateTime<Utc>, facts: BTreeMap<String, String>) {
-        self.systems.insert(system.to_owned(), Seen { at, facts });
+    pub(super) fn passed(&mut self, system: &str, at: DateTime<Utc>, facts: BTreeMap<String, String>, job_file: &str) {
+        self.systems.insert(system.to_owned(), Seen { at, facts, job_file: job_file.to_owned() });
     }
 }
 
 impl Seen {
     /// When it passed, and what is different now; what cannot be seen now is not told.
-    pub(super) fn since(&self, now: &BTreeMap<String, String>, failed: bool) -> Option<String> {
+    pub(super) fn since(&self, now: &BTreeMap<String, String>, job_file: &str, failed: bool) -> Option<String> {
+        let is_edited = failed && !self.job_file.is_empty() && self.job_file != job_file;
+        let edited = format!("the job file was edited since (SHA-256 {} → {job_file})", self.job_file);
         let changes: Vec<String> = now
             .iter()
             .filter_map(|(name, value)| {
@@ -88,6 +93,10 @@ impl Seen {
             .collect();
         let at = self.at.to_rfc3339_opts(SecondsFormat::Secs, true);
         match (changes.is_empty(), failed) {
+            (true, _) if is_edited => Some(format!("it last passed at {at}; {edited}: look for a mistake there first")),
+            (_, _) if is_edited => {
+                Some(format!("it last passed at {at}; {edited}; changed since: {}", changes.join("; ")))
+            }
             (true, false) => None,
             (true, true) => Some(format!(
                 "it last passed at {at}; address, certificate and credential are the same as far as they can be seen now: look for what changed at the system and on the way to it"

@@ -76,13 +76,17 @@ fn table(history: &History) -> String {
         }
         text.push_str(&line);
         text.push('\n');
-        let mut parts = vec![format!("run {}", entry.run)];
+        let mut parts: Vec<String> = entry.run.iter().map(|run| format!("run {run}")).collect();
         parts.extend(entry.cause.map(|cause| cause.to_string()));
         if let (Some(order), Some(state)) = (&entry.order, entry.state) {
             parts.push(format!("order {order} ({state})"));
         }
         if !entry.who.is_empty() {
-            let verb = if entry.order.is_some() { "approved by" } else { "started by" };
+            let verb = match entry.kind {
+                HistoryKind::Link => "by",
+                _ if entry.order.is_some() => "approved by",
+                _ => "started by",
+            };
             parts.push(format!("{verb} {}", safe_text::line(&entry.who)));
         } else if entry.cause == Some(Cause::Drift) {
             parts.push("seen first in this run; who changed it there is not known here".to_owned());
@@ -104,7 +108,7 @@ fn listing(entries: &[HistoryEntry]) -> Listing {
     for entry in entries {
         listing.push(vec![
             entry.at.to_rfc3339_opts(SecondsFormat::Millis, true).into(),
-            entry.run.0.as_str().into(),
+            entry.run.as_ref().map(|run| run.0.as_str()).into(),
             entry.kind.word().into(),
             entry.what.as_str().into(),
             entry.before.as_deref().into(),

@@ -27,6 +27,7 @@ mod context;
 mod decider;
 mod demo;
 mod diff;
+mod due;
 mod ending;
 mod exit;
 mod explain;
@@ -51,12 +52,14 @@ mod revert;
 mod review;
 mod run;
 mod sandbox;
+mod schedule;
 mod schema;
 mod sealed;
 mod sealing;
 mod seconds;
 mod secrets;
 mod selection;
+mod service;
 mod session;
 mod settle;
 mod status;
@@ -137,6 +140,8 @@ enum Command {
     History(history::Args),
     /// What became of each order of a run
     Report(report::Args),
+    /// Print or write systemd timers, or lines of a crontab, that call a job by the clock
+    Schedule(schedule::Args),
     /// Remove folders of runs whose time is over, as every run does at its end
     Prune(prune::Args),
     /// The limits in force, and what they would have done in the past
@@ -231,6 +236,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&context()?, args).await,
         Command::History(args) => history::run(&context()?, args),
         Command::Report(args) => report::run(&context()?, args),
+        Command::Schedule(args) => schedule::run(&context()?, args),
         Command::Prune(args) => prune::run(&context()?, args),
         Command::Thresholds(args) => thresholds::run(&context()?, args),
         Command::Log(args) => log::run(&context()?, args),

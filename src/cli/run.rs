@@ -1,5 +1,6 @@
 //! `muster run JOB`: what cron calls.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -7,7 +8,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::Ending;
 use super::session;
-use super::{ending, outcome_report, selection};
+use super::{ending, outcome_report, selection, status};
 use crate::model::evidence::Mode;
 use crate::model::order::OrderState;
 use crate::model::record::{LiveKind, RunRecord};
@@ -36,12 +37,26 @@ pub(super) struct Args {
     /// How long to wait while another command works on the job; 0s: not at all
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
     wait: Duration,
+    /// At the end, write what monitoring wants to know into this file, for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
 }
 
 /// Runs a job to its end.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let plan = PlanOptions { block: args.block, ..PlanOptions::default() };
-    carry(context, &args.job, &args.mode, Stage::Apply, plan, None, args.wait).await
+    let ended = carry(context, &args.job, &args.mode, Stage::Apply, plan, None, args.wait).await;
+    if let Some(file) = &args.metrics_file {
+        // However it ended: monitoring has to hear of that above all.
+        let measured = selection::open_store(context).and_then(|store| {
+            let job = selection::job_name(&store, &args.job)?;
+            status::write_metrics(context, &store, &[job], file)
+        });
+        if let Err(error) = measured {
+            eprintln!("muster: warning: nothing was measured: {error:#}");
+        }
+    }
+    ended
 }
 
 /// Carries a run as far as `stage`, tells people, and gives the exit status.

@@ -12,6 +12,7 @@ use super::exit::BusyError;
 use super::proof_memory::ProofMemory;
 use super::registry::registry;
 use super::selection::open_store;
+use super::service;
 use crate::connector::registry::ConnectContext;
 use crate::disk::lock::{Lock, LockError, Owner, try_lock};
 use crate::disk::memory;
@@ -24,7 +25,7 @@ use crate::report::console::{Console, ConsoleSettings};
 use crate::report::request_log::RequestLog;
 use crate::report::run_log::RunLog;
 use crate::report::tee::Tee;
-use crate::run::Conductor;
+use crate::run::{Conductor, Halt};
 use crate::store::database::Store;
 
 /// What a command wants of a job.
@@ -136,8 +137,11 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
         let requests = RequestLog::open(&requests, context.clock())
             .with_context(|| format!("cannot open {}", requests.display()))?;
         reporters.push(Arc::new(requests));
+        reporters.push(Arc::new(service::Status));
     }
+    let halt = Halt::default();
     if lock.is_some() {
+        service::begin(&halt);
         store.remember_job(&job.name, &std::path::absolute(&job.path)?)?;
     }
     let reporter: Arc<dyn Reporter> = Arc::new(Tee::new(reporters));
@@ -166,6 +170,7 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
         clock: context.clock(),
         zone: context.zone(),
         starter: context.person(),
+        halt,
         job,
         store,
     };

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -11,14 +12,15 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::review::hold_sentence;
 use super::stdout::print;
-use super::{ending, outcome_report, seconds, selection, session, withheld};
-use crate::disk::lock;
+use super::{due, ending, outcome_report, seconds, selection, session, withheld};
+use crate::disk::{atomic, lock};
 use crate::job::timer::duration;
 use crate::model::order::OrderState;
 use crate::model::plan::InGrace;
 use crate::model::record::{OrderRecord, RunRecord};
 use crate::model::run::{RunId, RunState};
 use crate::report::figures::{ago, time};
+use crate::report::metrics::{Measured, metrics};
 use crate::report::safe_text;
 use crate::report::status::{JobStatus, RunLine};
 use crate::report::table::{Column, Format, Listing};
@@ -38,9 +40,15 @@ pub(super) struct Args {
     /// Fail where no run ended well within this time: 26h, 2d
     #[arg(long, value_name = "TIME")]
     no_good_run_since: Option<String>,
+    /// Write what monitoring wants to know into this file, for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
     /// table, json or csv
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 /// A job's status, and what its record of exports adds to it.
@@ -64,6 +72,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         Some(name) => vec![selection::job_name(&store, name)?],
         None => store.jobs()?,
     };
+    if let Some(file) = &args.metrics_file {
+        write_metrics(context, &store, &jobs, file)?;
+    }
     if let Some((text, within)) = within {
         return watch(context, &store, &jobs, text, within);
     }
@@ -74,7 +85,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if told.is_empty() {
         say!(context, "no job has run in {}; start with `muster run JOB`", context.layout.root.display());
     }
-    print(&match args.format {
+    print(&match if args.json { Format::Json } else { args.format } {
         Format::Table => {
             let about = |told: &Told| {
                 let (called, job) = (args.job.as_deref(), told.status.job.clone());
@@ -87,6 +98,19 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         Format::Csv => listing(&told).render(Format::Csv, context.width()),
     })?;
     Ok(Ending::Done.status())
+}
+
+/// Writes what is measured of jobs.
+pub(super) fn write_metrics(context: &Context, store: &Store, jobs: &[String], file: &Path) -> Result<()> {
+    let mut measured = Vec::new();
+    for job in jobs {
+        let runs = selection::history(store, job)?;
+        let exit = runs.iter().find_map(|run| run.ended.and(run.exit));
+        let good = runs.iter().find_map(good_at);
+        measured.push(Measured { status: status(context, store, job)?.status, exit, good });
+    }
+    atomic::publish(file, metrics(&measured).as_bytes())
+        .with_context(|| format!("--metrics-file {}", safe_text::line(&file.display().to_string())))
 }
 
 /// For monitoring: a sentence for each job without a good run in time.
@@ -173,6 +197,11 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         seconded,
         grace: in_grace(store, job)?,
         withheld: withheld::count(store, job)?,
+        due: session::job_of(store, job)
+            .ok()
+            .map(|job| job.schedule)
+            .filter(|one| one.is_stated)
+            .map(|one| due::next(&one, context.now())),
         next: ending::steps(store, job, context.now())?,
     };
     Ok(Told { status, failed })

@@ -1,8 +1,8 @@
 //! Files that appear whole or not at all: written beside, synced, renamed, and the folder synced.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,11 +13,23 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a whole file (mode 0600), replacing what was there; a reader sees the old bytes or the new, never a part.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    written(path, bytes)?.commit()
+}
+
+/// The same for what other programs are to read (mode 0644).
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let file = written(path, bytes)?;
+    file.file.set_permissions(Permissions::from_mode(0o644)).map_err(DiskError::of("open to readers", path))?;
+    file.commit()
+}
+
+/// A whole file that has no name yet.
+fn written(path: &Path, bytes: &[u8]) -> Result<AtomicFile, DiskError> {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let partial = beside(path, &format!(".{}-{serial}.partial", std::process::id()));
     let mut file = AtomicFile::create_as(path, partial)?;
     file.write_all(bytes).map_err(DiskError::of("write", path))?;
-    file.commit()
+    Ok(file)
 }
 
 /// A file under construction at `<file>.partial`; `commit` gives it its name, dropping it removes it.

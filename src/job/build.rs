@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::file::{
     AlikeFile, ApplyFile, ChecksFile, DriftWord, ExportFile, FixedFile, GenerateFile, JobFile, KeepOneFile,
-    MembersWord, NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, ReportFile, RequireFile,
-    RequireWord, RetentionFile, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord, WhenWord,
+    MembersWord, NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, RequireFile,
+    RequireWord, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord,
 };
+use super::operation_file::{ReportFile, RetentionFile, ScheduleFile, WhenWord};
 use super::place::{Places, entry_path, key_path};
 use super::{Job, SnapshotSettings, Sync, SyncKind, build_derived, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
@@ -17,7 +18,8 @@ use crate::model::evidence::Check;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{
-    ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings, ReviewSettings,
+    ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings,
+    ReviewSettings, ScheduleSettings, TimeOfDay,
 };
 use crate::reconcile::generate::{Collision, GenerateRule};
 use crate::reconcile::policy::{
@@ -75,6 +77,7 @@ pub(super) fn job(
         export: export(file.export)?,
         review: review(file.review, &folder)?,
         apply: apply(file.apply)?,
+        schedule: schedule(&file.schedule)?,
         retention: retention(file.retention)?,
         report: report(file.report),
         folder,
@@ -322,6 +325,24 @@ fn apply(one: ApplyFile) -> Result<ApplySettings, String> {
         retry_budget: or_default(one.retry_budget, default.retry_budget)?,
         delete_after: one.delete_after.as_deref().map(timer::duration).transpose()?,
         protect: one.protect.into_iter().collect(),
+    })
+}
+
+/// When a job runs; the error says what is wrong with a time.
+pub(super) fn schedule(one: &ScheduleFile) -> Result<ScheduleSettings, String> {
+    let default = ScheduleSettings::default();
+    Ok(ScheduleSettings {
+        incremental: match one.incremental.as_deref() {
+            None => default.incremental,
+            Some("off") => None,
+            Some(text) => Some(timer::interval(text)?),
+        },
+        complete: match one.complete.as_deref() {
+            None => default.complete,
+            Some("off") => None,
+            Some(text) => Some(text.parse::<TimeOfDay>()?),
+        },
+        is_stated: one.incremental.is_some() || one.complete.is_some(),
     })
 }
 

@@ -1,9 +1,10 @@
 //! Checks of numbers and times, and of who gets mail.
 
+use super::operation_file::ScheduleFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::Checked;
-use super::{build_thresholds, size, timer};
+use super::{build, build_thresholds, size, timer};
 use crate::model::grace::in_words;
 use crate::model::settings::RetentionSettings;
 
@@ -25,6 +26,19 @@ pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         if let Some(Err(message)) = snapshot.window.as_deref().map(build_thresholds::window) {
             problems.push(checked.places.at(&key_path(&key_path("snapshot", name), "window"), message));
         }
+    }
+}
+
+/// Times that a clock can keep.
+pub(super) fn schedule(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
+    let ScheduleFile { incremental, complete } = &checked.file.schedule;
+    let one = |incremental: &Option<String>, complete: &Option<String>| {
+        let file = ScheduleFile { incremental: incremental.clone(), complete: complete.clone() };
+        build::schedule(&file).err()
+    };
+    let wrong = [("schedule.incremental", one(incremental, &None)), ("schedule.complete", one(&None, complete))];
+    for (path, message) in wrong {
+        problems.extend(message.map(|message| checked.places.at(path, message)));
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::derived_file::{ClassFile, GroupsFile, JoinFile, RuleFile, ValueTableFile};
+use super::operation_file::{ReportFile, RetentionFile, ScheduleFile};
 use super::threshold_file::{OffWord, OrderThresholdsFile, ScopedThresholdFile, SnapshotThresholdsFile};
 use crate::connector::config::SystemConfig;
 
@@ -45,6 +46,9 @@ pub(super) struct JobFile {
     /// How orders are sent.
     #[serde(default)]
     pub(super) apply: ApplyFile,
+    /// When it runs.
+    #[serde(default)]
+    pub(super) schedule: ScheduleFile,
     /// How long things are kept.
     #[serde(default)]
     pub(super) retention: RetentionFile,
@@ -451,41 +455,4 @@ pub(super) struct StopFile {
     /// a client after 20.
     #[schemars(range(min = 1))]
     pub(super) in_a_row: Option<u64>,
-}
-
-/// How long things are kept.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RetentionFile {
-    /// Export folders, except the last accepted snapshots and what waits. Default 14d.
-    pub(super) exports: Option<String>,
-    /// Run folders, with plans, approvals and reports: as long as there is one, its run can be undone. Default 1y.
-    pub(super) runs: Option<String>,
-}
-
-/// Who is told.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReportFile {
-    /// Mail.
-    pub(super) email: Option<EmailFile>,
-}
-
-/// Mail.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EmailFile {
-    /// Addresses.
-    #[schemars(required)]
-    pub(super) to: Option<Vec<String>>,
-    /// When a mail goes out. Default on-errors.
-    pub(super) when: Option<WhenWord>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum WhenWord {
-    Daily,
-    OnErrors,
-    Never,
 }

@@ -17,6 +17,7 @@ mod check_thresholds;
 mod check_tiers;
 mod derived_file;
 mod file;
+mod operation_file;
 mod place;
 pub mod problem;
 mod shape;
@@ -36,7 +37,9 @@ use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::evidence::Check;
 use crate::model::resource::ResourceName;
-use crate::model::settings::{ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings};
+use crate::model::settings::{
+    ApplySettings, ExportSettings, ReportSettings, RetentionSettings, ReviewSettings, ScheduleSettings,
+};
 use crate::reconcile::policy::{AssociationSync, ObjectSync};
 use crate::reconcile::threshold::SnapshotThresholds;
 use crate::rules::expression::Expression;
@@ -73,6 +76,8 @@ pub struct Job {
     pub review: ReviewSettings,
     /// How orders are sent.
     pub apply: ApplySettings,
+    /// When it runs.
+    pub schedule: ScheduleSettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
     /// Who is told.

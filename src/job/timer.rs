@@ -33,6 +33,24 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// A time that divides an hour or a day evenly, so that a clock can tell when the next one begins: `15m`, `6h`.
+///
+/// # Errors
+/// A sentence that says what is wrong and how to write it.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let minutes = time.as_secs() / 60;
+    let is_even = time.as_secs() % 60 == 0
+        && (minutes > 0 && minutes < 60 && 60 % minutes == 0
+            || minutes >= 60 && minutes % 60 == 0 && minutes < 24 * 60 && 24 % (minutes / 60) == 0);
+    match is_even {
+        true => Ok(time),
+        false => Err(format!(
+            "`{text}` divides neither an hour nor a day evenly; write minutes such as 5m, 10m, 15m, 30m, or hours such as 1h, 2h, 4h, 6h, 12h"
+        )),
+    }
+}
+
 /// A rate in requests a second: `25/s`, `600/m`, `1000/h`.
 ///
 /// # Errors

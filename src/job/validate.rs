@@ -80,6 +80,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("keep_one names an end, its condition compiles", check_guards::keep_one),
     ("fixed names mapped attributes, its conditions compile", check_guards::fixed),
     ("durations", check_limits::durations),
+    ("times of the schedule divide an hour or a day", check_limits::schedule),
     ("runs are kept as long as their exports", check_limits::retention),
     ("rates", check_limits::rates),
     ("memory is a size", check_limits::memory),

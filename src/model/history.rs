@@ -13,6 +13,8 @@ use super::situation::{Cause, words};
 pub enum HistoryKind {
     /// The job file was changed.
     JobFile,
+    /// A person linked it, or forgot its link.
+    Link,
     /// A column of its row, as a snapshot shows it.
     Source,
     /// An order was raised for it.
@@ -21,15 +23,15 @@ pub enum HistoryKind {
     Target,
 }
 
-words!(HistoryKind { JobFile => "job-file", Source => "source", Order => "order", Target => "target" });
+words!(HistoryKind { JobFile => "job-file", Link => "link", Source => "source", Order => "order", Target => "target" });
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HistoryEntry {
     /// When: an export's start, an order's last change of state, a run's start.
     pub at: DateTime<Utc>,
-    /// The run that saw or ordered it.
-    pub run: RunId,
+    /// The run that saw or ordered it; `None` where a person did it by a command of its own.
+    pub run: Option<RunId>,
     /// What kind of change.
     pub kind: HistoryKind,
     /// The column, the attribute, the operation, or the part of the job file.
@@ -44,7 +46,7 @@ pub struct HistoryEntry {
     pub order: Option<OrderId>,
     /// Where that order stands.
     pub state: Option<OrderState>,
-    /// Who approved it; of a job file who started the run. Empty where nobody knows.
+    /// Who approved it; of a job file who started the run, of a link who made it. Empty where nobody knows.
     pub who: String,
 }
 

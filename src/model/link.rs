@@ -1,5 +1,6 @@
 //! Remembered pairs of source and target objects.
 
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -299,4 +300,15 @@ impl FromIterator<Link> for Links {
         }
         all
     }
+}
+
+/// What a person said about the link of a source key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkSaid {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The object that it was linked with; `None`: its link was forgotten.
+    pub target_id: Option<String>,
+    /// Who said it.
+    pub who: String,
 }

@@ -1,7 +1,9 @@
-//! What export, apply, review, report and retention read from a job.
+//! What export, apply, review, report, schedule and retention read from a job.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +101,54 @@ impl Default for ReviewSettings {
             reviewers: terms.reviewers,
             four_eyes: terms.four_eyes,
             expires: Duration::from_secs(72 * 3600),
+        }
+    }
+}
+
+/// A time of day, by the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeOfDay {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.hour, self.minute)
+    }
+}
+
+impl FromStr for TimeOfDay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let part = |part: &str, least: u8| part.parse().ok().filter(|n| *n < least && !part.starts_with('+'));
+        let parts = text.split_once(':').and_then(|(hour, minute)| {
+            Some(Self { hour: part(hour, 24)?, minute: part(minute, 60).filter(|_| minute.len() == 2)? })
+        });
+        parts.ok_or_else(|| format!("`{text}` is no time of day; write hours and minutes: 03:05"))
+    }
+}
+
+/// `[schedule]`: when a job runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleSettings {
+    /// How often incrementally, counted from midnight; divides an hour or a day. `None`: never.
+    pub incremental: Option<Duration>,
+    /// When completely, once a day. `None`: never.
+    pub complete: Option<TimeOfDay>,
+    /// Whether the job file says any of it.
+    pub is_stated: bool,
+}
+
+impl Default for ScheduleSettings {
+    fn default() -> Self {
+        Self {
+            incremental: Some(Duration::from_secs(15 * 60)),
+            complete: Some(TimeOfDay { hour: 3, minute: 5 }),
+            is_stated: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::canonical::{self, ABSENT};
 use super::error::ReconcileError;
 use super::index::{KeyHash, KeyIndex, NONE};
-use super::rename::{Apart, Renamed};
+use super::rename::{Apart, Like, Renamed};
 use super::rows::{Admission, Rows, SourceRows};
 use super::scan::{Scanner, Tier};
 use super::weighing;
@@ -45,6 +45,8 @@ pub(crate) struct Correlation {
     pub(crate) groups: Vec<Group>,
     /// Objects that are recognised under a new key.
     pub(crate) renames: Vec<Renamed>,
+    /// Those who could be one another under a new key, and several could.
+    pub(crate) like: Like,
     /// Of source rows that several rules matched together: other candidates, each with who judges it.
     pub(crate) others: HashMap<u32, Vec<(u32, u8)>>,
     /// Links whose object is not in the target's snapshot: source row, position of the link.
@@ -87,6 +89,7 @@ pub(crate) fn correlate(sides: &Sides<'_>) -> Result<Correlation, ReconcileError
         taken: sides.target_skipped.to_vec(),
         groups: Vec::new(),
         renames: Vec::new(),
+        like: Like::default(),
         others: HashMap::new(),
         dangling: Vec::new(),
         orphans: Vec::new(),

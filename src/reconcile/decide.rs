@@ -164,7 +164,10 @@ impl Decider<'_> {
             changes: comparison.changes,
             situation,
             cause: Cause::Initial,
-            reason: reason::create(sync, key, was) + &by + &reason::unusual(&comparison.unusual),
+            reason: reason::create(sync, key, was)
+                + &by
+                + &reason::unusual(&comparison.unusual)
+                + &self.like_objects(row)?,
             ground: String::new(),
             confidence: confidence.unwrap_or(100),
             renamed_from: None,

@@ -50,6 +50,7 @@ mod lapse;
 mod lapse_tests;
 pub mod link_check;
 mod lockout;
+mod look_alikes;
 mod nesting;
 mod objects;
 mod pair_join;

@@ -21,7 +21,7 @@ use super::index::{KeyHasher, KeyIndex, NONE};
 use super::input::{ObjectInput, Wishes};
 use super::policy::Fixed;
 use super::rename::{self, Apart};
-use super::repeated::{skipped, told_keys};
+use super::repeated::{skipped, told_keys, told_near_keys};
 use super::rows::{Rows, SourceRows};
 use super::scan::{IsLinked, Scanner};
 use super::sorting::{settled, sort_out};
@@ -80,6 +80,7 @@ pub(crate) fn correlate<'a>(
     let (source, source_index, repeated) = source?;
     let source_skipped = skipped(&source.rows.keys, &repeated);
     told_keys(input, true, &source_skipped, &repeated, &source.rows, &mut warnings)?;
+    told_near_keys(input, &source.rows, &source_index, &mut warnings)?;
 
     let sides = Sides {
         scanner: &scanner,

@@ -157,6 +157,7 @@ impl Decider<'_> {
             }
             _ => ground::of_scope(self.scanner.scope(), &self.source(number)?),
         };
+        let like = self.like_rows(target, key);
         let built = self.order(Case {
             number,
             key,
@@ -166,7 +167,7 @@ impl Decider<'_> {
             changes,
             situation,
             cause,
-            reason: format!("`{id}` is managed, and {why}; the job's on.{setting} is `{says}`{note}"),
+            reason: format!("`{id}` is managed, and {why}; the job's on.{setting} is `{says}`{note}{like}"),
             ground,
             confidence: 100,
             block: self.never(&[key, id, &name]).or(own).or(foreign).or(blocked),

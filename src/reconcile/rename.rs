@@ -2,7 +2,7 @@
 //!
 //! What is left after correlation is compared: rows without an object, and managed objects whose row is gone. A match
 //! rule's value or an id that both sides keep tells them; else the share of equal mapped attributes does, for a person to
-//! confirm. Wherever there are two candidates, on either side, nobody is recognised.
+//! confirm. Wherever there are two candidates, on either side, nobody is recognised, and whoever reviews them is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -94,6 +94,15 @@ impl Evidence {
     }
 }
 
+/// Rows and objects that are alike, where likeness cannot tell which of them is which: told, and decided by nobody.
+#[derive(Default)]
+pub(crate) struct Like {
+    /// By source row: target rows.
+    pub(crate) objects: HashMap<u32, Vec<u32>>,
+    /// By target row: source rows.
+    pub(crate) rows: HashMap<u32, Vec<u32>>,
+}
+
 /// A managed object whose row is gone: its target row, and the position of its link.
 type Orphan = (u32, u32);
 
@@ -114,7 +123,7 @@ pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation
     let object =
         |orphan: &Orphan| ObjectKey::by_source(&input.sync.to, &input.sync.from, input.links.get(orphan.1).source_key);
     let orphans = done.orphans.iter().copied().filter(|orphan| !apart.busy.contains(&object(orphan)));
-    let mut search = Search { sides, apart, free, orphans: orphans.collect(), found: Vec::new() };
+    let mut search = Search { sides, apart, free, orphans: orphans.collect(), found: Vec::new(), several: Vec::new() };
     let alone = |rule: &usize| sides.scanner.input.sync.rules.matching[*rule].tier.is_none();
     for rule in (0..sides.scanner.matchers.len()).filter(alone) {
         search.by_rule(rule)?;
@@ -123,6 +132,10 @@ pub(crate) fn recognise(sides: &Sides<'_>, apart: &Apart, done: &mut Correlation
         search.by_id(position)?;
     }
     search.by_likeness(least);
+    for (source, target) in search.several {
+        done.like.objects.entry(source).or_default().push(target);
+        done.like.rows.entry(target).or_default().push(source);
+    }
     let found = search.found;
     let targets: HashSet<u32> = found.iter().map(|(_, renamed)| renamed.target).collect();
     done.orphans.retain(|(target, _)| !targets.contains(target));
@@ -139,6 +152,8 @@ struct Search<'a> {
     free: Vec<u32>,
     orphans: Vec<Orphan>,
     found: Vec<(u32, Renamed)>,
+    /// Rows and the target rows that they are like, where one of both has several of the other.
+    several: Vec<(u32, u32)>,
 }
 
 impl Search<'_> {
@@ -273,18 +288,20 @@ impl Search<'_> {
             *by_row.entry(*row).or_default() += 1;
             *by_orphan.entry(*number).or_default() += 1;
         }
-        alike.retain(|(row, number, ..)| by_row[row] == 1 && by_orphan[number] == 1);
-        self.only_told_apart(&mut alike);
+        self.only_told_apart(&mut alike, &by_row);
+        let is_alone = |(row, number, ..): &(u32, usize, Vec<usize>, usize)| by_row[row] == 1 && by_orphan[number] == 1;
+        let (alike, several): (Vec<_>, Vec<_>) = alike.into_iter().partition(is_alone);
         let orphans = &self.orphans;
+        self.several = several.into_iter().map(|(row, number, ..)| (row, orphans[number].0)).collect();
         let pairs =
             alike.into_iter().map(|(row, number, equal, of)| (row, orphans[number], Evidence::Alike { equal, of }));
         let pairs = pairs.collect();
         self.take(pairs);
     }
 
-    /// Leaves those of which something is equal that no other object of the target has: a department, a title and a
-    /// country are shared by many.
-    fn only_told_apart(&self, alike: &mut Vec<(u32, usize, Vec<usize>, usize)>) {
+    /// Leaves those of which something is equal that no other object of the target has, but for other candidates of the
+    /// same row: a department, a title and a country are shared by many.
+    fn only_told_apart(&self, alike: &mut Vec<(u32, usize, Vec<usize>, usize)>, candidates: &HashMap<u32, u32>) {
         let value = |number: usize, position: usize| self.sides.target.get(self.orphans[number].0).values[position];
         let mut held: HashMap<(usize, u64), u32> = HashMap::new();
         for (_, number, equal, _) in alike.iter() {
@@ -299,8 +316,8 @@ impl Search<'_> {
                 }
             }
         }
-        alike.retain(|(_, number, equal, _)| {
-            equal.iter().any(|position| held[&(*position, value(*number, *position))] == 1)
+        alike.retain(|(row, number, equal, _)| {
+            equal.iter().any(|position| held[&(*position, value(*number, *position))] <= candidates[row])
         });
     }
 }

@@ -111,12 +111,20 @@ fn an_id_that_is_kept_needs_nobody_and_two_candidates_are_none() {
         let mut world = ann();
         world.users.sync.rename = RenamePolicy::Alike(0.7);
         world.users.source.push_str(&format!("{twin}\n"));
-        assert_eq!(shown(&world.plan()), ["create A1", "create A2", "disable 1"], "{twin}");
+        let draft = world.plan();
+        assert_eq!(shown(&draft), ["create A1", "create A2", "disable 1"], "{twin}");
+        let told = ["like `t1` (ann)", "like `t1` (ann)", "like it: `A1`, `A2`;"];
+        for (order, told) in draft.orders.iter().zip(told) {
+            assert!(order.reason.contains(told), "whoever reviews it is told: {}", order.reason);
+        }
         let mut world = ann();
         world.users.sync.rename = RenamePolicy::Alike(0.7);
         world.users.target.push_str(&twin.replace("A2,ann", "t3,3,ann"));
         world.link(&[("3", "t3")]);
-        assert_eq!(shown(&world.plan()), ["create A1", "disable 1", "disable 3"], "{twin}");
+        let draft = world.plan();
+        assert_eq!(shown(&draft), ["create A1", "disable 1", "disable 3"], "{twin}");
+        assert!(draft.orders[0].reason.contains("like `t1` (ann), `t3` (ann) of"), "{}", draft.orders[0].reason);
+        assert!(draft.orders[2].reason.contains("like it: `A1`;"), "{}", draft.orders[2].reason);
     }
 }
 

@@ -1,10 +1,14 @@
 //! Rows that cannot be told apart: without a key, or with one that another row has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::error::ReconcileError;
+use super::index::KeyIndex;
 use super::input::ObjectInput;
 use super::objects::counted;
+use super::reason::some;
 use super::rows::Rows;
 use crate::model::texts::Texts;
 
@@ -59,4 +63,51 @@ pub(crate) fn told_keys(
         ));
     }
     Ok(())
+}
+
+/// Warns about keys that a person would take for one: they differ in blanks, or in how letters are composed. Each of them
+/// is planned as an object of its own.
+pub(crate) fn told_near_keys(
+    input: &ObjectInput<'_>,
+    rows: &Rows,
+    index: &KeyIndex,
+    warnings: &mut Vec<String>,
+) -> Result<(), ReconcileError> {
+    let mut near: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    // Two keys as they should be are never one another's.
+    for (row, key) in (0..rows.len() as u32).zip(rows.keys.iter()).filter(|(_, key)| !is_plain(key)) {
+        near.entry(plain(key)).or_default().push(row);
+    }
+    let mut told = Vec::new();
+    for (key, mut numbers) in near {
+        numbers.extend(index.get(&key).filter(|row| !numbers.contains(row)));
+        numbers.sort_unstable();
+        numbers.dedup_by_key(|row| rows.key(*row));
+        if numbers.len() > 1 {
+            let places: Vec<_> = numbers.iter().map(|row| rows.place(*row)).collect();
+            let lines = input.source.lines_of(&places)?;
+            let keys = numbers.iter().zip(lines).map(|(row, line)| format!("`{}` ({line})", rows.key(*row)));
+            told.push(keys.collect::<Vec<_>>().join(" and "));
+        }
+    }
+    if !told.is_empty() {
+        warnings.push(format!(
+            "{}: keys that differ in blanks or in how their letters are composed only: {}; each is planned as an object of its own: correct them at the source if they are one",
+            input.sync.from,
+            some(&told)
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a key is as `plain` makes it, without a look at each letter's composition.
+fn is_plain(key: &str) -> bool {
+    let bytes = key.as_bytes();
+    let is_blank = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+    key.is_ascii() && !is_blank(bytes.first()) && !is_blank(bytes.last()) && !bytes.windows(2).any(|two| two == b"  ")
+}
+
+/// A key without needless blanks, its letters composed.
+fn plain(key: &str) -> String {
+    key.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect()
 }

@@ -103,8 +103,14 @@ impl NextSteps {
         let mut text = String::new();
         let mut step = |what: String, next: String| text.push_str(&format!("{what}\nnext: {next}\n"));
         for run in &self.held {
+            let meanwhile = match self.approved {
+                0 => "",
+                _ => {
+                    "; orders of other runs that are approved already are still applied, by the snapshots accepted last"
+                }
+            };
             step(
-                format!("run {run} is held: what depends on that is not applied before it is accepted"),
+                format!("run {run} is held: what depends on that is not applied before it is accepted{meanwhile}"),
                 format!("muster review {run}"),
             );
         }

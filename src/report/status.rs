@@ -49,8 +49,20 @@ pub struct JobStatus {
     /// What is not raised again though it may be wanted, by why: so many objects.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<WithheldFor, u64>,
+    /// When it runs next, where its job file says when it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
     /// What the live orders wait for.
     pub next: NextSteps,
+}
+
+/// When a job runs next by the schedule of its job file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Due {
+    /// The next incremental run; `None`: never.
+    pub incremental: Option<DateTime<Utc>>,
+    /// The next complete run; `None`: never.
+    pub complete: Option<DateTime<Utc>>,
 }
 
 /// One run in a status.
@@ -147,8 +159,26 @@ impl JobStatus {
             let _ = writeln!(text, "\nin grace\n  {}", in_grace(grace.objects, grace.due));
         }
         text.push_str(&self.withheld_text(about));
+        text.push_str(&self.due_text(about));
         let _ = write!(text, "\n{}", self.next_text(about));
         text
+    }
+
+    /// When the next run is due. Nothing starts by itself when somebody changes something at a system.
+    fn due_text(&self, about: &str) -> String {
+        let of = |due: Option<DateTime<Utc>>, word| due.map(|at| format!("{} ({word})", time(at)));
+        let due: Vec<String> = match &self.due {
+            None => return String::new(),
+            Some(due) => of(due.incremental, "incremental").into_iter().chain(of(due.complete, "complete")).collect(),
+        };
+        match due.is_empty() {
+            true => "\ndue by the job file's [schedule]\n  never: both kinds of runs are switched off\n".to_owned(),
+            false => format!(
+                "\ndue by the job file's [schedule]\n  {}\n  if a timer calls it: muster schedule {}\n",
+                due.join(", "),
+                safe_text::line(about)
+            ),
+        }
     }
 
     /// What is withheld, and how to see it and to ask again.
@@ -296,6 +326,7 @@ mod tests {
             seconded: BTreeMap::new(),
             grace: None,
             withheld: BTreeMap::from([(WithheldFor::Rejected, 1)]),
+            due: None,
             next: NextSteps { review: 12, ..NextSteps::of("idp-to-vault") },
         };
         let text = status.to_text("idp-to-vault", 80);

@@ -74,10 +74,14 @@ impl Conductor {
         let Some(account) = account(input, member, recall)? else {
             return Ok(ExplainEnd::None(self.nowhere(look, &ask.key)));
         };
-        let mut near = match self.explain_given(look, opened, account, group)? {
+        let mut near = match self.explain_given(look, opened, account.clone(), group)? {
             Ok(explained) => return Ok(ExplainEnd::One(Box::new(explained))),
             Err(near) => near,
         };
+        match self.explain_given_value(look, opened, account, group)? {
+            Ok(explained) => return Ok(ExplainEnd::One(Box::new(explained))),
+            Err(more) => near.extend(more),
+        }
         for sync in self.job.syncs.iter().filter(|sync| self.association_of(member.sync, sync.index).is_some()) {
             for table in [&sync.from, &sync.to].into_iter().filter_map(|name| opened.snapshots.tables.get(name)) {
                 let columns: Vec<usize> = NAMES.iter().filter_map(|name| table.column(name)).collect();
@@ -93,7 +97,7 @@ impl Conductor {
             alike(group, near.iter().map(String::as_str)).into_iter().map(|name| format!("`{name}`")).collect();
         let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
         Ok(ExplainEnd::None(format!(
-            "`{group}` is no group, role or container that the job ties `{}` to, or reads of it{hint}",
+            "`{group}` is no group, role or container that the job ties `{}` to, reads of it or gives it{hint}",
             ask.key
         )))
     }

@@ -16,6 +16,9 @@ pub enum RunError {
     /// This machine's side: the export folder, the state folder.
     #[error("{0}")]
     Here(String),
+    /// A signal told it to end.
+    #[error("{0} told it to end while it exported; nothing is lost, the next run exports anew")]
+    Halted(&'static str),
     /// What is to be planned alone is in no snapshot that may be used, or several go by its name.
     #[error("{0}")]
     Unseen(String),

@@ -421,6 +421,6 @@ fn changed(sync: &Sync, change: &HistoryEntry) -> Fact {
     let readers =
         if readers.is_empty() { "no rule of the mapping: nothing follows from it".to_owned() } else { readers };
     Fact::new(format!("{} {}", sync.from, change.what), verdict)
-        .with("in", format!("run {}", change.run))
+        .with("in", change.run.as_ref().map(|run| format!("run {run}")).unwrap_or_default())
         .with("read by", readers)
 }

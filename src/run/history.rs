@@ -114,6 +114,7 @@ impl Conductor {
         let OfOrders { entries: orders, applied, ids } = self.of_orders(sync, subject)?;
         entries.extend(orders);
         let target_id = subject.target_id.clone().or_else(|| ids.into_iter().next_back());
+        entries.extend(self.linked(sync, subject.source_key.as_deref())?);
         let mut since = None;
         let source = self.kept(&runs, &sync.from, subject.source_key.as_deref(), &mut since)?;
         entries.extend(moved(&source, HistoryKind::Source, &[]));
@@ -142,7 +143,7 @@ impl Conductor {
             let entry =
                 |what: &str, before: Option<&Value>, after: Option<&Value>, cause: Option<Cause>| HistoryEntry {
                     at,
-                    run: record.run.clone(),
+                    run: Some(record.run.clone()),
                     kind: HistoryKind::Order,
                     what: what.to_owned(),
                     before: before.map(Value::to_string),
@@ -179,6 +180,28 @@ impl Conductor {
             entries.extend(of_order);
         }
         Ok(OfOrders { entries, applied, ids })
+    }
+
+    /// What people said by `link` and `unlink` about a source key.
+    fn linked(&self, sync: &Sync, key: Option<&str>) -> Result<Vec<HistoryEntry>, RunError> {
+        let Some(key) = key else { return Ok(Vec::new()) };
+        let mut before = None;
+        let said = self.store.links_by_people(&self.job.name, &sync.id, key)?.into_iter().map(|said| {
+            let after = said.target_id;
+            HistoryEntry {
+                at: said.at,
+                run: None,
+                kind: HistoryKind::Link,
+                what: if after.is_some() { "link" } else { "unlink" }.to_owned(),
+                before: std::mem::replace(&mut before, after.clone()),
+                after,
+                cause: None,
+                order: None,
+                state: None,
+                who: said.who,
+            }
+        });
+        Ok(said.collect())
     }
 
     /// The id of the object that an order created, where the text is the id of one that did.
@@ -279,7 +302,7 @@ impl Conductor {
             let text = |run: &RunRecord| std::fs::read_to_string(self.layout.job_file(&self.job.name, &run.id)).ok();
             let entry = |what: String, was: Option<String>, is: Option<String>| HistoryEntry {
                 at: after.started,
-                run: after.id.clone(),
+                run: Some(after.id.clone()),
                 kind: HistoryKind::JobFile,
                 what,
                 before: was,
@@ -365,7 +388,7 @@ fn moved(kept: &[Kept], kind: HistoryKind, applied: &[HistoryEntry]) -> Vec<Hist
             };
             entries.push(HistoryEntry {
                 at: after.at,
-                run: after.run.clone(),
+                run: Some(after.run.clone()),
                 kind,
                 what: column.clone(),
                 before: old.get(column).cloned(),

@@ -198,6 +198,10 @@ impl Conductor {
         let mut due: Option<Instant> = None;
         let mut has_lane_ended = false;
         loop {
+            if let Some(by) = self.halt.by().filter(|_| !stop.raised()) {
+                tally.stop_all(format!("{by} told it to end"));
+                stop.raise_quietly();
+            }
             let is_due = due.is_some_and(|due| Instant::now() >= due);
             let is_enough = ended.len() + belt.ended().len() >= belt.enough;
             // What took effect may gather; whatever else ended its lane, and is judged before another one begins.
@@ -236,6 +240,7 @@ impl Conductor {
             if due.is_none() && !(ended.is_empty() && belt.ended().is_empty()) {
                 due = Some(Instant::now() + PATIENCE);
             }
+            let is_idle = lanes.is_empty() && commit.is_none() && due.is_none();
             tokio::select! {
                 Some(done) = lanes.join_next() => {
                     has_lane_ended = true;
@@ -250,6 +255,7 @@ impl Conductor {
                     }
                 }
                 () = belt.news.notified(), if !lanes.is_empty() => {}
+                _ = self.halt.raised(), if !(stop.raised() || is_idle) => {}
                 turned = async { commit.as_mut().map(|commit| &mut commit.done)?.await.ok() }, if commit.is_some() => {
                     let Some(done) = commit.take() else { continue };
                     match self.committed(done, turned, &belt, &mut left, result) {

@@ -13,6 +13,8 @@ pub mod error;
 mod explain;
 pub mod export;
 mod given_group;
+mod given_value;
+mod halt;
 mod history;
 mod incomplete;
 mod inventory;
@@ -76,6 +78,7 @@ use crate::store::layout::Layout;
 pub use apply::{Applied, ApplyRequest};
 pub use error::RunError;
 pub use explain::{ExplainEnd, ExplainRequest, KnownObject};
+pub use halt::Halt;
 pub use history::HistoryEnd;
 pub use incomplete::Incomplete;
 pub use inventory::{Inventory, Pair};
@@ -109,6 +112,8 @@ pub struct Conductor {
     pub zone: Zone,
     /// Who or what started this.
     pub starter: String,
+    /// Whether it is to end before its time.
+    pub halt: Halt,
 }
 
 impl Conductor {

@@ -184,7 +184,11 @@ impl Conductor {
             }
             None => {
                 let accepted = overtaken.filter(|(_, why)| matches!(why, Overtaken::MovedOn(_))).map(|(held, _)| held);
-                let proof = self.export(run, options.mode, accepted).await?;
+                let halt = self.halt.clone();
+                let proof = tokio::select! {
+                    proof = self.export(run, options.mode, accepted) => proof?,
+                    by = halt.raised() => return Err(RunError::Halted(by)),
+                };
                 if options.stage > Stage::Export {
                     known.notes = self.unmapped().await;
                 }
@@ -253,7 +257,9 @@ impl Conductor {
         {
             self.replace_held(run, RunState::HeldSnapshot)?;
         }
-        if options.stage == Stage::Apply {
+        if let (Stage::Apply, Some(by)) = (options.stage, self.halt.by()) {
+            end.applied = Some(Applied { stopped: Some(format!("{by} told it to end")), ..Applied::default() });
+        } else if options.stage == Stage::Apply {
             self.approve_by_rule(run)?;
             end.applied = Some(self.apply(&ApplyRequest::default()).await?);
         }

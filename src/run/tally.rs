@@ -146,6 +146,11 @@ impl Tally {
         }
     }
 
+    /// Nothing more is sent to any system.
+    pub(super) fn stop_all(&mut self, why: String) {
+        self.all = Some(why);
+    }
+
     /// A system cannot be used any more.
     pub(super) fn stop_system(&mut self, system: &str, why: String) {
         self.systems.entry(system.to_owned()).or_insert(why);

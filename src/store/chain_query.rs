@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::ToSql;
 
 use super::chain::entry;
-use super::database::{Store, stamp};
+use super::database::{Store, instant, stamp};
 use super::error::StoreError;
+use crate::model::link::LinkSaid;
 use crate::model::order::Operation;
 use crate::model::record::LogEntry;
 use crate::model::run::RunId;
@@ -121,6 +122,34 @@ impl Store {
             }
             entries.reverse();
             Ok(entries)
+        })
+    }
+
+    /// What people said about the link of a source key in a sync, oldest first. What orders did to it stands with them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn links_by_people(&self, job: &str, sync_id: &str, source_key: &str) -> Result<Vec<LinkSaid>, StoreError> {
+        let sql = format!(
+            "SELECT log.at, log.who, json_extract(pair.value, '$[0]') = ?3, json_extract(pair.value, '$[1]')
+             FROM log, json_each(CASE WHEN json_valid(detail) THEN detail ELSE '{{}}' END, '$.pairs') pair
+             WHERE log.kind = 'links' AND log.who <> '' AND {} = ?1 AND {} = ?2
+               AND ?3 IN (json_extract(pair.value, '$[0]'), json_extract(pair.value, '$[2]'))
+             ORDER BY log.seq",
+            told("job"),
+            told("sync")
+        );
+        self.read(|db| {
+            let mut statement = db.prepare(&sql)?;
+            let mut rows = statement.query(rusqlite::params![job, sync_id, source_key])?;
+            let mut said = Vec::new();
+            while let Some(row) = rows.next()? {
+                // A link that moved away from the key is its no more.
+                let is_its_own: bool = row.get(2)?;
+                let target_id = row.get::<_, Option<String>>(3)?.filter(|_| is_its_own);
+                said.push(LinkSaid { at: instant(row, 0)?, who: row.get(1)?, target_id });
+            }
+            Ok(said)
         })
     }
 

@@ -25,7 +25,7 @@ use muster::model::order::{Order, OrderId, OrderState};
 use muster::model::record::OrderRecord;
 use muster::model::run::RunId;
 use muster::run::{
-    Applied, ApplyRequest, Conductor, PlanOptions, RevertEnd, RevertOptions, RunEnd, RunError, RunOptions, Stage,
+    Applied, ApplyRequest, Conductor, Halt, PlanOptions, RevertEnd, RevertOptions, RunEnd, RunError, RunOptions, Stage,
 };
 use muster::sandbox::{RunningSandbox, Sandbox, SandboxOptions};
 use muster::store::database::Store;
@@ -181,6 +181,7 @@ impl House {
             clock,
             zone: |_| None,
             starter: "cron".to_owned(),
+            halt: Halt::default(),
         })
     }
 

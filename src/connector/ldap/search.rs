@@ -319,6 +319,10 @@ impl<'a> Pager<'a> {
                     self.link.answered(asking, self.received, Ok(&result));
                 }
                 self.end_page(&result)?;
+                // The server reads the next page while this one is worked on.
+                if let Some(cookie) = self.cookie.take() {
+                    self.stream = Some(self.begin(cookie).await?);
+                }
             } else {
                 self.stream = Some(stream);
             }

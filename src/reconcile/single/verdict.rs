@@ -63,6 +63,8 @@ pub struct Account {
     pub source_cells: BTreeMap<String, String>,
     /// What the target holds of each mapped attribute.
     pub held: BTreeMap<String, String>,
+    /// Of each value table of its sync, the positions of the rows that hold for its source row; empty without one.
+    pub given: Vec<Vec<usize>>,
     /// Scope, map, correlate, compare, decide, in this order.
     pub steps: Vec<Step>,
     /// What a plan made now would do.
@@ -217,6 +219,7 @@ fn tell(
         target_line,
         source_cells: source.as_ref().map(cells).unwrap_or_default(),
         held: target.as_ref().map(held).unwrap_or_default(),
+        given: source.iter().flat_map(|row| scanner.tables.iter().map(|table| table.fitting(row))).collect(),
         steps,
         verdict,
         is_whole: own.is_whole(),

@@ -1,0 +1,150 @@
+//! `muster schedule JOB`: systemd units, or lines of a crontab, that call a job by the clock.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::context::Context;
+use super::exit::{Ending, UsageError};
+use super::session;
+use super::stdout::print;
+use crate::connector::config::SystemConfig;
+use crate::connector::secret::SecretRef;
+use crate::disk::atomic;
+use crate::job::Job;
+use crate::report::safe_text;
+use crate::report::units::Units;
+
+/// Folders that `ProtectHome=` hides.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
+/// `muster schedule`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "When it runs says the job file: [schedule] incremental (15m unless set) and complete (03:05). Without --output the units are printed, each under its file's name.\n\nExamples:\n  muster schedule idp-to-vault\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --output /etc/systemd/system\n  muster schedule idp-to-vault --crontab | crontab -u muster -"
+)]
+pub(super) struct Args {
+    /// A job file, or a name looked up in jobs/
+    job: String,
+    /// Write the units into this folder
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Lines of a crontab instead of units
+    #[arg(long, conflicts_with_all = ["output", "dynamic_user", "on_failure", "credentials"])]
+    crontab: bool,
+    /// The user that it runs as, and that people become to review: sudo -u USER muster …
+    #[arg(long, value_name = "NAME", default_value = "muster", value_parser = user)]
+    user: String,
+    /// Let systemd make a user for it, whom nobody can become: for jobs whose approvals come by rule
+    #[arg(long, conflicts_with = "user")]
+    dynamic_user: bool,
+    /// The folder with a file for each `credential:NAME` of the job, readable by root alone
+    #[arg(long, value_name = "DIR", default_value = "/etc/muster/credentials")]
+    credentials: PathBuf,
+    /// The unit that systemd starts when a run fails, is held or ends with order errors
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    on_failure: Option<String>,
+    /// The program as the units are to name it [default: this one]
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+}
+
+/// Prints or writes the schedule.
+pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
+    let job = session::find_job(context, &args.job)?;
+    let units = units(&job, &args)?;
+    if args.crontab {
+        print(&units.crontab(&context.layout.root))?;
+        return Ok(Ending::Done.status());
+    }
+    let files = units.files();
+    let Some(folder) = &args.output else {
+        let texts = files.iter().map(|file| format!("# {}\n{}", file.name, file.text));
+        print(&texts.collect::<Vec<_>>().join("\n"))?;
+        return Ok(Ending::Done.status());
+    };
+    for file in &files {
+        let path = folder.join(&file.name);
+        atomic::publish(&path, file.text.as_bytes()).with_context(|| {
+            format!("{} cannot be written; is the folder there, and may you write to it?", shown(&path))
+        })?;
+        say!(context, "wrote {}", shown(&path));
+    }
+    let timers: Vec<&str> =
+        files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".timer")).collect();
+    for name in &units.credentials {
+        say!(context, "it reads the credential {name} from {}", shown(&units.credentials_from.join(name)));
+    }
+    say!(context, "next: systemctl daemon-reload && systemctl enable --now {}", timers.join(" "));
+    Ok(Ending::Done.status())
+}
+
+fn units(job: &Job, args: &Args) -> Result<Units> {
+    if job.schedule.incremental.is_none() && job.schedule.complete.is_none() {
+        return Err(UsageError(format!(
+            "{}: [schedule] switches incremental and complete runs off, so there is nothing to schedule",
+            shown(&job.path)
+        ))
+        .into());
+    }
+    let program = match &args.program {
+        Some(program) => std::path::absolute(program)?,
+        None => std::env::current_exe().context("this program's own path is not known; name it with --program")?,
+    };
+    let absolute = |path: &Path| std::path::absolute(job.folder.join(path));
+    let (mut credentials, mut variables) = (BTreeSet::new(), BTreeSet::new());
+    for secret in job.systems.values().filter_map(SystemConfig::secret) {
+        match secret {
+            SecretRef::Credential(name) => drop(credentials.insert(name.clone())),
+            SecretRef::Env(name) => drop(variables.insert(name.clone())),
+            SecretRef::File(_) => {}
+        }
+    }
+    let mut writes = Vec::new();
+    let mut reads = vec![absolute(&job.path)?];
+    for system in job.systems.values() {
+        if let SystemConfig::Csv(folder) = system {
+            reads.push(absolute(&folder.path)?);
+            writes.extend(folder.orders.as_deref().map(absolute).transpose()?);
+        }
+    }
+    reads.extend(writes.iter().cloned());
+    Ok(Units {
+        job: job.name.clone(),
+        program,
+        job_file: std::path::absolute(&job.path)?,
+        schedule: job.schedule.clone(),
+        user: (!args.dynamic_user).then(|| args.user.clone()),
+        state: "muster".to_owned(),
+        credentials: credentials.into_iter().collect(),
+        credentials_from: std::path::absolute(&args.credentials)?,
+        variables: variables.into_iter().collect(),
+        writes,
+        reads_homes: reads.iter().any(|path| HOMES.iter().any(|home| path.starts_with(home))),
+        on_failure: args.on_failure.clone(),
+    })
+}
+
+/// A path, safe to print.
+fn shown(path: &Path) -> String {
+    safe_text::line(&path.display().to_string()).into_owned()
+}
+
+/// A login, as it may stand in a unit.
+fn user(text: &str) -> Result<String, String> {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || "_-.$".contains(c);
+    match !text.is_empty() && text.len() <= 32 && text.chars().all(is_one) && !text.starts_with('-') {
+        true => Ok(text.to_owned()),
+        false => Err("no login; write letters, digits, `_` and `-`".to_owned()),
+    }
+}
+
+/// The name of a unit.
+fn unit(text: &str) -> Result<String, String> {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@%".contains(c);
+    match text.contains('.') && text.chars().all(is_one) {
+        true => Ok(text.to_owned()),
+        false => Err("no unit; write its whole name, such as mail-admins@%n.service".to_owned()),
+    }
+}
