@@ -155,7 +155,7 @@ fn case_k7_groups_in_groups_may_be_rows_of_their_own() {
     assert!(!orders.is_empty() && orders.iter().all(|order| order["operation"] == "remove"), "{orders:#?}");
     approve_and_apply(&company);
     with("refuse");
-    company.world.muster(&["run", "corp"]).says(&["1 nested group and nested = \"refuse\"", "`T0` in `T2`"]);
+    company.world.muster(&["run", "corp"]).ended(1).says(&["1 nested group and nested = \"refuse\"", "`T0` in `T2`"]);
     job(&company, "[[sync]]\nfrom = \"hr.users\"", "[[sync]]\nnestings = \"hr.nestings\"\nfrom = \"hr.users\"");
     company.world.muster(&["check", "corp"]).ended(2).says(&["`nestings` belongs to an association"]);
 }

@@ -92,14 +92,14 @@ fn case_k6_only_members_of_the_groups_that_the_job_names_take_part() {
     let said = house.world.muster(&["run", "corp"]);
     said.says(&[
         "`assigned` names what is no group of hr.groups: `Vault Users` (nearest: `vault-users`",
-        "nobody whom its scope may admit can be judged",
-        "nothing was planned of them",
+        "nobody whom it may be about can be judged",
+        "nothing was planned of it",
         "cannot be judged",
     ]);
     assert!(house.orders().is_empty());
     // Whom the scope leaves out by the row's own cells goes all the same, and the run is no good one.
     house.job(&format!("scope = [\"family != 'Lovelace'\"]\n{}", assigned("Vault Users")), "");
-    house.world.muster(&["run", "corp"]).ended(1).says(&["nobody whom its scope may admit"]);
+    house.world.muster(&["run", "corp"]).ended(1).says(&["nobody whom it may be about"]);
     assert_eq!(house.shown(), ["disable E1"]);
 }
 
@@ -195,7 +195,7 @@ fn case_i7_groups_give_roles_and_the_precedence_is_told_where_several_fit() {
     ]);
     let later = format!("`Member` of `roles` is not given: line {} holds for it, but line {line}", line + 1);
     asked("E2", "Member").ended(0).says(&[&later, "the target does not have it"]);
-    asked("E3", "Member").ended(0).says(&["is not given: no row of its table that gives it holds"]);
+    asked("E3", "Member").ended(0).says(&["`Member` of `roles` is not given: no row of its table"]);
     asked("E3", "Membre").ended(1).says(&["is no group, role", "did you mean `Member`?"]);
     // No row changed: how groups in groups are taken is the job's rule. Then she is taken out of one, at the source.
     let alone = GROUPS.replace(" }", ", nested = \"direct\" }");

@@ -63,6 +63,26 @@ impl From<Result<String, Failure>> for End {
 /// Tries every system.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Check)?;
+    let lines = look(context, &session).await;
+    session.console.end();
+    print(&if args.json || args.format == "json" { json_text(&lines) } else { text(&lines) })?;
+    let failed = lines.iter().any(|line| matches!(line.end, End::Failed(_)));
+    Ok(if failed { Ending::Failed } else { Ending::Done }.status())
+}
+
+/// What trying every system of a job says, as JSON.
+///
+/// # Errors
+/// A job that cannot be opened.
+pub(super) async fn told(context: &Context, job: &str) -> Result<String> {
+    let session = session::open(context, job, Purpose::Check)?;
+    let lines = look(context, &session).await;
+    session.console.end();
+    Ok(json_text(&lines))
+}
+
+/// Tries every system, and remembers those that pass.
+async fn look(context: &Context, session: &Session) -> Vec<Line> {
     let needs = session.conductor.needs();
     let none = Needs::default();
     let sources = session.conductor.sources().await;
@@ -75,7 +95,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         tried.extend(session.conductor.job.systems.get(system).and_then(|config| shared_data(context, system, config)));
         let untried = not_tried(system, &stages, &tried);
         tried.extend(untried);
-        let facts = facts(context, &session, (system, source), &tried, &memory);
+        let facts = facts(context, session, (system, source), &tried, &memory);
         let failed = tried.iter().any(|line| matches!(line.end, End::Failed(_)));
         let told = memory.of(system).and_then(|seen| seen.since(&facts, job_file, failed));
         if let Some(told) = told {
@@ -95,12 +115,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         let (system, stage, what) = (String::new(), "mapping".to_owned(), "job file".to_owned());
         lines.push(Line { system, stage, what, end: End::Warned(warning), milliseconds: 0 });
     }
-    lines.extend(drift(&session));
+    lines.extend(drift(session));
     memory.write(context, &session.conductor.job.name);
-    session.console.end();
-    print(&if args.json || args.format == "json" { json_text(&lines) } else { text(&lines) })?;
-    let failed = lines.iter().any(|line| matches!(line.end, End::Failed(_)));
-    Ok(if failed { Ending::Failed } else { Ending::Done }.status())
+    lines
 }
 
 /// Goes through the stages of one system; one that cannot even be set up has one failed step.

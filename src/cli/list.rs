@@ -6,6 +6,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
+use super::ending;
 use super::exit::Ending;
 use super::selection;
 use super::session::{self, Purpose, Session};
@@ -81,7 +82,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let objects = match listing.rows.len() as u64 {
         0 if !args.managed && !args.grace && wanted.is_none() && !inventory.pairs.is_empty() => {
             let managed = counted(inventory.pairs.len() as u64, "managed object");
-            format!("every object is confirmed, {managed}: --managed lists them")
+            let plan = session.conductor.store.registered_plan(&inventory.run);
+            let warned = match plan.map_or(0, |plan| plan.warnings.len() as u64) {
+                0 => String::new(),
+                some => {
+                    format!("; its plan has {}: muster status {}", counted(some, "warning"), safe_text::line(&args.job))
+                }
+            };
+            format!("every object is confirmed, {managed}: --managed lists them{warned}")
         }
         listed => counted(listed, "object"),
     };
@@ -130,6 +138,11 @@ fn incomplete(context: &Context, session: &Session, args: &Args) -> Result<u8> {
 fn as_of(context: &Context, session: &Session, inventory: &Inventory, typed: &str) -> String {
     let ago = ago(inventory.at, context.now());
     let mut text = format!("as of run {}, {ago} ({})\n", inventory.run, time(inventory.at));
+    let (store, job) = (&session.conductor.store, &session.conductor.job.name);
+    let held = ending::steps(store, job, context.now()).map(|steps| steps.held).unwrap_or_default();
+    for run in held.iter().filter(|run| **run > inventory.run) {
+        text.push_str(&format!("run {run} is newer and held, and is not looked at here: muster review {run}\n"));
+    }
     let applied = inventory.applied.len() as u64;
     if applied > 0 {
         let verb = if applied == 1 { "was" } else { "were" };

@@ -64,6 +64,7 @@ mod session;
 mod settle;
 mod status;
 mod stdout;
+mod support_bundle;
 mod thresholds;
 mod withheld;
 
@@ -142,6 +143,8 @@ enum Command {
     Report(report::Args),
     /// Print or write systemd timers, or lines of a crontab, that call a job by the clock
     Schedule(schedule::Args),
+    /// What a vendor's support needs of a run, in a zip without anybody's name
+    SupportBundle(support_bundle::Args),
     /// Remove folders of runs whose time is over, as every run does at its end
     Prune(prune::Args),
     /// The limits in force, and what they would have done in the past
@@ -236,6 +239,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&context()?, args).await,
         Command::History(args) => history::run(&context()?, args),
         Command::Report(args) => report::run(&context()?, args),
+        Command::SupportBundle(args) => support_bundle::run(&context()?, args).await,
         Command::Schedule(args) => schedule::run(&context()?, args),
         Command::Prune(args) => prune::run(&context()?, args),
         Command::Thresholds(args) => thresholds::run(&context()?, args),

@@ -164,7 +164,7 @@ impl Telling<'_> {
         for sync in &self.end.judges_nobody {
             let (sync, run) = (safe_text::line(sync), &self.end.run);
             eprintln!(
-                "muster: error: {sync}: nobody whom its scope may admit can be judged, and nothing was planned of them; muster review {run} says why"
+                "muster: error: {sync}: nobody whom it may be about can be judged, and nothing was planned of it; muster review {run} says why"
             );
         }
         // The console tells it to whoever looks on.

@@ -197,6 +197,7 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         seconded,
         grace: in_grace(store, job)?,
         withheld: withheld::count(store, job)?,
+        warnings: warnings(store, &runs),
         due: session::job_of(store, job)
             .ok()
             .map(|job| job.schedule)
@@ -205,6 +206,12 @@ fn status(context: &Context, store: &Store, job: &str) -> Result<Told> {
         next: ending::steps(store, job, context.now())?,
     };
     Ok(Told { status, failed })
+}
+
+/// What the newest plan warns of. One that was tampered with is refused where it matters; here it has nothing to tell.
+fn warnings(store: &Store, runs: &[RunRecord]) -> Vec<String> {
+    let newest = runs.iter().find(|run| run.plan_digest.is_some());
+    newest.and_then(|run| store.registered_plan(&run.id).ok()).map(|plan| plan.warnings).unwrap_or_default()
 }
 
 /// What the job keeps out of use until it is deleted. When that becomes due, only the job file says.

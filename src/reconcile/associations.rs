@@ -41,6 +41,8 @@ pub(crate) struct AssociationPlan<'w> {
     pub(crate) conclusive: Vec<Operation>,
     /// Orders that withhold something of rows of which the snapshots tell how they stand.
     pub(crate) told: Vec<&'w OrderId>,
+    /// The job refuses what was found, so that nothing can be said of any row.
+    pub(crate) is_refused: bool,
     /// Rows at the target before.
     pub(crate) size: u64,
     /// For each end, rows of objects that an order deletes, by number.

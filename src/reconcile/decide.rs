@@ -199,12 +199,16 @@ impl Decider<'_> {
         let mut comparison = compare::pair(self.scanner, &cells, &held, agreed, source.raw, self.names(row));
         let mut incomplete = self.incomplete(&cells, key, &comparison);
         let operation = self.operation(&comparison.changes);
+        let doubt = given::unjudged(self.scanner, source, self.table.source.doubt(row));
+        if doubt.is_some() && operation != Operation::Disable {
+            return Ok(Built::nothing(row, Situation::Incomplete));
+        }
         let mut without_rest = String::new();
         if operation == Operation::Disable {
             let in_its_way = incomplete
                 .clone()
-                .or_else(|| self.in_the_way(&cells, &held, &comparison.changes))
-                .or_else(|| guard::unsupported(input.capabilities, &sync.to, operation, &comparison.changes));
+                .or(doubt)
+                .or_else(|| self.in_the_way_of_the_rest(key, (&cells, &held), &comparison.changes, rule.is_some()));
             if let Some(block) = in_its_way {
                 without_rest = self.only_the_switch(&mut comparison, &block);
                 incomplete = None;
@@ -259,7 +263,10 @@ impl Decider<'_> {
         let is_foreign = foreign.is_some();
         let own = self.own(operation, &[id, &held_name], &comparison.changes);
         let in_the_way = self.in_the_way(&cells, &held, &comparison.changes);
-        let (unsure, class) = given::unsure(self.scanner, &cells, key, &comparison.changes, rule.is_some()).unzip();
+        let unsure = given::unsure(self.scanner, &cells, key, &comparison.changes, rule.is_some());
+        // Of what the switch alone does not need to know, nothing keeps it from being turned off.
+        let (unsure, class) =
+            unsure.filter(|(block, _)| without_rest.is_empty() || block.reason != BlockReason::Incomplete).unzip();
         let by = given::by_which_rows(self.scanner, &cells, &comparison.changes);
         let low = match (low, unsure) {
             (Some(low), Some(unsure)) => Some(Block { detail: format!("{}; {}", low.detail, unsure.detail), ..unsure }),
@@ -301,23 +308,12 @@ impl Decider<'_> {
     }
 
     /// New values that the target does not have, or does not let change.
-    fn in_the_way(&self, cells: &dyn Cells, held: &OwnedRow, changes: &[Change]) -> Option<Block> {
+    pub(crate) fn in_the_way(&self, cells: &dyn Cells, held: &OwnedRow, changes: &[Change]) -> Option<Block> {
         let unknown = given::unknown(self.scanner, cells, changes);
         let (input, to) = (self.scanner.input, &self.scanner.input.sync.to);
         unknown
             .or_else(|| guard::fixed(&self.fixed, to, held, changes))
             .or_else(|| guard::federated(input.capabilities, input.target, to, held, changes))
-    }
-
-    /// Leaves of a disable the switch alone: who leaves does not keep access because of some other value. Says so, as the
-    /// end of a reason; the rest is planned, and blocked, once the account is out of use.
-    fn only_the_switch(&self, comparison: &mut Comparison, because: &Block) -> String {
-        let flag = self.scanner.input.capabilities.enabled.as_deref().unwrap_or_default();
-        comparison.changes.retain(|change| change.attribute == flag);
-        comparison.references.retain(|reference| reference.attribute == flag);
-        comparison.unusual.retain(|(attribute, _)| attribute == flag);
-        comparison.generated.clear();
-        format!("; nothing else of it is changed now ({}: {})", because.reason, because.detail)
     }
 
     fn ambiguous(&self, row: u32, group: u32) -> Result<Built, ReconcileError> {

@@ -8,6 +8,7 @@ use crate::snapshot::row::Cells;
 
 use super::derived::{CLASS, KnownNames, unknown_name};
 use super::reason::block;
+use super::rows::{Admission, SourceRow};
 use super::scan::Scanner;
 
 /// Names that the changes would set and that the target does not have.
@@ -108,6 +109,16 @@ fn changed<'s>(
         let change = changes.iter().find(|change| change.attribute == table.attribute && change.after.is_some())?;
         Some((position, table, change))
     })
+}
+
+/// Why the scope of a row cannot be judged, where it cannot.
+pub(crate) fn unjudged(scanner: &Scanner<'_>, source: SourceRow<'_>, why: &str) -> Option<Block> {
+    let (from, key) = (&scanner.input.sync.from, source.key);
+    if source.admission != Admission::Unknown {
+        return None;
+    }
+    let detail = format!("the scope cannot be judged for row `{key}` of {from}: {why}; correct the row, or the scope");
+    Some(Block { reason: BlockReason::Incomplete, detail })
 }
 
 /// What the classification has a person confirm, and how sure it is in percent. Of an object that is known already, only

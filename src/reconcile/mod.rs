@@ -84,6 +84,7 @@ mod situation_tests;
 mod sorting;
 mod standing;
 pub mod suggestion;
+mod switch;
 mod taken_back;
 pub mod target_columns;
 pub mod threshold;

@@ -25,6 +25,7 @@ use super::repeated::{skipped, told_keys, told_near_keys};
 use super::rows::{Rows, SourceRows};
 use super::scan::{IsLinked, Scanner};
 use super::sorting::{settled, sort_out};
+use super::standing::objects_prefix;
 use super::taken_back::Undone;
 use super::target_columns;
 use super::unique;
@@ -135,6 +136,18 @@ pub(crate) fn plan<'a>(
         undone: Undone::default(),
     };
     let work = sort_out(&scanner, &done, &mut plan);
+    if wishes.list {
+        let prefix = objects_prefix(&input.sync.to, &input.sync.from);
+        plan.listed.extend(plan.unjudged.iter().map(|(object, why)| ListedObject {
+            sync: input.sync.index,
+            situation: Situation::Incomplete,
+            key: object.0.strip_prefix(&prefix).unwrap_or(&object.0).to_owned(),
+            name: String::new(),
+            target_id: None,
+            note: format!("the scope cannot be judged, nothing is done: {why}"),
+            due: None,
+        }));
+    }
     let fixed = bound_fixed(input)?;
     let decider = Decider { wishes, scanner: &scanner, table: &plan.table, done: &done, claims, fixed };
     let built: Result<Vec<Built>, ReconcileError> = work.par_iter().map(|work| decider.build(work)).collect();

@@ -176,6 +176,7 @@ impl Planner<'_> {
                     .map(|(child, parent)| format!("`{}` in `{}`", containers.key(*child), containers.key(*parent)))
                     .collect();
                 first.sort();
+                done.is_refused = true;
                 done.warnings.push(format!(
                     "{sync}: {found} and nested = \"refuse\": nothing of this association is planned; take {} apart, or set nested = \"flatten\"",
                     some(&first)

@@ -58,6 +58,7 @@ pub fn assemble(input: &PlanInput<'_>) -> Result<PlanDraft, ReconcileError> {
         let index = plan.table.input.sync.index;
         if let Some(told) = considered.told.iter_mut().find(|told| told.index == index) {
             told.warnings.extend(usage::unused(plan)?);
+            told.warnings.extend(usage::left_behind(plan)?);
             told.warnings.extend(usage::unprotecting(plan, input.wishes.protect)?);
         }
     }
@@ -204,6 +205,9 @@ pub(crate) fn consider<'a>(input: &'a PlanInput<'a>) -> Result<Considered<'a>, R
         judged.push(Judged { prefix: association_prefix(&sync.sync.to), operations: Some(plan.conclusive) });
         ledger.lapses.look_at_rows(plan.told);
         undecided.extend(plan.undecided);
+        if plan.is_refused {
+            ledger.draft.judges_nobody.push(sync.sync.id.clone());
+        }
         told.push(Told { index: sync.sync.index, situations: plan.situations, warnings: plan.warnings });
     }
     for (object, said) in dangling(&plans, &ledger.draft.orders)? {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::canonical::{ABSENT, NOTHING};
+use super::canonical::{self, ABSENT, NOTHING};
 use super::correlate::{Correlation, Pairing};
 use super::decide::Work;
 use super::draft::{LinkBook, Settled};
@@ -13,7 +13,7 @@ use super::input::ObjectInput;
 use super::objects::{ObjectPlan, counted};
 use super::reason::some;
 use super::rows::{Admission, SourceRow, TargetRow};
-use super::scan::{Attribute, Scanner};
+use super::scan::{Attribute, Scanner, Wanted};
 use crate::model::link::{AgreedView, How};
 use crate::model::order::ObjectKey;
 use crate::model::situation::Situation;
@@ -46,6 +46,10 @@ pub(crate) fn sort_out(scanner: &Scanner<'_>, done: &Correlation, plan: &mut Obj
             Pairing::Linked { target, link } => {
                 plan.table.numbers[target as usize] = row;
                 match admission {
+                    // Who leaves does not keep access because a condition fails.
+                    Admission::Unknown if leaves(scanner, plan, row, target) => {
+                        work.push(Work::Pair { source: row, target, link: Some(link), rule: None });
+                    }
                     Admission::Unknown => {
                         plan.undecided.insert(key());
                         scope_failed.push(row);
@@ -183,6 +187,22 @@ fn look_at_pairs(scanner: &Scanner<'_>, done: &Correlation, plan: &ObjectPlan<'_
         }
     };
     done.pairing.par_iter().enumerate().map(look).collect()
+}
+
+/// Whether a row says that its account is out of use, and the target has it in use. Rows that cannot be read say nothing.
+fn leaves(scanner: &Scanner<'_>, plan: &ObjectPlan<'_>, row: u32, target: u32) -> bool {
+    let input = scanner.input;
+    let flag = input.capabilities.enabled.as_deref();
+    let Some(position) = scanner.attributes.iter().position(|attribute| flag == Some(&attribute.name)) else {
+        return false;
+    };
+    let source = input.source.fetch(plan.table.source.rows.place(row));
+    let held = input.target.fetch(plan.table.target.place(target));
+    let (Ok(source), Ok(held)) = (source, held) else { return false };
+    let attribute = &scanner.attributes[position];
+    let off = |cell: &str| canonical::canonical(cell, attribute.kind) == canonical::canonical("false", attribute.kind);
+    let wanted = scanner.wanted(&source).into_iter().nth(position);
+    matches!(wanted, Some(Wanted::Set(text)) if off(&text)) && !off(attribute.held(&held))
 }
 
 fn told_scope(scanner: &Scanner<'_>, failed: &[u32], plan: &mut ObjectPlan<'_>) {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::snapshot::row::Cells as _;
 
 use super::canonical::{ABSENT, NOTHING};
-use super::ends::NAMES;
+use super::ends::{EndState, NAMES};
 use super::error::ReconcileError;
 use super::objects::{ObjectPlan, counted};
+use super::reason::some;
 use super::rows::Admission;
 use super::scan::Scanner;
 
@@ -95,6 +96,50 @@ pub(crate) fn unused(plan: &ObjectPlan<'_>) -> Result<Vec<String>, ReconcileErro
                 row.value,
                 row.when.text(),
                 name(&table.attribute)
+            ));
+        }
+    }
+    Ok(told)
+}
+
+/// Objects that hold what no row gives them any more: whether they are in use, names of value tables, to whom they refer.
+/// What a rule leaves empty is left as it is.
+pub(crate) fn left_behind(plan: &ObjectPlan<'_>) -> Result<Vec<String>, ReconcileError> {
+    let (table, input) = (&plan.table, plan.table.input);
+    let sync = input.sync;
+    let scanner = Scanner::bind(input, &mut Vec::new())?;
+    let counts = |name: &str| {
+        input.capabilities.enabled.as_deref() == Some(name)
+            || sync.tables.iter().any(|table| table.attribute == name)
+            || sync.references.iter().any(|reference| reference.attribute == name)
+    };
+    let mut told = Vec::new();
+    for (position, attribute) in scanner.attributes.iter().enumerate() {
+        if !counts(&attribute.name) || sync.idle.contains(&attribute.name) {
+            continue;
+        }
+        let is_left = |row: &u32| {
+            let source = table.source.get(*row);
+            let EndState::Paired(target) = table.states[*row as usize] else { return false };
+            let held = table.target.get(target).values[position];
+            source.admission == Admission::In
+                && !source.failed
+                && source.values[position] == NOTHING
+                && ![NOTHING, ABSENT].contains(&held)
+        };
+        let mut left: Vec<&str> =
+            (0..table.source.len() as u32).filter(is_left).map(|row| table.source.key(row)).collect();
+        left.sort_unstable();
+        if !left.is_empty() {
+            told.push(format!(
+                "{}: {} a `{}` at {} that its row gives no value for, and {} it: {}; correct the rows, or name `{}` under `clear` to take it away",
+                sync.id,
+                if left.len() == 1 { "1 object has".to_owned() } else { format!("{} objects have", left.len()) },
+                attribute.name,
+                sync.to,
+                if left.len() == 1 { "keeps" } else { "keep" },
+                some(&left.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>()),
+                attribute.name
             ));
         }
     }

@@ -4,6 +4,7 @@
 //! plans, orders, errors and a job's status into text, CSV and JSON. Nothing here reads a clock, the environment or a
 //! system, and everything that comes from outside goes through [`safe_text`] before a person sees it.
 
+pub mod bundle_readme;
 pub mod cell;
 pub mod console;
 pub mod difference;
@@ -17,6 +18,7 @@ pub mod log_entry;
 pub mod metrics;
 pub mod next_steps;
 pub mod progress;
+pub mod pseudonyms;
 pub mod report_json;
 pub mod request_log;
 pub mod review;

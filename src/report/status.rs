@@ -18,6 +18,9 @@ use crate::model::plan::InGrace;
 use crate::model::record::WithheldFor;
 use crate::model::run::{RunId, RunState};
 
+/// Warnings that are told.
+const WARNINGS: usize = 5;
+
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JobStatus {
@@ -49,6 +52,9 @@ pub struct JobStatus {
     /// What is not raised again though it may be wanted, by why: so many objects.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<WithheldFor, u64>,
+    /// What the newest plan warns of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When it runs next, where its job file says when it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
@@ -159,8 +165,22 @@ impl JobStatus {
             let _ = writeln!(text, "\nin grace\n  {}", in_grace(grace.objects, grace.due));
         }
         text.push_str(&self.withheld_text(about));
+        text.push_str(&self.warnings_text());
         text.push_str(&self.due_text(about));
         let _ = write!(text, "\n{}", self.next_text(about));
+        text
+    }
+
+    /// What the newest plan warns of: it stands as long as nobody mends it, though runs tell it once.
+    fn warnings_text(&self) -> String {
+        if self.warnings.is_empty() {
+            return String::new();
+        }
+        let told = self.warnings.iter().take(WARNINGS).map(|warning| format!("  {}\n", safe_text::line(warning)));
+        let mut text = format!("\nwarnings of the newest plan\n{}", told.collect::<String>());
+        if let Some(more @ 1..) = self.warnings.len().checked_sub(WARNINGS) {
+            let _ = writeln!(text, "  and {more} more: muster review");
+        }
         text
     }
 
@@ -327,6 +347,7 @@ mod tests {
             grace: None,
             withheld: BTreeMap::from([(WithheldFor::Rejected, 1)]),
             due: None,
+            warnings: Vec::new(),
             next: NextSteps { review: 12, ..NextSteps::of("idp-to-vault") },
         };
         let text = status.to_text("idp-to-vault", 80);

@@ -275,6 +275,14 @@ impl Conductor {
     /// That one object cannot be planned while a snapshot is held, and what accepts that.
     fn not_looked_at(&self, run: &RunId, key: &str, proof: &Proof) -> Result<String, RunError> {
         let names: Vec<&str> = proof.holds.iter().map(|hold| hold.name.as_str()).collect();
+        if let Some(accepted) = self.accepted_hold()? {
+            return Ok(format!(
+                "nothing was planned of `{key}`: what it may be in is held by {}; what was accepted of run {} is for a plan of all, which comes first: muster run {}",
+                names.join(", "),
+                accepted.id,
+                self.job.name
+            ));
+        }
         let waits = self.same_hold(run, &proof.holds)?.unwrap_or_else(|| run.clone());
         Ok(format!(
             "nothing was planned of `{key}`: what it may be in is held by {}; see and accept that first: muster review {waits}",

@@ -102,6 +102,11 @@ impl Layout {
         self.run_folder(job, run).join("run.log")
     }
 
+    /// Who goes by which made name in what was written for a vendor's support: it never leaves the house.
+    pub fn names_at_home(&self, job: &str, run: &RunId) -> PathBuf {
+        self.root.join("support").join(escaped(job)).join(format!("{run}.json"))
+    }
+
     /// requests.ndjson: every request of a run to its systems.
     pub fn request_log(&self, job: &str, run: &RunId) -> PathBuf {
         self.run_folder(job, run).join("requests.ndjson")

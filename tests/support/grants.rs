@@ -1,5 +1,10 @@
 //! Three people and three groups of HR, and a job that brings the people into a vault by rules of one's own.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test crate uses a part of it, and a test may panic"
+)]
 
 use serde_json::{Value, json};
 
