@@ -45,9 +45,10 @@ pub(crate) struct Answer {
 /// The rehearsal that shows a key of a job's dialect.
 pub(crate) fn rehearsal(leaf: &Leaf) -> Option<Rehearsal> {
     Some(match (leaf.top(), leaf.key_at(1)) {
-        ("product" | "assumed" | "filters", _) => Rehearsal::Check,
+        // Where a service can be asked for what changed, `check` looks whether it tells who is there.
+        ("product" | "assumed" | "filters" | "incremental", _) => Rehearsal::Check,
         ("failures", _) => Rehearsal::Meaning,
-        ("refuses", "nestings" | "privilegedDataPermissions") | ("incremental", _) => Rehearsal::Offers,
+        ("refuses", "nestings" | "privilegedDataPermissions") => Rehearsal::Offers,
         ("required" | "changeable" | "federated" | "refuses", _) => Rehearsal::Orders,
         ("page_size" | "paging" | "members", _) => Rehearsal::Requests,
         ("member_batch" | "member_removal", _) => Rehearsal::Members,
