@@ -76,6 +76,10 @@ impl Stage {
         stage.dialect(&toml::to_string(file).unwrap());
         stage.world.write("jobs/corp.toml", stage.job());
         stage.world.write("jobs/finds.toml", stage.finds(file));
+        // What an answer to questions about users means takes no others.
+        let users = stage.job();
+        let users = users.split("\n[[sync]]\nfrom = \"hr.groups\"").next().unwrap();
+        stage.world.write("jobs/users.toml", users.replace("name = \"corp\"", "name = \"users\""));
         stage.hr(false);
         stage.applied();
         // What another directory's people are marked by.
@@ -311,7 +315,7 @@ waves = [99]
 
     /// The steps that failed, a line each.
     fn failed(&self) -> Vec<String> {
-        let steps = self.check("corp");
+        let steps = self.check("users");
         let failures = steps.iter().filter(|step| !step["failure"].is_null());
         let told = failures.map(|step| {
             let [class, recourse, remedy] =
