@@ -53,7 +53,9 @@ fn case_x1_a_failed_export_is_never_taken_for_a_whole_one() {
 fn case_x2_missing_data_is_noticed_and_said_and_a_complete_run_repairs_it() {
     let company = Company::of(60);
     company.settle();
-    // A deletion leaves no trace in what changed since: only the totals show it.
+    // A deletion leaves no trace in what changed since, and where the vault does not say who is there only the totals show it.
+    let refused = json!({"contains": "attributes=id", "action": {"status": {"code": 400}}});
+    company.vault.faults(json!({"rules": [refused]}));
     let id = company.vault.user("user0007@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(company.vault.send("DELETE", &format!("/Users/{id}"), None).0, 204);
     let said = company.world.muster(&["--verbose", "run", "corp", "--mode", "incremental"]).ended(3);

@@ -20,8 +20,13 @@ struct Pair {
 impl Pair {
     /// A provider with `n` users, all of them in the vault.
     fn settled(n: usize, further: &str) -> Self {
+        Self::with_groups(n, 0, further)
+    }
+
+    /// The same, with everybody in one of `groups` groups, for the syncs in `further`.
+    fn with_groups(n: usize, groups: usize, further: &str) -> Self {
         let world = World::new();
-        let idp = world.server_on("idp.db", &["--seed-users", &n.to_string()]);
+        let idp = world.server_on("idp.db", &["--seed-users", &n.to_string(), "--seed-groups", &groups.to_string()]);
         let vault = world.server();
         world.write(
             "jobs/staff.toml",
@@ -73,12 +78,21 @@ active = "active"
         id
     }
 
+    /// The provider's own memory.
+    fn memory(&self) -> Connection {
+        Connection::open(self.world.path().join("idp.db")).unwrap()
+    }
+
     /// What the newest run's manifest says about the provider's users.
     fn exported(&self) -> Value {
+        self.exported_of("users")
+    }
+
+    fn exported_of(&self, resource: &str) -> Value {
         let run = self.world.newest_run(JOB);
         let manifest = self.world.read(&format!("state/export/{JOB}/{run}/manifest.json"));
         let manifest: Value = serde_json::from_str(&manifest).unwrap();
-        manifest["systems"]["idp"]["users"].clone()
+        manifest["systems"]["idp"][resource].clone()
     }
 
     /// What report.json of the newest run says that the increments had missed.
@@ -145,17 +159,124 @@ fn the_cursor_moves_only_with_the_baseline() {
     assert_eq!(since(&pair.exported()), second);
 }
 
+/// The provider does not say which ids there are.
+fn no_ids() -> Value {
+    json!({"method": "GET", "contains": "attributes=id", "action": {"status": {"code": 400}}})
+}
+
+const GROUPS: &str = r#"
+[[sync]]
+from = "idp.groups"
+to = "vault.groups"
+match = [{ source = "id", target = "externalId" }]
+on = { orphan = "delete" }
+attributes = { externalId = "id", displayName = "displayName" }
+
+[[sync]]
+from = "idp.memberships"
+to = "vault.memberships"
+ends = { user = ["idp.users", "vault.users"], group = ["idp.groups", "vault.groups"] }
+"#;
+
 #[test]
-fn case_x2_a_deletion_is_noticed_by_the_totals_and_the_run_goes_complete_by_itself() {
+fn case_x2_whoever_is_gone_is_seen_by_an_increment_and_so_are_their_memberships() {
+    let pair = Pair::with_groups(40, 4, GROUPS);
+    // One group did not change for long.
+    let old = "UPDATE resource SET modified = '2001-01-01T00:00:00.000000Z' WHERE name_key = 'group0004'";
+    assert_eq!(pair.memory().execute(old, []).unwrap(), 1);
+    let operations = || {
+        let mut all: Vec<String> = pair.orders().into_iter().map(|(operation, _)| operation).collect();
+        all.sort();
+        all
+    };
+    let confirm = |orders: &[&str]| {
+        pair.world.muster(&["run", JOB]).ended(3);
+        for resource in ["users", "groups", "memberships"] {
+            let exported = pair.exported_of(resource);
+            assert_eq!((&exported["mode"], &exported["proves_absence"]), (&json!("incremental"), &json!(true)));
+        }
+        assert_eq!(operations(), orders);
+        pair.world.muster(&["approve", JOB, "--all", "--comment", "left"]).ended(0);
+        pair.world.muster(&["apply", JOB]).ended(0);
+    };
+    let rows = || ["users", "groups", "memberships"].map(|resource| pair.exported_of(resource)["rows"].clone());
+    pair.leave("user000003");
+    confirm(&["disable", "remove"]);
+    assert_eq!(rows(), [39, 4, 39]);
+    assert_eq!(pair.vault.user("user000003").unwrap()["active"], false);
+    // A provider that forgets somebody without a word in the group that held them.
+    let of_one = "member_seq = (SELECT seq FROM resource WHERE name_key = 'user000004')";
+    pair.memory().execute(&format!("DELETE FROM member WHERE {of_one}"), []).unwrap();
+    pair.memory().execute("DELETE FROM resource WHERE name_key = 'user000004'", []).unwrap();
+    confirm(&["disable", "remove"]);
+    assert_eq!(rows(), [38, 4, 38]);
+    let notes = pair.exported_of("memberships")["evidence"]["notes"].to_string();
+    assert!(notes.contains("1 object without a newer lastModified, read one by one"), "{notes}");
+    // A group goes with who is in it.
+    let group = pair.idp.all("Groups").into_iter().find(|group| group["displayName"] == "group0001").unwrap();
+    assert_eq!(pair.idp.send("DELETE", &format!("/Groups/{}", group["id"].as_str().unwrap()), None).0, 204);
+    confirm(&["delete"]);
+    assert_eq!(rows(), [38, 3, 28]);
+    pair.world.muster(&["run", JOB, "--mode", "complete"]).ended(0).never_says(&["missed"]);
+}
+
+#[test]
+fn case_x2_whoever_comes_without_a_newer_last_modified_is_read_by_an_increment() {
     let pair = Pair::settled(40, "");
+    let joiner = pair.idp.add_user("restored@corp.example");
+    let old = "UPDATE resource SET modified = '2001-01-01T00:00:00.000000Z' WHERE id = ?";
+    assert_eq!(pair.memory().execute(old, [&joiner]).unwrap(), 1);
+    pair.world.muster(&["run", JOB]).ended(3);
+    let exported = pair.exported();
+    assert_eq!((&exported["mode"], &exported["rows"]), (&json!("incremental"), &json!(41)), "{exported}");
+    assert_eq!(pair.orders(), [("create".to_owned(), joiner)]);
+}
+
+#[test]
+fn case_x2_ids_that_are_not_all_of_them_prove_nobody_gone() {
+    let pair = Pair::settled(40, "");
+    let job = pair.world.read("jobs/staff.toml").replacen(
+        "kind = \"scim\"\n",
+        "kind = \"scim\"\npage_size = 15\npaging = \"index\"\n",
+        1,
+    );
+    pair.world.write("jobs/staff.toml", job);
+    let rule = |action: Value| json!({"method": "GET", "contains": "attributes=id", "action": action});
+    let list = |total: u32, ids: &[&str]| {
+        let rows: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+        let body = json!({"totalResults": total, "Resources": rows}).to_string();
+        json!({"status": {"code": 200, "body": body}})
+    };
+    let second_page = json!({"contains": "attributes=id&startIndex=16&", "action": list(40, &[])});
+    let lists = [
+        vec![no_ids()],
+        vec![rule(json!("repeat-page"))],
+        vec![second_page],
+        // It says of what it shows that this is all.
+        vec![rule(list(2, &["a", "b"]))],
+    ];
+    for rules in &lists {
+        pair.idp.faults(json!({"rules": rules}));
+        pair.world.muster(&["run", JOB]).ended(0);
+        let exported = pair.exported();
+        let told = (&exported["mode"], &exported["rows"], &exported["proves_absence"]);
+        assert_eq!(told, (&json!("incremental"), &json!(40), &json!(false)), "{rules:?}");
+        assert!(exported["evidence"]["notes"].to_string().contains("who is gone is not known"), "{exported}");
+    }
+    // What an increment cannot prove is noticed by the totals, and the run goes complete by itself.
     let gone = pair.leave("user000003");
     let said = pair.world.muster(&["--verbose", "run", JOB]).ended(3);
     said.says(&["idp was read completely", "idp.users holds 39 rows, the increments make 40", "1 deletion"]);
     assert_eq!(pair.exported()["mode"], "complete");
     assert_eq!(pair.orders(), [("disable".to_owned(), gone)]);
-    pair.world.muster(&["approve", JOB, "--all", "--comment", "left"]).ended(0);
-    pair.world.muster(&["apply", JOB]).ended(0);
-    assert_eq!(pair.vault.user("user000003").unwrap()["active"], false);
+    // A service that sends everything of everybody where only ids were asked for has told who is there.
+    pair.idp.faults(json!({"rules": [rule(json!("ignore-attributes"))]}));
+    pair.leave("user000004");
+    pair.world.muster(&["run", JOB]).ended(3);
+    let log = pair.world.read(&format!("state/runs/{JOB}/{}/run.log", pair.world.newest_run(JOB)));
+    assert!(log.contains("users: the service sends whole resources where only their ids are asked for"), "{log}");
+    assert_eq!((&pair.exported()["mode"], &pair.exported()["rows"]), (&json!("incremental"), &json!(38)));
+    pair.world.muster(&["check", JOB]).says(&["ids of users alone", "`attributes` is ignored"]);
 }
 
 #[test]
@@ -166,13 +287,13 @@ fn case_x2_a_complete_run_says_what_the_increments_had_missed() {
     let gone = pair.leave("user000003");
     let joiner = pair.idp.add_user("joiner@corp.example");
     pair.world.muster(&["run", JOB]).ended(3);
-    assert_eq!(pair.exported()["mode"], "complete", "40 rows there, the increments make 41");
+    assert_eq!(pair.exported()["mode"], "incremental");
     let mut orders = pair.orders();
     orders.sort();
     assert_eq!(orders, [("create".to_owned(), joiner), ("disable".to_owned(), gone)]);
     // Asked for, it compares what the increments would have shown with what is there.
     pair.world.muster(&["run", JOB]).ended(3);
-    assert_eq!(pair.exported()["mode"], "incremental");
+    pair.idp.faults(json!({"rules": [no_ids()]}));
     pair.leave("user000004");
     let said = pair.world.muster(&["--verbose", "run", JOB, "--mode", "complete"]).ended(3);
     said.says(&[
@@ -201,7 +322,8 @@ fn a_complete_run_says_what_the_increments_had_missed_also_to_cron() {
     let today = pair.exported()["cursor"].as_str().unwrap()[..10].to_owned();
     pair.rename("user000005", "Unseen");
     pair.leave("user000004");
-    pair.idp.faults(json!({"rules": [{"prefix": "/Users", "contains": today, "action": "empty-filter"}]}));
+    let hidden = json!({"prefix": "/Users", "contains": today, "action": "empty-filter"});
+    pair.idp.faults(json!({"rules": [hidden, no_ids()]}));
     let told = "the increments of idp.users had missed 1 new or changed row and 1 deletion";
     complete().ended(3).says(&["muster: warning", told]);
     assert_eq!(pair.missed(), json!({"rows": 1, "deletions": 1}));
@@ -297,5 +419,6 @@ fn what_muster_itself_did_is_nothing_that_increments_missed() {
     company.world.muster(&["run", "corp"]).ended(0);
     let user = company.vault.user("user0029@corp.example").unwrap();
     assert_eq!(company.vault.send("DELETE", &format!("/Users/{}", user["id"].as_str().unwrap()), None).0, 204);
+    company.vault.faults(json!({"rules": [no_ids()]}));
     company.world.muster(&["run", "corp", "--mode", "complete"]).says(&["vault.users had missed", "1 deletion"]);
 }

@@ -164,6 +164,32 @@ fn a_group_that_is_written_back_whole_keeps_those_whom_it_calls_by_their_logins(
     in_step(&company);
 }
 
+/// A service that shows nobody's groups and no group's members: who is in one is asked by what it calls them.
+#[test]
+fn who_is_in_a_group_that_shows_nobody_is_asked_by_what_it_calls_them() {
+    let world = World::new();
+    let played = "members_by = \"userName\"\nshows_members = false\n";
+    world.write("quirks.toml", played);
+    world.write("jobs/ours.toml", "product = \"ours\"\nmembers = \"by-filter\"\nmembers_by = \"userName\"\n");
+    let vault = world.server_with(&["--dialect", "quirks.toml"]);
+    let company = Company { world, vault };
+    company.hr(&people(6));
+    let job = company.job_text("").replace("kind = \"scim\"\n", "kind = \"scim\"\ndialect = \"ours.toml\"\n");
+    company.world.write("jobs/corp.toml", job);
+    company.settle();
+    let count =
+        || company.world.read(&format!("state/export/corp/{}/vault/memberships.csv", company.world.newest_run("corp")));
+    assert_eq!(count().lines().count(), 7, "{}", count());
+    let mut staff = people(6);
+    staff[0].team = "T2".into();
+    company.hr(&staff);
+    assert_eq!(planned(&company).len(), 2);
+    approve(&company).ended(0);
+    company.world.muster(&["apply", "corp"]).ended(0);
+    company.world.muster(&["run", "corp", "--mode", "complete"]).ended(0);
+    assert!(company.world.orders("corp", &company.world.newest_run("corp")).is_empty());
+}
+
 #[test]
 fn a_name_that_several_have_is_refused_and_nobody_is_taken_for_another() {
     let company = company("members_by = \"externalId\"\nmember_parts = [\"value\"]\n", "", "externalId");

@@ -45,5 +45,5 @@ fn every_fault_that_the_readme_names_is_one_that_the_server_knows() {
     world.write("faults.toml", format!("{}\n{rules}", block("toml", "[[rules]]")));
     // A rule that it does not know would end it before it says its address.
     drop(world.server_with(&["--faults", "faults.toml"]));
-    assert_eq!(actions.len(), 26, "{actions:?}");
+    assert_eq!(actions.len(), 27, "{actions:?}");
 }

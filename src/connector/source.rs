@@ -76,6 +76,13 @@ pub trait ExportSink: Send {
     /// that name another are gone, whenever that went.
     fn only(&mut self, resource: &str, column: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError>;
 
+    /// For an export since a cursor: hands the rows of the last snapshot over, one by one, in some of its columns. False, and
+    /// none of them, where there is no such snapshot at hand.
+    fn last(&mut self, resource: &str, columns: &[&str], each: &mut dyn FnMut(&[&str])) -> Result<bool, ExportError> {
+        let _ = (resource, columns, each);
+        Ok(false)
+    }
+
     /// For an export since a cursor, where the system reports deletions: the row with this key is gone.
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError>;
 

@@ -5,6 +5,7 @@ mod build;
 mod build_derived;
 mod build_thresholds;
 mod check_derived;
+mod check_dialects;
 mod check_generate;
 mod check_guards;
 mod check_limits;

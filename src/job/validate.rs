@@ -7,8 +7,8 @@ use super::file::{JobFile, SyncFile};
 use super::place::{Places, key_path};
 use super::problem::Problem;
 use super::{
-    check_derived, check_generate, check_guards, check_limits, check_names, check_references, check_review,
-    check_rules, check_systems, check_thresholds, check_tiers,
+    check_derived, check_dialects, check_generate, check_guards, check_limits, check_names, check_references,
+    check_review, check_rules, check_systems, check_thresholds, check_tiers,
 };
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
@@ -91,6 +91,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("approvers can be read, are enough, and decide alone", check_review::approvers),
     ("mail has addresses", check_limits::email),
     ("addresses are usable and safe, settings of a system are possible", check_systems::settings),
+    ("dialects of the job's own can be read", check_dialects::files),
 ];
 
 /// Runs every check. `problems` holds what is known to be wrong already.

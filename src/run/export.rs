@@ -234,7 +234,7 @@ async fn merged(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<BTreeMap<String, Merged>, ExportFault> {
     let asked = requests(request, |name| request.baselines.get(name).and_then(|(b, _)| b.cursor.clone()));
-    let landed = land(source, &asked, home, ".delta", reporter, &BTreeMap::new()).await?;
+    let landed = land(source, &asked, home, ".delta", reporter, &request.baselines).await?;
     let mut resources = BTreeMap::new();
     for (name, landed) in landed {
         let Some((baseline, path)) = request.baselines.get(&name) else { continue };

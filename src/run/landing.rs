@@ -12,8 +12,9 @@ use crate::model::failure::{Class, Failure, Recourse};
 use crate::model::resource::ResourceName;
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::merge::digest_of_id;
+use crate::snapshot::row::Cells as _;
 use crate::snapshot::sharing::Shareable;
-use crate::snapshot::table::KEY_JOINT;
+use crate::snapshot::table::{KEY_JOINT, Table};
 use crate::snapshot::writer::{Writer, Written};
 use crate::store::baselines::Baseline;
 
@@ -206,6 +207,18 @@ impl ExportSink for Landing<'_> {
     fn only(&mut self, resource: &str, column: &str, ids: &mut dyn Iterator<Item = String>) -> Result<(), ExportError> {
         self.open(resource)?.only.insert(column.to_owned(), ids.map(|id| digest_of_id(&id)).collect());
         Ok(())
+    }
+
+    fn last(&mut self, resource: &str, columns: &[&str], each: &mut dyn FnMut(&[&str])) -> Result<bool, ExportError> {
+        let Some((baseline, accepted)) = self.accepted.get(resource) else { return Ok(false) };
+        let table = Table::open(accepted, &baseline.key).map_err(disk)?;
+        let positions: Option<Vec<usize>> = columns.iter().map(|name| table.column(name)).collect();
+        let Some(positions) = positions else { return Ok(false) };
+        let handed = table.for_each(|row| {
+            each(&positions.iter().map(|position| row.cell(*position)).collect::<Vec<&str>>());
+        });
+        handed.map_err(disk)?;
+        Ok(true)
     }
 
     fn gone(&mut self, resource: &str, key: &[&str]) -> Result<(), ExportError> {

@@ -154,6 +154,8 @@ pub enum Action {
     IgnoreFilter,
     /// A filter finds nobody, with 200.
     EmptyFilter,
+    /// `attributes` and `excludedAttributes` are ignored: everything comes.
+    IgnoreAttributes,
     /// PATCH is 501.
     RefusePatch,
     /// If-Match and If-None-Match are ignored.

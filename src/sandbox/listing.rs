@@ -11,6 +11,7 @@ use super::cursor::{self, Position};
 use super::database::{Data, Kind, RECORD, Record, stamp};
 use super::fault_engine::Tweaks;
 use super::member_names;
+use super::projection::Projection;
 use super::protocol::{Service, clip_members};
 use super::query::Query;
 use super::resources;
@@ -65,6 +66,9 @@ pub(super) fn list(
             query.filter = None;
         }
     }
+    if tweaks.ignore_attributes {
+        query.projection = Projection::default();
+    }
     check(&query, kinds)?;
     let most = service.max_results.min(tweaks.clip_page.unwrap_or(usize::MAX));
     let limit = query.count.map_or(most, |count| usize::try_from(count).unwrap_or(0).min(most));
@@ -82,6 +86,9 @@ pub(super) fn list(
         }
     };
     service.database.read(|data| {
+        if let Some(filter) = query.filter.as_mut() {
+            member_names::in_filter(service.dialect, data, filter)?;
+        }
         let mut page = match sql_order(&query, kinds) {
             Some((kind, column, condition)) => from_index(data, kind, column, condition, &query, &start, limit)?,
             None => from_rows(data, kinds, &query, &start, limit)?,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::database::{Data, Kind};
 use super::dialect::Dialect;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{AttrExp, CompValue, ValFilter};
+use crate::scim::filter::{AttrExp, CompValue, Filter, ValFilter};
 use crate::scim::patch::Operation;
 use crate::scim::path::member;
 
@@ -43,6 +43,21 @@ pub(super) fn in_operation(
         *name = id_of(data, attribute, name)?.unwrap_or_default();
     }
     Ok(operation)
+}
+
+/// The same in a filter on the members of groups.
+pub(super) fn in_filter(dialect: &Dialect, data: &Data<'_>, filter: &mut Filter) -> Result<(), ScimError> {
+    let Some(attribute) = &dialect.members_by else { return Ok(()) };
+    match filter {
+        Filter::And(terms) | Filter::Or(terms) => terms.iter_mut().try_for_each(|term| in_filter(dialect, data, term)),
+        Filter::Attr(AttrExp::Comparison(path, _, CompValue::Str(name)))
+            if path.name.eq_ignore_ascii_case("members") =>
+        {
+            *name = id_of(data, attribute, name)?.unwrap_or_default();
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Shows members of a resource as the product does.

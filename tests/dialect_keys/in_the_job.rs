@@ -45,9 +45,10 @@ pub(crate) struct Answer {
 /// The rehearsal that shows a key of a job's dialect.
 pub(crate) fn rehearsal(leaf: &Leaf) -> Option<Rehearsal> {
     Some(match (leaf.top(), leaf.key_at(1)) {
-        ("product" | "assumed" | "filters", _) => Rehearsal::Check,
+        // Where a service can be asked for what changed, `check` looks whether it tells who is there.
+        ("product" | "assumed" | "filters" | "incremental", _) => Rehearsal::Check,
         ("failures", _) => Rehearsal::Meaning,
-        ("refuses", "nestings" | "privilegedDataPermissions") | ("incremental", _) => Rehearsal::Offers,
+        ("refuses", "nestings" | "privilegedDataPermissions") => Rehearsal::Offers,
         ("required" | "changeable" | "federated" | "refuses", _) => Rehearsal::Orders,
         ("page_size" | "paging" | "members", _) => Rehearsal::Requests,
         ("member_batch" | "member_removal", _) => Rehearsal::Members,
@@ -75,6 +76,10 @@ impl Stage {
         stage.dialect(&toml::to_string(file).unwrap());
         stage.world.write("jobs/corp.toml", stage.job());
         stage.world.write("jobs/finds.toml", stage.finds(file));
+        // What an answer to questions about users means takes no others.
+        let users = stage.job();
+        let users = users.split("\n[[sync]]\nfrom = \"hr.groups\"").next().unwrap();
+        stage.world.write("jobs/users.toml", users.replace("name = \"corp\"", "name = \"users\""));
         stage.hr(false);
         stage.applied();
         // What another directory's people are marked by.
@@ -310,7 +315,7 @@ waves = [99]
 
     /// The steps that failed, a line each.
     fn failed(&self) -> Vec<String> {
-        let steps = self.check("corp");
+        let steps = self.check("users");
         let failures = steps.iter().filter(|step| !step["failure"].is_null());
         let told = failures.map(|step| {
             let [class, recourse, remedy] =

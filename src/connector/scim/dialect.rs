@@ -193,7 +193,8 @@ impl Meaning {
     /// As the table has it. The texts live as long as the program, like those of the built-in rows: each file is read
     /// once.
     fn row(self) -> Row {
-        let messages: Vec<&'static str> = self.messages.into_iter().map(|text| &*text.leak()).collect();
+        // Messages are compared in lower case.
+        let messages: Vec<&'static str> = self.messages.into_iter().map(|text| &*text.to_lowercase().leak()).collect();
         Row {
             name: self.name.leak(),
             asked: self.asked.leak(),

@@ -5,6 +5,7 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use super::dialect::MembersShown;
 use super::members_asked;
 use super::pager::total;
+use super::present::Present;
 use super::walk::{Feed, Walk};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem};
 use crate::connector::source::{ExportError, ExportRequest, ExportSink};
@@ -52,12 +53,28 @@ pub(super) async fn export(
             }
         }
     }
+    let mut proved = Vec::new();
     for walk in walks {
-        let proof = match &walk.since {
+        let since = match &walk.since {
             Some(since) => Some(prove_since(system, walk.definition, since).await?),
             None => None,
         };
-        walk.run(system, proof, sink).await?;
+        proved.push((walk, since));
+    }
+    // Who is there is read before what changed: whoever comes in between is seen all the same.
+    let mut present = Present::default();
+    for (walk, _) in proved.iter().filter(|(_, since)| since.is_some()) {
+        for list in walk.needs_ids_of() {
+            if let Some(definition) = discovery.types.get(list) {
+                present.read(system, list, definition).await?;
+            }
+        }
+    }
+    for (walk, since) in proved {
+        match since {
+            Some(since) => walk.increment(system, &since, &present, sink).await?,
+            None => walk.complete(system, sink).await?,
+        }
     }
     Ok(())
 }

@@ -134,6 +134,26 @@ pub(super) async fn calls(system: &ScimSystem, ids: &[&str]) -> Result<Vec<Strin
     futures::stream::iter(asked).buffered(system.ways.pages_in_flight).try_collect().await
 }
 
+/// Reads what groups call users by off the users themselves.
+pub(super) struct Names(Option<ColumnReader>);
+
+impl Names {
+    pub(super) async fn of(system: &ScimSystem) -> Result<Self, Failure> {
+        let Some(attribute) = attribute(system).await? else { return Ok(Self(None)) };
+        column(system, system.definition("users").await?, &attribute).map(|column| Self(Some(column)))
+    }
+
+    /// The id of a user, and what groups call them; `None` of whoever has no such name, and is in no group therefore.
+    pub(super) fn read(&self, user: &Json) -> Option<(String, String)> {
+        let id = id_of(user)?;
+        let name = match &self.0 {
+            Some(column) => called(column, user)?,
+            None => id.clone(),
+        };
+        Some((id, name))
+    }
+}
+
 /// Whether two names are the same one, as the schema compares the attribute; ids to the letter.
 pub(super) async fn are_same(system: &ScimSystem) -> Result<impl Fn(&str, &str) -> bool, Failure> {
     let exact = match attribute(system).await? {

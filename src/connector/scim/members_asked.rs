@@ -1,7 +1,9 @@
-//! Who is in which group where no answer shows members: asked by a filter on groups, user by user.
+//! Who is in which group where no answer shows members: asked by a filter on groups, user by user, by whatever groups call
+//! them.
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
+use super::member_names::{self, Names};
 use super::members::ends_of;
 use super::pager::Pager;
 use super::{MEMBERSHIPS, ScimSystem, id_of};
@@ -27,14 +29,15 @@ pub(super) async fn export(system: &ScimSystem, resource: &str, sink: &mut dyn E
     sink.begin(resource, &ends, &ends)?;
     let definition = system.definition("users").await?;
     let mut pager = Pager::new(system, &definition.resource_type.endpoint, Vec::new()).await?;
+    let names = Names::of(system).await?;
     let (mut rows, mut users) = (0, 0);
     while let Some(page) = pager.next().await? {
-        let ids: Vec<String> = page.iter().filter_map(id_of).collect();
-        users += ids.len() as u64;
-        let asked = ids.clone().into_iter().map(|id| async move { groups_of(system, &id).await });
+        users += page.len() as u64;
+        let named: Vec<(String, String)> = page.iter().filter_map(|user| names.read(user)).collect();
+        let asked = named.clone().into_iter().map(|(_, name)| async move { groups_of(system, &name).await });
         let found: Vec<Vec<String>> =
             futures::stream::iter(asked).buffered(system.ways.pages_in_flight).try_collect().await?;
-        for (user, groups) in ids.iter().zip(found) {
+        for ((user, _), groups) in named.iter().zip(found) {
             for group in groups {
                 sink.row(resource, &[&group, user])?;
                 rows += 1;
@@ -61,21 +64,27 @@ pub(super) async fn export(system: &ScimSystem, resource: &str, sink: &mut dyn E
 
 /// Whether somebody is in a group.
 pub(super) async fn is_member(system: &ScimSystem, group: &str, member: &str) -> Result<bool, Failure> {
-    let asked = format!("{} and {}", filter::eq("id", group), filter::eq("members", member));
+    let name = member_names::calls(system, &[member]).await?.remove(0);
+    is_called_in(system, group, &name).await
+}
+
+async fn is_called_in(system: &ScimSystem, group: &str, name: &str) -> Result<bool, Failure> {
+    let asked = format!("{} and {}", filter::eq("id", group), filter::eq("members", name));
     Ok(groups(system, asked).await?.iter().any(|found| found == group))
 }
 
 /// Everybody in a group, or the groups that somebody is in.
 pub(super) async fn members(system: &ScimSystem, of_group: bool, id: &str) -> Result<Vec<String>, Failure> {
     if !of_group {
-        return groups_of(system, id).await;
+        return groups_of(system, &member_names::calls(system, &[id]).await?.remove(0)).await;
     }
+    let names = Names::of(system).await?;
     let definition = system.definition("users").await?;
     let mut pager = Pager::new(system, &definition.resource_type.endpoint, Vec::new()).await?;
     let mut found = Vec::new();
     while let Some(page) = pager.next().await? {
-        for user in page.iter().filter_map(id_of) {
-            if is_member(system, id, &user).await? {
+        for (user, name) in page.iter().filter_map(|user| names.read(user)) {
+            if is_called_in(system, id, &name).await? {
                 found.push(user);
             }
         }
@@ -83,8 +92,9 @@ pub(super) async fn members(system: &ScimSystem, of_group: bool, id: &str) -> Re
     Ok(found)
 }
 
-async fn groups_of(system: &ScimSystem, user: &str) -> Result<Vec<String>, Failure> {
-    groups(system, filter::eq("members", user)).await
+/// The groups of whoever they call so.
+async fn groups_of(system: &ScimSystem, name: &str) -> Result<Vec<String>, Failure> {
+    groups(system, filter::eq("members", name)).await
 }
 
 async fn groups(system: &ScimSystem, asked: String) -> Result<Vec<String>, Failure> {

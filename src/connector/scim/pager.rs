@@ -363,9 +363,14 @@ fn list_address(address: &Url, parameters: &[(&'static str, String)], place: &[(
 }
 
 /// One row of a list, from a place on.
-pub(super) async fn page(system: &ScimSystem, endpoint: &str, start: u64) -> Result<ListResponse, Failure> {
+pub(super) async fn page(
+    system: &ScimSystem,
+    endpoint: &str,
+    parameters: &[(&'static str, String)],
+    start: u64,
+) -> Result<ListResponse, Failure> {
     let address = system.http.address(&[endpoint.trim_matches('/')]);
-    list(system, &address, &[], &index_parameters(start, 1)).await.map(|(list, _)| list)
+    list(system, &address, parameters, &index_parameters(start, 1)).await.map(|(list, _)| list)
 }
 
 /// One list answer.
@@ -399,7 +404,5 @@ pub(super) async fn total(
     endpoint: &str,
     parameters: &[(&'static str, String)],
 ) -> Result<Option<u64>, Failure> {
-    let address = system.http.address(&[endpoint.trim_matches('/')]);
-    let (list, _) = list(system, &address, parameters, &index_parameters(1, 1)).await?;
-    Ok(list.total)
+    page(system, endpoint, parameters, 1).await.map(|list| list.total)
 }

@@ -64,7 +64,7 @@ const OWNED: &[&str] = &["containers", "privilegedData"];
 async fn of_the_first(system: &ScimSystem, resource: &str, endpoint: &str) -> Step {
     let started = Instant::now();
     let what = format!("own {resource}");
-    let first = match page(system, endpoint, 1).await {
+    let first = match page(system, endpoint, &[], 1).await {
         Ok(list) => list.resources.first().and_then(|first| Some((id_of(first)?, name_of(first)))),
         Err(failure) => return step(Stage::Permission, what, Err(failure), started),
     };

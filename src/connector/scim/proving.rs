@@ -11,7 +11,7 @@ use super::member_names::NAMES;
 use super::members::{BY_PATH, REMOVAL};
 use super::pager::page;
 use super::probe::list_of;
-use super::{MEMBERSHIPS, ScimSystem, id_of};
+use super::{MEMBERSHIPS, ScimSystem, id_of, present};
 use crate::connector::config::{Paging, Refused};
 use crate::connector::http::reach::step;
 use crate::connector::source::{Needs, Step};
@@ -31,6 +31,13 @@ pub(super) async fn probe(system: &ScimSystem, discovery: &Discovery, needs: &Ne
         let started = Instant::now();
         let result = paging(system, discovery, list).await;
         steps.push(step(Stage::Proof, format!("pages of {list}"), Ok(result.unwrap_or_else(unknown)), started));
+        if needs.reads.keys().any(|name| list_of(name) == list) && has_increments(system, discovery) {
+            let started = Instant::now();
+            let result = ids_alone(system, discovery, list).await.unwrap_or_else(|failure| {
+                format!("{}: who is gone is not known before a complete run", unknown(failure))
+            });
+            steps.push(step(Stage::Proof, present::proof_of(list), Ok(result), started));
+        }
     }
     for (resource, attributes) in &needs.finds {
         for attribute in attributes {
@@ -79,7 +86,7 @@ pub(super) async fn capacity(system: &ScimSystem, discovery: &Discovery, needs: 
     let mut steps = Vec::new();
     for (resource, seats) in system.config.seats.iter().filter(|(name, _)| discovery.types.contains_key(*name)) {
         let started = Instant::now();
-        let result = page(system, endpoint(discovery, resource), 1).await;
+        let result = page(system, endpoint(discovery, resource), &[], 1).await;
         let told = match result.map(|list| list.total) {
             Ok(Some(total)) if total >= *seats => {
                 format!("{} and {}: a create may find none free", objects(total), counted(*seats, "seat"))
@@ -125,12 +132,12 @@ async fn paging(system: &ScimSystem, discovery: &Discovery, list: &str) -> Resul
         return Ok("by cursor: each export walks until none comes, and counts what came".to_owned());
     }
     let endpoint = endpoint(discovery, list);
-    let first = page(system, endpoint, 1).await?;
+    let first = page(system, endpoint, &[], 1).await?;
     let Some(total) = first.total.filter(|total| *total > 1) else {
         return Ok("not provable yet: there are less than two rows".to_owned());
     };
     let of = |list: &crate::scim::list::ListResponse| list.resources.first().and_then(id_of);
-    let second = page(system, endpoint, 2).await?;
+    let second = page(system, endpoint, &[], 2).await?;
     if of(&second).is_none() || of(&second) == of(&first) {
         let came = counted(first.resources.len() as u64, "row");
         return Ok(match first.resources.len() as u64 >= total {
@@ -141,13 +148,36 @@ async fn paging(system: &ScimSystem, discovery: &Discovery, list: &str) -> Resul
             ),
         });
     }
-    let behind = page(system, endpoint, total + 1).await;
+    let behind = page(system, endpoint, &[], total + 1).await;
     let end = match behind {
         Ok(list) if list.resources.is_empty() => "there is nothing behind the end",
         Ok(_) => "behind the end rows come again, which is seen through",
         Err(_) => "a start behind the end is refused, which is as good as no rows",
     };
     Ok(format!("by index, as many rows as come; {end}; the total ({}) is read again at the end", count(total)))
+}
+
+/// Whether a run may read what changed alone.
+fn has_increments(system: &ScimSystem, discovery: &Discovery) -> bool {
+    system.dialect.incremental != Some(false) && discovery.provider.filter.is_some()
+}
+
+/// Asks for the id of the first row, and for nothing else of it.
+async fn ids_alone(system: &ScimSystem, discovery: &Discovery, list: &str) -> Result<String, Failure> {
+    let Some(definition) = discovery.types.get(list) else { return Ok("not known".to_owned()) };
+    let first = page(system, &definition.resource_type.endpoint, &present::parameters(), 1).await?;
+    if first.resources.is_empty() {
+        return Ok("not provable yet: there are no rows".to_owned());
+    }
+    let is_alone = present::note(system, list, definition, &first.resources).await?;
+    Ok(match is_alone {
+        true => "increments read them, so that whoever is not among them is gone",
+        false => {
+            "`attributes` is ignored, whole resources come: increments know who is gone all the same, and take as long as \
+             reading everything"
+        }
+    }
+    .to_owned())
 }
 
 /// What the proof of a filter says, for people.

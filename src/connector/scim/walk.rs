@@ -3,26 +3,20 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt as _, TryStreamExt as _};
-use reqwest::Method;
 use serde_json::Value as Json;
 
-use super::export::{Since, cursor, not_ahead, refused, unsupported};
+use super::export::{Since, cursor, refused, unsupported};
+use super::groups::Groups;
 use super::lookup::on_request;
-use super::member;
-use super::member_names::{self, Meant};
-use super::members;
-use super::pager::{Pager, total};
+use super::pager::Pager;
 use super::rows::{RowReader, last_modified};
 use super::{MEMBERSHIPS, NESTINGS, ScimSystem, id_of};
-use crate::connector::failure_table::Asked;
-use crate::connector::http::Request;
+use super::{member, members};
 use crate::connector::second_look::{doubt, first_look, moved};
 use crate::connector::source::{ExportEnd, ExportError, ExportSink};
 use crate::model::evidence::{Evidence, Suspicion};
 use crate::model::failure::Failure;
 use crate::model::numbers::counted;
-use crate::scim::path;
 use crate::scim::schema::Definition;
 
 /// What comes out of a walk.
@@ -44,109 +38,101 @@ pub(super) struct Walk<'a> {
 }
 
 /// A feed under way.
-struct Open {
-    resource: String,
+pub(super) struct Open {
+    pub(super) resource: String,
     reader: Option<RowReader>,
     /// For associations: the owner's end, and whether it is the nestings.
-    association: Option<(&'static str, bool)>,
-    rows: u64,
+    pub(super) association: Option<(&'static str, bool)>,
+    pub(super) rows: u64,
 }
 
 /// What one walk saw.
-struct Look {
-    evidence: Evidence,
-    feeds: Vec<Open>,
+pub(super) struct Look {
+    pub(super) evidence: Evidence,
+    pub(super) feeds: Vec<Open>,
     /// The newest change among the rows.
-    newest: Option<DateTime<Utc>>,
+    pub(super) newest: Option<DateTime<Utc>>,
     /// The server's own time on the first page.
-    date: Option<DateTime<Utc>>,
+    pub(super) date: Option<DateTime<Utc>>,
+    /// Of an increment: the ids of all that came.
+    pub(super) came: HashSet<String>,
 }
 
-/// Whether list answers hold the members of groups. Some providers send them for single groups only.
-#[derive(Clone, Copy, PartialEq)]
-enum MembersIn {
-    Unknown,
-    List,
-    Object,
+/// How a list is walked.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Manner<'a> {
+    /// Only what changed.
+    pub(super) filter: Option<&'a Since>,
+    /// Whether the rows go into a snapshot that there is.
+    pub(super) is_increment: bool,
+    /// The ids of all that the list holds, where they were read.
+    pub(super) ids: Option<&'a HashSet<String>>,
 }
 
 impl Walk<'_> {
-    /// Reads the list, and a second time where the first look leaves a doubt: what the sink got of the first is thrown
-    /// away.
-    pub(super) async fn run(
-        self,
-        system: &ScimSystem,
-        since: Option<Since>,
-        sink: &mut dyn ExportSink,
-    ) -> Result<(), ExportError> {
-        let mut seen = self.look(system, since.as_ref(), sink).await?;
-        // What an increment makes is held against the total of the whole list; its own total is no proof of anything.
-        let unsure = if since.is_some() { moved(&seen.evidence) } else { doubt(&seen.evidence) };
-        if let Some(why) = unsure {
-            system.notice_once(format!("{}: {why}: the list is read once more", self.list));
-            let first = first_look(why, seen.evidence);
-            seen = self.look(system, since.as_ref(), sink).await?;
-            seen.evidence.first_look = Some(first);
-        }
-        let Look { mut evidence, feeds, newest, date } = seen;
-        if let Some(since) = &since {
-            not_ahead(system, since, date)?;
-            // The totals of an increment are those of the whole list: the merged snapshot is held against them.
-            evidence.notes.push(format!("{} changed since {}", counted(evidence.rows_received, "object"), since.text));
-            evidence.total_start = since.total;
-            evidence.total_end = total(system, &self.definition.resource_type.endpoint, &[]).await?;
-        }
+    /// Reads the whole list.
+    pub(super) async fn complete(&self, system: &ScimSystem, sink: &mut dyn ExportSink) -> Result<(), ExportError> {
+        let Look { mut evidence, feeds, newest, date, .. } = self.looked(system, Manner::default(), sink).await?;
         evidence.notes.extend(system.discovery().await?.notes.iter().cloned());
-        let next = cursor(newest, date, since.as_ref());
+        let next = cursor(newest, date, None);
         for feed in feeds {
             let seen = match feed.association {
                 None => evidence.clone(),
-                Some(_) => of_association(&evidence, feed.rows, since.is_some()),
+                Some(_) => of_association(&evidence, feed.rows, false),
             };
             sink.end(&feed.resource, ExportEnd { evidence: seen, cursor: next.clone(), proves_absence: false })?;
         }
         Ok(())
     }
 
+    /// One walk, and a second one where the first leaves a doubt: what the sink got of the first is thrown away.
+    pub(super) async fn looked(
+        &self,
+        system: &ScimSystem,
+        manner: Manner<'_>,
+        sink: &mut dyn ExportSink,
+    ) -> Result<Look, ExportError> {
+        let mut seen = self.look(system, manner, sink).await?;
+        // What an increment makes is held against what the whole list holds; its own total is no proof of anything.
+        let unsure = if manner.filter.is_some() { moved(&seen.evidence) } else { doubt(&seen.evidence) };
+        if let Some(why) = unsure {
+            system.notice_once(format!("{}: {why}: the list is read once more", self.list));
+            let first = first_look(why, seen.evidence);
+            seen = self.look(system, manner, sink).await?;
+            seen.evidence.first_look = Some(first);
+        }
+        Ok(seen)
+    }
+
     /// One walk from the first page to the last.
     async fn look(
         &self,
         system: &ScimSystem,
-        since: Option<&Since>,
+        manner: Manner<'_>,
         sink: &mut dyn ExportSink,
     ) -> Result<Look, ExportError> {
         let mut parameters = Vec::new();
-        parameters.extend(since.map(|since| ("filter", since.filter.clone())));
+        parameters.extend(manner.filter.map(|since| ("filter", since.filter.clone())));
         parameters.extend(on_request(self.definition));
-        let endpoint = &self.definition.resource_type.endpoint;
-        let mut pager = Pager::new(system, endpoint, parameters).await?;
+        let mut pager = Pager::new(system, &self.definition.resource_type.endpoint, parameters).await?;
         let mut feeds = self.open(system, sink)?;
-        let has_associations = feeds.iter().any(|feed| feed.association.is_some());
-        let mut groups = Groups { system, endpoint, members_in: MembersIn::Unknown, ids: None, meant: None };
+        let mut taker = Taker::new(system, self.definition, manner, &feeds);
         let mut newest: Option<DateTime<Utc>> = None;
 
-        let first = pager.next().await.map_err(|failure| match since {
+        let first = pager.next().await.map_err(|failure| match manner.filter {
             Some(_) => refused(system, failure),
             None => failure,
         })?;
         let mut page = first;
-        while let Some(mut resources) = page {
-            if let Some(since) = since {
+        while let Some(resources) = page {
+            if let Some(since) = manner.filter {
                 self.check_filtered(system, since, &resources)?;
             }
-            if has_associations {
-                groups.with_members(&mut resources).await?;
-            }
-            for resource in &resources {
-                newest = newest.max(last_modified(resource));
-                let split = if has_associations { Some(groups.split(resource).await?) } else { None };
-                for feed in &mut feeds {
-                    feed.take(resource, split.as_ref(), since.is_some(), sink)?;
-                }
-            }
+            newest = newest.max(resources.iter().filter_map(last_modified).max());
+            taker.take(resources, &mut feeds, sink).await?;
             page = pager.next().await?;
         }
-        Ok(Look { evidence: pager.evidence, feeds, newest, date: pager.date })
+        Ok(Look { evidence: pager.evidence, feeds, newest, date: pager.date, came: taker.came })
     }
 
     fn open(&self, system: &ScimSystem, sink: &mut dyn ExportSink) -> Result<Vec<Open>, ExportError> {
@@ -221,7 +207,7 @@ impl Open {
 }
 
 /// What is known about an association's completeness: pages and their faults, but the totals speak of the groups.
-fn of_association(groups: &Evidence, rows: u64, is_increment: bool) -> Evidence {
+pub(super) fn of_association(groups: &Evidence, rows: u64, is_increment: bool) -> Evidence {
     let mut evidence = Evidence { rows_received: rows, total_start: None, total_end: None, ..groups.clone() };
     if let Some(total) = groups.total_end.filter(|total| !is_increment && *total != groups.rows_received) {
         evidence.anomalies.push(Suspicion {
@@ -236,79 +222,42 @@ fn of_association(groups: &Evidence, rows: u64, is_increment: bool) -> Evidence 
     evidence
 }
 
-/// What has to be found out about groups while they are walked.
-struct Groups<'a> {
-    system: &'a ScimSystem,
-    endpoint: &'a str,
-    members_in: MembersIn,
-    /// All groups' ids, read once a member does not say what it is.
-    ids: Option<HashSet<String>>,
-    /// Who the users are, where groups call them by something else than their ids.
-    meant: Option<Meant>,
+/// Hands the rows of resources over, whichever way these were read.
+pub(super) struct Taker<'a> {
+    groups: Option<Groups<'a>>,
+    is_increment: bool,
+    /// Of an increment: the ids of all that came.
+    pub(super) came: HashSet<String>,
 }
 
-impl Groups<'_> {
-    /// Sees to it that groups come with their members.
-    async fn with_members(&mut self, resources: &mut [Json]) -> Result<(), Failure> {
-        if self.members_in == MembersIn::Unknown {
-            if resources.iter().any(|group| path::member(group, "members").is_some()) {
-                self.members_in = MembersIn::List;
-            } else if let Some(id) = resources.first().and_then(id_of) {
-                let single = self.read(&id).await?;
-                if single.as_ref().and_then(|group| path::member(group, "members")).is_some() {
-                    self.system
-                        .notice_once("lists of groups come without members: each group is read by itself".to_owned());
-                    self.members_in = MembersIn::Object;
-                }
+impl<'a> Taker<'a> {
+    pub(super) fn new(system: &'a ScimSystem, definition: &'a Definition, manner: Manner<'a>, feeds: &[Open]) -> Self {
+        let has_associations = feeds.iter().any(|feed| feed.association.is_some());
+        let groups = has_associations.then(|| Groups::new(system, &definition.resource_type.endpoint, manner.ids));
+        Self { groups, is_increment: manner.is_increment, came: HashSet::new() }
+    }
+
+    pub(super) async fn take(
+        &mut self,
+        mut resources: Vec<Json>,
+        feeds: &mut [Open],
+        sink: &mut dyn ExportSink,
+    ) -> Result<(), ExportError> {
+        if let Some(groups) = &mut self.groups {
+            groups.with_members(&mut resources).await?;
+        }
+        for resource in &resources {
+            let split = match &mut self.groups {
+                Some(groups) => Some(groups.split(resource).await?),
+                None => None,
+            };
+            for feed in feeds.iter_mut() {
+                feed.take(resource, split.as_ref(), self.is_increment, sink)?;
             }
         }
-        if self.members_in == MembersIn::Object {
-            let ids: Vec<Option<String>> = resources.iter().map(id_of).collect();
-            let this = &*self;
-            let reads = ids.into_iter().map(|id| async move {
-                match id {
-                    Some(id) => this.read(&id).await,
-                    None => Ok(None),
-                }
-            });
-            let singles: Vec<Option<Json>> =
-                futures::stream::iter(reads).buffered(this.system.ways.pages_in_flight).try_collect().await?;
-            for (group, single) in resources.iter_mut().zip(singles) {
-                if let Some(single) = single {
-                    *group = single;
-                }
-            }
+        if self.is_increment {
+            self.came.extend(resources.iter().filter_map(id_of));
         }
         Ok(())
-    }
-
-    async fn read(&self, id: &str) -> Result<Option<Json>, Failure> {
-        let url = self.system.http.address(&[self.endpoint.trim_matches('/'), id]);
-        match self.system.http.read(&Request::new(Method::GET, url, Asked::Object)).await {
-            Ok(answer) => Ok(answer.json().ok()),
-            Err(failure) if failure.status == Some(404) => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    async fn split(&mut self, group: &Json) -> Result<member::Split, Failure> {
-        if self.ids.is_none() && member::has_untyped(group) {
-            let mut ids = HashSet::new();
-            let mut pager = Pager::new(self.system, self.endpoint, vec![("attributes", "id".to_owned())]).await?;
-            while let Some(page) = pager.next().await? {
-                ids.extend(page.iter().filter_map(id_of));
-            }
-            self.ids = Some(ids);
-        }
-        let ids = self.ids.as_ref();
-        if self.meant.is_none()
-            && let Some(attribute) = member_names::attribute_seen(self.system, group, ids).await?
-        {
-            self.meant = Some(Meant::read(self.system, attribute).await?);
-        }
-        member::split(group, ids, |member| match &self.meant {
-            Some(meant) => meant.id(self.system, member),
-            None => Ok(member.id()),
-        })
     }
 }
