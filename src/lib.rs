@@ -17,5 +17,6 @@ pub mod rules;
 pub mod run;
 pub mod sandbox;
 pub mod scim;
+pub mod serve;
 pub mod snapshot;
 pub mod store;

@@ -49,6 +49,8 @@ mod nginx_loop;
 mod privileged_access;
 #[path = "systems/realm.rs"]
 mod realm;
+#[path = "systems/review_page.rs"]
+mod review_page;
 #[path = "systems/scim_increments.rs"]
 mod scim_increments;
 #[path = "systems/staff.rs"]

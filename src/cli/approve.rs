@@ -1,6 +1,5 @@
 //! `muster approve RUN` and `muster reject RUN`: decisions, sealed.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,10 +8,11 @@ use super::context::Context;
 use super::decider::{Decider, Review, Task, seal_signed};
 use super::exit::UsageError;
 use super::sealing::{self, Signing};
-use super::selection::{Filter, Matcher, PlannedOrder};
+use super::selection::{Filter, Matcher};
 use crate::model::approval::Decision;
-use crate::model::order::{OrderState, Remedy};
+use crate::model::order::OrderState;
 use crate::model::record::OrderRecord;
+use crate::run::{approvable, thresholds};
 
 /// `muster approve`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
     let mut tasks = Vec::new();
     for (run, orders) in &decider.runs {
         let accepted = accepted.remove(&run.id.0).unwrap_or_default();
-        let thresholds = decider.thresholds(run, &accepted)?;
+        let thresholds = thresholds(&decider.store, &run.id, &accepted)?;
         let standing = match run.plan_digest {
             Some(_) => {
                 let rules = sealing::rules(context, &decider.store, run)?;
@@ -102,7 +102,8 @@ pub(super) fn approve(context: &Context, args: ApproveArgs) -> Result<u8> {
             if !matcher.matches(planned)? {
                 continue;
             }
-            let can = approvable(planned, &thresholds, covered(&planned.record));
+            let record = &planned.record;
+            let can = approvable(record.state, record.block.as_ref(), &thresholds, covered(record));
             // What was named is handed on, so that sealing says why not; what was only swept up is counted.
             let named = !args.all && args.filter.first.is_none() && planned.record.state.is_live();
             if (can || named) && left > 0 {
@@ -156,27 +157,5 @@ fn comment(text: Option<&str>) -> Result<&str> {
                 .into())
         }
         text => Ok(text),
-    }
-}
-
-/// Whether a person may approve an order as it stands. `thresholds` are the provisioning thresholds that held its run,
-/// each with whether it still does; `covered` says that an approval which holds covers it.
-fn approvable(planned: &PlannedOrder, thresholds: &BTreeMap<String, bool>, covered: bool) -> bool {
-    let record = &planned.record;
-    match record.state {
-        OrderState::PendingReview => true,
-        // Its approval is over, or is not what was sealed: it needs a new one.
-        OrderState::Approved => !covered,
-        OrderState::Blocked => record.block.as_ref().is_none_or(|block| match block.reason.remedy() {
-            Remedy::Approval => true,
-            Remedy::Acceptance => {
-                // A block that names none depends on all of them, as it does when the review is sealed.
-                let names = |name: &String| block.detail.contains(name.as_str());
-                let any = thresholds.keys().any(names);
-                !thresholds.iter().any(|(name, holds)| *holds && (!any || names(name)))
-            }
-            Remedy::Choice | Remedy::CauseGone => false,
-        }),
-        _ => false,
     }
 }

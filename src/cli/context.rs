@@ -18,6 +18,7 @@ use crate::rules::problem::nearest;
 use crate::store::layout::Layout;
 
 /// The world as one command sees it.
+#[derive(Clone)]
 pub(super) struct Context {
     /// The state folder.
     pub layout: Layout,

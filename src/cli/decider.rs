@@ -14,7 +14,7 @@ use super::sealing::{self, Signing};
 use super::selection::{self, Filter, PlannedOrder};
 use crate::model::approval::Decision;
 use crate::model::order::{BlockReason, Order, OrderId};
-use crate::model::record::{HoldKind, RunRecord};
+use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::figures::counted;
 use crate::report::safe_text;
@@ -94,21 +94,6 @@ impl Decider {
             return Err(UsageError(text).into());
         }
         Ok(accepted)
-    }
-
-    /// The provisioning thresholds of a run, with whether each still holds it once these are accepted.
-    pub(super) fn thresholds(
-        &self,
-        run: &RunRecord,
-        accepted: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, bool>> {
-        let open = self.store.unaccepted_holds(&run.id)?;
-        let holds = self.store.holds(&run.id)?.into_iter().filter(|hold| hold.kind == HoldKind::Plan);
-        let holds = holds.map(|hold| {
-            let still = open.iter().any(|other| other.name == hold.name) && !accepted.contains_key(&hold.name);
-            (hold.name, still)
-        });
-        Ok(holds.collect())
     }
 
     /// Reads a review file against the one run that it can be of.

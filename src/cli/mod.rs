@@ -59,6 +59,7 @@ mod sealing;
 mod seconds;
 mod secrets;
 mod selection;
+mod serve;
 mod service;
 mod session;
 mod settle;
@@ -224,6 +225,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Check(args) => check::run(&context()?, args).await,
         Command::Export(args) => export::run(&context()?, args).await,
         Command::Plan(args) => plan::run(&context()?, args).await,
+        Command::Review(args) if args.serves() => serve::run(&context()?, args).await,
         Command::Review(args) => review::run(&context()?, args),
         Command::Approve(args) => approve::approve(&context()?, args),
         Command::Reject(args) => approve::reject(&context()?, args),

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -13,6 +14,7 @@ use super::exit::{Ending, UsageError};
 use super::selection::{self, Filter, PlannedOrder};
 use super::stdout::print;
 use super::{ending, lost, seconds};
+use crate::job::timer::duration;
 use crate::model::order::{BlockReason, Order, OrderState, Remedy};
 use crate::model::record::{Hold, RunRecord};
 use crate::model::run::RunState;
@@ -32,7 +34,7 @@ const SHOWN: usize = 50;
 /// `muster review`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  muster review idp-to-vault\n  muster review idp-to-vault --where \"operation == 'delete'\"\n  muster review 20261122T150405Z-7f3a --output review.csv"
+    after_help = "Examples:\n  muster review idp-to-vault\n  muster review idp-to-vault --where \"operation == 'delete'\"\n  muster review 20261122T150405Z-7f3a --output review.csv\n  muster review idp-to-vault --serve        # the same in a browser on this machine"
 )]
 pub(super) struct Args {
     /// A run, or a job's name: all its runs with live orders and those that are held, oldest first
@@ -51,6 +53,27 @@ pub(super) struct Args {
     /// Write a copy of the review file, to be filled in and given to `approve --file`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["condition", "order", "first", "order_state", "all", "format"])]
     output: Option<PathBuf>,
+    /// Show it in a browser on this machine, where it is decided and sealed too; prints an address that works once
+    #[arg(long, conflicts_with_all = ["condition", "order", "first", "order_state", "all", "format", "output"])]
+    serve: bool,
+    /// With --serve: sign what is sealed there with this SSH key, where the job names approvers
+    #[arg(long, value_name = "KEY", requires = "serve")]
+    sign: Option<PathBuf>,
+    /// With --serve: end the page when nobody used it for so long
+    #[arg(long, value_name = "TIME", requires = "serve", default_value = "30m", value_parser = duration)]
+    idle: Duration,
+}
+
+impl Args {
+    /// Whether it is to be shown in a browser.
+    pub(super) fn serves(&self) -> bool {
+        self.serve
+    }
+
+    /// What is to be shown there, the key that is signed with, and how long nobody may use it.
+    pub(super) fn served(self) -> (String, Option<PathBuf>, Duration) {
+        (self.run, self.sign, self.idle)
+    }
 }
 
 /// Shows runs.

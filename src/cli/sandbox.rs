@@ -150,7 +150,7 @@ fn seats(text: &str) -> Result<u64, String> {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn until_told() -> anyhow::Result<()> {
+pub(super) async fn until_told() -> anyhow::Result<()> {
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     tokio::select! {

@@ -44,12 +44,20 @@ pub(super) fn conclude(context: &Context, store: &Store, run: &RunRecord) -> Res
     Ok(ending)
 }
 
-/// What sealing did.
+/// Says what sealing did.
 pub(super) fn tell(context: &Context, run: &RunRecord, request: &SealRequest, report: &SealReport) {
+    let mut text = String::new();
     if context.quiet {
-        tell_orders(&format!("muster: run {}: refused", run.id), &report.refused);
-        return;
+        tell_orders(&mut text, &format!("muster: run {}: refused", run.id), &report.refused);
+    } else {
+        text = told(context, run, request, report);
     }
+    text.lines().for_each(|line| eprintln!("{line}"));
+}
+
+/// What sealing did, in lines.
+pub(super) fn told(context: &Context, run: &RunRecord, request: &SealRequest, report: &SealReport) -> String {
+    let mut text = String::new();
     let mut done = Vec::new();
     let words = [
         (&report.approved, "approved"),
@@ -66,28 +74,32 @@ pub(super) fn tell(context: &Context, run: &RunRecord, request: &SealRequest, re
         request.accepted.iter().map(|(name, figure)| format!("{} accepted at {figure}", safe_text::line(name))),
     );
     let done = if done.is_empty() { "nothing was sealed".to_owned() } else { done.join(", ") };
-    eprintln!("run {}: {done}, by {}", run.id, safe_text::line(request.reviewer.as_deref().unwrap_or("nobody")));
+    let reviewer = safe_text::line(request.reviewer.as_deref().unwrap_or("nobody"));
+    let _ = writeln!(text, "run {}: {done}, by {reviewer}", run.id);
     if let Some(number) = report.number {
         let path = context.layout.approval(&run.job, &run.id, number);
-        eprintln!("  sealed in {}, until {}", path.display(), request.expires.format("%Y-%m-%d %H:%M UTC"));
+        let _ =
+            writeln!(text, "  sealed in {}, until {}", path.display(), request.expires.format("%Y-%m-%d %H:%M UTC"));
     }
     if !report.seconded.is_empty() {
         let seconded = counted(report.seconded.len() as u64, "order");
-        eprintln!("  needs another reviewer's approval: {seconded}");
+        let _ = writeln!(text, "  needs another reviewer's approval: {seconded}");
     }
     for hold in report.holds.iter().filter(|hold| request.accepted.contains_key(&hold.name)) {
-        eprintln!("  {} still holds it: it needs another reviewer's acceptance", safe_text::line(&hold.name));
+        let _ =
+            writeln!(text, "  {} still holds it: it needs another reviewer's acceptance", safe_text::line(&hold.name));
     }
-    tell_orders("  refused", &report.refused);
-    tell_orders("  skipped", &report.skipped);
-    tell_orders("  blocked now, missing-reference", &report.blocked);
+    tell_orders(&mut text, "  refused", &report.refused);
+    tell_orders(&mut text, "  skipped", &report.skipped);
+    tell_orders(&mut text, "  blocked now, missing-reference", &report.blocked);
     if !report.unblocked.is_empty() {
-        eprintln!("  {} may go on", counted(report.unblocked.len() as u64, "order"));
+        let _ = writeln!(text, "  {} may go on", counted(report.unblocked.len() as u64, "order"));
     }
+    text
 }
 
-/// Orders with what is to be said of each, behind what became of them; those of which the same is said stand together.
-fn tell_orders(word: &str, orders: &[(OrderId, String)]) {
+/// Adds orders with what is to be said of each, behind what became of them; those of which the same is said stand together.
+pub(super) fn tell_orders(text: &mut String, word: &str, orders: &[(OrderId, String)]) {
     let mut reasons: Vec<(&str, Vec<&OrderId>)> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
     for (order, why) in orders {
@@ -102,16 +114,16 @@ fn tell_orders(word: &str, orders: &[(OrderId, String)]) {
         if orders.len() > NAMED {
             let _ = write!(named, " and {} more", count((orders.len() - NAMED) as u64));
         }
-        eprintln!("{word}: {named}: {}", safe_text::line(why));
+        let _ = writeln!(text, "{word}: {named}: {}", safe_text::line(why));
     }
     let more: usize = reasons.iter().skip(TOLD).map(|(_, orders)| orders.len()).sum();
     if more > 0 {
-        eprintln!("{word}: and {} more, for other reasons", count(more as u64));
+        let _ = writeln!(text, "{word}: and {} more, for other reasons", count(more as u64));
     }
 }
 
 /// What still holds the run, and the next command.
-fn next(store: &Store, run: &RunRecord, held: bool, waiting: u64) -> Result<String> {
+pub(super) fn next(store: &Store, run: &RunRecord, held: bool, waiting: u64) -> Result<String> {
     if held {
         let plan = store.unaccepted_holds(&run.id)?.iter().any(|hold| hold.kind == HoldKind::Plan);
         let what = if plan { "nothing of it is applied yet" } else { "what depends on a held snapshot waits" };

@@ -56,6 +56,16 @@ pub(super) fn rules(context: &Context, store: &Store, run: &RunRecord) -> Result
 }
 
 impl Signing {
+    /// With this key, where there is one.
+    pub(super) fn with_key(sign: Option<PathBuf>) -> Self {
+        Self { sign, ..Self::default() }
+    }
+
+    /// The key that is signed with.
+    pub(super) fn key(&self) -> Option<&Path> {
+        self.sign.as_deref()
+    }
+
     /// The file of a review that was signed elsewhere, with its signature's.
     pub(super) fn signed(&self) -> Option<(&Path, &Path)> {
         Some((self.seal.as_deref()?, self.signature.as_deref()?))
@@ -146,13 +156,26 @@ fn prepare(context: &Context, file: &Path, bytes: &[u8], run: &RunId, report: &S
         }
         Err(error) => return Err(error).with_context(|| format!("cannot write {}; check its folder", file.display())),
     }
-    let approved = report.approved.len() + report.approved_in_vain.len() + report.seconded.len();
-    let decided = counted((approved + report.rejected.len()) as u64, "order");
-    let file = file.display();
-    say!(context, "run {run}: a review of {decided} is written to {file}, and nothing is sealed yet");
-    say!(context, "next: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
-    say!(context, "then: muster approve {run} --seal {file} --signature {file}.sig");
+    let file = file.display().to_string();
+    say!(context, "run {run}: a review of {} is written to {file}, and nothing is sealed yet", decided(report));
+    let [next, then] = to_sign(run, &file);
+    say!(context, "next: {next}");
+    say!(context, "then: {then}");
     Ok(())
+}
+
+/// How many orders a review decides.
+pub(super) fn decided(report: &SealReport) -> String {
+    let approved = report.approved.len() + report.approved_in_vain.len() + report.seconded.len();
+    counted((approved + report.rejected.len()) as u64, "order")
+}
+
+/// How a review is signed elsewhere, and then sealed.
+pub(super) fn to_sign(run: &RunId, file: &str) -> [String; 2] {
+    [
+        format!("ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}"),
+        format!("muster approve {run} --seal {file} --signature {file}.sig"),
+    ]
 }
 
 /// Has `ssh-keygen` sign, so that agents and hardware keys work as they do elsewhere.

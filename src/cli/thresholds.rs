@@ -82,7 +82,7 @@ fn heading(job: &Job, history: &History) -> String {
 }
 
 /// The limits of a job.
-fn tried(job: &Job) -> Tried<'_> {
+pub(super) fn tried(job: &Job) -> Tried<'_> {
     let mut tried = Tried { orders: Vec::new(), snapshots: Vec::new() };
     for (name, settings) in &job.snapshots {
         tried.snapshots.push((name, &settings.thresholds));
@@ -97,7 +97,7 @@ fn tried(job: &Job) -> Tried<'_> {
 }
 
 /// What is remembered of a job's runs. Runs that did not come as far as a snapshot have nothing to judge.
-fn history(store: &Store, job: &Job, judged: usize, now: DateTime<Utc>) -> Result<History> {
+pub(super) fn history(store: &Store, job: &Job, judged: usize, now: DateTime<Utc>) -> Result<History> {
     let orders = store.orders_by_kind(&job.name, None, DateTime::UNIX_EPOCH)?;
     let movements = store.movements(&job.name, DateTime::UNIX_EPOCH)?;
     let moved: BTreeSet<&RunId> = movements.iter().map(|movement| &movement.run).collect();

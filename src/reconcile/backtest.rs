@@ -137,6 +137,8 @@ pub type Series = (String, Option<Window>);
 pub struct Backtest {
     /// Every threshold that was tried, by name, with its limit at the newest size.
     pub limits: BTreeMap<String, Bound>,
+    /// The size from which a percentage is judged, by the limit's name.
+    pub floors: BTreeMap<String, u64>,
     /// What would have been held, the oldest first.
     pub held: Vec<Held>,
     /// The figures of each run that had any, the oldest first; first loads are left out.
@@ -200,6 +202,9 @@ impl Backtest {
             let limit = threshold.at(figures.size);
             for bound in limit.count.map(Bound::Count).into_iter().chain(limit.percent.map(Bound::Percent)) {
                 let name = format!("{}/{}{}", figures.name, bound.word(), threshold.suffix());
+                if let Bound::Percent(_) = bound {
+                    self.floors.insert(name.clone(), limit.floor);
+                }
                 let strictest = self.limits.entry(name).or_insert(bound);
                 if bound.figure() < strictest.figure() {
                     *strictest = bound;

@@ -173,7 +173,7 @@ pub(super) fn in_grace(objects: u64, due: Option<DateTime<Utc>>) -> String {
 }
 
 /// What gets a blocked order going, in half a sentence. What undoes another is planned anew only where it is asked for.
-fn way_out(reason: BlockReason, undoes: bool) -> &'static str {
+pub fn way_out(reason: BlockReason, undoes: bool) -> &'static str {
     match reason.remedy() {
         Remedy::CauseGone if undoes => "cannot be approved; revert again when its cause is gone",
         Remedy::Approval => "a person lifts it by approving the order",

@@ -6,6 +6,7 @@
 mod apply;
 mod approved;
 mod baseline;
+mod decidable;
 mod demand;
 mod earlier_rules;
 mod entitlement;
@@ -76,6 +77,7 @@ use crate::store::database::Store;
 use crate::store::layout::Layout;
 
 pub use apply::{Applied, ApplyRequest};
+pub use decidable::{approvable, thresholds};
 pub use error::RunError;
 pub use explain::{ExplainEnd, ExplainRequest, KnownObject};
 pub use halt::Halt;

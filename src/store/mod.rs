@@ -45,6 +45,7 @@ mod schema;
 pub mod seal;
 mod sealing;
 pub mod since;
+pub mod stands;
 pub mod transition;
 pub mod verified;
 mod whole_file;

@@ -11,6 +11,7 @@ pub mod dice;
 pub mod gateway;
 pub mod nobody;
 pub mod orders;
+pub mod page;
 pub mod safes;
 pub mod undo;
 
