@@ -134,7 +134,8 @@ fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let before = text[..start].chars().next_back().filter(|c| is_letter(*c));
     let after = text[end..].chars().next().filter(|c| is_letter(*c));
     let (first, last) = (text[start..end].chars().next(), text[start..end].chars().next_back());
-    !(before.is_some() && first.is_some_and(is_letter)) && !(after.is_some() && last.is_some_and(is_letter))
+    let is_part = before.is_some() && first.is_some_and(is_letter) || after.is_some() && last.is_some_and(is_letter);
+    !is_part
 }
 
 #[cfg(test)]
