@@ -11,6 +11,12 @@ fn people_safes_and_rights_are_brought_into_step_and_kept_there() {
     let vault = world.server_with(&["--privileged-access"]);
     world.write("jobs/safes.toml", safes::job(&vault.url, "env:VAULT_TOKEN", "kind = \"scim\"\n"));
     safes::converges(&world, |endpoint| vault.all(endpoint));
+    // Who may do what on a safe, asked by the person and the safe.
+    let asked = |key: &str, safe: &str| world.muster(&["explain", "safes", key, "--entitlement", safe]);
+    asked("E1", "Payroll").ended(0).says(&["vault.containerPermissions `G1`", "ManageSafe", "confirmed"]);
+    asked("grace@corp.example", "S1").ended(0).says(&["vault.containerPermissions `G3`", "UseAccounts"]);
+    asked("E1", "Network").ended(1).says(&["no row of hr.grants gives `E1` anything at `S2`"]);
+    asked("E1", "Payrol").ended(1).says(&["is no group, role or container"]);
 }
 
 #[test]

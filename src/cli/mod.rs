@@ -51,6 +51,7 @@ mod retry;
 mod revert;
 mod review;
 mod run;
+mod run_page;
 mod sandbox;
 mod schedule;
 mod schema;

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::review::hold_sentence;
+use super::run_page::evidence;
 use super::{lost, selection};
 use crate::disk::atomic;
 use crate::model::order::{Operation, OrderId, OrderState};
@@ -18,6 +19,7 @@ use crate::report::error_groups::error_groups;
 use crate::report::errors_csv::{ErrorRow, errors_csv, errors_json};
 use crate::report::report_json::{Export, RunReport};
 use crate::report::request_log::traffic;
+use crate::report::run_page::run_page;
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::store::database::Store;
 
@@ -36,6 +38,8 @@ pub(super) fn write(context: &Context, store: &Store, run: &RunId, exit: u8) -> 
     atomic::write(&csv, errors_csv(&errors, &report.error_groups).as_bytes())?;
     atomic::write(&csv.with_extension("json"), errors_json(&errors).as_bytes())?;
     atomic::write(&context.layout.report_json(&record.job, run), report.to_json().as_bytes())?;
+    let page = run_page(&report, &evidence(context, store, &record)?);
+    atomic::write(&context.layout.report_page(&record.job, run), page.as_bytes())?;
     Ok(report)
 }
 

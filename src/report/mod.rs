@@ -23,6 +23,7 @@ pub mod report_json;
 pub mod request_log;
 pub mod review;
 pub mod run_log;
+pub mod run_page;
 pub mod run_text;
 pub mod safe_text;
 pub mod status;

@@ -78,9 +78,15 @@ impl Conductor {
             Ok(explained) => return Ok(ExplainEnd::One(Box::new(explained))),
             Err(near) => near,
         };
+        let key = Chain::key(&account).to_owned();
         match self.explain_given_value(look, opened, account, group)? {
             Ok(explained) => return Ok(ExplainEnd::One(Box::new(explained))),
             Err(more) => near.extend(more),
+        }
+        if let Some(of) = self.job.syncs.get(member.sync)
+            && let Some(end) = self.explain_given_right(look, opened, (input, recall), (of, &key), group)?
+        {
+            return Ok(end);
         }
         for sync in self.job.syncs.iter().filter(|sync| self.association_of(member.sync, sync.index).is_some()) {
             for table in [&sync.from, &sync.to].into_iter().filter_map(|name| opened.snapshots.tables.get(name)) {

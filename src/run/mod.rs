@@ -14,6 +14,7 @@ pub mod error;
 mod explain;
 pub mod export;
 mod given_group;
+mod given_right;
 mod given_value;
 mod halt;
 mod history;

@@ -13,7 +13,7 @@ pub(super) const OPEN_JS: &str = include_str!("page/open.js");
 pub(super) const CLOSED: &str = include_str!("page/closed.html");
 
 /// The style sheet.
-pub(super) const CSS: &str = include_str!("page/page.css");
+pub(super) const CSS: &str = concat!(include_str!("../report/look.css"), include_str!("page/page.css"));
 
 /// The icon.
 pub(super) const ICON: &str = include_str!("page/icon.svg");

@@ -140,6 +140,18 @@ impl Store {
         })
     }
 
+    /// Who sealed each decision of a run, by its number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn reviewers_of(&self, run: &RunId) -> Result<BTreeMap<u32, String>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached("SELECT number, reviewer FROM approvals WHERE run = ?")?;
+            let reviewers = statement.query_map([&run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(reviewers.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The syncs of a job of which an order for a target was ever decided on, in another run than this one.
     ///
     /// # Errors

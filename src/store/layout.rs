@@ -92,6 +92,11 @@ impl Layout {
         self.run_folder(job, run).join("report.json")
     }
 
+    /// report.html: what the run did, for people.
+    pub fn report_page(&self, job: &str, run: &RunId) -> PathBuf {
+        self.run_folder(job, run).join("report.html")
+    }
+
     /// errors.csv: the per-order error report.
     pub fn errors(&self, job: &str, run: &RunId) -> PathBuf {
         self.run_folder(job, run).join("errors.csv")

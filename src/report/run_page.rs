@@ -1,0 +1,312 @@
+//! report.html: what a run did, in one file that needs no script, no network and no muster to be read in ten years.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::figures::{count, counted, time};
+use super::report_json::RunReport;
+use super::safe_text;
+use crate::model::evidence::Completeness;
+
+/// How pages look: colours by name, light and dark, and the type. The review page looks the same.
+const LOOK: &str = include_str!("look.css");
+
+/// Bars of the picture of an apply.
+const BARS: usize = 60;
+
+/// What vouches for a run besides its report.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Digest of its plan, in full.
+    pub plan: Option<String>,
+    /// Digest of the job file that it ran by.
+    pub job_file: String,
+    /// Who started it.
+    pub starter: String,
+    /// Decisions that were sealed, the first first.
+    pub approvals: Vec<Sealed>,
+    /// Snapshots that the plan was made from: name, rows, digest of the file.
+    pub snapshots: Vec<(String, u64, String)>,
+    /// When each order ended that was sent, in this sequence.
+    pub ended: Vec<DateTime<Utc>>,
+    /// Waves as they began: when, and what.
+    pub waves: Vec<(String, String)>,
+}
+
+/// A sealed decision.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Its number in the run's folder.
+    pub number: u32,
+    /// Who decided.
+    pub reviewer: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub comment: String,
+    /// Orders approved and rejected.
+    pub approved: u64,
+    /// Orders rejected.
+    pub rejected: u64,
+    /// Thresholds and suspicions accepted, each with its figure.
+    pub accepted: Vec<(String, String)>,
+    /// Digest of the decisions.
+    pub digest: String,
+    /// Whether it bears a signature.
+    pub signed: bool,
+}
+
+/// The page of one run.
+pub fn run_page(report: &RunReport, evidence: &Evidence) -> String {
+    let title = format!("{}: run {}", report.job, report.run);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+         <title>{}</title>\n<style>\n{LOOK}{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{}</h1>\n",
+        escaped(&title),
+        escaped(&title)
+    );
+    let ended = report.ended.map_or("is under way".to_owned(), |ended| format!("ended {}", time(ended)));
+    let _ = writeln!(
+        page,
+        "<p class=\"soft\">{} run, began {}, {ended}, started by {}. {}</p>",
+        report.mode,
+        time(report.started),
+        escaped(&evidence.starter),
+        verdict(report)
+    );
+    orders(&mut page, report);
+    reasons(&mut page, report);
+    errors(&mut page, report);
+    pace(&mut page, evidence);
+    exports(&mut page, report);
+    vouched(&mut page, report, evidence);
+    page.push_str("</main>\n</body>\n</html>\n");
+    page
+}
+
+fn verdict(report: &RunReport) -> String {
+    let (class, words) = match report.exit_status {
+        0 => ("yes", "Done, nothing waits."),
+        3 => ("warn", "Orders wait for review."),
+        4 => ("no", "Held by a threshold or a suspicion."),
+        5 => ("no", "Applied, with order errors."),
+        _ => ("no", "Failed or stopped."),
+    };
+    format!("<strong class=\"{class}\">{words}</strong> Exit status {}.", report.exit_status)
+}
+
+/// Orders by resource type and operation, with how many took effect, each a bar of the largest.
+fn orders(page: &mut String, report: &RunReport) {
+    page.push_str("<h2>Orders</h2>\n");
+    if report.orders_by_operation.is_empty() {
+        page.push_str("<p>None.</p>\n");
+        return;
+    }
+    let most = report.orders_by_operation.values().flat_map(|by| by.values()).copied().max().unwrap_or(1).max(1);
+    page.push_str("<table><thead><tr><th>To</th><th>Operation</th><th class=\"n\">Orders</th><th class=\"n\">In effect</th><th></th></tr></thead><tbody>\n");
+    for (resource, by) in &report.orders_by_operation {
+        for (operation, orders) in by {
+            let applied =
+                report.applied_by_operation.get(resource).and_then(|by| by.get(operation)).copied().unwrap_or(0);
+            let width = |number: u64| number as f64 / most as f64 * 240.0;
+            let _ = writeln!(
+                page,
+                "<tr><td>{}</td><td>{operation}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td><svg width=\"240\" height=\"12\" \
+                 aria-hidden=\"true\"><rect class=\"planned\" width=\"{:.1}\" height=\"12\" rx=\"2\"/><rect class=\"applied\" width=\"{:.1}\" height=\"12\" rx=\"2\"/></svg></td></tr>",
+                escaped(&resource.to_string()),
+                count(*orders),
+                count(applied),
+                width(*orders),
+                width(applied)
+            );
+        }
+    }
+    page.push_str("</tbody></table>\n");
+    let states = report.orders_by_state.iter().map(|(state, orders)| format!("{state} {}", count(*orders)));
+    let _ = writeln!(page, "<p class=\"soft\">As they stand: {}.</p>", states.collect::<Vec<_>>().join(", "));
+}
+
+/// What holds it, why it stopped, and what a person should know.
+fn reasons(page: &mut String, report: &RunReport) {
+    let holds =
+        report.holds.iter().map(|excess| format!("{}: {}, the limit is {}", excess.name, excess.figure, excess.limit));
+    let mut told: Vec<(&str, String)> = holds.map(|hold| ("no", format!("Held by {hold}"))).collect();
+    told.extend(report.stopped.iter().map(|why| ("no", format!("The apply stopped: {why}"))));
+    told.extend(
+        report
+            .left
+            .iter()
+            .map(|kind| ("warn", format!("{} of {} not sent: {}", counted(kind.orders, "order"), kind.kind, kind.why))),
+    );
+    told.extend(report.warnings.iter().map(|warning| ("warn", warning.clone())));
+    if told.is_empty() {
+        return;
+    }
+    page.push_str("<h2>What to know</h2>\n<ul>\n");
+    for (class, text) in told {
+        let _ = writeln!(page, "<li class=\"{class}\">{}</li>", escaped(&text));
+    }
+    page.push_str("</ul>\n");
+}
+
+fn errors(page: &mut String, report: &RunReport) {
+    if report.error_groups.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        page,
+        "<h2>Errors by cause</h2>\n<p class=\"soft\">{}; each order in errors.csv.</p>",
+        escaped(&report.errors)
+    );
+    for group in &report.error_groups {
+        let _ = writeln!(
+            page,
+            "<section><h3>{}</h3><p class=\"class\">class {}</p><blockquote>{}</blockquote><p>What to do: {}</p><p class=\"soft\">First: {}</p>{}</section>",
+            escaped(&group.sentence()),
+            group.cause.class,
+            escaped(&group.example),
+            escaped(&group.remedy),
+            escaped(&group.keys.join(", ")),
+            if group.retry.is_empty() { String::new() } else { format!("<pre>{}</pre>", escaped(&group.retry)) }
+        );
+    }
+}
+
+/// How many orders ended when, and the waves.
+fn pace(page: &mut String, evidence: &Evidence) {
+    let (Some(first), Some(last)) = (evidence.ended.first(), evidence.ended.last()) else { return };
+    let span = (*last - *first).max(TimeDelta::milliseconds(1));
+    let mut bars = [0_u64; BARS];
+    for at in &evidence.ended {
+        let share = (*at - *first).as_seconds_f64() / span.as_seconds_f64();
+        bars[((share * BARS as f64) as usize).min(BARS - 1)] += 1;
+    }
+    let most = bars.iter().copied().max().unwrap_or(1).max(1);
+    let seconds = span.as_seconds_f64();
+    let rate = evidence.ended.len() as f64 / seconds.max(0.001);
+    let _ = write!(
+        page,
+        "<h2>Pace</h2>\n<p>{} ended from {} to {} ({seconds:.1} s), {rate:.0} a second.</p>\n<svg class=\"pace\" viewBox=\"0 0 {} 80\" \
+         role=\"img\" aria-label=\"orders that ended over time, most {} in {:.1} s\">",
+        counted(evidence.ended.len() as u64, "order"),
+        time(*first),
+        time(*last),
+        BARS * 10,
+        count(most),
+        seconds / BARS as f64
+    );
+    for (at, number) in bars.iter().enumerate() {
+        let height = *number as f64 / most as f64 * 78.0;
+        let _ = write!(
+            page,
+            "<rect class=\"applied\" x=\"{}\" y=\"{:.1}\" width=\"8\" height=\"{height:.1}\"/>",
+            at * 10,
+            80.0 - height
+        );
+    }
+    page.push_str("</svg>\n");
+    if !evidence.waves.is_empty() {
+        page.push_str("<details><summary>Waves</summary><table><tbody>\n");
+        for (at, what) in &evidence.waves {
+            let _ = writeln!(page, "<tr><td>{}</td><td>{}</td></tr>", escaped(at), escaped(what));
+        }
+        page.push_str("</tbody></table></details>\n");
+    }
+}
+
+fn exports(page: &mut String, report: &RunReport) {
+    if report.exports.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Snapshots</h2>\n<table><thead><tr><th>Of</th><th class=\"n\">Rows</th><th>Taken</th><th>Read</th><th>Verdict</th></tr></thead><tbody>\n");
+    for export in &report.exports {
+        let class = if export.verdict == Completeness::Complete { "yes" } else { "no" };
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"{class}\">{}</td></tr>",
+            escaped(&export.resource.to_string()),
+            count(export.rows),
+            time(export.at),
+            export.mode,
+            export.verdict.word()
+        );
+    }
+    page.push_str("</tbody></table>\n");
+}
+
+/// Who approved, and by which digests that can be checked.
+fn vouched(page: &mut String, report: &RunReport, evidence: &Evidence) {
+    page.push_str("<h2>Evidence</h2>\n<table><tbody>\n");
+    let mut row = |what: &str, value: &str| {
+        let _ = writeln!(page, "<tr><td>{}</td><td><code>{}</code></td></tr>", escaped(what), escaped(value));
+    };
+    row("job file, SHA-256", &evidence.job_file);
+    if let Some(plan) = &evidence.plan {
+        row("plan, SHA-256", plan);
+    }
+    for (name, rows, digest) in &evidence.snapshots {
+        row(&format!("snapshot of {name}, {}, SHA-256", counted(*rows, "row")), digest);
+    }
+    page.push_str("</tbody></table>\n");
+    for sealed in &evidence.approvals {
+        let accepted = sealed.accepted.iter().map(|(name, figure)| format!("; accepted {name} at {figure}"));
+        let _ = writeln!(
+            page,
+            "<section><h3>Decision {}</h3><p>{} at {}{}: {} approved, {} rejected{}.</p><blockquote>{}</blockquote><p class=\"soft\">digest of its decisions <code>{}</code></p></section>",
+            sealed.number,
+            escaped(&sealed.reviewer),
+            time(sealed.at),
+            if sealed.signed { ", signed" } else { "" },
+            count(sealed.approved),
+            count(sealed.rejected),
+            escaped(&accepted.collect::<String>()),
+            escaped(&sealed.comment),
+            escaped(&sealed.digest)
+        );
+    }
+    if evidence.approvals.is_empty() {
+        page.push_str("<p>Nothing of this run was decided by anybody.</p>\n");
+    }
+    let _ = writeln!(
+        page,
+        "<p class=\"soft\">The whole record is in the folder of run {}: plan.json, orders.ndjson, the approvals, errors.csv, run.log.</p>",
+        report.run
+    );
+}
+
+/// A text in a page: markup in it is text, and what a terminal would act on is shown.
+fn escaped(text: &str) -> String {
+    let safe = safe_text::line(text);
+    let mut out = String::with_capacity(safe.len());
+    for c in safe.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+const STYLE: &str = "
+body { margin: 0; background: var(--bg); color: var(--text); }
+main { max-width: 920px; margin: 0 auto; padding: 28px 20px 60px; }
+h1 { font-size: 20px; overflow-wrap: anywhere; } h2 { font-size: 15px; margin: 30px 0 8px; } h3 { font-size: 13px; margin: 0; }
+table { border-collapse: collapse; width: 100%; background: var(--panel); border: 1px solid var(--line); }
+th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+th { font-size: 12px; color: var(--soft); } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.soft { color: var(--soft); } .yes { color: var(--yes); } .no { color: var(--no); } .warn { color: var(--warn); }
+section { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; margin: 10px 0; }
+section p { margin: 6px 0; } .class { font-size: 12px; color: var(--no); }
+blockquote { margin: 6px 0; padding-left: 10px; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
+pre, code { font-family: var(--mono); font-size: 12px; overflow-wrap: anywhere; white-space: pre-wrap; }
+rect.planned { fill: var(--line); } rect.applied { fill: var(--accent); } svg { max-width: 100%; } svg.pace { width: 100%; height: 80px; }
+summary { cursor: pointer; }
+@media (max-width: 560px) { td svg { display: none; } th, td { padding: 4px 6px; } }
+@media print { body { background: none; } section, table { break-inside: avoid; } }
+";
