@@ -40,11 +40,10 @@ const REVIEW: &str = "review.json";
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let (name, key, idle) = args.served();
     let store = selection::open_store(context)?;
-    // What cannot be found is told before anything is shown.
-    selection::runs(&store, &name)?;
+    let runs = selection::runs(&store, &name)?;
     let quiet = Context { quiet: true, tells: false, ..context.clone() };
     let door = Door { context: quiet, name, signing: Signing::with_key(key) };
-    let mut served = serve::start(Box::new(door), store, idle).await?;
+    let mut served = serve::start(Box::new(door), store, runs, idle).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", served.url).and_then(|()| stdout.flush()).context("cannot write the address")?;
     say!(context, "open this address in a browser on this machine; it works once, and nobody else gets in");

@@ -57,11 +57,10 @@ pub(super) struct Page {
 
 impl App {
     /// Opens the runs that the page is about.
-    pub(super) fn open(desk: Box<dyn Desk>, store: Store, seed: u64) -> Result<Self, String> {
+    pub(super) fn open(desk: Box<dyn Desk>, store: Store, runs: Vec<RunRecord>, seed: u64) -> Result<Self, String> {
         let reader = store.reader().map_err(|e| e.to_string())?;
         let version = reader.version().map_err(|e| e.to_string())?;
-        let sheets = desk
-            .runs(&reader)?
+        let sheets = runs
             .into_iter()
             .map(|record| Sheet::open(&reader, &*desk, record).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;

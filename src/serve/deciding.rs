@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::app::{App, Refusal, Which, locked, read_index, still_reading, whole};
 use super::draft::Acceptance;
 use super::filter::Query;
-use super::sheet::Face;
+use super::sheet::{Face, Sheet};
 use super::{orders, overview};
 use crate::report::figures::count;
 
@@ -145,6 +145,7 @@ impl App {
             face.is_sealing = true;
             (face.live.record.clone(), sheet.decided(&face, &asked.comment))
         };
+        let sealing = Sealing(&sheet);
         let done = {
             let mut store = locked(&self.store);
             if only_prepare {
@@ -161,19 +162,26 @@ impl App {
                     .map(|told| json!({ "lines": told.lines, "next": told.next }))
             }
         };
-        {
-            let mut face = sheet.face();
-            face.is_sealing = false;
-            let Face { live, draft, .. } = &mut *face;
-            if done.is_ok() && !only_prepare {
-                draft.clear();
-            }
-            draft.follow(live);
+        if done.is_ok() && !only_prepare {
+            sheet.face().draft.clear();
         }
+        drop(sealing);
         if !only_prepare {
             self.follow();
         }
         done.map_err(|why| (409, orders::safe(&why)))
+    }
+}
+
+/// A review that is being sealed, until that ended, however it did.
+struct Sealing<'a>(&'a Sheet);
+
+impl Drop for Sealing<'_> {
+    fn drop(&mut self) {
+        let mut face = self.0.face();
+        face.is_sealing = false;
+        let Face { live, draft, .. } = &mut *face;
+        draft.follow(live);
     }
 }
 

@@ -176,9 +176,12 @@ impl<'a> Look<'a> {
 
     /// Whether an order, or what blocks it, has every word. Where there is only one, it was found by it.
     fn has_all(&self, place: usize, entry: &Entry) -> bool {
+        let rest = self.words.get(1..).unwrap_or_default();
+        if rest.is_empty() {
+            return true;
+        }
         let text = self.index.text_of(entry).as_bytes();
         let said = self.block(place).and_then(|block| self.blocks.get(block)).map_or("", String::as_str).as_bytes();
-        let rest = self.words.get(1..).unwrap_or_default();
         rest.iter().all(|word| word.find(text).is_some() || word.find(said).is_some())
     }
 

@@ -41,6 +41,7 @@ use assets::{CLOSED, CSS, HTML, ICON, JS, OPEN, OPEN_JS};
 use desk::Desk;
 use filter::Query;
 
+use crate::model::record::RunRecord;
 use crate::store::database::Store;
 
 /// Largest request body, in bytes.
@@ -80,13 +81,18 @@ struct Site {
     end: watch::Sender<bool>,
 }
 
-/// Shows the page that a door opens, until it is told to end or nobody used it for as long as `idle`.
+/// Shows the page that a door opens on some runs, until it is told to end or nobody used it for as long as `idle`.
 ///
 /// # Errors
 /// [`ServeError`].
-pub async fn start(desk: Box<dyn Desk>, store: Store, idle: Duration) -> Result<Served, ServeError> {
+pub async fn start(
+    desk: Box<dyn Desk>,
+    store: Store,
+    runs: Vec<RunRecord>,
+    idle: Duration,
+) -> Result<Served, ServeError> {
     let seed = uuid::Uuid::new_v4().as_u64_pair().1;
-    let app = tokio::task::spawn_blocking(move || App::open(desk, store, seed)).await;
+    let app = tokio::task::spawn_blocking(move || App::open(desk, store, runs, seed)).await;
     let app = app.map_err(|why| ServeError::Runs(why.to_string()))?.map_err(ServeError::Runs)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(ServeError::Listen)?;
     let port = listener.local_addr().map_err(ServeError::Listen)?.port();

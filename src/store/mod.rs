@@ -1,7 +1,7 @@
 //! Memory: the state folder and the database in it.
 //!
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
-//! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`live_kinds`], [`seal`], [`approvals`],
+//! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`stands`], [`live_kinds`], [`seal`], [`approvals`],
 //! [`journal`], [`apply_ends`], [`lapses`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the
 //! same transaction.
 //! [`plan_files`] and [`review_file`] write and read what people review.
