@@ -23,6 +23,7 @@ pub mod review;
 pub mod run_log;
 pub mod run_text;
 pub mod safe_text;
+pub mod section;
 pub mod status;
 pub mod summary;
 pub mod table;
