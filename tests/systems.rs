@@ -49,6 +49,8 @@ mod nginx_loop;
 mod privileged_access;
 #[path = "systems/realm.rs"]
 mod realm;
+#[path = "systems/smtp.rs"]
+mod smtp;
 #[path = "systems/staff.rs"]
 mod staff;
 #[path = "systems/stages.rs"]

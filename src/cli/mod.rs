@@ -40,7 +40,9 @@ mod list;
 mod log;
 mod log_names;
 mod lost;
+mod notices;
 mod outcome_report;
+mod period;
 mod plan;
 mod plan_diff;
 mod proof_memory;
@@ -65,6 +67,8 @@ mod settle;
 mod status;
 mod stdout;
 mod thresholds;
+mod troubles;
+mod ways;
 mod withheld;
 
 use std::ffi::OsString;

@@ -18,8 +18,7 @@ use crate::model::evidence::Check;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{
-    ApplySettings, ExportSettings, Require, RetentionSettings,
-    ReviewSettings, ScheduleSettings, TimeOfDay,
+    ApplySettings, ExportSettings, Require, RetentionSettings, ReviewSettings, ScheduleSettings, TimeOfDay,
 };
 use crate::reconcile::generate::{Collision, GenerateRule};
 use crate::reconcile::policy::{

@@ -20,7 +20,10 @@ fn email(one: EmailFile) -> Result<EmailSettings, String> {
         when: when(one.when),
         from: one.from,
         server,
-        login: one.auth.map(|auth| MailLogin { user: auth.user, password: auth.password.to_string() }),
+        login: one.auth.map(|auth| MailLogin {
+            user: auth.user.unwrap_or_default(),
+            password: auth.password.map(|password| password.to_string()).unwrap_or_default(),
+        }),
         ca_file: one.ca_file,
     })
 }

@@ -17,7 +17,7 @@ pub(super) fn addresses(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     let to = to.map(|(number, address)| (entry_path("report.email.to", number), address));
     for (path, address) in to.chain(email.from.iter().map(|from| ("report.email.from".to_owned(), from))) {
         if let Some(why) = address_problem(address) {
-            problems.push(checked.places.at(&path, format!("`{address}` is no mail address: {why}")));
+            problems.push(checked.places.at(&path, format!("`{}` is no mail address: {why}", address.escape_debug())));
         }
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn mail_server(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         let message = "the password would be sent in the clear; leave `starttls` out, or use smtps://";
         problems.push(checked.places.at("report.email.starttls", message));
     }
-    if email.auth.as_ref().is_some_and(|auth| auth.user.is_empty()) {
+    if email.auth.as_ref().and_then(|auth| auth.user.as_ref()).is_some_and(String::is_empty) {
         problems.push(checked.places.at("report.email.auth.user", "an empty login; name one, or leave `auth` out"));
     }
 }

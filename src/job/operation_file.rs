@@ -61,13 +61,15 @@ pub(super) struct EmailFile {
 }
 
 /// Who muster is at a mail server.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EmailAuthFile {
     /// The login.
-    pub(super) user: String,
+    #[schemars(required)]
+    pub(super) user: Option<String>,
     /// Where the password lies.
-    pub(super) password: SecretRef,
+    #[schemars(required)]
+    pub(super) password: Option<SecretRef>,
 }
 
 /// A service of the web that takes signed messages.

@@ -108,7 +108,9 @@ impl MailServer {
         let wrong = || "this is no mail server; write smtp://HOST:PORT or smtps://HOST:PORT".to_owned();
         let url = Url::parse(text).map_err(|_| wrong())?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a credential may not stand in an address; use `auth` with a reference such as env:NAME".to_owned());
+            return Err(
+                "a credential may not stand in an address; use `auth` with a reference such as env:NAME".to_owned()
+            );
         }
         let host = url.host().ok_or_else(wrong)?;
         let rest = (url.path().trim_matches('/'), url.query(), url.fragment());
@@ -200,8 +202,25 @@ mod tests {
             assert_eq!(address_problem(good), None, "{good}");
         }
         for bad in [
-            "iam", "@x", "a@", "a b@x", "a@x y", "a@x\r\nBcc: b@y", "a\n@x", ".a@x", "a..b@x", "\"a\"@x", "ü@x", "a@b@c",
-            "A <a@x>", "a@x_y", "a@-x", "a@x..y", "a@[127.0.0.1]", "a,b@x", "a@x,b@y",
+            "iam",
+            "@x",
+            "a@",
+            "a b@x",
+            "a@x y",
+            "a@x\r\nBcc: b@y",
+            "a\n@x",
+            ".a@x",
+            "a..b@x",
+            "\"a\"@x",
+            "ü@x",
+            "a@b@c",
+            "A <a@x>",
+            "a@x_y",
+            "a@-x",
+            "a@x..y",
+            "a@[127.0.0.1]",
+            "a,b@x",
+            "a@x,b@y",
         ] {
             assert!(address_problem(bad).is_some(), "{bad}");
         }

@@ -84,6 +84,13 @@ pub async fn send(way: &MailWay, letters: &[Letter<'_>]) -> Vec<Delivery> {
     let mut connection = talk.open().await;
     let mut ends = Vec::new();
     for letter in letters {
+        // A server that did not answer once is not waited for again and again.
+        let silent =
+            ends.last().and_then(|end: &Delivery| end.failure.as_ref()).filter(|failure| failure.status.is_none());
+        if let Some(failure) = silent.cloned() {
+            ends.push(Delivery { left: letter.to.to_vec(), failure: Some(failure) });
+            continue;
+        }
         if connection.as_ref().is_none_or(AsyncSmtpConnection::has_broken) && !ends.is_empty() {
             connection = talk.open().await;
         }
@@ -152,8 +159,7 @@ impl<'a> Talk<'a> {
         let hello = ClientId::Domain(self.way.hello.clone());
         let at_once = tls.clone().filter(|_| self.way.server.tls == MailTls::FromTheStart);
         let is_tls = at_once.is_some();
-        let connect =
-            AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), Some(PATIENCE), &hello, at_once, None);
+        let connect = AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), Some(PATIENCE), &hello, at_once, None);
         let connected = self.timed(Stage::Connect, "the greeting", connect).await;
         let said = connected.as_ref().map(|connection| greeting(connection, is_tls)).map_err(Failure::clone);
         self.note(if is_tls { Stage::Tls } else { Stage::Connect }, &place, said, begun).then_some(())?;
@@ -281,7 +287,8 @@ impl<'a> Talk<'a> {
         (from, bytes): (Address, &[u8]),
         to: &[String],
     ) -> Result<Vec<(String, Failure)>, Failure> {
-        let mut sender = self.timed(Stage::Permission, "MAIL FROM", connection.command(Mail::new(Some(from), vec![]))).await;
+        let mut sender =
+            self.timed(Stage::Permission, "MAIL FROM", connection.command(Mail::new(Some(from), vec![]))).await;
         if let Err(refused) = &mut sender
             && matches!(refused.status, Some(530 | 535))
         {
@@ -297,7 +304,8 @@ impl<'a> Talk<'a> {
         let mut refused = Vec::new();
         for one in to {
             let recipient = address(one).map_err(unwritten)?;
-            let answer = self.timed(Stage::Permission, "RCPT TO", connection.command(Rcpt::new(recipient, vec![]))).await;
+            let answer =
+                self.timed(Stage::Permission, "RCPT TO", connection.command(Rcpt::new(recipient, vec![]))).await;
             if let Err(mut failure) = answer {
                 // Without an answer the others get none either.
                 if failure.status.is_none() || connection.has_broken() {

@@ -18,6 +18,19 @@ const PATIENCE: TimeDelta = TimeDelta::days(7);
 /// A summary may be so much early: a run that ends a few seconds sooner than yesterday's is a day later all the same.
 const EARLY: TimeDelta = TimeDelta::minutes(30);
 
+/// How much more of something that is open is told again.
+fn growth(what: &str) -> u64 {
+    // Tries go on at every tick, and what they fail for is known.
+    if what.starts_with("orders/") { 10 } else { 2 }
+}
+
+/// What takes turns with something: the same system fails now for this cause, now for that. As long as one of them goes on,
+/// none is forgotten.
+fn family(what: &str) -> Option<&str> {
+    let takes_turns = ["export/", "apply/", "command/"].iter().any(|part| what.starts_with(part));
+    what.rsplit_once('/').map(|(family, _)| family).filter(|_| takes_turns)
+}
+
 /// A way of telling people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,14 +145,19 @@ impl Memory {
 }
 
 impl Told {
-    /// What of everything that is open now is news: it was not told, or is twice as large as when it was. All of it counts as
-    /// told from here on. What is not open any more is forgotten, where this command could tell: `judges` says of what.
+    /// What of everything that is open now is news: it was not told, or is twice as large as when it was, of orders ten
+    /// times. All of it counts as told from here on. What is not open any more is forgotten, where this command could tell: `judges` says of what.
     pub fn news(&mut self, now: &BTreeMap<String, Open>, judges: impl Fn(&str) -> bool) -> Vec<String> {
-        self.open.retain(|what, _| now.contains_key(what) || !judges(what));
+        let families: Vec<&str> = now.keys().filter_map(|what| family(what)).collect();
+        let goes_on = |what: &str| family(what).is_some_and(|one| families.contains(&one));
+        self.open.retain(|what, _| now.contains_key(what) || goes_on(what) || !judges(what));
         let mut news = Vec::new();
         for (what, open) in now {
-            match self.open.get(what) {
-                Some(told) if open.figure < told.figure.saturating_mul(2).max(1) => {}
+            match self.open.get_mut(what) {
+                // The run that a person would act upon is the newest.
+                Some(told) if open.figure < told.figure.max(1).saturating_mul(growth(what)) => {
+                    told.run.clone_from(&open.run);
+                }
                 _ => {
                     self.open.insert(what.clone(), open.clone());
                     news.push(what.clone());
@@ -187,10 +205,15 @@ mod tests {
         let mut news = |figures: &[(&str, u64)]| told.news(&open(figures), |_| true).join(" ");
         assert_eq!(news(&[("export/hr", 1)]), "export/hr");
         assert_eq!(news(&[("export/hr", 1)]), "", "the same at the next tick");
-        assert_eq!(news(&[("export/hr", 1), ("orders/x", 10)]), "orders/x");
-        assert_eq!(news(&[("export/hr", 1), ("orders/x", 19)]), "", "it is not twice as much yet");
-        assert_eq!(news(&[("export/hr", 1), ("orders/x", 20)]), "orders/x");
+        assert_eq!(news(&[("export/hr", 1), ("orders/x", 10), ("held/y", 10)]), "held/y orders/x");
+        assert_eq!(news(&[("export/hr", 1), ("orders/x", 99), ("held/y", 19)]), "", "it is not so much more yet");
+        assert_eq!(news(&[("export/hr", 1), ("orders/x", 100), ("held/y", 20)]), "held/y orders/x");
         assert_eq!(news(&[("orders/x", 3)]), "");
+        assert_eq!(news(&[("export/hr/a", 1)]), "export/hr/a");
+        assert_eq!(news(&[("export/hr/b", 1)]), "export/hr/b", "another cause");
+        assert_eq!(news(&[("export/hr/a", 1)]), "", "they take turns");
+        assert_eq!(news(&[]), "");
+        assert_eq!(news(&[("export/hr/a", 1)]), "export/hr/a");
         assert_eq!(news(&[]), "");
         assert_eq!(news(&[("export/hr", 1), ("orders/x", 1)]), "export/hr orders/x", "all was well in between");
     }

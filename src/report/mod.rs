@@ -16,6 +16,7 @@ pub mod figures;
 pub mod log_entry;
 pub mod metrics;
 pub mod next_steps;
+pub mod period;
 pub mod progress;
 pub mod report_json;
 pub mod request_log;

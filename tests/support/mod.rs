@@ -11,6 +11,7 @@ pub mod dice;
 pub mod gateway;
 pub mod nobody;
 pub mod orders;
+pub mod postbox;
 pub mod safes;
 pub mod undo;
 
