@@ -11,6 +11,7 @@ pub mod connector;
 pub mod disk;
 pub mod job;
 pub mod model;
+pub mod notify;
 pub mod reconcile;
 pub mod report;
 pub mod rules;

@@ -53,6 +53,8 @@ mod realm;
 mod review_page;
 #[path = "systems/scim_increments.rs"]
 mod scim_increments;
+#[path = "systems/smtp.rs"]
+mod smtp;
 #[path = "systems/staff.rs"]
 mod staff;
 #[path = "systems/stages.rs"]

@@ -7,7 +7,8 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
-use super::{ending, outcome_report, run, selection};
+use super::troubles::Ended;
+use super::{ending, notices, outcome_report, run, selection};
 use crate::job::Job;
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
@@ -60,7 +61,15 @@ pub(super) async fn send(
     let mut session = session::of(context, job_file, Purpose::Apply(wait))?;
     let applied = session.conductor.apply_after_recovery(request).await;
     session.console.end();
-    let applied = applied?;
+    let applied = match applied {
+        Ok(applied) => applied,
+        Err(error) => {
+            let told = error.to_string();
+            let ended = Ended { run: request.run.as_ref(), end: None, applied: None, error: Some(&told) };
+            notices::tell(context, &session.conductor, &ended).await;
+            return Err(error.into());
+        }
+    };
     tell(context, &applied);
     let store = &session.conductor.store;
     let mut steps = ending::steps(store, &job, context.now())?;
@@ -84,6 +93,9 @@ pub(super) async fn send(
             eprintln!("{}", steps.text(selection::typed(store, typed, &job), None).trim_end());
         }
     }
+    let ended =
+        Ended { run: applied.runs.first().or(request.run.as_ref()), end: None, applied: Some(&applied), error: None };
+    notices::tell(context, &session.conductor, &ended).await;
     Ok(ending.status())
 }
 

@@ -40,7 +40,9 @@ mod list;
 mod log;
 mod log_names;
 mod lost;
+mod notices;
 mod outcome_report;
+mod period;
 mod plan;
 mod plan_diff;
 mod proof_memory;
@@ -68,6 +70,8 @@ mod status;
 mod stdout;
 mod support_bundle;
 mod thresholds;
+mod troubles;
+mod ways;
 mod withheld;
 
 use std::ffi::OsString;

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::context::Context;
-use super::exit::Ending;
+use super::exit::{Ending, UsageError};
 use super::stdout::print;
-use super::{ending, outcome_report, selection};
+use super::{ending, log, outcome_report, period, selection};
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
 use crate::report::errors_csv::errors_csv;
@@ -19,12 +19,16 @@ use crate::store::database::Store;
 /// `muster report`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "csv is the per-order error report: order, object, operation, class, status, the server's message, remedy, tries, request id.\n\nExamples:\n  muster report idp-to-vault\n  muster report 20261122T150405Z-7f3a --format csv > errors.csv"
+    after_help = "csv is the per-order error report: order, object, operation, class, status, the server's message, remedy, tries, request id.\n\nExamples:\n  muster report idp-to-vault\n  muster report 20261122T150405Z-7f3a --format csv > errors.csv\n  muster report idp-to-vault --since 30d\n  muster report idp-to-vault --since 30d --format csv > trend.csv"
 )]
 pub(super) struct Args {
     /// A run, or a job's name: its newest run with any outcome
     run: String,
-    /// table for people, json for the whole record, csv for the errors one by one
+    /// What a job did from this long ago on (24h, 30d), or from this time on (RFC 3339): what was applied, what failed, how
+    /// each run went
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// table for people, json for the whole record, csv for the errors one by one; with --since a record a run
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: Format,
 }
@@ -32,6 +36,9 @@ pub(super) struct Args {
 /// Tells what became of a run, and keeps its files up to date.
 pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let store = selection::open_store(context)?;
+    if let Some(since) = &args.since {
+        return over_time(context, &store, &args, since);
+    }
     let run = newest(&store, &args.run)?;
     let exit = match told_before(&context.layout.report_json(&run.job, &run.id)).or(run.exit) {
         Some(exit) => exit,
@@ -64,6 +71,23 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     Ok(Ending::Done.status())
 }
 
+/// Tells what a job did in a time.
+fn over_time(context: &Context, store: &Store, args: &Args, since: &str) -> Result<u8> {
+    if RunId::is_id(&args.run) {
+        return Err(UsageError(format!("--since is about a job; of one run: muster report {}", args.run)).into());
+    }
+    let job = selection::job_name(store, &args.run)?;
+    let now = context.now();
+    let report = period::build(store, &job, log::since(since, now)?, now)?;
+    let about = selection::typed(store, &args.run, &job);
+    print(&match args.format {
+        Format::Table => report.to_text(about, context.width()),
+        Format::Json => report.to_json(),
+        Format::Csv => report.to_csv(),
+    })?;
+    Ok(Ending::Done.status())
+}
+
 /// The exit status of the run or apply that wrote the record last.
 fn told_before(report: &Path) -> Option<u8> {
     let report: RunReport = serde_json::from_slice(&std::fs::read(report).ok()?).ok()?;
@@ -84,7 +108,7 @@ pub(super) fn newest(store: &Store, name: &str) -> Result<RunRecord> {
             return Ok(run.clone());
         }
     }
-    runs.into_iter().next().ok_or_else(|| {
-        super::exit::UsageError(format!("job {job} has not run yet; start with `muster run {job}`")).into()
-    })
+    runs.into_iter()
+        .next()
+        .ok_or_else(|| UsageError(format!("job {job} has not run yet; start with `muster run {job}`")).into())
 }

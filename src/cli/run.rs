@@ -8,7 +8,8 @@ use anyhow::Result;
 use super::context::Context;
 use super::exit::Ending;
 use super::session;
-use super::{ending, outcome_report, selection, status};
+use super::troubles::Ended;
+use super::{ending, notices, outcome_report, selection, status};
 use crate::model::evidence::Mode;
 use crate::model::order::OrderState;
 use crate::model::record::{LiveKind, RunRecord};
@@ -81,6 +82,11 @@ pub(super) async fn carry(
             if session.conductor.store.run(&id).is_ok() {
                 session.conductor.store.end_run(&id, Ending::Failed.status(), context.now())?;
             }
+            if stage == Stage::Apply {
+                let told = error.to_string();
+                let ended = Ended { run: Some(&id), end: None, applied: None, error: Some(&told) };
+                notices::tell(context, &session.conductor, &ended).await;
+            }
             return Err(error.into());
         }
     };
@@ -112,6 +118,10 @@ pub(super) async fn carry(
         failed.iter().for_each(|report| super::apply::tell_errors(context, &*session.conductor.reporter, report));
     }
     telling.tell_next(steps, (stage, status))?;
+    if stage == Stage::Apply {
+        let ended = Ended { run: Some(&id), end: Some(&end), applied: end.applied.as_ref(), error: None };
+        notices::tell(context, &session.conductor, &ended).await;
+    }
     Ok(status)
 }
 

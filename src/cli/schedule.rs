@@ -9,6 +9,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session;
 use super::stdout::print;
+use super::ways;
 use crate::connector::config::SystemConfig;
 use crate::connector::secret::SecretRef;
 use crate::disk::atomic;
@@ -94,7 +95,8 @@ fn units(job: &Job, args: &Args) -> Result<Units> {
     };
     let absolute = |path: &Path| std::path::absolute(job.folder.join(path));
     let (mut credentials, mut variables) = (BTreeSet::new(), BTreeSet::new());
-    for secret in job.systems.values().filter_map(SystemConfig::secret) {
+    let told = ways::secrets(job);
+    for secret in job.systems.values().filter_map(SystemConfig::secret).chain(&told) {
         match secret {
             SecretRef::Credential(name) => drop(credentials.insert(name.clone())),
             SecretRef::Env(name) => drop(variables.insert(name.clone())),
@@ -110,6 +112,9 @@ fn units(job: &Job, args: &Args) -> Result<Units> {
         }
     }
     reads.extend(writes.iter().cloned());
+    for file in ways::ca_files(job) {
+        reads.push(absolute(&file)?);
+    }
     Ok(Units {
         job: job.name.clone(),
         program,

@@ -9,17 +9,16 @@ use super::file::{
     MembersWord, NoDisableWord, OnFile, OperationWord, ReferenceFile, RemovalWord, RenameFile, RequireFile,
     RequireWord, ReviewFile, SnapshotFile, SyncFile, UnmanagedWord,
 };
-use super::operation_file::{ReportFile, RetentionFile, ScheduleFile, WhenWord};
+use super::operation_file::{RetentionFile, ScheduleFile};
 use super::place::{Places, entry_path, key_path};
-use super::{Job, SnapshotSettings, Sync, SyncKind, build_derived, build_thresholds, size, timer};
+use super::{Job, SnapshotSettings, Sync, SyncKind, build_derived, build_report, build_thresholds, size, timer};
 use crate::connector::config::SystemConfig;
 use crate::model::digest::Digest;
 use crate::model::evidence::Check;
 use crate::model::order::Operation;
 use crate::model::resource::ResourceName;
 use crate::model::settings::{
-    ApplySettings, EmailSettings, EmailWhen, ExportSettings, ReportSettings, Require, RetentionSettings,
-    ReviewSettings, ScheduleSettings, TimeOfDay,
+    ApplySettings, ExportSettings, Require, RetentionSettings, ReviewSettings, ScheduleSettings, TimeOfDay,
 };
 use crate::reconcile::generate::{Collision, GenerateRule};
 use crate::reconcile::policy::{
@@ -79,7 +78,7 @@ pub(super) fn job(
         apply: apply(file.apply)?,
         schedule: schedule(&file.schedule)?,
         retention: retention(file.retention)?,
-        report: report(file.report),
+        report: build_report::report(file.report)?,
         folder,
     })
 }
@@ -356,16 +355,4 @@ fn retention(one: RetentionFile) -> Result<RetentionSettings, String> {
 
 fn or_default(text: Option<String>, default: Duration) -> Result<Duration, String> {
     text.as_deref().map_or(Ok(default), timer::duration)
-}
-
-fn report(one: ReportFile) -> ReportSettings {
-    let email = one.email.map(|email| EmailSettings {
-        to: email.to.unwrap_or_default(),
-        when: match email.when {
-            Some(WhenWord::Daily) => EmailWhen::Daily,
-            Some(WhenWord::Never) => EmailWhen::Never,
-            Some(WhenWord::OnErrors) | None => EmailWhen::OnErrors,
-        },
-    });
-    ReportSettings { email }
 }

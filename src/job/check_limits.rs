@@ -1,4 +1,4 @@
-//! Checks of numbers and times, and of who gets mail.
+//! Checks of numbers and times.
 
 use super::operation_file::ScheduleFile;
 use super::place::{entry_path, key_path};
@@ -83,19 +83,5 @@ pub(super) fn waves(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             problems.push(checked.places.at(&entry_path("apply.waves", number), message));
         }
         before = *wave;
-    }
-}
-
-pub(super) fn email(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
-    let Some(to) = checked.file.report.email.as_ref().and_then(|email| email.to.as_ref()) else { return };
-    if to.is_empty() {
-        problems.push(checked.places.at("report.email.to", "mail to nobody; name an address, or leave `email` out"));
-    }
-    for (number, address) in to.iter().enumerate() {
-        let is_address = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
-        if !is_address || address.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            let message = format!("`{address}` is no mail address");
-            problems.push(checked.places.at(&entry_path("report.email.to", number), message));
-        }
     }
 }

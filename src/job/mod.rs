@@ -3,6 +3,7 @@
 mod approvers;
 mod build;
 mod build_derived;
+mod build_report;
 mod build_thresholds;
 mod check_derived;
 mod check_dialects;
@@ -11,6 +12,7 @@ mod check_guards;
 mod check_limits;
 mod check_names;
 mod check_references;
+mod check_report;
 mod check_review;
 mod check_rules;
 mod check_systems;

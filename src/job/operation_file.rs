@@ -1,7 +1,11 @@
 //! What a job file says about running it for years: when, how long things are kept, who is told.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::connector::secret::SecretRef;
 
 /// When it runs: `muster schedule` writes timers of it, `muster status` says when the next run is due.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -30,6 +34,8 @@ pub(super) struct RetentionFile {
 pub(super) struct ReportFile {
     /// Mail.
     pub(super) email: Option<EmailFile>,
+    /// A service of the web that takes signed messages.
+    pub(super) webhook: Option<WebhookFile>,
 }
 
 /// Mail.
@@ -39,8 +45,49 @@ pub(super) struct EmailFile {
     /// Addresses.
     #[schemars(required)]
     pub(super) to: Option<Vec<String>>,
-    /// When a mail goes out. Default on-errors.
+    /// When a mail goes out: `daily` = a summary once a day, and what failed or is held at once; `on-errors` = the latter
+    /// alone; `never`. Default on-errors.
     pub(super) when: Option<WhenWord>,
+    /// The sender's address. Default: muster at this machine's name.
+    pub(super) from: Option<String>,
+    /// The server that takes the mail: `smtp://HOST:PORT` or `smtps://HOST:PORT`. Default smtp://localhost:25.
+    pub(super) server: Option<String>,
+    /// Whether an smtp:// server has to be encrypted by STARTTLS. Default: true, unless it is this machine.
+    pub(super) starttls: Option<bool>,
+    /// Who muster is there: `{ user = "muster", password = "credential:smtp" }`. Default: nobody.
+    pub(super) auth: Option<EmailAuthFile>,
+    /// PEM certificates of an own certificate authority, trusted beside those of the machine.
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// Who muster is at a mail server.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmailAuthFile {
+    /// The login.
+    #[schemars(required)]
+    pub(super) user: Option<String>,
+    /// Where the password lies.
+    #[schemars(required)]
+    pub(super) password: Option<SecretRef>,
+}
+
+/// A service of the web that takes signed messages.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookFile {
+    /// The address that messages are posted to.
+    #[schemars(required)]
+    pub(super) url: Option<String>,
+    /// Where the key lies that messages are signed with.
+    #[schemars(required)]
+    pub(super) secret: Option<SecretRef>,
+    /// When a message goes out, as for mail. Default on-errors.
+    pub(super) when: Option<WhenWord>,
+    /// PEM certificates of an own certificate authority, trusted beside those of the machine.
+    pub(super) ca_file: Option<PathBuf>,
+    /// The proxy on the way: `http://proxy.example.com:3128`. The environment's proxy variables are never used.
+    pub(super) proxy: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -8,7 +8,7 @@ use super::place::{Places, key_path};
 use super::problem::Problem;
 use super::{
     check_derived, check_dialects, check_generate, check_guards, check_limits, check_names, check_references,
-    check_review, check_rules, check_systems, check_thresholds, check_tiers,
+    check_report, check_review, check_rules, check_systems, check_thresholds, check_tiers,
 };
 use crate::connector::config::SystemConfig;
 use crate::model::resource::ResourceName;
@@ -89,7 +89,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("scoped thresholds have names, conditions and limits", check_thresholds::scoped),
     ("a rule leaves something to people", check_review::rule),
     ("approvers can be read, are enough, and decide alone", check_review::approvers),
-    ("mail has addresses", check_limits::email),
+    ("mail has addresses", check_report::addresses),
+    ("the mail server can be spoken to, passwords in secret", check_report::mail_server),
+    ("the webhook is an address, messages go in secret", check_report::webhook),
     ("addresses are usable and safe, settings of a system are possible", check_systems::settings),
     ("dialects of the job's own can be read", check_dialects::files),
 ];

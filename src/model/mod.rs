@@ -16,6 +16,7 @@ pub mod fingerprint;
 pub mod grace;
 pub mod history;
 pub mod link;
+pub mod notice_settings;
 pub mod numbers;
 pub mod object;
 pub mod order;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::notice_settings::{EmailSettings, WebhookSettings};
 use super::order::Operation;
 use super::review_terms::ReviewTerms;
 
@@ -168,30 +169,11 @@ impl Default for RetentionSettings {
     }
 }
 
-/// When a mail goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EmailWhen {
-    /// Once a day, with what happened since.
-    Daily,
-    /// Only when something failed, is held or waits.
-    OnErrors,
-    /// Not at all.
-    Never,
-}
-
-/// `[report] email`: who is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmailSettings {
-    /// Addresses.
-    pub to: Vec<String>,
-    /// When.
-    pub when: EmailWhen,
-}
-
 /// `[report]`: what is told, and to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportSettings {
     /// Mail; `None` = none.
     pub email: Option<EmailSettings>,
+    /// A service of the web that is told; `None` = none.
+    pub webhook: Option<WebhookSettings>,
 }

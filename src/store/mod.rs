@@ -32,6 +32,7 @@ pub mod live_kinds;
 mod needs;
 mod one_link;
 pub mod orders;
+pub mod outcomes_since;
 pub mod plan_files;
 pub mod raise;
 pub mod retention;

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod nobody;
 pub mod orders;
 pub mod page;
+pub mod postbox;
 pub mod safes;
 pub mod undo;
 

@@ -1,0 +1,122 @@
+//! Sections as a page of HTML that stands alone: no image, no script, no address, light or dark as its reader has it.
+
+use std::fmt::Write as _;
+
+use crate::report::cell::Cell;
+use crate::report::figures::count;
+use crate::report::safe_text;
+use crate::report::section::{Part, Section};
+use crate::report::table::Listing;
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 46em; margin: 1.5em auto; padding: 0 1em;
+  color: #1d1f21; background: #ffffff; }
+h1 { font-size: 1.25em; }
+h2 { font-size: 1em; margin: 1.4em 0 .3em; }
+p { margin: .2em 0; overflow-wrap: anywhere; }
+p.detail { margin-left: 1.5em; color: #55595e; }
+table { border-collapse: collapse; margin: .3em 0; }
+th, td { text-align: left; padding: .15em .9em .15em 0; border-bottom: 1px solid #d8dade; vertical-align: top; }
+td.number, th.number { text-align: right; }
+footer { margin-top: 2em; color: #55595e; font-size: .85em; }
+@media (prefers-color-scheme: dark) {
+  body { color: #e3e5e8; background: #16181a; }
+  p.detail, footer { color: #a0a5ab; }
+  th, td { border-color: #3a3e43; }
+}
+";
+
+/// A page with a title, sections, and lines at its end that say where it comes from.
+pub fn page(title: &str, sections: &[Section], origin: &[String]) -> String {
+    let title = escaped(title);
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <body>\n<h1>{title}</h1>\n"
+    );
+    for section in sections.iter().filter(|section| !section.is_empty()) {
+        if !section.heading.is_empty() {
+            let _ = writeln!(html, "<h2>{}</h2>", escaped(&section.heading));
+        }
+        for part in &section.parts {
+            match part {
+                Part::Line(line) => drop(writeln!(html, "<p>{}</p>", escaped(line))),
+                Part::Detail(line) => drop(writeln!(html, "<p class=\"detail\">{}</p>", escaped(line))),
+                Part::Table(table) => html.push_str(&rows(table)),
+            }
+        }
+    }
+    html.push_str("<footer>\n");
+    for line in origin {
+        let _ = writeln!(html, "<p>{}</p>", escaped(line));
+    }
+    html.push_str("</footer>\n</body>\n</html>\n");
+    html
+}
+
+fn rows(table: &Listing) -> String {
+    let is_number = |column: usize| {
+        let mut cells = table.rows.iter().filter_map(|row| row.get(column)).filter(|cell| **cell != Cell::Empty);
+        cells.all(|cell| matches!(cell, Cell::Number(_)))
+    };
+    let class = |column: usize| if is_number(column) { " class=\"number\"" } else { "" };
+    let mut html = String::from("<table>\n<tr>");
+    for (number, column) in table.columns.iter().enumerate() {
+        let _ = write!(html, "<th{}>{}</th>", class(number), escaped(&column.name));
+    }
+    html.push_str("</tr>\n");
+    for row in &table.rows {
+        html.push_str("<tr>");
+        for column in 0..table.columns.len() {
+            let text = match row.get(column) {
+                None | Some(Cell::Empty) => String::new(),
+                Some(Cell::Text(text)) => text.clone(),
+                Some(Cell::Number(number)) => count(*number),
+                Some(Cell::Flag(flag)) => if *flag { "yes" } else { "no" }.to_owned(),
+                Some(Cell::List(texts)) => texts.join("; "),
+            };
+            let _ = write!(html, "<td{}>{}</td>", class(column), escaped(&text));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table>\n");
+    html
+}
+
+/// A text that is nothing but text: whatever it holds, no mark of HTML and no character that hides or turns others.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in safe_text::line(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::table::Column;
+
+    #[test]
+    fn a_page_holds_no_mark_but_its_own_and_asks_nobody() {
+        let hostile = "<script src='https://x.example/a.js'>\"&\u{202e}\u{1b}[2J\r\n";
+        let mut table = Listing::new(vec![Column::new(hostile), Column::whole("n")]);
+        table.push(vec![hostile.into(), 1200_u64.into()]);
+        let section = Section::new(hostile).line(hostile).detail(hostile).table(table);
+        let page = page(hostile, &[section], &[hostile.to_owned()]);
+        assert!(!page.contains("<script") && !page.contains('\u{202e}') && !page.contains('\u{1b}'), "{page}");
+        assert_eq!(page.matches("&lt;script src=&#39;https://x.example/a.js&#39;&gt;&quot;&amp;").count(), 8, "{page}");
+        for mark in ["<img", "<link", "url(", "@import", " src=", " href="] {
+            assert!(!page.contains(mark) || mark == " src=", "{mark}");
+        }
+        assert!(page.contains("<td class=\"number\">1,200</td>") && page.contains("prefers-color-scheme: dark"));
+    }
+}
