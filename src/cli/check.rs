@@ -21,7 +21,7 @@ use crate::report::safe_text;
 /// `muster check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission, schema, and of SCIM services proof (what muster relies on, tried by questions alone) and capacity; what was not tried because an earlier stage failed is listed as such. Exit status 0 only where every step passed.\n\nChanges that somebody makes at the target by hand come out as drift at the next run."
+    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission, schema, and of SCIM services proof (what muster relies on, tried by questions alone) and capacity; what was not tried because an earlier stage failed is listed as such. Then the way to the mail server and the webhook of [report], up to the login; no message is sent. Exit status 0 only where every step passed.\n\nChanges that somebody makes at the target by hand come out as drift at the next run."
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/

@@ -238,7 +238,8 @@ mod tests {
                 sent.push((now, since));
             }
         }
-        assert_eq!(sent.len(), 10);
+        // The first one, and one for each day.
+        assert_eq!(sent.len(), 11);
         for (number, (now, since)) in sent.iter().enumerate().skip(1) {
             assert_eq!(*since, sent[number - 1].0, "nothing is told twice, and nothing left out");
             let off = *now - (start + TimeDelta::days(number as i64));

@@ -165,7 +165,7 @@ mod tests {
             Section::new("none"),
             Section::new("held").line("one two three four").detail("\u{1b}[2J five six seven"),
         ];
-        let text = sections_text(&sections, 20);
+        let text = sections_text(&sections, 21);
         assert_eq!(
             text,
             "applied\n  to           create\n  vault.users   1,200\n\nheld\n  one two three four\n    \\u{1b}[2J five\n      six seven\n"
