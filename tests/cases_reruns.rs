@@ -327,9 +327,9 @@ fn the_examples_that_the_help_gives_work_as_they_stand() {
     for command in ["review", "approve", "reject", "log"] {
         let help = company.world.muster(&[command, "--help"]).ended(0);
         let examples = help.out.lines().map(str::trim).filter(|line| line.starts_with(&format!("muster {command} ")));
-        // Nothing is held here that could be accepted, nobody signed elsewhere, and a review file is not written over
-        // another.
-        let elsewhere = ["--accept", "--output", "--sign ", "--prepare", "--seal"];
+        // Nothing is held here that could be accepted, nobody signed elsewhere, a review file is not written over another,
+        // and a page stays open until somebody ends it.
+        let elsewhere = ["--accept", "--output", "--sign ", "--prepare", "--seal", "--serve"];
         for example in examples.filter(|line| !elsewhere.iter().any(|option| line.contains(option))) {
             let line = example.replace("idp-to-vault", "corp").replace("20261122T150405Z-7f3a", &run);
             // A name that nobody knows is a slip of the pen.
