@@ -118,10 +118,18 @@ impl House {
     }
 
     async fn start(folder: tempfile::TempDir, further: &str, listen: SocketAddr) -> Self {
-        let mut options = SandboxOptions::new(folder.path().join("vault.db"), Arc::new(Utc::now));
-        options.token = Some(TOKEN.to_owned());
-        options.listen = listen;
-        let vault = Sandbox::start(options).await.unwrap();
+        // Whoever had the address before may still be going.
+        let patience = std::time::Instant::now();
+        let vault = loop {
+            let mut options = SandboxOptions::new(folder.path().join("vault.db"), Arc::new(Utc::now));
+            options.token = Some(TOKEN.to_owned());
+            options.listen = listen;
+            match Sandbox::start(options).await {
+                Ok(vault) => break vault,
+                Err(error) => assert!(patience.elapsed() < Duration::from_secs(10), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let text = job_text(&vault.url, further).replacen("required =", "on = { orphan = \"delete\" }\nrequired =", 1);
         fs::create_dir_all(folder.path().join("jobs")).unwrap();
         let path = folder.path().join("jobs/corp.toml");
