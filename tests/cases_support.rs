@@ -112,7 +112,18 @@ fn case_k12_whoever_is_asked_for_goes_by_their_own_name() {
     for (name, text) in &files {
         assert!(!text.contains("E0001") && !text.contains("jim.beam"), "{name}\n{text}");
     }
-    // A run that was held has a case, too; its examples are people.
+    // A run that was held has a case, too; its examples are people, short keys too, and its job is tried by any of its names.
+    company.world.write(
+        "hr/users.csv",
+        "id,login,email,family,enabled\nE7,x,x@corp.example,Kay,true\nE7,y,y@corp.example,Lee,true\n",
+    );
+    company.world.muster(&["run", "corp"]);
+    let run = company.world.newest_run("corp");
+    company.world.muster(&["support-bundle", &run, "--output", "twice.zip"]).ended(0);
+    for (name, text) in unzipped(&company, "twice.zip") {
+        assert!(!text.contains("E7"), "{name}\n{text}");
+        assert!(name != "checks.json" || text.contains("\"stage\": \"schema\""), "{text}");
+    }
     let company = Company::of(60);
     company.settle();
     company.hr(&support::company::people(1));

@@ -15,7 +15,6 @@ use super::ways;
 use crate::connector::config::SystemConfig;
 use crate::connector::source::{Needs, Source, Step};
 use crate::model::failure::{Failure, Stage};
-use crate::notify::step::Step as Told;
 use crate::report::safe_text;
 
 /// `muster check`.
@@ -118,14 +117,7 @@ async fn look(context: &Context, session: &Session) -> Vec<Line> {
         lines.push(Line { system, stage, what, end: End::Warned(warning), milliseconds: 0 });
     }
     for (way, steps, stages) in ways::check(context, &session.conductor.job).await {
-        let of = |step: Told| Line {
-            system: way.to_owned(),
-            stage: step.stage.word().to_owned(),
-            what: step.what,
-            end: step.result.into(),
-            milliseconds: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
-        };
-        let tried: Vec<Line> = steps.into_iter().map(of).collect();
+        let tried: Vec<Line> = steps.into_iter().map(|step| line(way, step)).collect();
         let untried = not_tried(way, &stages, &tried);
         lines.extend(tried);
         lines.extend(untried);

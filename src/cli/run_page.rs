@@ -49,15 +49,13 @@ pub(super) fn evidence(context: &Context, store: &Store, run: &RunRecord) -> Res
             (format!("{system}.{resource}"), exported.rows, exported.sha256.to_string())
         })
     });
-    let mut ended: Vec<_> = store.outcomes(&run.id)?.into_iter().map(|outcome| outcome.at).collect();
-    ended.sort_unstable();
     Ok(Evidence {
         plan: run.plan_digest.as_ref().map(ToString::to_string),
         job_file: run.job_digest.to_string(),
         starter: run.starter.clone(),
         approvals,
         snapshots: resources.collect(),
-        ended,
+        ended: store.ended_times(&run.id)?,
         waves: waves(&layout.run_log(&run.job, &run.id)),
     })
 }

@@ -18,6 +18,7 @@ use super::{check, outcome_report, report, session};
 use crate::connector::config::SystemConfig;
 use crate::disk::{atomic, private};
 use crate::job::Job;
+use crate::model::order::EndRef;
 use crate::model::record::RunRecord;
 use crate::model::value::Value as ModelValue;
 use crate::report::bundle_readme::{About, SystemLine, bundle_readme};
@@ -25,7 +26,7 @@ use crate::report::errors_csv::{ErrorRow, errors_csv};
 use crate::report::figures::{bytes, counted};
 use crate::report::pseudonyms::Pseudonyms;
 use crate::report::safe_text;
-use crate::snapshot::manifest::FILE_NAME;
+use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::store::database::Store;
 
 /// Of a log that is longer, the last so many bytes go out.
@@ -86,15 +87,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
 
     let mut files: Vec<(&str, &str, String)> = Vec::new();
     if !args.offline {
-        let told = check::told(context, &args.run)
-            .await
-            .or_else(|_| Ok(json!({"error": "the job cannot be opened"}).to_string()));
-        let told: Result<String> = told;
-        files.push((
-            "checks.json",
-            "what trying every system says now, stage by stage",
-            names_in_json(&mut names, &told?),
-        ));
+        let told = match check::told(context, &run.job).await {
+            Ok(told) => told,
+            Err(error) => json!({ "error": format!("{error:#}") }).to_string(),
+        };
+        let what = "what trying every system says now, stage by stage";
+        files.push(("checks.json", what, names_in_json(&mut names, &told)));
     }
     let folder = context.layout.export(&run.job, &run.id);
     let texts = [
@@ -130,7 +128,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         }
     }
     let holds = store.unaccepted_holds(&run.id)?;
-    let holds: Vec<String> = holds.iter().map(|hold| names.text(&hold.detail)).collect();
+    // What else holds it stands among the report's warnings.
+    let holds = holds.iter().filter(|hold| hold.excess.is_some());
+    let holds: Vec<String> = holds.map(|hold| names.text(&hold.detail)).collect();
     let mut report = report;
     for group in &mut report.error_groups {
         (group.example, group.remedy) = (names.text(&group.example), names.text(&group.remedy));
@@ -220,7 +220,12 @@ fn values(
     for PlannedOrder { order, .. } in orders {
         let ids = order.target_id.iter().chain(&order.source_key).chain(&order.renamed_from);
         let mut own: BTreeSet<String> = ids.chain([&order.key, &order.name]).cloned().collect();
-        own.extend(order.ends.iter().map(|end| end.label.clone()));
+        for end in &order.ends {
+            own.insert(end.label.clone());
+            if let EndRef::Target(id) = &end.object {
+                own.insert(id.clone());
+            }
+        }
         let is_asked = with.iter().any(|key| own.contains(key));
         for value in order.changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
             match value {
@@ -236,6 +241,12 @@ fn values(
     }
     for hold in store.unaccepted_holds(&run.id)? {
         values.extend(hold.first);
+    }
+    // Keys that repeat are told with their places: `E42: rows 3 and 5`.
+    let manifest = Manifest::read(&store.layout().export(&run.job, &run.id).join(FILE_NAME)).ok();
+    for exported in manifest.iter().flat_map(|manifest| manifest.systems.values()).flat_map(BTreeMap::values) {
+        let repeated = &exported.evidence.duplicate_keys.first;
+        values.extend(repeated.iter().filter_map(|told| Some(told.rsplit_once(": row")?.0.to_owned())));
     }
     spared.extend(with.iter().cloned());
     Ok((values, spared))
@@ -288,6 +299,7 @@ fn systems(job: &Job) -> Vec<SystemLine> {
             .and_then(|auth| ["user", "client_id", "role_id"].iter().find_map(|key| auth.get(*key)?.as_str()));
         let account = account.map(|account| format!(", as {account}")).unwrap_or_default();
         let address = if text("url").is_empty() { text("path") } else { text("url") };
+        let address = if address.is_empty() { "at no address".to_owned() } else { address };
         SystemLine { name: name.clone(), kind, address: address + &account }
     };
     job.systems.iter().map(of).collect()

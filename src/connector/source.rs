@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::capabilities::Capabilities;
 use crate::model::evidence::Evidence;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::Failure;
+pub use crate::model::failure::Step;
 use crate::model::object::Object;
 
 /// What one export is to read.
@@ -111,19 +111,6 @@ pub enum ExportError {
     /// The export folder's side.
     #[error("{0}")]
     Disk(String),
-}
-
-/// One stage of reaching a system, as `check` reports it.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// Which stage.
-    pub stage: Stage,
-    /// What was tried: `tcp 127.0.0.1:8080`, `GET /ServiceProviderConfig`.
-    pub what: String,
-    /// How it ended.
-    pub result: Result<String, Failure>,
-    /// How long it took.
-    pub took: Duration,
 }
 
 /// What a job needs of a system, so that a probe asks for no more.

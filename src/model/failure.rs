@@ -189,3 +189,16 @@ impl Failure {
         line
     }
 }
+
+/// One stage of reaching a system, a mail server or a webhook, as `check` reports it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Which stage.
+    pub stage: Stage,
+    /// What was tried: `tcp 127.0.0.1:8080`, `GET /ServiceProviderConfig`.
+    pub what: String,
+    /// How it ended.
+    pub result: Result<String, Failure>,
+    /// How long it took.
+    pub took: Duration,
+}

@@ -4,6 +4,7 @@ pub mod apply_end;
 pub mod approval;
 pub mod approvers;
 pub mod capabilities;
+pub mod causes;
 pub mod digest;
 pub mod event;
 pub mod evidence;

@@ -8,7 +8,6 @@ pub mod letter;
 pub mod notice;
 pub mod page;
 pub mod smtp;
-pub mod step;
 pub mod told;
 mod trouble;
 pub mod webhook;

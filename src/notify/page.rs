@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::report::cell::Cell;
 use crate::report::figures::count;
-use crate::report::safe_text;
+use crate::report::page_text::escaped;
 use crate::report::section::{Part, Section};
 use crate::report::table::Listing;
 
@@ -82,22 +82,6 @@ fn rows(table: &Listing) -> String {
     }
     html.push_str("</table>\n");
     html
-}
-
-/// A text that is nothing but text: whatever it holds, no mark of HTML and no character that hides or turns others.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in safe_text::line(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -13,9 +13,8 @@ use lettre::transport::smtp::extension::{ClientId, Extension};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::letter::{self, Letter, address};
-use super::step::Step;
 use super::trouble::{failure, innermost, unreached};
-use crate::model::failure::{Class, Failure, Stage};
+use crate::model::failure::{Class, Failure, Stage, Step};
 use crate::model::notice_settings::{MailServer, MailTls};
 
 /// How long one answer may take.

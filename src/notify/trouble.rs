@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use crate::model::causes;
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 
 /// A failure at a stage.
@@ -17,7 +18,7 @@ pub(super) fn failure(
 
 /// What failed before anything was answered: the name service, the connection, TLS. `where_to` is host and port.
 pub(super) fn unreached(way: &str, stage: Stage, where_to: &str, error: &(dyn StdError + 'static)) -> Failure {
-    if let Some(tls) = tls_error(error) {
+    if let Some(tls) = causes::of_tls(error) {
         let remedy = match tls {
             rustls::Error::InvalidCertificate(problem) => certificate_remedy(problem),
             _ => "see whether this port speaks TLS, and in which version",
@@ -44,24 +45,6 @@ fn certificate_remedy(problem: &rustls::CertificateError) -> &'static str {
         }
         _ => "see whether its certificate is valid for this name; for an own certificate authority set ca_file",
     }
-}
-
-/// What TLS found wrong, where it is about TLS.
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let mut next: Option<&'a (dyn StdError + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        // What an I/O error wraps is not among its sources.
-        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(found) = tls_error(inner)
-        {
-            return Some(found);
-        }
-        next = cause.source();
-    }
-    None
 }
 
 /// The cause of all causes, in its own words.

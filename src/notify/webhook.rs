@@ -9,9 +9,8 @@ use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::step::Step;
 use super::trouble::{failure, innermost, unreached};
-use crate::model::failure::{Class, Failure, Stage};
+use crate::model::failure::{Class, Failure, Stage, Step};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(15);

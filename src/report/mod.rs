@@ -17,6 +17,7 @@ pub mod figures;
 pub mod log_entry;
 pub mod metrics;
 pub mod next_steps;
+pub mod page_text;
 pub mod period;
 pub mod progress;
 pub mod pseudonyms;

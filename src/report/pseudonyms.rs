@@ -8,7 +8,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 use sha2::{Digest as _, Sha256};
 
-/// Shorter values are replaced where they stand alone only: within a sentence they are mostly something else.
+/// Shorter values are replaced where they stand alone only: within a sentence they are mostly something else, unless they
+/// are of letters and digits.
 const LEAST_LETTERS: usize = 3;
 
 /// What may name somebody, whoever it is: addresses, ids, what stands in backticks, the values of a distinguished name's
@@ -45,7 +46,7 @@ impl Pseudonyms {
             .into_iter()
             .filter(|value| !value.is_empty() && !spared.contains(value) && !is_flag(value))
             .collect();
-        let long = values.iter().filter(|value| value.chars().count() >= LEAST_LETTERS);
+        let long = values.iter().filter(|value| value.chars().count() >= LEAST_LETTERS || is_code(value));
         let known = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(long).ok();
         Self { key, known, values, spared, words, used: BTreeMap::new() }
     }
@@ -126,6 +127,11 @@ impl Pseudonyms {
 /// Whether a value says yes or no, which names nobody.
 fn is_flag(value: &str) -> bool {
     ["true", "false", "yes", "no"].iter().any(|flag| value.eq_ignore_ascii_case(flag))
+}
+
+/// Whether a value is of letters and digits, as keys are and words are not.
+fn is_code(value: &str) -> bool {
+    value.contains(char::is_alphabetic) && value.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Whether what stands there is a word of its own and no part of a longer one.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::figures::{count, counted, time};
+use super::page_text::escaped;
 use super::report_json::RunReport;
-use super::safe_text;
 use crate::model::evidence::Completeness;
 
 /// How pages look: colours by name, light and dark, and the type. The review page looks the same.
@@ -274,23 +274,6 @@ fn vouched(page: &mut String, report: &RunReport, evidence: &Evidence) {
         "<p class=\"soft\">The whole record is in the folder of run {}: plan.json, orders.ndjson, the approvals, errors.csv, run.log.</p>",
         report.run
     );
-}
-
-/// A text in a page: markup in it is text, and what a terminal would act on is shown.
-fn escaped(text: &str) -> String {
-    let safe = safe_text::line(text);
-    let mut out = String::with_capacity(safe.len());
-    for c in safe.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 const STYLE: &str = "

@@ -165,21 +165,21 @@ impl JobStatus {
             let _ = writeln!(text, "\nin grace\n  {}", in_grace(grace.objects, grace.due));
         }
         text.push_str(&self.withheld_text(about));
-        text.push_str(&self.warnings_text());
+        text.push_str(&self.warnings_text(about));
         text.push_str(&self.due_text(about));
         let _ = write!(text, "\n{}", self.next_text(about));
         text
     }
 
     /// What the newest plan warns of: it stands as long as nobody mends it, though runs tell it once.
-    fn warnings_text(&self) -> String {
+    fn warnings_text(&self, about: &str) -> String {
         if self.warnings.is_empty() {
             return String::new();
         }
         let told = self.warnings.iter().take(WARNINGS).map(|warning| format!("  {}\n", safe_text::line(warning)));
         let mut text = format!("\nwarnings of the newest plan\n{}", told.collect::<String>());
         if let Some(more @ 1..) = self.warnings.len().checked_sub(WARNINGS) {
-            let _ = writeln!(text, "  and {more} more: muster review");
+            let _ = writeln!(text, "  and {more} more: muster review {}", safe_text::line(about));
         }
         text
     }

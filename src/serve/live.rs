@@ -56,6 +56,17 @@ impl Live {
             open: if record.state.is_held() { open.into_iter().map(|hold| hold.name).collect() } else { Vec::new() },
             thresholds: thresholds(store, run, &BTreeMap::new()).map_err(|e| e.to_string())?,
             terms,
+            ..Self::unread(record)
+        })
+    }
+
+    /// A run of which nothing else is read yet.
+    fn unread(record: RunRecord) -> Self {
+        Self {
+            holds: Vec::new(),
+            open: Vec::new(),
+            thresholds: BTreeMap::new(),
+            terms: ReviewTerms::default(),
             blocks: Vec::new(),
             stands: Vec::new(),
             covered: Vec::new(),
@@ -65,7 +76,7 @@ impl Live {
             states: BTreeMap::new(),
             reasons: BTreeMap::new(),
             record,
-        })
+        }
     }
 
     /// The run with its orders.
@@ -190,20 +201,6 @@ impl Live {
             "mode": "complete", "started": "2026-11-22T15:04:05Z", "ended": null, "state": "planned", "plan_digest": null,
             "starter": "", "note": "", "exit": null,
         });
-        Self {
-            record: serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}")),
-            holds: Vec::new(),
-            open: Vec::new(),
-            thresholds: BTreeMap::new(),
-            terms: ReviewTerms::default(),
-            blocks: Vec::new(),
-            stands: Vec::new(),
-            covered: Vec::new(),
-            seconded: BTreeMap::new(),
-            reviewers: BTreeMap::new(),
-            refusals: Vec::new(),
-            states: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-        }
+        Self::unread(serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}")))
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::database::{Store, stamp, word};
+use super::database::{Store, instant, stamp, word};
 use super::error::StoreError;
 use crate::model::order::{Operation, OrderState};
 use crate::model::resource::ResourceName;
@@ -25,6 +25,25 @@ pub struct Ended {
 }
 
 impl Store {
+    /// When each order of a run ended that was sent, in this sequence: at its last try.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn ended_times(&self, run: &RunId) -> Result<Vec<DateTime<Utc>>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT max(a.ended) FROM orders o JOIN attempts a ON a.\"order\" = o.n
+                 WHERE o.run = ? AND a.outcome IS NOT NULL AND a.state <> 'approved' GROUP BY o.n ORDER BY 1",
+            )?;
+            let mut rows = statement.query([&run.0])?;
+            let mut times = Vec::new();
+            while let Some(row) = rows.next()? {
+                times.push(instant(row, 0)?);
+            }
+            Ok(times)
+        })
+    }
+
     /// The orders of a job that came into effect in a time, and those of which a try failed in it; the oldest run first.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ use super::config::{Auth, web_address};
 use super::failure_table::{Asked, Row};
 use super::limit::{Congestion, RateLimit};
 use super::registry::{ConnectContext, Exchanged};
+use crate::model::causes;
 use crate::model::exchange::Exchange;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 use crate::model::numbers::count;
@@ -492,5 +493,5 @@ fn client(
     if let Some(rule) = proxy {
         builder = builder.proxy(reqwest::Proxy::custom(move |url| rule.applies_to(url).then(|| rule.url.clone())));
     }
-    builder.build().map_err(|error| transport::chain(&error))
+    builder.build().map_err(|error| causes::in_one_line(&error))
 }

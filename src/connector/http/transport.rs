@@ -1,44 +1,11 @@
 //! Errors of the way to a system, told by the stage that failed.
 
-use std::error::Error;
-
 use url::Url;
 
 use super::{Http, host_port};
 use crate::connector::failure_table::reaches::{CUT, CUT_PLAIN, NO_CONNECTION, NO_HTTP, NO_SUCH_HOST, NO_WAY, of_tls};
+use crate::model::causes;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
-
-/// An error with all its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if parts.last().is_none_or(|last| !last.contains(&text)) {
-            parts.push(text);
-        }
-        next = cause.source();
-    }
-    parts.join(": ")
-}
-
-/// What TLS found wrong, where it is about TLS.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        // What an I/O error wraps is not among its sources.
-        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(found) = tls_error(inner)
-        {
-            return Some(found);
-        }
-        next = cause.source();
-    }
-    None
-}
 
 impl Http {
     /// The failure of a request that had no whole answer.
@@ -49,22 +16,22 @@ impl Http {
         let place = host_port(url);
         let through = self.proxy.as_ref().filter(|rule| rule.applies_to(url)).map(|rule| host_port(&rule.url));
         let no_connection = error.is_connect() || error.is_dns();
-        let (reach, cause) = if let Some(problem) = tls_error(&error) {
+        let (reach, cause) = if let Some(problem) = causes::of_tls(&error) {
             (of_tls(problem), format!("no trusted TLS session with {place}: {problem}"))
         } else if let Some(proxy) = through.filter(|_| no_connection) {
-            (&NO_WAY, format!("the proxy {proxy} gives no way to {place}: {}", chain(&error)))
+            (&NO_WAY, format!("the proxy {proxy} gives no way to {place}: {}", causes::in_one_line(&error)))
         } else if error.is_dns() {
-            (&NO_SUCH_HOST, format!("the host name of {place} has no address: {}", chain(&error)))
+            (&NO_SUCH_HOST, format!("the host name of {place} has no address: {}", causes::in_one_line(&error)))
         } else if no_connection {
-            (&NO_CONNECTION, format!("no connection to {place}: {}", chain(&error)))
+            (&NO_CONNECTION, format!("no connection to {place}: {}", causes::in_one_line(&error)))
         } else {
             (
                 match url.scheme() {
-                    _ if chain(&error).contains("invalid HTTP") => &NO_HTTP,
+                    _ if causes::in_one_line(&error).contains("invalid HTTP") => &NO_HTTP,
                     "http" => &CUT_PLAIN,
                     _ => &CUT,
                 },
-                format!("{spoken} had no whole answer from {place}: {}", chain(&error)),
+                format!("{spoken} had no whole answer from {place}: {}", causes::in_one_line(&error)),
             )
         };
         let stage = reach.stage;

@@ -18,13 +18,14 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
-use super::refusal::{Question, chain};
+use super::refusal::Question;
 use crate::connector::backoff::{Backoff, Budget, Retrying};
 use crate::connector::config::{LdapConfig, directory_address};
 use crate::connector::failure_table::Asked;
 use crate::connector::limit::RateLimit;
 use crate::connector::registry::{ConnectContext, Exchanged};
 use crate::connector::secret::SecretRef;
+use crate::model::causes;
 use crate::model::exchange::Exchange;
 use crate::model::failure::{Class, Failure, Recourse, Stage};
 
@@ -237,7 +238,7 @@ impl Link {
                     failure
                 }
                 LdapError::Timeout { .. } => broken("no answer in time".to_owned()),
-                other => match tls_error(&other) {
+                other => match causes::of_tls(&other) {
                     Some(problem) => self.unreached(
                         Stage::Tls,
                         // A certificate does not mend itself while one waits.
@@ -245,7 +246,7 @@ impl Link {
                         format!("no trusted TLS session with {place}: {problem}"),
                         "see whether the certificate is valid for this name; for an own certificate authority set ca_file",
                     ),
-                    None => broken(chain(&other)),
+                    None => broken(causes::in_one_line(&other)),
                 },
             })?;
         tokio::spawn(async move {
@@ -299,7 +300,7 @@ impl Link {
         let failure = match result {
             Ok(result) if result.rc == 0 => None,
             Ok(result) => Some(result.text.trim_end_matches('\0').chars().take(LOGGED).collect()),
-            Err(error) => Some(chain(error)),
+            Err(error) => Some(causes::in_one_line(error)),
         };
         (self.exchanged)(Exchange {
             system: self.system.clone(),
@@ -345,22 +346,4 @@ fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// What TLS found wrong, where it is about TLS.
-fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next: Option<&'a (dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        // What an I/O error wraps is not among its sources.
-        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(found) = tls_error(inner)
-        {
-            return Some(found);
-        }
-        next = cause.source();
-    }
-    None
 }

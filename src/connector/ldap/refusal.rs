@@ -1,11 +1,10 @@
 //! Turns a result that is no success into a failure.
 
-use std::error::Error;
-
 use ldap3::{LdapError, LdapResult};
 
 use crate::connector::classify::row_among;
 use crate::connector::failure_table::{Asked, Row, ldap_rows};
+use crate::model::causes;
 use crate::model::failure::{Class, Effect, Failure, Recourse, Stage};
 
 /// The row that fits a result.
@@ -94,7 +93,7 @@ impl Question<'_> {
                 Class::Connection,
                 Recourse::Retry,
                 unknown,
-                format!("the session ended before an answer came: {}", chain(other)),
+                format!("the session ended before an answer came: {}", causes::in_one_line(other)),
                 "see whether the server, or a firewall before it, ends sessions",
             ),
         };
@@ -105,20 +104,6 @@ impl Question<'_> {
         }
         failure
     }
-}
-
-/// An error with all its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if parts.last().is_none_or(|last| !last.contains(&text)) {
-            parts.push(text);
-        }
-        next = cause.source();
-    }
-    parts.join(": ")
 }
 
 #[cfg(test)]
