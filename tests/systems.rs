@@ -19,6 +19,8 @@ mod directory;
 mod dirsrv389;
 #[path = "systems/exported.rs"]
 mod exported;
+#[path = "systems/init.rs"]
+mod init;
 #[path = "systems/keycloak.rs"]
 mod keycloak;
 #[path = "systems/keycloak_held.rs"]

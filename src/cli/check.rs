@@ -34,7 +34,7 @@ pub(super) struct Args {
 }
 
 /// One line of the answer.
-struct Line {
+pub(super) struct Line {
     system: String,
     stage: String,
     what: String,
@@ -43,7 +43,7 @@ struct Line {
 }
 
 /// How a step ended.
-enum End {
+pub(super) enum End {
     Passed(String),
     Failed(Failure),
     /// A stage before it failed.
@@ -61,13 +61,31 @@ impl From<Result<String, Failure>> for End {
     }
 }
 
+impl Line {
+    /// What was found out beside the steps of a probe.
+    pub(super) fn found(failure: Failure, what: &str) -> Self {
+        Self {
+            system: failure.system.clone(),
+            stage: failure.stage.map_or("setup", |stage| stage.word()).to_owned(),
+            what: what.to_owned(),
+            end: End::Failed(failure),
+            milliseconds: 0,
+        }
+    }
+
+    /// Whether the step failed.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.end, End::Failed(_))
+    }
+}
+
 /// Tries every system.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Check)?;
     let lines = look(context, &session).await;
     session.console.end();
     print(&if args.json || args.format == "json" { json_text(&lines) } else { text(&lines) })?;
-    let failed = lines.iter().any(|line| matches!(line.end, End::Failed(_)));
+    let failed = lines.iter().any(Line::has_failed);
     Ok(if failed { Ending::Failed } else { Ending::Done }.status())
 }
 
@@ -97,7 +115,7 @@ async fn look(context: &Context, session: &Session) -> Vec<Line> {
         let untried = not_tried(system, &stages, &tried);
         tried.extend(untried);
         let facts = facts(context, session, (system, source), &tried, &memory);
-        let failed = tried.iter().any(|line| matches!(line.end, End::Failed(_)));
+        let failed = tried.iter().any(Line::has_failed);
         let told = memory.of(system).and_then(|seen| seen.since(&facts, job_file, failed));
         if let Some(told) = told {
             let end = if failed { End::Warned(told) } else { End::Passed(told) };
@@ -130,15 +148,14 @@ async fn look(context: &Context, session: &Session) -> Vec<Line> {
 /// Goes through the stages of one system; one that cannot even be set up has one failed step.
 async fn try_system(system: &str, source: &Result<std::sync::Arc<dyn Source>, Failure>, needs: &Needs) -> Vec<Line> {
     match source {
-        Ok(source) => source.probe(needs).await.into_iter().map(|step| line(system, step)).collect(),
-        Err(failure) => vec![Line {
-            system: system.to_owned(),
-            stage: failure.stage.map_or("setup", |stage| stage.word()).to_owned(),
-            what: "job file".to_owned(),
-            end: End::Failed(failure.clone()),
-            milliseconds: 0,
-        }],
+        Ok(source) => steps(system, source.as_ref(), needs).await,
+        Err(failure) => vec![Line::found(failure.clone(), "job file")],
     }
+}
+
+/// Goes through the stages of a system that is set up.
+pub(super) async fn steps(system: &str, source: &dyn Source, needs: &Needs) -> Vec<Line> {
+    source.probe(needs).await.into_iter().map(|step| line(system, step)).collect()
 }
 
 /// What becomes of changes that somebody makes at a target: nothing starts by itself there.
@@ -213,7 +230,7 @@ fn line(system: &str, step: Step) -> Line {
 }
 
 /// The stages of a system of which nothing was seen.
-fn not_tried(system: &str, stages: &[Stage], tried: &[Line]) -> Vec<Line> {
+pub(super) fn not_tried(system: &str, stages: &[Stage], tried: &[Line]) -> Vec<Line> {
     let unseen = stages.iter().filter(|stage| !tried.iter().any(|line| line.stage == stage.word()));
     let line = |stage: &Stage| Line {
         system: system.to_owned(),
@@ -226,7 +243,7 @@ fn not_tried(system: &str, stages: &[Stage], tried: &[Line]) -> Vec<Line> {
 }
 
 /// One line a step, the first three columns aligned; nothing of a failure is cut.
-fn text(lines: &[Line]) -> String {
+pub(super) fn text(lines: &[Line]) -> String {
     let cells = |line: &Line| [&line.system, &line.stage, &line.what].map(|cell| safe_text::line(cell).into_owned());
     let mut widths = [0; 3];
     for line in lines {

@@ -34,6 +34,7 @@ mod explain;
 mod export;
 mod generate;
 mod history;
+mod init;
 mod link;
 mod links;
 mod list;
@@ -109,6 +110,8 @@ is under way";
 /// The table of commands.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Ask a few questions, try both systems, and write a first job file
+    Init(init::Args),
     /// The whole job, as cron calls it: recover, export, prove, plan, then apply what is approved
     Run(run::Args),
     /// Test the connection to every system of a job, stage by stage
@@ -226,6 +229,7 @@ fn survive_size_limits(runtime: &tokio::runtime::Runtime) {
 async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     let context = || Context::new(cli.state.clone(), cli.quiet, cli.verbose);
     match cli.command {
+        Command::Init(args) => init::run(&context()?, args).await,
         Command::Run(args) => run::run(&context()?, args).await,
         Command::Check(args) => check::run(&context()?, args).await,
         Command::Export(args) => export::run(&context()?, args).await,

@@ -5,19 +5,30 @@ use url::{Host, Url};
 use super::place::key_path;
 use super::problem::Problem;
 use super::validate::Checked;
+use crate::connector::config::SystemConfig;
 
 pub(super) fn settings(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     for (name, system) in checked.systems {
         let path = key_path("systems", name);
-        for (key, message) in system.problems() {
-            problems.push(checked.places.at(&key_path(&path, key), format!("`{key}` of system `{name}`: {message}")));
-        }
-        for (key, _) in system.web_addresses().into_iter().filter(|(_, address)| in_the_clear(address)) {
-            let message = "http would send the credential and every account in the clear; use https";
-            let hint = Some("http is for this machine alone: 127.0.0.1, [::1], localhost".to_owned());
-            problems.push(Problem { hint, ..checked.places.at(&format!("{path}.{key}"), message) });
+        for (key, message, hint) in found(system) {
+            // What is wrong in the clear is told of the key alone, which may stand inside another.
+            let (path, message) = match &hint {
+                Some(_) => (format!("{path}.{key}"), message),
+                None => (key_path(&path, key), format!("`{key}` of system `{name}`: {message}")),
+            };
+            problems.push(Problem { hint: hint.map(str::to_owned), ..checked.places.at(&path, message) });
         }
     }
+}
+
+/// What is wrong with one system: key, sentence, and a hint or none.
+pub(super) fn found(system: &SystemConfig) -> Vec<(&'static str, String, Option<&'static str>)> {
+    let own = system.problems().into_iter().map(|(key, message)| (key, message, None));
+    let clear = system.web_addresses().into_iter().filter(|(_, address)| in_the_clear(address)).map(|(key, _)| {
+        let message = "http would send the credential and every account in the clear; use https".to_owned();
+        (key, message, Some("http is for this machine alone: 127.0.0.1, [::1], localhost"))
+    });
+    own.chain(clear).collect()
 }
 
 fn in_the_clear(address: &str) -> bool {

@@ -23,6 +23,7 @@ mod file;
 mod operation_file;
 mod place;
 pub mod problem;
+pub mod proposal;
 mod shape;
 pub mod size;
 mod threshold_file;
@@ -224,6 +225,21 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<Job, JobProblems> {
         whole(path, format!("the job file is not UTF-8 text, from byte {good} on; save it as UTF-8"))
     })?;
     parse(text, path)
+}
+
+/// What is wrong with a job's name, or a system's (`what`); `None` where it is a good one.
+pub fn name_problem(what: &str, name: &str) -> Option<String> {
+    (!check_names::is_safe(name)).then(|| check_names::unsafe_name(what, name))
+}
+
+/// What is wrong with a system, as a job file with it would be told: key, and a sentence.
+pub fn system_problems(system: &SystemConfig) -> Vec<(String, String)> {
+    check_systems::found(system)
+        .into_iter()
+        .map(|(key, message, hint)| {
+            (key.to_owned(), hint.map_or(message.clone(), |hint| format!("{message} ({hint})")))
+        })
+        .collect()
 }
 
 /// A mistake of the whole file.
