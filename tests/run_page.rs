@@ -41,6 +41,9 @@ fn a_run_leaves_a_page_that_tells_what_it_did_and_who_vouches_for_it() {
         "<summary>Waves</summary>",
         "create vault.users, wave 1: 1 order",
         "snapshot of hr.users, 5 rows, SHA-256",
+        "<summary>13 orders</summary>",
+        "<td>create vault.users</td><td>E0003<br>",
+        "userName: (empty) → ",
     ] {
         assert!(told.contains(text), "{text}\n{told}");
     }
