@@ -13,7 +13,10 @@ use crate::model::order::{Operation, OrderState};
 use crate::model::resource::ResourceName;
 
 /// How pages look: colours by name, light and dark, and the type. The review page looks the same.
-const LOOK: &str = include_str!("look.css");
+pub(super) const LOOK: &str = include_str!("look.css");
+
+/// What a page that stands alone may load: nothing.
+pub(super) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">";
 
 /// Bars of the picture of an apply.
 const BARS: usize = 60;
@@ -89,7 +92,7 @@ pub fn run_page(report: &RunReport, evidence: &Evidence) -> String {
     let title = format!("{}: run {}", report.job, report.run);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+         {POLICY}\n\
          <title>{}</title>\n<style>\n{LOOK}{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{}</h1>\n",
         escaped(&title),
         escaped(&title)

@@ -109,6 +109,14 @@ fn the_page_that_a_run_leaves_is_read_by_anybody() {
     let page = company.world.run_file("corp", &company.world.newest_run("corp"), "report.html");
     let shots = std::env::var("MUSTER_TEST_SCREENSHOTS").unwrap_or_default();
     drive(&["kept", &format!("file://{}", page.display()), &shots]);
+    // The settled company's runs, a day apart, as a trend.
+    let db = rusqlite::Connection::open(company.world.state().join("muster.db")).unwrap();
+    let ago =
+        "strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-' || (SELECT count(*) FROM runs b WHERE b.id > runs.id) || ' days')";
+    db.execute(&format!("UPDATE runs SET started = {ago}"), []).unwrap();
+    let trend = company.world.muster(&["report", "corp", "--since", "30d", "--format", "html"]).ended(0).out;
+    let page = company.world.write("trend.html", trend);
+    drive(&["kept", &format!("file://{}", page.display()), ""]);
 }
 
 #[test]

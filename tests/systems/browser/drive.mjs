@@ -186,7 +186,7 @@ async function gone() {
 async function kept() {
   const browser = await open(url, extra);
   const { page } = browser;
-  await shows(page, "h1", "run");
+  await shows(page, "h1", "corp: ");
   await everywhere(browser, "kept");
   await page.evaluate(() => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
   await everywhere(browser, "kept-open");
