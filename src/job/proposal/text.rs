@@ -179,7 +179,7 @@ fn tail(text: &mut Text, proposal: &Proposal) {
         text.remark("allow_empty = true", "there may be no group in a group");
         text.gap();
     }
-    text.say("What else a job can say; README.md has all of it.");
+    text.say("What else a job can say; docs/jobs.md goes on from here.");
     text.line(&format!("#[snapshot.{}]", quoted(&people.from.to_string())));
     text.remark(
         "#thresholds = { deleted = { count = 100, percent = 5 } }",
