@@ -79,6 +79,7 @@ impl Session<'_> {
             say!(self.context, "{}", text(&tried.lines).trim_end());
             if !tried.has_failed() {
                 settled.is_tried = true;
+                settled.text.about.clear();
                 settled.side.offered = tried.offered.unwrap_or_default();
                 settled.side.looks = tried.looks;
                 return Ok(settled);
@@ -90,6 +91,7 @@ impl Session<'_> {
                     // What was seen of it is more than what such systems usually have.
                     if let Some(offered) = tried.offered.filter(|offered| !offered.resources.is_empty()) {
                         (settled.side.offered, settled.side.looks) = (offered, tried.looks);
+                        settled.text.about = vec!["It did not pass `muster check` when this was written.".to_owned()];
                     }
                     return Ok(settled);
                 }
@@ -108,12 +110,9 @@ impl Session<'_> {
     /// The side as it is without being tried.
     fn untried(&self, name: &str, answers: &Answers, writes: bool) -> Settled {
         let mut text = answers.table(name, writes, |typed| self.places.written(typed));
-        if self.untried {
-            text.about.push(
-                "It was not tried when this was written: the names below are those that such systems usually have."
-                    .to_owned(),
-            );
-        }
+        let usual_names =
+            "It was not tried when this was written: the names below are those that such systems usually have.";
+        text.about.push(usual_names.to_owned());
         let side = Side {
             system: name.to_owned(),
             kind: answers.kind.clone(),
