@@ -301,10 +301,12 @@ fn map_equal_names(flow: &mut ObjectFlow, columns: &Columns<'_>, to: &Side, targ
         let same_form = target
             .shape(attribute)
             .is_none_or(|shape| shape.form == Form::Text && (shape.multi_valued || !is_list(columns.offered, name)));
-        if same_form && takes(&to.kind, target, attribute) && *name != columns.key {
-            if let Some(rule) = rule::column(name) {
-                flow.map(attribute, rule);
-            }
+        if same_form
+            && takes(&to.kind, target, attribute)
+            && *name != columns.key
+            && let Some(rule) = rule::column(name)
+        {
+            flow.map(attribute, rule);
         }
     }
 }
