@@ -21,6 +21,7 @@ use serde_json::Value;
 use support::company::{Person, people};
 use support::{Said, TOKEN, files_below};
 
+const JANE: &str = "JD-0815";
 const LOGIN: &str = "jane.doe@corp.example";
 const MAIL: &str = "j.d@mail.example";
 const FAMILY: &str = "Doe-O'Neill";
@@ -39,6 +40,7 @@ fn days_ago(house: &House, days: i64) {
 /// Four people; the second is Jane.
 fn staff() -> Vec<Person> {
     let mut staff = people(4);
+    staff[1].id = JANE.into();
     (staff[1].login, staff[1].email, staff[1].family) = (LOGIN.into(), MAIL.into(), FAMILY.into());
     staff
 }
@@ -102,7 +104,7 @@ fn lines_of_others(house: &House, id: &str) -> BTreeMap<PathBuf, Vec<String>> {
     for file in files_below(&runs).into_iter().filter(of) {
         let text = fs::read_to_string(&file).unwrap();
         let others = text.lines().filter(|line| {
-            !["E0002", LOGIN, MAIL, FAMILY, id, "erased"].iter().any(|name| line.contains(name))
+            ![JANE, LOGIN, MAIL, FAMILY, id, "erased"].iter().any(|name| line.contains(name))
         });
         lines.insert(file.clone(), others.map(str::to_owned).collect());
     }
@@ -112,7 +114,7 @@ fn lines_of_others(house: &House, id: &str) -> BTreeMap<PathBuf, Vec<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_identity_is_erased_and_all_else_stays() {
     let (house, joined, gone, id) = left().await;
-    let names = ["E0002", LOGIN, MAIL, FAMILY, &id];
+    let names = [JANE, LOGIN, MAIL, FAMILY, &id];
     let others = lines_of_others(&house, &id);
     assert!(naming(&house.state(), &names).len() > 10);
 
@@ -120,7 +122,7 @@ async fn a_removed_identity_is_erased_and_all_else_stays() {
     listed.says(&["would be erased", &format!("runs/corp/{joined}/orders.ndjson"), "removed", "out of reach: backups"]);
     assert!(naming(&house.state(), &names).len() > 10, "looking erases nothing");
     let comment = format!("request 4711 of {LOGIN}");
-    let said = muster(&house, &["erase", "corp", "E0002", "--comment", &comment]).ended(0);
+    let said = muster(&house, &["erase", "corp", JANE, "--comment", &comment]).ended(0);
     let made = said.out.split("goes by ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     said.says(&["erased: ", "out of reach: backups"]);
 
@@ -143,7 +145,7 @@ async fn a_removed_identity_is_erased_and_all_else_stays() {
     muster(&house, &["status", "corp"]).ended(0);
     muster(&house, &["list", "corp", "--managed"]).ended(0).says(&["E0003"]);
     muster(&house, &["prune"]).ended(0);
-    muster(&house, &["erase", "corp", "E0002", "--comment", "again"]).ended(1).says(&["there is nothing to erase"]);
+    muster(&house, &["erase", "corp", JANE, "--comment", "again"]).ended(1).says(&["there is nothing to erase"]);
     muster(&house, &["run", "corp"]).ended(0);
     // Nothing of it is approved any more, and others are still undone.
     muster(&house, &["approve", &joined, "--all", "--comment", "x"]).never_says(&["sealed"]);
@@ -172,7 +174,7 @@ async fn a_removed_identity_is_not_erased_before_all_about_it_is_over() {
     house.run(Stage::Apply).await.unwrap();
     // All is over but the time of the approvals.
     refused(&["holds until"]);
-    muster(&house, &["erase", "corp", "E0002", "--comment", " "]).ended(2).says(&["--comment is empty"]);
+    muster(&house, &["erase", "corp", JANE, "--comment", " "]).ended(2).says(&["--comment is empty"]);
     muster(&house, &["erase", "corp", "nobody", "--comment", "x"]).ended(1).says(&["nothing to erase under this key"]);
 }
 
@@ -180,16 +182,16 @@ async fn a_removed_identity_is_not_erased_before_all_about_it_is_over() {
 async fn a_removed_identity_whose_erasure_was_cut_short_is_erased_by_whoever_comes_next() {
     for by_run in [false, true] {
         let (house, joined, _, id) = left().await;
-        // Where a file is to be written, a folder stands in the way: it ends halfway.
-        let in_the_way = house.state().join("runs/corp").join(&joined).join("review.csv.partial");
-        fs::create_dir_all(in_the_way.join("x")).unwrap();
-        muster(&house, &["erase", "corp", "E0002", "--comment", "request"]).ended(1).says(&["review.csv"]);
-        let names = ["E0002", LOGIN, MAIL, FAMILY, &id];
+        // A file lies where a folder is to be swept: it ends when the runs' files are done and the database is not.
+        let in_the_way = house.state().join("export/corp").join(format!(".removed-{joined}"));
+        fs::write(&in_the_way, "").unwrap();
+        muster(&house, &["erase", "corp", JANE, "--comment", "request"]).ended(1).says(&[".removed-"]);
+        let names = [JANE, LOGIN, MAIL, FAMILY, &id];
         assert!(!naming(&house.state(), &names).is_empty());
         // Halfway, nothing is taken for tampered with.
         muster(&house, &["review", &joined, "--all"]).ended(0);
         muster(&house, &["log", "--verify"]).ended(0);
-        fs::remove_dir_all(in_the_way).unwrap();
+        fs::remove_file(in_the_way).unwrap();
         match by_run {
             true => muster(&house, &["--verbose", "run", "corp"]).ended(0).says(&["an erasure that was cut short is finished"]),
             false => muster(&house, &["erase", "corp", LOGIN, "--comment", "request"]).ended(0).says(&["is finished"]),
@@ -202,7 +204,7 @@ async fn a_removed_identity_whose_erasure_was_cut_short_is_erased_by_whoever_com
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_identity_that_was_erased_opens_no_door_for_whoever_tampers() {
     let (house, joined, _, _) = left().await;
-    muster(&house, &["erase", "corp", "E0002", "--comment", "request"]).ended(0);
+    muster(&house, &["erase", "corp", JANE, "--comment", "request"]).ended(0);
     let db = || Connection::open(house.state().join("muster.db")).unwrap();
     let kept = house.path().join("kept.db");
     db().execute("VACUUM INTO ?", [kept.to_str().unwrap()]).unwrap();

@@ -10,9 +10,10 @@ use serde_json::Value as Json;
 use super::chain_erased::redact;
 use super::database::as_json;
 use super::erased_files::{WHY, of_own_orders, order_key};
+use super::erasure::is_about;
 use super::error::Fault;
 use crate::model::erasure::{ErasedRows, Erasure};
-use crate::model::order::OrderId;
+use crate::model::order::{ObjectKey, OrderId};
 use crate::model::outcome::Outcome;
 use crate::model::scrub::Scrub;
 
@@ -154,11 +155,18 @@ fn links(tx: &Connection, erasure: &Erasure) -> Result<u64, Fault> {
                 }
             }
         }
+        for object in &whom.objects {
+            let mut rows = tx.prepare_cached("SELECT ends FROM managed_rows WHERE sync = ? AND instr(ends, ?) > 0")?;
+            let tied = rows.query_map(params![sync, object], |row| row.get(0).map(ObjectKey))?;
+            for row in tied.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|row| is_about(row, &whom.objects)) {
+                gone += tx.execute("DELETE FROM managed_rows WHERE sync = ? AND ends = ?", params![sync, row.0])?;
+            }
+        }
         for id in &whom.ids {
             let quoted = Json::from(id.as_str()).to_string();
             gone += tx.execute(
-                "DELETE FROM managed_rows WHERE sync = ?1 AND instr(ends, ?2) > 0
-                   AND EXISTS (SELECT 1 FROM json_each(ends) e WHERE e.value = ?3)",
+                "DELETE FROM managed_rows WHERE sync = ?1 AND json_valid(ends) AND instr(ends, ?2) > 0
+                   AND EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(ends) THEN ends ELSE '[]' END) e WHERE e.value = ?3)",
                 params![sync, quoted, id],
             )?;
         }
