@@ -23,6 +23,7 @@ pub mod erased_files;
 mod erased_rows;
 pub mod erasure;
 pub mod error;
+pub mod first_orders;
 pub mod given_up;
 mod graces;
 pub mod journal;
