@@ -103,9 +103,9 @@ fn lines_of_others(house: &House, id: &str) -> BTreeMap<PathBuf, Vec<String>> {
     let mut lines = BTreeMap::new();
     for file in files_below(&runs).into_iter().filter(of) {
         let text = fs::read_to_string(&file).unwrap();
-        let others = text.lines().filter(|line| {
-            ![JANE, LOGIN, MAIL, FAMILY, id, "erased"].iter().any(|name| line.contains(name))
-        });
+        let others = text
+            .lines()
+            .filter(|line| ![JANE, LOGIN, MAIL, FAMILY, id, "erased"].iter().any(|name| line.contains(name)));
         lines.insert(file.clone(), others.map(str::to_owned).collect());
     }
     lines
@@ -136,7 +136,11 @@ async fn a_removed_identity_is_erased_and_all_else_stays() {
         }
     }
     // What is left tells that there was somebody, and who approved it.
-    muster(&house, &["log", "--verify"]).ended(0).says(&["the log is whole", "was erased by 1 erasure", "request 4711 of erased-"]);
+    muster(&house, &["log", "--verify"]).ended(0).says(&[
+        "the log is whole",
+        "was erased by 1 erasure",
+        "request 4711 of erased-",
+    ]);
     muster(&house, &["history", "corp", &made]).ended(0).says(&["create", "delete", "approved by jane"]);
     muster(&house, &["log", "corp", "--key", &made]).ended(0).says(&["order-applied", &made]);
     muster(&house, &["review", &joined, "--all"]).ended(0).says(&[&made, "E0003"]);
@@ -165,7 +169,12 @@ async fn a_removed_identity_is_not_erased_before_all_about_it_is_over() {
         said.says(&["cannot be erased yet, nothing was written"]).says(says);
         assert_eq!((house.store().log_head().unwrap(), naming(&house.state(), &[MAIL])), (head, files));
     };
-    refused(&["newest snapshot of hr.users", "newest snapshot of vault.users", "muster run corp", "an approval of run"]);
+    refused(&[
+        "newest snapshot of hr.users",
+        "newest snapshot of vault.users",
+        "muster run corp",
+        "an approval of run",
+    ]);
     house.hr(&without_jane());
     let run = house.run(Stage::Plan).await.unwrap().run.0;
     refused(&["(delete vault.users) is pending-review", &format!("muster reject {run} --order")]);
@@ -193,7 +202,9 @@ async fn a_removed_identity_whose_erasure_was_cut_short_is_erased_by_whoever_com
         muster(&house, &["log", "--verify"]).ended(0);
         fs::remove_file(in_the_way).unwrap();
         match by_run {
-            true => muster(&house, &["--verbose", "run", "corp"]).ended(0).says(&["an erasure that was cut short is finished"]),
+            true => muster(&house, &["--verbose", "run", "corp"])
+                .ended(0)
+                .says(&["an erasure that was cut short is finished"]),
             false => muster(&house, &["erase", "corp", LOGIN, "--comment", "request"]).ended(0).says(&["is finished"]),
         };
         assert_eq!(naming(&house.state(), &names), [], "by_run: {by_run}");
@@ -223,10 +234,15 @@ async fn a_removed_identity_that_was_erased_opens_no_door_for_whoever_tampers() 
         (format!("UPDATE log SET detail = '{{}}' WHERE seq = {spared}"), spared),
         // What vouches for it is changed, or names another.
         ("UPDATE log SET detail = replace(detail, 'request', 'other') WHERE kind = 'erased'".to_owned(), erased),
-        (format!("UPDATE log SET detail = replace(detail, '\"seq\":{erased},', '\"seq\":{spared},') WHERE kind = 'erased'"), erased),
+        (
+            format!(
+                "UPDATE log SET detail = replace(detail, '\"seq\":{erased},', '\"seq\":{spared},') WHERE kind = 'erased'"
+            ),
+            erased,
+        ),
         ("DELETE FROM log WHERE kind = 'erased'".to_owned(), erased),
         (format!("UPDATE log SET hash = zeroblob(32) WHERE seq = {erased}"), erased),
-        (format!("INSERT INTO erased_files SELECT run, 'x.json', sha256 FROM erased_files LIMIT 1"), last),
+        ("INSERT INTO erased_files SELECT run, 'x.json', sha256 FROM erased_files LIMIT 1".to_owned(), last),
     ] {
         db().execute_batch(&sql).unwrap();
         muster(&house, &["log", "--verify"]).ended(1).says(&[&format!("the log is broken at entry {at}")]);

@@ -85,7 +85,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         let WholeLog { entries, erased, erasures } = &whole;
         print(&match args.format {
             Format::Json => {
-                let told = json!({ "entries": entries, "head": head, "whole": true, "erased": erased, "erasures": erasures });
+                let told =
+                    json!({ "entries": entries, "head": head, "whole": true, "erased": erased, "erasures": erasures });
                 safe_text::json(format!("{told}\n"))
             }
             _ => {
@@ -132,7 +133,8 @@ fn told_erasures(erased: u64, erasures: &[ToldErasure]) -> String {
     if erasures.is_empty() {
         return String::new();
     }
-    let mut text = format!("the content of {} was erased by {}:\n", entries_of(erased), counted(erasures.len() as u64, "erasure"));
+    let mut text =
+        format!("the content of {} was erased by {}:\n", entries_of(erased), counted(erasures.len() as u64, "erasure"));
     for erasure in erasures {
         let ToldErasure { at, who, comment, name, entries } = erasure;
         let line = format!("{who}, {}: {comment} ({name}, {})", at.format("%Y-%m-%d"), entries_of(*entries));

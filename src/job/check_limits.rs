@@ -64,7 +64,8 @@ pub(super) fn retention(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
     }
     if let Some(Ok(Some(history))) = file.history.as_deref().map(timer::or_forever) {
         let window = check_thresholds::longest_window(checked).filter(|window| *window > runs);
-        let (needed, what) = window.map_or((runs, "the folders of its runs"), |window| (window, "the longest window of a threshold"));
+        let (needed, what) =
+            window.map_or((runs, "the folders of its runs"), |window| (window, "the longest window of a threshold"));
         if history < needed {
             let message = format!(
                 "the history would be kept for {}, less long than {what} ({}); keep it at least as long",

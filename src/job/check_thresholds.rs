@@ -42,11 +42,13 @@ pub(super) fn longest_window(checked: &Checked<'_>) -> Option<Duration> {
         windows.map(|Window(time)| time).max()
     };
     let syncs = checked.syncs().map(|(_, sync)| sync);
-    syncs.flat_map(|sync| {
-        std::iter::once(of(sync.thresholds.present())).chain(sync.threshold.iter().map(|scoped| of(scoped.present())))
-    })
-    .flatten()
-    .max()
+    syncs
+        .flat_map(|sync| {
+            std::iter::once(of(sync.thresholds.present()))
+                .chain(sync.threshold.iter().map(|scoped| of(scoped.present())))
+        })
+        .flatten()
+        .max()
 }
 
 fn each(checked: &Checked<'_>, path: &str, named: &Named<'_>, default: Default, problems: &mut Vec<Problem>) {

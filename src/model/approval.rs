@@ -308,7 +308,8 @@ impl Refusal {
             | Self::NoApproval { .. }
             | Self::NoApprovers { .. }
             | Self::NotAccepted { .. }
-            | Self::Erased { .. } | Self::Format { .. } => None,
+            | Self::Erased { .. }
+            | Self::Format { .. } => None,
         }
     }
 }

@@ -63,7 +63,9 @@ impl Scrub {
             .found
             .find_overlapping_iter(text)
             .map(|found| (found.start(), found.end(), found.pattern().as_usize()))
-            .filter(|(start, end, pattern)| self.is_meant(&text[*start..*end], *pattern) && is_whole(text, *start, *end))
+            .filter(|(start, end, pattern)| {
+                self.is_meant(&text[*start..*end], *pattern) && is_whole(text, *start, *end)
+            })
             .collect();
         if places.is_empty() {
             return Cow::Borrowed(text);
@@ -97,7 +99,8 @@ impl Scrub {
                         value => changed |= self.json(value),
                     }
                 }
-                let named: BTreeSet<String> = members.keys().filter(|key| is_telling(key) && self.is_name(key)).cloned().collect();
+                let named: BTreeSet<String> =
+                    members.keys().filter(|key| is_telling(key) && self.is_name(key)).cloned().collect();
                 for member in named {
                     if let Some(value) = members.remove(&member) {
                         members.insert(self.name.clone(), value);
@@ -214,7 +217,10 @@ mod tests {
     fn in_json_a_short_key_goes_where_an_object_is_named() {
         let mut value = serde_json::json!({"key": "42", "rows": "42", "of": ["jane", 42], "E0042": {"x": "ok"}});
         assert!(jane().json(&mut value));
-        assert_eq!(value, serde_json::json!({"key": "erased-1", "rows": "42", "of": ["erased-1", 42], "erased-1": {"x": "ok"}}));
+        assert_eq!(
+            value,
+            serde_json::json!({"key": "erased-1", "rows": "42", "of": ["erased-1", 42], "erased-1": {"x": "ok"}})
+        );
         assert!(!jane().json(&mut value), "what is clean stays as it is");
     }
 }

@@ -80,10 +80,15 @@ fn movement(movement: &Value) -> Option<String> {
 /// What an erasure took: `people erased-1f0c: 12 orders, 7 entries of the log; request 4711`.
 fn erased(fields: &Map<String, Value>) -> String {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    let orders = fields.get("counts").and_then(|counts| counts.get("orders")).and_then(Value::as_u64).unwrap_or_default();
+    let orders =
+        fields.get("counts").and_then(|counts| counts.get("orders")).and_then(Value::as_u64).unwrap_or_default();
     let entries = fields.get("entries").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let (job, name, comment) = (text("job"), text("name"), text("comment"));
-    format!("{job} {name}: {}, log entries of which content went: {}; {comment}", counted(orders, "order"), count(entries))
+    format!(
+        "{job} {name}: {}, log entries of which content went: {}; {comment}",
+        counted(orders, "order"),
+        count(entries)
+    )
 }
 
 /// What is known by its shape, without the names of its parts: why an order is blocked, what a review takes, a limit.

@@ -119,7 +119,15 @@ impl Conductor {
         places.sort();
         obstacles.sort();
         obstacles.dedup();
-        Ok(EraseEnd::Planned(Box::new(ErasePlan { erasure, obstacles, places, rows, entries, other_jobs, handed_over })))
+        Ok(EraseEnd::Planned(Box::new(ErasePlan {
+            erasure,
+            obstacles,
+            places,
+            rows,
+            entries,
+            other_jobs,
+            handed_over,
+        })))
     }
 
     /// Erases what was planned. Whoever calls this holds the job's lock, and saw that nothing is in the way.

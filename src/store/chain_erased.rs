@@ -155,7 +155,8 @@ fn ranges_in(detail: &Value) -> Vec<Range> {
 
 /// The digest of what is left of all entries from one to another: over the digest of each.
 fn left_of_range(db: &Connection, from: i64, to: i64) -> Result<Digest, Fault> {
-    let sql = "SELECT seq, at, kind, run, orders, who, error, detail, hash FROM log WHERE seq BETWEEN ? AND ? ORDER BY seq";
+    let sql =
+        "SELECT seq, at, kind, run, orders, who, error, detail, hash FROM log WHERE seq BETWEEN ? AND ? ORDER BY seq";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([from, to])?;
     let mut hash = [0; 32];
@@ -189,7 +190,7 @@ fn ranges_as_left(tx: &Connection, ranges: BTreeSet<(i64, i64)>) -> Result<Value
 pub(super) fn vouch_for_range(
     tx: &Connection,
     log: &mut Chain,
-    redacted: &mut Vec<i64>,
+    redacted: &mut [i64],
     said: &Value,
     at: DateTime<Utc>,
 ) -> Result<(), Fault> {
@@ -281,7 +282,11 @@ mod tests {
             store.connection().execute_batch("ROLLBACK TO s; RELEASE s").unwrap();
             at
         };
-        assert_eq!(broken("UPDATE log SET detail = '{\"text\":\"lie\"}' WHERE seq = 3"), 2, "nobody vouches for the range");
+        assert_eq!(
+            broken("UPDATE log SET detail = '{\"text\":\"lie\"}' WHERE seq = 3"),
+            2,
+            "nobody vouches for the range"
+        );
         assert_eq!(broken("UPDATE log SET detail = '{\"text\":\"lie\"}' WHERE seq = 6"), 6);
         assert_eq!(broken("DELETE FROM log WHERE seq = 4"), 2);
     }

@@ -21,7 +21,18 @@ pub const WHY: &str = "its personal data was erased";
 
 /// Cells of a row about an erased order that say nothing of whom it concerned.
 const KEPT: [&str; 12] = [
-    "decision", "order", "run", "operation", "resource", "cause", "confidence", "class", "status", "tries", "at", "group",
+    "decision",
+    "order",
+    "run",
+    "operation",
+    "resource",
+    "cause",
+    "confidence",
+    "class",
+    "status",
+    "tries",
+    "at",
+    "group",
 ];
 
 impl Store {
@@ -104,9 +115,7 @@ impl Store {
         let Ok(mut at_home) = serde_json::from_slice::<Json>(&bytes) else { return rewritten(path, erasure, scrub) };
         let Some(names) = at_home["names"].as_object_mut() else { return Ok(None) };
         let before = names.len();
-        names.retain(|_, value| {
-            !value.as_str().is_some_and(|text| erasure.whom.is_called(text) || scrub.names(text))
-        });
+        names.retain(|_, value| !value.as_str().is_some_and(|text| erasure.whom.is_called(text) || scrub.names(text)));
         let changed = names.len() < before;
         Ok(changed.then(|| serde_json::to_string_pretty(&at_home).unwrap_or_default().into_bytes()))
     }
@@ -340,7 +349,8 @@ pub(super) fn of_own_orders(value: &mut Json, erasure: &Erasure) -> bool {
             let is_own = order.is_some_and(|order| erasure.own.contains(&order));
             let mut changed = false;
             for (member, value) in members.iter_mut() {
-                let is_said = is_own && ["name", "message", "why", "note", "about", "detail"].contains(&member.as_str());
+                let is_said =
+                    is_own && ["name", "message", "why", "note", "about", "detail"].contains(&member.as_str());
                 match value {
                     Json::String(text) if is_said && text != WHY => {
                         WHY.clone_into(text);

@@ -56,16 +56,8 @@ fn orders(tx: &Connection, erasure: &Erasure, scrub: &Scrub) -> Result<(), Fault
     while let Some(row) = rows.next()? {
         let (n, id) = (row.get::<_, i64>(0)?, OrderId(row.get(1)?));
         let is_own = erasure.own.contains(&id);
-        let was: [Option<String>; 8] = [
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
-            row.get(5)?,
-            row.get(6)?,
-            row.get(7)?,
-            row.get(8)?,
-            row.get(9)?,
-        ];
+        let was: [Option<String>; 8] =
+            [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?];
         let mut is = was.clone().map(|text| text.map(|text| scrub.text(&text).into_owned()));
         if is_own {
             let [_, key, name, detail, source, target, from, ground] = &mut is;
@@ -211,9 +203,8 @@ fn told(text: &str, erasure: &Erasure, scrub: &Scrub) -> Option<String> {
 fn whole(value: &mut Json, erasure: &Erasure) -> bool {
     match value {
         Json::Array(values) => values.iter_mut().fold(false, |changed, value| {
-            let is_it = value.as_str().is_some_and(|text| {
-                erasure.whom.keys.contains(text) || erasure.whom.ids.contains(text)
-            });
+            let is_it =
+                value.as_str().is_some_and(|text| erasure.whom.keys.contains(text) || erasure.whom.ids.contains(text));
             if is_it {
                 *value = Json::from(erasure.name.as_str());
             }

@@ -118,8 +118,8 @@ impl Store {
                    JOIN orders u ON u.n = x.undone JOIN syncs s ON s.n = o.sync
                  WHERE s.job = ? AND {LIVE} ORDER BY o.n"
             ))?;
-            let found = statement
-                .query_map([job], |row| Ok((OrderId(row.get(0)?), RunId(row.get(1)?), RunId(row.get(2)?))))?;
+            let found =
+                statement.query_map([job], |row| Ok((OrderId(row.get(0)?), RunId(row.get(1)?), RunId(row.get(2)?))))?;
             let found = found.collect::<Result<Vec<_>, _>>()?;
             Ok(found.into_iter().filter(|(_, _, undone)| runs.contains(undone)).collect())
         })
@@ -212,7 +212,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written; then nothing of it is changed.
-    pub fn erase_rows(&mut self, erasure: &Erasure, scrub: &Scrub, at: DateTime<Utc>) -> Result<ErasedRows, StoreError> {
+    pub fn erase_rows(
+        &mut self,
+        erasure: &Erasure,
+        scrub: &Scrub,
+        at: DateTime<Utc>,
+    ) -> Result<ErasedRows, StoreError> {
         self.secure_delete()?;
         self.write(|tx, log| {
             let (rows, entries) = erased_rows::erase(tx, erasure, scrub)?;

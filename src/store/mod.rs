@@ -3,7 +3,7 @@
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
 //! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`stands`], [`live_kinds`], [`seal`], [`approvals`],
 //! [`journal`], [`apply_ends`], [`lapses`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the
-//! same transaction.
+//! same transaction. [`erasure`] takes somebody's personal data out of all of it, [`old_history`] what is old.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
 mod age;

@@ -20,8 +20,27 @@ const FORGOTTEN: &str = "forgotten";
 
 /// Members of an entry's detail that name nobody: what was done, and how it ended.
 const KEPT: [&str; 21] = [
-    "approval", "operation", "resource", "effected", "tries", "from", "to", "state", "mode", "exit", "plan", "orders",
-    "superseded", "job", "sync", "system", "sha256", "decisions", "signed", "bytes", "reverts",
+    "approval",
+    "operation",
+    "resource",
+    "effected",
+    "tries",
+    "from",
+    "to",
+    "state",
+    "mode",
+    "exit",
+    "plan",
+    "orders",
+    "superseded",
+    "job",
+    "sync",
+    "system",
+    "sha256",
+    "decisions",
+    "signed",
+    "bytes",
+    "reverts",
 ];
 
 /// An order that keeps somebody from something: it is needed for as long as it does.

@@ -120,7 +120,8 @@ impl Store {
             let ages = Ages::of(runs.values().map(|run| run.started), now, keep);
             for (name, path) in entries(&folder.home(&self.layout, job))? {
                 let Some(run) = runs.get(&RunId(name)) else { continue };
-                let whole = |found: &Overdue| found.folder == Folder::Run && found.run == run.id && found.stays.is_none();
+                let whole =
+                    |found: &Overdue| found.folder == Folder::Run && found.run == run.id && found.stays.is_none();
                 if folder == Folder::Requests && (requests_in(&path).is_empty() || found.iter().any(whole)) {
                     continue;
                 }
@@ -192,9 +193,9 @@ impl Store {
         let mut sizes = Sizes::default();
         let (files, going): (Vec<&Overdue>, Vec<&Overdue>) =
             going.into_iter().partition(|going| going.folder == Folder::Requests);
-        let of_files = files.into_iter().try_fold(0, |sum, going| {
-            self.remove_requests(job, going, why, now).map(|()| sum + going.bytes)
-        })?;
+        let of_files = files
+            .into_iter()
+            .try_fold(0, |sum, going| self.remove_requests(job, going, why, now).map(|()| sum + going.bytes))?;
         for folder in &going {
             sizes.add(&folder.path)?;
             let removed = folder.path.with_file_name(format!("{REMOVED}{}", folder.run));
