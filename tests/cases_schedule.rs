@@ -32,7 +32,8 @@ fn the_units_of_the_package_are_those_that_schedule_writes() {
         reads_homes: false,
         on_failure: None,
     };
-    let drop_ins = |units: &Units| units.drop_ins().into_iter().map(|file| (file.name, file.text)).collect::<BTreeMap<_, _>>();
+    let drop_ins =
+        |units: &Units| units.drop_ins().into_iter().map(|file| (file.name, file.text)).collect::<BTreeMap<_, _>>();
     assert!(drop_ins(&units).values().all(String::is_empty), "the package's units say all that a plain job needs");
     let needs = Units {
         schedule: ScheduleSettings { incremental: None, complete: "02:30".parse().ok(), is_stated: true },

@@ -52,10 +52,8 @@ impl Units {
     /// The service and its timers.
     pub fn files(&self) -> Vec<UnitFile> {
         let mut files = vec![UnitFile { name: self.service_name(), text: self.service() }];
-        let calendars = [
-            ("incremental", self.schedule.incremental.map(every)),
-            ("complete", self.schedule.complete.map(daily)),
-        ];
+        let calendars =
+            [("incremental", self.schedule.incremental.map(every)), ("complete", self.schedule.complete.map(daily))];
         for (mode, calendar) in calendars {
             if let Some(calendar) = calendar {
                 let text = format!(
@@ -158,7 +156,8 @@ impl Units {
 
     /// The package's timers that the job's schedule asks for.
     pub fn packaged_timers(&self) -> Vec<String> {
-        let asked = [("muster", self.schedule.incremental.is_some()), ("muster-complete", self.schedule.complete.is_some())];
+        let asked =
+            [("muster", self.schedule.incremental.is_some()), ("muster-complete", self.schedule.complete.is_some())];
         asked.iter().filter(|(_, asked)| *asked).map(|(unit, _)| format!("{unit}@{}.timer", self.job)).collect()
     }
 

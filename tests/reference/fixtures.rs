@@ -25,11 +25,11 @@ pub(crate) fn all() -> Vec<Fixture> {
 }
 
 /// The fullest example of a table: `path` as in `sync.match`, with `*` for a name that jobs choose. A system also says its
-/// kind.
-pub(crate) fn example(fixtures: &[Fixture], path: &[&str], kind: Option<&str>) -> Option<String> {
+/// kind; and the keys that a table needs tell apart what may stand at one place.
+pub(crate) fn example(fixtures: &[Fixture], path: &[&str], kind: Option<&str>, needs: &[&str]) -> Option<String> {
     let mut best: Option<(usize, String)> = None;
     for fixture in fixtures {
-        for (keys, size) in places(&fixture.table, path, kind) {
+        for (keys, size) in places(&fixture.table, path, kind, needs) {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let Some(text) = cut(&fixture.text, &keys).filter(|text| text.lines().count() <= MOST_LINES) else {
                 continue;
@@ -43,7 +43,7 @@ pub(crate) fn example(fixtures: &[Fixture], path: &[&str], kind: Option<&str>) -
 }
 
 /// Where a file has such a table: the keys that lead there, and how many keys the table has.
-fn places(value: &Value, path: &[&str], kind: Option<&str>) -> Vec<(Vec<String>, usize)> {
+fn places(value: &Value, path: &[&str], kind: Option<&str>, needs: &[&str]) -> Vec<(Vec<String>, usize)> {
     let entries: Vec<&Value> = match value {
         Value::Array(entries) => entries.iter().collect(),
         other => vec![other],
@@ -51,11 +51,11 @@ fn places(value: &Value, path: &[&str], kind: Option<&str>) -> Vec<(Vec<String>,
     let mut found = Vec::new();
     for entry in entries {
         let Some((first, rest)) = path.split_first() else {
-            let keys = match entry {
-                Value::Table(table) => table.len(),
-                _ => 1,
-            };
-            found.push((Vec::new(), keys));
+            if let Value::Table(table) = entry
+                && needs.iter().all(|key| table.contains_key(*key))
+            {
+                found.push((Vec::new(), table.len()));
+            }
             continue;
         };
         let Value::Table(table) = entry else { continue };
@@ -65,7 +65,7 @@ fn places(value: &Value, path: &[&str], kind: Option<&str>) -> Vec<(Vec<String>,
             if kind.is_some() && is_kind.is_some() && is_kind != kind {
                 continue;
             }
-            for (mut keys, size) in places(inner, rest, kind) {
+            for (mut keys, size) in places(inner, rest, kind, needs) {
                 keys.insert(0, key.clone());
                 found.push((keys, size));
             }

@@ -64,7 +64,9 @@ impl<'a> Page<'a> {
         } else {
             self.keys(heading, path, kind, schema, &mut further);
         }
-        if let Some(example) = fixtures::example(&self.fixtures, path, kind).filter(|_| !path.is_empty()) {
+        let needs = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let needs: Vec<&str> = needs.collect();
+        if let Some(example) = fixtures::example(&self.fixtures, path, kind, &needs).filter(|_| !path.is_empty()) {
             if schema.get("oneOf").is_none() {
                 self.text.push_str(&format!("\n```toml\n{example}\n```\n"));
             }

@@ -70,7 +70,7 @@ fn statuses(text: &mut String) {
     let rows: Vec<Vec<String>> =
         notes.statuses.into_iter().map(|(status, meaning)| vec![code(&status), meaning]).collect();
     let about = "Of every command, but for `muster diff`, which [has its own](commands.md#muster-diff). Where several hold, \
-                 the one that comes first in 2, 75, 1, 4, 5, 3, 0. [Operating](../operating.md) says what to do at each.";
+                 the one that comes first in 2, 75, 1, 4, 5, 3, 0. [Operating](../operating.md) says what to do.";
     section(text, "Exit statuses", about, &["status", "meaning"], &rows);
 }
 

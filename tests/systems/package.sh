@@ -15,6 +15,7 @@ export LC_ALL=C.UTF-8
 state=/var/lib/muster
 scratch=$(mktemp -d)
 begun=
+apply=
 
 fail() {
     echo "package.sh: $*" >&2
@@ -36,6 +37,9 @@ is() {
 finish() {
     status=$?
     trap - EXIT
+    if [ -n "$apply" ]; then
+        kill -KILL "$apply" 2>/dev/null || true
+    fi
     if [ -n "$begun" ]; then
         dpkg --purge muster >/dev/null 2>&1 || true
         rm -rf "$state" /etc/systemd/system/timers.target.wants/muster@people.timer \
@@ -67,7 +71,7 @@ version=3.8.0
 if [ "$("$dir/cargo-deb/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $version" ]; then
     cargo install cargo-deb --version "$version" --locked --no-default-features --quiet --root "$dir/cargo-deb" >&2
 fi
-export CARGO_DEB="$dir/cargo-deb/bin/cargo-deb" MUSTER_BINARY="$binary"
+export CARGO_DEB="$dir/cargo-deb/bin/cargo-deb --fast" MUSTER_BINARY="$binary"
 old=$(packaging/build "$scratch" 0.1.0-1)
 new=$(packaging/build "$scratch" 0.1.0-2)
 
@@ -82,7 +86,7 @@ for expected in "root:root 755 /usr/bin/muster" "root:root 755 /etc/muster/jobs"
     "root:root 644 /lib/systemd/system/muster-complete@.timer" "root:root 644 /usr/lib/sysusers.d/muster.conf"; do
     is "owner and mode" "$(stat -c '%U:%G %a %n' "${expected##* }")" "$expected"
 done
-for file in README.md CHANGELOG.md.gz changelog.Debian.gz copyright docs/operating.md docs/reference/commands.md; do
+for file in README.md CHANGELOG.md changelog.Debian.gz copyright docs/operating.md docs/reference/commands.md; do
     [ -s "/usr/share/doc/muster/$file" ] || fail "/usr/share/doc/muster/$file is missing; there is: $(ls -R /usr/share/doc/muster)"
 done
 is "the program" "$(muster --version)" "$("$binary" --version)"
@@ -91,7 +95,8 @@ for page in /usr/share/man/man1/muster*.1.gz; do
     said=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
     is "what man says of $page" "$said" ""
 done
-MANPAGER=cat man muster-run | grep -q 'muster run idp-to-vault' || fail "man muster-run shows no example"
+said=$(MANPAGER=cat man muster-run)
+[[ $said == *"muster run idp-to-vault"* ]] || fail "man muster-run shows no example"
 [ "$(ls /usr/share/man/man1/muster-*.1.gz | wc -l)" -gt 25 ] || fail "manual pages are missing"
 bash -uc 'source /usr/share/bash-completion/completions/muster
     COMP_WORDS=(muster ru); COMP_CWORD=1; _muster muster ru muster; [ "${COMPREPLY[*]}" = run ]' || fail "bash completes nothing"
@@ -100,7 +105,8 @@ if command -v zsh >/dev/null; then
         autoload -Uz +X _muster && [ "${_comps[muster]}" = _muster ]' || fail "zsh completes nothing"
 fi
 if command -v fish >/dev/null; then
-    fish --no-config -c 'complete -C "muster ru"' | grep -q '^run' || fail "fish completes nothing"
+    said=$(fish --no-config -c 'source /usr/share/fish/vendor_completions.d/muster.fish; complete -C "muster ru"')
+    is "what fish completes" "${said%%[[:space:]]*}" run
 fi
 
 for mode in muster muster-complete; do
@@ -202,10 +208,14 @@ for _ in $(seq 100); do
     kill -0 "$apply" 2>/dev/null || fail "the apply ended early: $(cat "$scratch/applied")"
     sleep 0.1
 done
+# However long the upgrade takes.
+kill -STOP "$apply"
 "${install[@]}" "$new" >"$scratch/said" 2>&1 || fail "it cannot be upgraded: $(cat "$scratch/said")"
 program=$(readlink "/proc/$apply/exe") || fail "the apply ended before the upgrade did: $(cat "$scratch/applied")"
 is "what the apply runs" "$program" "/usr/bin/muster (deleted)"
-wait "$apply" || fail "the apply that an upgrade overtook ended with $?: $(cat "$scratch/applied")"
+kill -CONT "$apply"
+overtaken=$apply apply=
+wait "$overtaken" || fail "the apply that an upgrade overtook ended with $?: $(cat "$scratch/applied")"
 echo 'rules = []' >/etc/muster/jobs/faults.toml
 is "the package" "$(dpkg-query --show --showformat '${Version}' muster)" 0.1.0-2
 [ -L "$link" ] || fail "the upgrade disabled the timer"
