@@ -159,7 +159,7 @@ fn what_errored_is_told_and_planned_anew_when_its_folder_is_gone() {
 /// Approves, and ends an apply after the vault has changed the first of both, before it said so; gives its order.
 fn cut_off(company: &Company, run: &str) -> Value {
     company.world.muster(&["approve", "corp", "--all", "--comment", "weddings"]).ended(0);
-    let late = json!({"method": "PATCH", "prefix": "/Users", "action": {"delay-after": {"ms": 20_000}}});
+    let late = json!({"method": "PATCH", "prefix": "/Users", "action": {"delay-after": {"ms": 5_000}}});
     company.vault.faults(json!({ "rules": [late] }));
     let mut apply = company.world.command(&["apply", "corp"]).spawn().unwrap();
     while !(1..=2).any(|number| family(company, number).ends_with("-Newname")) {

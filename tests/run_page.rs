@@ -41,6 +41,9 @@ fn a_run_leaves_a_page_that_tells_what_it_did_and_who_vouches_for_it() {
         "<summary>Waves</summary>",
         "create vault.users, wave 1: 1 order",
         "snapshot of hr.users, 5 rows, SHA-256",
+        "<summary>13 orders</summary>",
+        "<td>create vault.users</td><td>E0003<br>",
+        "userName: (empty) → ",
     ] {
         assert!(told.contains(text), "{text}\n{told}");
     }
@@ -61,4 +64,35 @@ fn the_page_of_a_held_run_says_what_holds_it() {
     company.world.muster(&["run", "corp"]).ended(4);
     let told = page(&company, &company.world.newest_run("corp"));
     assert!(told.contains("Held by a threshold or a suspicion") && told.contains("hr.users/deleted"), "{told}");
+}
+
+#[test]
+fn the_days_of_a_job_are_told_and_drawn() {
+    let company = Company::of(5);
+    company.world.muster(&["run", "corp"]).ended(3);
+    let first = company.world.newest_run("corp");
+    company.settle();
+    // The first run was three days ago.
+    let db = rusqlite::Connection::open(company.world.state().join("muster.db")).unwrap();
+    let then = (chrono::Utc::now() - chrono::TimeDelta::days(3)).to_rfc3339();
+    db.execute("UPDATE runs SET started = ?, ended = ? WHERE id = ?", [&then, &then, &first]).unwrap();
+    let of = |format: &[&str]| company.world.muster(&[&["report", "corp", "--since", "30d"], format].concat()).ended(0);
+    let told = of(&[]).says(&["day by day (UTC)"]);
+    let days: Vec<&str> = told
+        .out
+        .lines()
+        .skip_while(|line| !line.starts_with("day by day"))
+        .skip(2)
+        .take_while(|l| !l.is_empty())
+        .collect();
+    assert_eq!(days.len(), 4, "{}", told.out);
+    // A day without a run is one, too.
+    assert!(days[1].split_whitespace().skip(1).eq(["0", "0", "0", "0"]), "{}", told.out);
+    let page = of(&["--format", "html"]).out;
+    for text in ["Orders a day", "The longest run of each day", "Rows of hr.users", "the most is 13", "role=\"img\""] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("src="), "{page}");
+    let kept = company.world.muster(&["report", &first, "--format", "html"]).ended(0).out;
+    assert!(kept.contains(&format!("corp: run {first}")), "{kept}");
 }

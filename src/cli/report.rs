@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
@@ -13,13 +13,13 @@ use crate::model::run::RunId;
 use crate::report::errors_csv::errors_csv;
 use crate::report::report_json::RunReport;
 use crate::report::run_text::run_text;
-use crate::report::table::Format;
+use crate::report::trend_page::trend_page;
 use crate::store::database::Store;
 
 /// `muster report`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "csv is the per-order error report: order, object, operation, class, status, the server's message, remedy, tries, request id.\n\nExamples:\n  muster report idp-to-vault\n  muster report 20261122T150405Z-7f3a --format csv > errors.csv\n  muster report idp-to-vault --since 30d\n  muster report idp-to-vault --since 30d --format csv > trend.csv"
+    after_help = "csv is the per-order error report: order, object, operation, class, status, the server's message, remedy, tries, request id.\n\nExamples:\n  muster report idp-to-vault\n  muster report 20261122T150405Z-7f3a --format csv > errors.csv\n  muster report idp-to-vault --since 30d\n  muster report idp-to-vault --since 30d --format csv > trend.csv\n  muster report idp-to-vault --since 30d --format html > trend.html"
 )]
 pub(super) struct Args {
     /// A run, or a job's name: its newest run with any outcome
@@ -28,9 +28,20 @@ pub(super) struct Args {
     /// each run went
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// table for people, json for the whole record, csv for the errors one by one; with --since a record a run
-    #[arg(long, value_name = "FORMAT", default_value_t)]
-    format: Format,
+    /// table for people, json for the whole record, csv for the errors one by one (with --since a record a run), html for a
+    /// page that stands alone, with pictures
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    format: ReportFormat,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ReportFormat {
+    #[default]
+    Table,
+    Json,
+    Csv,
+    Html,
 }
 
 /// Tells what became of a run, and keeps its files up to date.
@@ -46,7 +57,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     };
     let report = outcome_report::write(context, &store, &run.id, exit)?;
     let text = match args.format {
-        Format::Table => {
+        ReportFormat::Table => {
             let is_run = RunId::is_id(&args.run);
             let (about, next) = if is_run {
                 (args.run.as_str(), ending::steps_of_run(&store, &run, context.now())?)
@@ -58,11 +69,15 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             }
             run_text(&report, &next, about, context.width())
         }
-        Format::Json => report.to_json(),
-        Format::Csv => errors_csv(&outcome_report::build(&store, &run, exit)?.1, &report.error_groups),
+        ReportFormat::Json => report.to_json(),
+        ReportFormat::Csv => errors_csv(&outcome_report::build(&store, &run, exit)?.1, &report.error_groups),
+        ReportFormat::Html => {
+            let page = context.layout.report_page(&run.job, &run.id);
+            std::fs::read_to_string(&page).with_context(|| format!("{} cannot be read", page.display()))?
+        }
     };
     print(&text)?;
-    if args.format == Format::Table {
+    if args.format == ReportFormat::Table {
         say!(context, "this report for programs: {}", context.layout.report_json(&run.job, &run.id).display());
         if !report.error_groups.is_empty() {
             say!(context, "the errors, order by order: {}", context.layout.errors(&run.job, &run.id).display());
@@ -81,9 +96,10 @@ fn over_time(context: &Context, store: &Store, args: &Args, since: &str) -> Resu
     let report = period::build(store, &job, log::since(since, now)?, now)?;
     let about = selection::typed(store, &args.run, &job);
     print(&match args.format {
-        Format::Table => report.to_text(about, context.width()),
-        Format::Json => report.to_json(),
-        Format::Csv => report.to_csv(),
+        ReportFormat::Table => report.to_text(about, context.width()),
+        ReportFormat::Json => report.to_json(),
+        ReportFormat::Csv => report.to_csv(),
+        ReportFormat::Html => trend_page(&report, about),
     })?;
     Ok(Ending::Done.status())
 }

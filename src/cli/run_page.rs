@@ -9,13 +9,17 @@ use anyhow::Result;
 use super::context::Context;
 use crate::model::approval::Decision;
 use crate::model::record::RunRecord;
-use crate::report::run_page::{Evidence, Sealed};
+use crate::model::value::Value;
+use crate::report::run_page::{Evidence, Sealed, ToldOrder};
 use crate::snapshot::manifest::{FILE_NAME, Manifest};
 use crate::store::approvals::parse;
 use crate::store::database::Store;
 
 /// Waves that are told.
 const WAVES: usize = 200;
+
+/// Orders that are told one by one: enough for a day, and a file that can be mailed.
+const ORDERS: usize = 1_000;
 
 /// Everything that vouches for a run. A file that is gone or damaged vouches for nothing, and is left out.
 ///
@@ -56,8 +60,29 @@ pub(super) fn evidence(context: &Context, store: &Store, run: &RunRecord) -> Res
         approvals,
         snapshots: resources.collect(),
         ended: store.ended_times(&run.id)?,
+        orders: told(store, run)?,
         waves: waves(&layout.run_log(&run.job, &run.id)),
     })
+}
+
+/// The orders that are told one by one. What a plan that is gone would say of them is left out.
+fn told(store: &Store, run: &RunRecord) -> Result<Vec<ToldOrder>> {
+    let first = store.first_orders(&run.id, ORDERS)?;
+    let mut planned = store.planned_orders(&run.job, &run.id, &first.iter().map(|order| &order.id).collect())?;
+    let told = first.into_iter().map(|order| {
+        let changes = planned.remove(&order.id).map(|planned| planned.changes).unwrap_or_default();
+        let text = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
+        ToldOrder {
+            operation: order.operation,
+            resource: order.resource,
+            key: order.key,
+            name: order.name,
+            state: order.state,
+            at: order.updated,
+            changes: changes.into_iter().map(|c| (c.attribute, text(c.before), text(c.after))).collect(),
+        }
+    });
+    Ok(told.collect())
 }
 
 /// The waves that a run's log tells of, the first ones.

@@ -2,11 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::report::cell::Cell;
-use crate::report::figures::count;
-use crate::report::page_text::escaped;
-use crate::report::section::{Part, Section};
-use crate::report::table::Listing;
+use crate::report::page_text::{escaped, sections_html};
+use crate::report::section::Section;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; }
@@ -35,18 +32,7 @@ pub fn page(title: &str, sections: &[Section], origin: &[String]) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
          <body>\n<h1>{title}</h1>\n"
     );
-    for section in sections.iter().filter(|section| !section.is_empty()) {
-        if !section.heading.is_empty() {
-            let _ = writeln!(html, "<h2>{}</h2>", escaped(&section.heading));
-        }
-        for part in &section.parts {
-            match part {
-                Part::Line(line) => drop(writeln!(html, "<p>{}</p>", escaped(line))),
-                Part::Detail(line) => drop(writeln!(html, "<p class=\"detail\">{}</p>", escaped(line))),
-                Part::Table(table) => html.push_str(&rows(table)),
-            }
-        }
-    }
+    html.push_str(&sections_html(sections));
     html.push_str("<footer>\n");
     for line in origin {
         let _ = writeln!(html, "<p>{}</p>", escaped(line));
@@ -55,39 +41,10 @@ pub fn page(title: &str, sections: &[Section], origin: &[String]) -> String {
     html
 }
 
-fn rows(table: &Listing) -> String {
-    let is_number = |column: usize| {
-        let mut cells = table.rows.iter().filter_map(|row| row.get(column)).filter(|cell| **cell != Cell::Empty);
-        cells.all(|cell| matches!(cell, Cell::Number(_)))
-    };
-    let class = |column: usize| if is_number(column) { " class=\"number\"" } else { "" };
-    let mut html = String::from("<table>\n<tr>");
-    for (number, column) in table.columns.iter().enumerate() {
-        let _ = write!(html, "<th{}>{}</th>", class(number), escaped(&column.name));
-    }
-    html.push_str("</tr>\n");
-    for row in &table.rows {
-        html.push_str("<tr>");
-        for column in 0..table.columns.len() {
-            let text = match row.get(column) {
-                None | Some(Cell::Empty) => String::new(),
-                Some(Cell::Text(text)) => text.clone(),
-                Some(Cell::Number(number)) => count(*number),
-                Some(Cell::Flag(flag)) => if *flag { "yes" } else { "no" }.to_owned(),
-                Some(Cell::List(texts)) => texts.join("; "),
-            };
-            let _ = write!(html, "<td{}>{}</td>", class(column), escaped(&text));
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</table>\n");
-    html
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::table::Column;
+    use crate::report::table::{Column, Listing};
 
     #[test]
     fn a_page_holds_no_mark_but_its_own_and_asks_nobody() {

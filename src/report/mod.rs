@@ -33,5 +33,6 @@ pub mod status;
 pub mod summary;
 pub mod table;
 pub mod tee;
+pub mod trend_page;
 pub mod units;
 mod value_change;

@@ -1,6 +1,12 @@
 //! Texts in pages and mails of HTML.
 
+use std::fmt::Write as _;
+
+use super::cell::Cell;
+use super::figures::count;
 use super::safe_text;
+use super::section::{Part, Section};
+use super::table::Listing;
 
 /// A text that is nothing but text: whatever it holds, no mark of HTML and no character that hides or turns others.
 pub fn escaped(text: &str) -> String {
@@ -16,4 +22,51 @@ pub fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+/// Sections under their headings, with tables; those that say nothing are left out.
+pub fn sections_html(sections: &[Section]) -> String {
+    let mut html = String::new();
+    for section in sections.iter().filter(|section| !section.is_empty()) {
+        if !section.heading.is_empty() {
+            let _ = writeln!(html, "<h2>{}</h2>", escaped(&section.heading));
+        }
+        for part in &section.parts {
+            match part {
+                Part::Line(line) => drop(writeln!(html, "<p>{}</p>", escaped(line))),
+                Part::Detail(line) => drop(writeln!(html, "<p class=\"detail\">{}</p>", escaped(line))),
+                Part::Table(table) => html.push_str(&rows(table)),
+            }
+        }
+    }
+    html
+}
+
+fn rows(table: &Listing) -> String {
+    let is_number = |column: usize| {
+        let mut cells = table.rows.iter().filter_map(|row| row.get(column)).filter(|cell| **cell != Cell::Empty);
+        cells.all(|cell| matches!(cell, Cell::Number(_)))
+    };
+    let class = |column: usize| if is_number(column) { " class=\"number\"" } else { "" };
+    let mut html = String::from("<table>\n<tr>");
+    for (number, column) in table.columns.iter().enumerate() {
+        let _ = write!(html, "<th{}>{}</th>", class(number), escaped(&column.name));
+    }
+    html.push_str("</tr>\n");
+    for row in &table.rows {
+        html.push_str("<tr>");
+        for column in 0..table.columns.len() {
+            let text = match row.get(column) {
+                None | Some(Cell::Empty) => String::new(),
+                Some(Cell::Text(text)) => text.clone(),
+                Some(Cell::Number(number)) => count(*number),
+                Some(Cell::Flag(flag)) => if *flag { "yes" } else { "no" }.to_owned(),
+                Some(Cell::List(texts)) => texts.join("; "),
+            };
+            let _ = write!(html, "<td{}>{}</td>", class(column), escaped(&text));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table>\n");
+    html
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::cell::Cell;
@@ -19,6 +19,9 @@ use crate::model::run::{RunId, RunState};
 
 /// Runs that are told one by one to people; programs get all.
 const RUNS: usize = 12;
+
+/// Days that are told one by one to people.
+const DAYS: usize = 31;
 
 /// Orders counted by resource type and operation.
 pub type Counts = BTreeMap<ResourceName, BTreeMap<Operation, u64>>;
@@ -86,6 +89,25 @@ impl RunFigures {
     }
 }
 
+/// The runs that began on one day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Day {
+    /// The day, in UTC.
+    pub day: NaiveDate,
+    /// How many runs began.
+    pub runs: u64,
+    /// Orders of theirs that came into effect.
+    pub applied: u64,
+    /// Orders of theirs of which a try failed.
+    pub failed: u64,
+    /// Runs that were held.
+    pub held: u64,
+    /// Seconds that the longest one took.
+    pub longest: Option<f64>,
+    /// Rows of the day's last export of each resource.
+    pub rows: BTreeMap<ResourceName, u64>,
+}
+
 /// How many orders there are.
 fn sum(counts: &Counts) -> u64 {
     counts.values().flat_map(BTreeMap::values).sum()
@@ -98,6 +120,28 @@ impl PeriodReport {
     /// Orders in effect, and orders that failed.
     pub fn totals(&self) -> (u64, u64) {
         (sum(&self.applied), sum(&self.failed))
+    }
+
+    /// The days of the time, oldest first, from the first one with a run on; those without one too.
+    pub fn days(&self) -> Vec<Day> {
+        let mut days: Vec<Day> = Vec::new();
+        for run in &self.runs {
+            let today = run.started.date_naive();
+            while days.last().is_none_or(|last| last.day < today) {
+                let day = days.last().map_or(today, |last| last.day + chrono::Days::new(1));
+                let empty = Day { day, runs: 0, applied: 0, failed: 0, held: 0, longest: None, rows: BTreeMap::new() };
+                days.push(empty);
+            }
+            // Runs are in the sequence in which they began, whatever the clock said.
+            let Some(day) = days.iter_mut().rev().find(|day| day.day <= today) else { continue };
+            day.runs += 1;
+            day.applied += sum(&run.applied);
+            day.failed += sum(&run.failed);
+            day.held += u64::from(!run.holds.is_empty());
+            day.longest = day.longest.into_iter().chain(run.seconds).reduce(f64::max);
+            day.rows.extend(run.rows.clone());
+        }
+        days
     }
 
     /// In half a sentence: `12 applied, 1 failed, 1 run held`.
@@ -131,10 +175,16 @@ impl PeriodReport {
             runs = runs.line(took);
         }
         runs = runs.table(self.newest_runs());
+        let days = self.days();
+        let mut by_day = Section::new("day by day (UTC)");
+        if days.len() > 1 {
+            by_day = by_day.table(day_table(&days));
+        }
         vec![
             Section::new("").line(title),
             done,
             wrong,
+            by_day,
             runs,
             Section::new("rows of the exports").table(self.rows()),
             Section::new("held in this time").table(self.held()),
@@ -276,6 +326,27 @@ impl PeriodReport {
         }
         listing
     }
+}
+
+/// The newest days in a table.
+fn day_table(days: &[Day]) -> Listing {
+    let names = ["day", "runs", "applied", "failed", "held", "longest"];
+    let mut listing = Listing::new(names.map(Column::whole).to_vec());
+    for day in days.iter().rev().take(DAYS) {
+        listing.push(vec![
+            day.day.to_string().into(),
+            day.runs.into(),
+            day.applied.into(),
+            day.failed.into(),
+            day.held.into(),
+            day.longest.map(|seconds| format!("{seconds:.1} s")).into(),
+        ]);
+    }
+    if days.len() > DAYS {
+        let more = format!("… {} older", count((days.len() - DAYS) as u64));
+        listing.push(vec![more.into()]);
+    }
+    listing
 }
 
 fn stamp(at: DateTime<Utc>) -> String {

@@ -7,13 +7,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::figures::{count, counted, time};
 use super::page_text::escaped;
 use super::report_json::RunReport;
+use super::value_change::shown_pair;
 use crate::model::evidence::Completeness;
+use crate::model::order::{Operation, OrderState};
+use crate::model::resource::ResourceName;
 
 /// How pages look: colours by name, light and dark, and the type. The review page looks the same.
-const LOOK: &str = include_str!("look.css");
+pub(super) const LOOK: &str = include_str!("look.css");
+
+/// What a page that stands alone may load: nothing.
+pub(super) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">";
 
 /// Bars of the picture of an apply.
 const BARS: usize = 60;
+
+/// Characters of a change's two values together.
+const VALUES: usize = 160;
 
 /// What vouches for a run besides its report.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +41,27 @@ pub struct Evidence {
     pub ended: Vec<DateTime<Utc>>,
     /// Waves as they began: when, and what.
     pub waves: Vec<(String, String)>,
+    /// Orders that are told one by one, in this sequence: not all, where they are many.
+    pub orders: Vec<ToldOrder>,
+}
+
+/// An order that is told by itself.
+#[derive(Clone, Debug)]
+pub struct ToldOrder {
+    /// What it does.
+    pub operation: Operation,
+    /// The resource type or association at the target.
+    pub resource: ResourceName,
+    /// What a person looks for.
+    pub key: String,
+    /// What the object is called; may be empty.
+    pub name: String,
+    /// Where it stands.
+    pub state: OrderState,
+    /// When that last changed.
+    pub at: DateTime<Utc>,
+    /// Its changes: attribute, before, after.
+    pub changes: Vec<(String, String, String)>,
 }
 
 /// A sealed decision.
@@ -62,7 +92,7 @@ pub fn run_page(report: &RunReport, evidence: &Evidence) -> String {
     let title = format!("{}: run {}", report.job, report.run);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+         {POLICY}\n\
          <title>{}</title>\n<style>\n{LOOK}{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{}</h1>\n",
         escaped(&title),
         escaped(&title)
@@ -80,6 +110,7 @@ pub fn run_page(report: &RunReport, evidence: &Evidence) -> String {
     reasons(&mut page, report);
     errors(&mut page, report);
     pace(&mut page, evidence);
+    one_by_one(&mut page, report, evidence);
     exports(&mut page, report);
     vouched(&mut page, report, evidence);
     page.push_str("</main>\n</body>\n</html>\n");
@@ -105,7 +136,7 @@ fn orders(page: &mut String, report: &RunReport) {
         return;
     }
     let most = report.orders_by_operation.values().flat_map(|by| by.values()).copied().max().unwrap_or(1).max(1);
-    page.push_str("<table><thead><tr><th>To</th><th>Operation</th><th class=\"n\">Orders</th><th class=\"n\">In effect</th><th></th></tr></thead><tbody>\n");
+    page.push_str("<table><thead><tr><th>To</th><th>Operation</th><th class=\"n\">Orders</th><th class=\"n\">In effect</th><th class=\"bar\">Of the most</th></tr></thead><tbody>\n");
     for (resource, by) in &report.orders_by_operation {
         for (operation, orders) in by {
             let applied =
@@ -113,7 +144,7 @@ fn orders(page: &mut String, report: &RunReport) {
             let width = |number: u64| number as f64 / most as f64 * 240.0;
             let _ = writeln!(
                 page,
-                "<tr><td>{}</td><td>{operation}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td><svg width=\"240\" height=\"12\" \
+                "<tr><td>{}</td><td>{operation}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"bar\"><svg width=\"240\" height=\"12\" \
                  aria-hidden=\"true\"><rect class=\"planned\" width=\"{:.1}\" height=\"12\" rx=\"2\"/><rect class=\"applied\" width=\"{:.1}\" height=\"12\" rx=\"2\"/></svg></td></tr>",
                 escaped(&resource.to_string()),
                 count(*orders),
@@ -208,7 +239,7 @@ fn pace(page: &mut String, evidence: &Evidence) {
     }
     page.push_str("</svg>\n");
     if !evidence.waves.is_empty() {
-        page.push_str("<details><summary>Waves</summary><table><tbody>\n");
+        page.push_str("<details><summary>Waves</summary><table class=\"stack\"><tbody>\n");
         for (at, what) in &evidence.waves {
             let _ = writeln!(page, "<tr><td>{}</td><td>{}</td></tr>", escaped(at), escaped(what));
         }
@@ -216,11 +247,60 @@ fn pace(page: &mut String, evidence: &Evidence) {
     }
 }
 
+/// Each order by itself, as far as they are told.
+fn one_by_one(page: &mut String, report: &RunReport, evidence: &Evidence) {
+    if evidence.orders.is_empty() {
+        return;
+    }
+    let all: u64 = report.orders_by_state.values().sum();
+    let told = evidence.orders.len() as u64;
+    let which = if told < all {
+        format!("the first {} of {}: those that failed, then those that take something away", count(told), count(all))
+    } else {
+        counted(told, "order")
+    };
+    let _ = writeln!(
+        page,
+        "<h2>One by one</h2>\n<details><summary>{which}</summary><table class=\"stack\"><thead><tr><th>Order</th><th>Object</th><th>Before → after</th><th>Became</th></tr></thead><tbody>"
+    );
+    for order in &evidence.orders {
+        let name = if order.name.is_empty() || order.name == order.key {
+            String::new()
+        } else {
+            format!("<br><span class=\"soft\">{}</span>", escaped(&order.name))
+        };
+        let changes: Vec<String> = order
+            .changes
+            .iter()
+            .map(|(attribute, before, after)| {
+                let (before, after) = shown_pair(before, after, VALUES);
+                format!("{}: {} → {}", escaped(attribute), escaped(&before), escaped(&after))
+            })
+            .collect();
+        let class = match order.state {
+            OrderState::Applied => "yes",
+            OrderState::Errored | OrderState::Uncertain | OrderState::InFlight => "no",
+            _ => "soft",
+        };
+        let _ = writeln!(
+            page,
+            "<tr><td>{} {}</td><td>{}{name}</td><td>{}</td><td><span class=\"{class}\">{}</span><br><span class=\"soft\">{}</span></td></tr>",
+            order.operation,
+            escaped(&order.resource.to_string()),
+            escaped(&order.key),
+            changes.join("<br>"),
+            order.state,
+            time(order.at)
+        );
+    }
+    page.push_str("</tbody></table></details>\n");
+}
+
 fn exports(page: &mut String, report: &RunReport) {
     if report.exports.is_empty() {
         return;
     }
-    page.push_str("<h2>Snapshots</h2>\n<table><thead><tr><th>Of</th><th class=\"n\">Rows</th><th>Taken</th><th>Read</th><th>Verdict</th></tr></thead><tbody>\n");
+    page.push_str("<h2>Snapshots</h2>\n<table class=\"stack\"><thead><tr><th>Of</th><th class=\"n\">Rows</th><th>Taken</th><th>Read</th><th>Verdict</th></tr></thead><tbody>\n");
     for export in &report.exports {
         let class = if export.verdict == Completeness::Complete { "yes" } else { "no" };
         let _ = writeln!(
@@ -238,7 +318,7 @@ fn exports(page: &mut String, report: &RunReport) {
 
 /// Who approved, and by which digests that can be checked.
 fn vouched(page: &mut String, report: &RunReport, evidence: &Evidence) {
-    page.push_str("<h2>Evidence</h2>\n<table><tbody>\n");
+    page.push_str("<h2>Evidence</h2>\n<table class=\"stack\"><tbody>\n");
     let mut row = |what: &str, value: &str| {
         let _ = writeln!(page, "<tr><td>{}</td><td><code>{}</code></td></tr>", escaped(what), escaped(value));
     };
@@ -290,6 +370,11 @@ blockquote { margin: 6px 0; padding-left: 10px; border-left: 3px solid var(--lin
 pre, code { font-family: var(--mono); font-size: 12px; overflow-wrap: anywhere; white-space: pre-wrap; }
 rect.planned { fill: var(--line); } rect.applied { fill: var(--accent); } svg { max-width: 100%; } svg.pace { width: 100%; height: 80px; }
 summary { cursor: pointer; }
-@media (max-width: 560px) { td svg { display: none; } th, td { padding: 4px 6px; } }
+th { overflow-wrap: normal; }
+@media (max-width: 560px) {
+  td svg, .bar { display: none; } th, td { padding: 4px 6px; }
+  .stack thead { display: none; } .stack tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--line); }
+  .stack td { display: block; border: 0; padding: 1px 8px; text-align: left; } .stack td:empty { display: none; }
+}
 @media print { body { background: none; } section, table { break-inside: avoid; } }
 ";

@@ -1,5 +1,6 @@
 //! What is remembered about single objects: their links, their orders, and who approved these.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -107,6 +108,19 @@ impl Store {
     /// When a file that is there cannot be read.
     pub fn planned_order(&self, job: &str, run: &RunId, order: &OrderId) -> Result<Option<Order>, StoreError> {
         plan_files::find_order(&self.layout.orders(job, run), order)
+    }
+
+    /// Those of some orders of a run that are still there as they were planned.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn planned_orders(
+        &self,
+        job: &str,
+        run: &RunId,
+        orders: &BTreeSet<&OrderId>,
+    ) -> Result<BTreeMap<OrderId, Order>, StoreError> {
+        plan_files::find_orders(&self.layout.orders(job, run), orders)
     }
 
     /// Every try at an order, oldest first.

@@ -19,6 +19,7 @@ pub mod chain_query;
 pub mod database;
 mod database_file;
 pub mod error;
+pub mod first_orders;
 pub mod given_up;
 mod graces;
 pub mod journal;

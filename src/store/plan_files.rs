@@ -1,5 +1,6 @@
 //! plan.json, orders.ndjson and review.csv: written once, whole or not at all, never changed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use super::error::StoreError;
 use super::review_file;
 use super::whole_file::WholeFile;
 use crate::model::digest::Digest;
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 use crate::model::plan::Plan;
 
 /// The file of the orders themselves.
@@ -126,12 +127,42 @@ pub fn read_orders(path: &Path) -> Result<impl Iterator<Item = Result<Order, Sto
     }))
 }
 
+/// Those of some orders that orders.ndjson has and that can be read; only their lines are read as orders. None where the
+/// file is gone.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn find_orders(path: &Path, orders: &BTreeSet<&OrderId>) -> Result<BTreeMap<OrderId, Order>, StoreError> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(source) => return Err(StoreError::file("read", path, source)),
+    };
+    let mut lines = BufReader::with_capacity(1 << 18, file);
+    let (mut found, mut line) = (BTreeMap::new(), Vec::new());
+    while found.len() < orders.len() {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(|source| StoreError::file("read", path, source))? == 0 {
+            break;
+        }
+        // Every order begins with its id.
+        let id = line.strip_prefix(b"{\"id\":\"").and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        let Some(id) = id.and_then(|id| std::str::from_utf8(id).ok()) else { continue };
+        if orders.contains(&OrderId(id.to_owned()))
+            && let Ok(order) = serde_json::from_slice::<Order>(&line)
+        {
+            found.insert(order.id.clone(), order);
+        }
+    }
+    Ok(found)
+}
+
 /// One order of orders.ndjson; only its line is read as one. `None` where the file is gone, or has no such order that can
 /// be read.
 ///
 /// # Errors
 /// Where the file cannot be read.
-pub fn find_order(path: &Path, order: &crate::model::order::OrderId) -> Result<Option<Order>, StoreError> {
+pub fn find_order(path: &Path, order: &OrderId) -> Result<Option<Order>, StoreError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Starts nginx (Debian) as a gateway before a SCIM server on 127.0.0.1: TLS by a certificate of an own authority, 429 with
 # Retry-After beyond 80 requests a second, 413 beyond 2 kB, and every hundredth request or so lost in a server behind it
-# that is too slow, which the gateway answers with 504 after a second.
+# that is too slow, which the gateway answers with 504 after a second. POST /hook is taken by the gateway itself, and
+# DIR/nginx.PORT/hooks.log says by which signature.
 #
 #   nginx.sh DIR PORT UPSTREAM_PORT
 #
@@ -36,6 +37,7 @@ user root;
 events { worker_connections 512; }
 http {
     log_format told '\$status \$request_method \$uri';
+    log_format hook '\$request_method \$ssl_protocol \$content_length \$http_muster_signature';
     access_log $home/access.log told;
     client_body_temp_path $home/body;
     proxy_temp_path $home/proxy;
@@ -55,6 +57,11 @@ http {
         ssl_certificate $home/server.pem;
         ssl_certificate_key $home/server.key;
         client_max_body_size 2k;
+        location = /hook {
+            client_max_body_size 1m;
+            access_log $home/hooks.log hook;
+            proxy_pass http://127.0.0.1:$((port + 1));
+        }
         location / {
             limit_req zone=all burst=10 nodelay;
             proxy_pass http://\$behind;
@@ -72,6 +79,9 @@ http {
         listen 127.0.0.1:$((port + 1));
         server_name slow;
         access_log off;
+        location = /hook {
+            return 204;
+        }
         location / {
             limit_req zone=slow burst=10000;
             proxy_pass http://127.0.0.1:$upstream;

@@ -5,12 +5,36 @@ use std::time::{Duration, Instant};
 
 use crate::stages::brought_into_step;
 use crate::support::World;
+use crate::support::company::{Company as Staff, people};
 use crate::whole_loop::{Company, System, job};
 
 /// How often the gateway answered with a status.
 fn answered(status: &str) -> usize {
     let log = std::fs::read_to_string(crate::told("MUSTER_TEST_NGINX_LOG")).unwrap();
     log.lines().filter(|line| line.starts_with(status)).count()
+}
+
+#[test]
+fn a_webhook_behind_tls_gets_its_messages_and_an_unknown_authority_gets_none() {
+    let hooks = std::path::PathBuf::from(crate::told("MUSTER_TEST_NGINX_LOG")).with_file_name("hooks.log");
+    let seen = || std::fs::read_to_string(&hooks).unwrap_or_default();
+    let url = format!("{}/hook", crate::told("MUSTER_TEST_NGINX_URL").trim_end_matches("/v2"));
+    let report =
+        |further: &str| format!("[report]\nwebhook = {{ url = \"{url}\", secret = \"file:hook.key\"{further} }}\n");
+    let company = Staff::with(60, &report(""));
+    company.world.write("jobs/hook.key", "hunter2hunter2\n");
+    company.settle();
+    company.hr(&people(20));
+    let before = seen();
+    company.world.muster(&["run", "corp"]).ended(4).says(&["[connection, stage tls]", "ca_file"]);
+    assert_eq!(seen(), before);
+    company.job(&report(&format!(", ca_file = \"{}\"", crate::told("MUSTER_TEST_NGINX_CA"))));
+    company.world.muster(&["check", "corp"]).ended(0).says(&["webhook", "no message was sent"]);
+    company.world.muster(&["run", "corp"]).ended(4);
+    let log = seen();
+    let posts: Vec<&str> = log[before.len()..].lines().filter(|line| line.starts_with("POST TLSv1.")).collect();
+    assert_eq!(posts.len(), 1, "{log}");
+    assert!(posts[0].contains(" t=") && posts[0].contains(",v1="), "{log}");
 }
 
 #[test]

@@ -98,6 +98,28 @@ create = "off"
 }
 
 #[test]
+fn the_page_that_a_run_leaves_is_read_by_anybody() {
+    let company = held();
+    company.world.muster(&["approve", "corp", "--accept", "vault.users/update/count", "--comment", "as announced"]);
+    company.world.muster(&["approve", "corp", "--all", "--comment", "HR-2291 \u{202e}<b>looked at</b>"]);
+    let action = serde_json::json!({"status": {"code": 400, "body": "{\"detail\":\"no <img src=x> like that\"}"}});
+    let rule = serde_json::json!({"method": "PATCH", "prefix": "/Users", "when": {"nth": 3}, "action": action});
+    company.vault.faults(serde_json::json!({"rules": [rule]}));
+    company.world.muster(&["apply", "corp"]);
+    let page = company.world.run_file("corp", &company.world.newest_run("corp"), "report.html");
+    let shots = std::env::var("MUSTER_TEST_SCREENSHOTS").unwrap_or_default();
+    drive(&["kept", &format!("file://{}", page.display()), &shots]);
+    // The settled company's runs, a day apart, as a trend.
+    let db = rusqlite::Connection::open(company.world.state().join("muster.db")).unwrap();
+    let ago =
+        "strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-' || (SELECT count(*) FROM runs b WHERE b.id > runs.id) || ' days')";
+    db.execute(&format!("UPDATE runs SET started = {ago}"), []).unwrap();
+    let trend = company.world.muster(&["report", "corp", "--since", "30d", "--format", "html"]).ended(0).out;
+    let page = company.world.write("trend.html", trend);
+    drive(&["kept", &format!("file://{}", page.display()), ""]);
+}
+
+#[test]
 fn a_page_whose_muster_is_gone_says_so() {
     let company = held();
     let page = Page::start(&company.world, "corp", &[]);

@@ -3,6 +3,7 @@
 //   node drive.mjs review URL [FOLDER]     the whole review, sealed at its end; screenshots go to FOLDER
 //   node drive.mjs large URL COUNT         a list of COUNT orders: how long it takes, and that it does not stutter
 //   node drive.mjs gone URL PID            what is shown when the server is killed
+//   node drive.mjs kept URL [FOLDER]       the page of a run that is kept as a file; screenshots go to FOLDER
 import assert from "node:assert/strict";
 import { accessible, fits, open, shows, text } from "./page.mjs";
 
@@ -182,4 +183,15 @@ async function gone() {
   await browser.close();
 }
 
-await { review, large, gone }[what]();
+async function kept() {
+  const browser = await open(url, extra);
+  const { page } = browser;
+  await shows(page, "h1", "corp: ");
+  await everywhere(browser, "kept");
+  await page.evaluate(() => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+  await everywhere(browser, "kept-open");
+  assert.deepEqual(browser.wrong, []);
+  await browser.close();
+}
+
+await { review, large, gone, kept }[what]();

@@ -27,14 +27,15 @@ export async function open(url, shots) {
   page.on("request", (request) => { if (!/^(blob:)/.test(request.url()) && new URL(request.url()).origin !== origin) wrong.push(`asked elsewhere: ${request.url()}`); });
   const began = Date.now();
   await page.goto(url);
-  await page.waitForURL(`${origin}/`);
+  // A file has no origin, and stays where it is.
+  if (origin !== "null") await page.waitForURL(`${origin}/`);
   return {
     page,
     // When its address was opened.
     began,
     // Errors that are expected are named; nothing else may go wrong.
     wrong,
-    async shot(name) { if (shots) await page.screenshot({ path: join(shots, `${name}.png`) }); },
+    async shot(name) { if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: origin === "null" }); },
     async close() { await context.close(); rmSync(profile, { recursive: true, force: true }); },
   };
 }
