@@ -20,7 +20,7 @@ mod markdown;
 #[path = "reference/words.rs"]
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -56,24 +56,4 @@ fn the_job_file_is_that_of_the_schema() {
 #[test]
 fn the_words_are_those_of_the_types() {
     holds("words.md", &words::page());
-}
-
-/// Whoever writes `path#place` in a page of docs/reference or README means a heading that is there.
-#[test]
-fn links_within_the_reference_lead_somewhere() {
-    let pages = ["commands.md", "job-file.md", "words.md"];
-    let read = |page: &str| std::fs::read_to_string(root().join("docs/reference").join(page)).unwrap();
-    for page in pages {
-        let text = read(page);
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let (file, place) = target.split_once('#').unwrap_or((target, ""));
-            let file = if file.is_empty() { page } else { file };
-            let there = Path::new("docs/reference").join(file);
-            assert!(root().join(&there).is_file(), "{page} leads to {target}, which is not there");
-            if pages.contains(&file) && !place.is_empty() {
-                let found = read(file).lines().any(|line| line.starts_with('#') && markdown::anchor(line) == place);
-                assert!(found, "{page} leads to {target}, and {file} has no such heading");
-            }
-        }
-    }
 }

@@ -11,8 +11,8 @@ pub(crate) fn page() -> String {
     program.build();
     let mut text = "# Commands\n\n".to_owned();
     text.push_str(
-        "Made of the program's own table of commands by `tests/reference.rs`. `muster COMMAND --help` says the same, and so \
-         does `man muster-COMMAND` where the pages are installed (`muster man --output DIR`).\n\n\
+        "Made of the program's own table of commands by `tests/reference.rs`. Each command's `--help` says the same, and so does \
+         `man muster-run` where the pages are installed (`muster man --output DIR`).\n\n\
          JOB is a job file, or a name that is looked up in jobs/; a run has an id, such as `20261122T150405Z-7f3a`. What a \
          status or another word means: [words.md](words.md).\n\n",
     );

@@ -22,7 +22,7 @@ pub(crate) fn page() -> String {
                  A job file is TOML. Paths are relative to its folder. A key that is not here is a mistake, told with the \
                  nearest one that is. Times are written `90s`, `15m`, `72h`, `30d`, `1y`. Secrets never stand in a job file: \
                  `env:NAME` is a variable of the environment, `file:PATH` a file, `credential:NAME` one of systemd's \
-                 credentials. What rules and conditions may say is in the [README](../../README.md).";
+                 credentials. What rules and conditions may say is in [jobs.md](../jobs.md#rules).";
     format!("# The job file\n\n{about}\n\n{}\n{}", page.index.join("\n"), page.text)
 }
 

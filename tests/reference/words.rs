@@ -130,7 +130,7 @@ fn failures(text: &mut String) {
 fn objects(text: &mut String) {
     let file = "src/model/situation.rs";
     let rows = words(file, "Situation", Situation::ALL, Situation::word);
-    let about = "How an object stands between source and target (`muster list JOB --situation`).";
+    let about = "How an object stands between source and target (`muster list JOB --situation missing`).";
     section(text, "Situations", about, &["situation", "meaning"], &rows);
     let rows = words(file, "Cause", Cause::ALL, Cause::word);
     let about = "Why a value differs, judged against what both sides last agreed on.";
