@@ -121,6 +121,10 @@ systemctl enable muster@people.timer 2>/dev/null
 link=/etc/systemd/system/timers.target.wants/muster@people.timer
 is "what is enabled" "$(readlink "$link")" /lib/systemd/system/muster@.timer
 
+if [ -d /run/systemd/system ]; then
+    systemctl start muster@people.timer
+fi
+
 # --- A job, called as the unit calls it.
 mkdir "$scratch/drop"
 printf 'id,login\nE1,ada\nE2,grace\nE3,mary\n' >"$scratch/drop/users.csv"
@@ -219,6 +223,9 @@ wait "$overtaken" || fail "the apply that an upgrade overtook ended with $?: $(c
 echo 'rules = []' >/etc/muster/jobs/faults.toml
 is "the package" "$(dpkg-query --show --showformat '${Version}' muster)" 0.1.0-2
 [ -L "$link" ] || fail "the upgrade disabled the timer"
+if [ -d /run/systemd/system ]; then
+    systemctl is-active --quiet muster@people.timer || fail "the upgrade stopped the timer"
+fi
 ended 0 by_unit
 ended 0 "${as_muster[@]}" muster log --verify
 
