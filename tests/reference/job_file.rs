@@ -35,6 +35,9 @@ struct Page<'a> {
     seen: BTreeMap<String, String>,
 }
 
+/// A section that comes later: its heading, the keys that lead there, the kind of its system, and its schema.
+type Further<'a> = (String, Vec<&'a str>, Option<&'a str>, &'a Value);
+
 /// A table that the value of a key leads to.
 struct Inner<'a> {
     shape: Option<&'a str>,
@@ -62,14 +65,13 @@ impl<'a> Page<'a> {
                 further.push((format!("{heading}, kind {name}"), path.to_vec(), kind, one));
             }
         } else {
-            self.keys(heading, path, kind, schema, &mut further);
+            self.keys(path, kind, schema, &mut further);
         }
         let needs = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let needs: Vec<&str> = needs.collect();
-        if let Some(example) = fixtures::example(&self.fixtures, path, kind, &needs).filter(|_| !path.is_empty()) {
-            if schema.get("oneOf").is_none() {
-                self.text.push_str(&format!("\n```toml\n{example}\n```\n"));
-            }
+        let example = fixtures::example(&self.fixtures, path, kind, &needs);
+        if let Some(example) = example.filter(|_| !path.is_empty() && schema.get("oneOf").is_none()) {
+            self.text.push_str(&format!("\n```toml\n{example}\n```\n"));
         }
         for (heading, path, kind, schema) in further {
             self.table(&heading, &path, kind, schema, depth + 1);
@@ -77,14 +79,7 @@ impl<'a> Page<'a> {
     }
 
     /// The rows of a table's keys, and the tables that these lead to.
-    fn keys(
-        &mut self,
-        heading: &str,
-        path: &[&'a str],
-        kind: Option<&'a str>,
-        schema: &'a Value,
-        further: &mut Vec<(String, Vec<&'a str>, Option<&'a str>, &'a Value)>,
-    ) {
+    fn keys(&mut self, path: &[&'a str], kind: Option<&'a str>, schema: &'a Value, further: &mut Vec<Further<'a>>) {
         let needed = schema["required"].as_array().cloned().unwrap_or_default();
         let mut rows = Vec::new();
         for (key, value) in schema["properties"].as_object().into_iter().flatten().filter(|(key, _)| *key != "kind") {
@@ -95,7 +90,7 @@ impl<'a> Page<'a> {
             for (name, one) in several {
                 match inner(self.root, name, one) {
                     Some(found) => {
-                        let to = self.place(heading, path, kind, key, &found, tables, further);
+                        let to = self.place(path, kind, key, &found, tables, further);
                         if !takes.contains(&to) {
                             takes.push(to);
                         }
@@ -121,16 +116,14 @@ impl<'a> Page<'a> {
     }
 
     /// A link to a table's section, which comes later where there is none yet.
-    #[allow(clippy::too_many_arguments, reason = "a place is said by all of these")]
     fn place(
         &mut self,
-        heading: &str,
         path: &[&'a str],
         kind: Option<&'a str>,
         key: &'a str,
         found: &Inner<'a>,
         tables: usize,
-        further: &mut Vec<(String, Vec<&'a str>, Option<&'a str>, &'a Value)>,
+        further: &mut Vec<Further<'a>>,
     ) -> String {
         let mut inner_path = path.to_vec();
         inner_path.push(key);
@@ -154,14 +147,9 @@ impl<'a> Page<'a> {
             _ => None,
         };
         let to = known.unwrap_or_else(|| {
-            if let Some(shape) = found.shape {
+            if let Some(shape) = found.shape.filter(|_| which.is_empty()) {
                 let before = self.seen.insert(shape.to_owned(), own.clone());
-                let again =
-                    before.is_some_and(|before| before != own && !which.is_empty() == before.contains(" with "));
-                assert!(
-                    !again || shared.is_some() || !which.is_empty(),
-                    "{shape} is in {heading} and elsewhere: name it in SHARED"
-                );
+                assert!(before.is_none_or(|before| before == own), "{shape} stands in two places: name it in SHARED");
             }
             further.push((own.clone(), inner_path, kind, found.schema));
             own.clone()
