@@ -117,7 +117,7 @@ fn header(line: &str) -> Option<Vec<String>> {
 /// The lines of one key's value: as many as it takes until they can be read.
 fn value_of<'a>(block: &[&'a str], key: &str) -> Option<Vec<&'a str>> {
     let is_key = |line: &&str| line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("\"{key}\" = "));
-    let Some(first) = block.iter().position(|line| is_key(line)) else { return Some(Vec::new()) };
+    let Some(first) = block.iter().position(is_key) else { return Some(Vec::new()) };
     (first..block.len()).map(|last| &block[first..=last]).find_map(|lines| {
         let whole = lines.join("\n").parse::<toml::Table>().is_ok();
         whole.then(|| lines.to_vec())
