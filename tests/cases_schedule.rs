@@ -3,13 +3,76 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use muster::model::settings::ScheduleSettings;
+use muster::report::units::Units;
 use serde_json::json;
 use support::company::Company;
 use support::{Said, World};
+
+/// The package has one service and one timer for each mode, whose instances are jobs; `muster schedule` writes one service for
+/// each job, whose instances are modes. But for that they are the same. `MUSTER_BLESS=1` writes those of the package.
+#[test]
+fn the_units_of_the_package_are_those_that_schedule_writes() {
+    let units = Units {
+        job: "JOB".to_owned(),
+        program: "/usr/bin/muster".into(),
+        job_file: "/etc/muster/jobs/JOB.toml".into(),
+        schedule: ScheduleSettings::default(),
+        user: Some("muster".to_owned()),
+        state: "muster".to_owned(),
+        credentials: Vec::new(),
+        credentials_from: "/etc/muster/credentials".into(),
+        variables: Vec::new(),
+        writes: Vec::new(),
+        reads_homes: false,
+        on_failure: None,
+    };
+    let drop_ins =
+        |units: &Units| units.drop_ins().into_iter().map(|file| (file.name, file.text)).collect::<BTreeMap<_, _>>();
+    assert!(drop_ins(&units).values().all(String::is_empty), "the package's units say all that a plain job needs");
+    let needs = Units {
+        schedule: ScheduleSettings { incremental: None, complete: "02:30".parse().ok(), is_stated: true },
+        credentials: vec!["vault-token".to_owned()],
+        writes: vec!["/srv/orders % a".into()],
+        reads_homes: true,
+        on_failure: Some("page@%n.service".to_owned()),
+        ..units.clone()
+    };
+    let service = "[Unit]\nOnFailure=page@%n.service\n\n[Service]\nLoadCredential=vault-token:/etc/muster/credentials/vault-token\n\n\
+                   ReadWritePaths=/srv/orders %% a\nProtectHome=read-only\n";
+    let written = drop_ins(&needs);
+    assert_eq!(written["muster@JOB.service.d/job.conf"], service);
+    assert_eq!(written["muster-complete@JOB.service.d/job.conf"], service);
+    assert_eq!(written["muster@JOB.timer.d/job.conf"], "", "a timer that is not enabled needs no time");
+    let timer = "[Timer]\nOnCalendar=\nOnCalendar=*-*-* 02:30:00\n";
+    assert_eq!(written["muster-complete@JOB.timer.d/job.conf"], timer);
+    assert_eq!(needs.packaged_timers(), ["muster-complete@JOB.timer"]);
+    let written = |name: &str| {
+        let file = units.files().into_iter().find(|file| file.name == name);
+        file.unwrap_or_else(|| panic!("{name} is not written")).text
+    };
+    // A file of variables may be there for each job; which it needs, only its job file says.
+    let variables = "User=muster\n# Variables for `env:NAME` of the job file; readable by root alone.\n\
+                     EnvironmentFile=-/etc/muster/credentials/%i.env\n";
+    for (mode, name) in [("incremental", "muster@"), ("complete", "muster-complete@")] {
+        let service = written("muster-JOB@.service").replace("%i", mode).replace("JOB", "%i");
+        let timer = written(&format!("muster-JOB-{mode}.timer"));
+        let timer = timer.replace(&format!("Unit=muster-JOB@{mode}.service\n"), "").replace("JOB", "%i");
+        let made = [("service", service.replace("User=muster\n", variables)), ("timer", timer)];
+        for (kind, text) in made {
+            let file = format!("{}/packaging/systemd/{name}.{kind}", env!("CARGO_MANIFEST_DIR"));
+            if std::env::var_os("MUSTER_BLESS").is_some() {
+                std::fs::write(&file, &text).unwrap();
+            }
+            assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), text, "MUSTER_BLESS=1 writes {file}");
+        }
+    }
+}
 
 /// A job whose credentials lie where systemd puts them, and that writes work orders.
 fn scheduled(schedule: &str) -> World {
@@ -84,6 +147,9 @@ fn case_x3_schedule_writes_a_service_and_timers_that_say_what_the_job_needs() {
     let cron = world.muster(&["schedule", "corp", "--crontab"]).ended(0);
     cron.says(&["*/10 * * * * cd ", "30 2 * * * cd ", "--mode incremental\n", "--mode complete\n"]);
     world.muster(&["schedule", "corp", "--on-failure", "x\ny"]).ended(2).says(&["no unit"]);
+    // The package's units look for jobs at one place.
+    let elsewhere = world.muster(&["schedule", "corp", "--package"]).ended(2);
+    elsewhere.says(&["the units of the package call /etc/muster/jobs/corp.toml", "without --package"]);
 }
 
 #[test]

@@ -29,7 +29,38 @@ fn what_generates_files_does() {
     let schema = world.muster(&["schema"]).ended(0).json();
     assert!(schema["properties"]["sync"].is_object());
     world.muster(&["completions", "bash"]).ended(0).says(&["_muster()"]);
-    world.muster(&["man"]).ended(0).says(&[".TH muster"]);
+    world.muster(&["man"]).ended(0).says(&[".TH muster 1 \"\" \"muster "]);
+}
+
+#[test]
+fn each_command_has_a_manual_page_that_is_the_same_every_day() {
+    let world = World::new();
+    world.muster(&["man", "--output", "man/man1"]).ended(0);
+    let program = muster::cli::command();
+    let mut expected: Vec<String> =
+        program.get_subcommands().map(|command| format!("muster-{}.1", command.get_name())).collect();
+    expected.push("muster.1".to_owned());
+    expected.sort();
+    let folder = world.path().join("man/man1");
+    let mut found: Vec<String> =
+        folder.read_dir().unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
+    found.sort();
+    assert_eq!(found, expected);
+    let run = world.read("man/man1/muster-run.1");
+    let title = concat!(".TH muster-run 1 \"\" \"muster ", env!("CARGO_PKG_VERSION"), "\" \"muster\"\n");
+    assert!(run.starts_with(title), "{run}");
+    for part in [".SH EXAMPLES\n.nf\n", "muster run jobs/idp\\-to\\-vault.toml", ".SH \"SEE ALSO\""] {
+        assert!(run.contains(part), "{part} is missing in {run}");
+    }
+    assert!(world.read("man/man1/muster.1").contains("\\fB75\\fR\nanother run of this job is under way"));
+    assert_eq!(world.read("man/man1/muster.1"), world.muster(&["man"]).ended(0).out);
+
+    // Where one cannot be written, none of the others is.
+    std::fs::create_dir_all(world.path().join("half/muster.1")).unwrap();
+    world.muster(&["man", "--output", "half"]).ended(1).says(&["no page is written to half"]);
+    assert_eq!(world.path().join("half").read_dir().unwrap().count(), 1);
+    std::fs::write(world.path().join("taken"), "").unwrap();
+    world.muster(&["man", "--output", "taken"]).ended(1).says(&["taken", "--output"]);
 }
 
 #[test]

@@ -22,6 +22,23 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// Every one, by its status.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Waits, Self::Held, Self::OrderErrors, Self::Busy];
+
+    /// What it means, in a few words.
+    pub(super) fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, nothing waits",
+            Self::Failed => "failed, or an apply that stopped",
+            Self::Usage => "usage or job file",
+            Self::Waits => "waits for review",
+            Self::Held => "held by a threshold or a suspicion",
+            Self::OrderErrors => "applied, with order errors",
+            Self::Busy => "another run of this job is under way",
+        }
+    }
+
     /// The exit status.
     pub(super) fn status(self) -> u8 {
         match self {

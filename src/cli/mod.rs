@@ -23,6 +23,7 @@ mod approve;
 mod backtest_text;
 mod check;
 mod check_memory;
+mod completions;
 mod context;
 mod decider;
 mod demo;
@@ -33,7 +34,7 @@ mod erase;
 mod exit;
 mod explain;
 mod export;
-mod generate;
+mod help_notes;
 mod history;
 mod init;
 mod link;
@@ -42,6 +43,7 @@ mod list;
 mod log;
 mod log_names;
 mod lost;
+mod manual;
 mod notices;
 mod outcome_report;
 mod period;
@@ -80,16 +82,17 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use context::Context;
 use exit::Ending;
+pub use help_notes::HelpNotes;
 
 /// Reconciles identity systems and vaults as a batch job: exports both sides, proves the exports, plans provisioning
 /// orders, and applies only what a review approved.
 #[derive(Debug, Parser)]
-#[command(name = "muster", version, max_term_width = 100, after_help = EXITS)]
+#[command(name = "muster", version, max_term_width = 100, after_help = help_notes::exit_statuses())]
 struct Cli {
     /// State folder [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/muster]
     #[arg(long, global = true, value_name = "DIR", display_order = 1_000)]
@@ -103,10 +106,6 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXITS: &str = "Exit status: 0 done, nothing waits · 1 failed, or an apply that stopped · 2 usage or job file · \
-3 waits for review · 4 held by a threshold or a suspicion · 5 applied, with order errors · 75 another run of this job \
-is under way";
 
 /// The table of commands.
 #[derive(Debug, Subcommand)]
@@ -175,10 +174,14 @@ enum Command {
     )]
     Schema,
     /// Print shell completions
-    Completions(generate::CompletionArgs),
-    /// Print the manual page
-    #[command(after_help = "Examples:\n  muster man | man -l -")]
-    Man,
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(manual::Args),
+}
+
+/// The table of commands, for what is made of it: manual pages, completions, the reference.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command line; returns the exit status.
@@ -263,7 +266,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Demo(args) => demo::run(args).await,
         Command::Sandbox(args) => sandbox::run(args, &secrets::Environment::new(std::path::Path::new("."))).await,
         Command::Schema => schema::run(),
-        Command::Completions(args) => generate::completions::<Cli>(args),
-        Command::Man => generate::man::<Cli>(),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => manual::run(&args, cli.quiet),
     }
 }

@@ -1,6 +1,7 @@
 //! `muster schedule JOB`: systemd units, or lines of a crontab, that call a job by the clock.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -15,7 +16,10 @@ use crate::connector::secret::SecretRef;
 use crate::disk::atomic;
 use crate::job::Job;
 use crate::report::safe_text;
-use crate::report::units::Units;
+use crate::report::units::{UnitFile, Units};
+
+/// Where the units of the Debian package look for job files.
+const PACKAGED_JOBS: &str = "/etc/muster/jobs";
 
 /// Folders that `ProtectHome=` hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -23,7 +27,7 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// `muster schedule`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "When it runs says the job file: [schedule] incremental (15m unless set) and complete (03:05). Without --output the units are printed, each under its file's name.\n\nExamples:\n  muster schedule idp-to-vault\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --output /etc/systemd/system\n  muster schedule idp-to-vault --crontab | crontab -u muster -"
+    after_help = "When it runs says the job file: [schedule] incremental (15m unless set) and complete (03:05). Without --output the units are printed, each under its file's name. With --package nothing is printed where the package's units say all that the job needs.\n\nExamples:\n  muster schedule idp-to-vault\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --output /etc/systemd/system\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --package --output /etc/systemd/system\n  muster schedule idp-to-vault --crontab | crontab -u muster -"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
@@ -34,6 +38,9 @@ pub(super) struct Args {
     /// Lines of a crontab instead of units
     #[arg(long, conflicts_with_all = ["output", "dynamic_user", "on_failure", "credentials"])]
     crontab: bool,
+    /// Only what the units of the Debian package do not say of this job, as drop-ins for them
+    #[arg(long, conflicts_with_all = ["crontab", "user", "dynamic_user", "program"])]
+    package: bool,
     /// The user that it runs as, and that people become to review: sudo -u USER muster …
     #[arg(long, value_name = "NAME", default_value = "muster", value_parser = user)]
     user: String,
@@ -59,26 +66,63 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         print(&units.crontab(&context.layout.root))?;
         return Ok(Ending::Done.status());
     }
-    let files = units.files();
+    let files = if args.package { drop_ins(&units)? } else { units.files() };
     let Some(folder) = &args.output else {
-        let texts = files.iter().map(|file| format!("# {}\n{}", file.name, file.text));
+        let said = files.iter().filter(|file| !file.text.is_empty());
+        let texts = said.map(|file| format!("# {}\n{}", file.name, file.text));
         print(&texts.collect::<Vec<_>>().join("\n"))?;
         return Ok(Ending::Done.status());
     };
     for file in &files {
-        let path = folder.join(&file.name);
-        atomic::publish(&path, file.text.as_bytes()).with_context(|| {
-            format!("{} cannot be written; is the folder there, and may you write to it?", shown(&path))
-        })?;
-        say!(context, "wrote {}", shown(&path));
+        write(context, folder, file)?;
     }
-    let timers: Vec<&str> =
-        files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".timer")).collect();
+    let timers: Vec<String> = match args.package {
+        true => units.packaged_timers(),
+        false => files.into_iter().map(|file| file.name).filter(|name| name.ends_with(".timer")).collect(),
+    };
     for name in &units.credentials {
         say!(context, "it reads the credential {name} from {}", shown(&units.credentials_from.join(name)));
     }
     say!(context, "next: systemctl daemon-reload && systemctl enable --now {}", timers.join(" "));
     Ok(Ending::Done.status())
+}
+
+/// Writes a file of a schedule; one that is empty is removed where an earlier schedule left it.
+fn write(context: &Context, folder: &Path, file: &UnitFile) -> Result<()> {
+    let path = folder.join(&file.name);
+    if file.text.is_empty() {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => {
+                removed.with_context(|| format!("{} cannot be removed; it says what holds no more", shown(&path)))?;
+                say!(context, "removed {}", shown(&path));
+            }
+        }
+        return Ok(());
+    }
+    // A drop-in has a folder of its own; the one of all units has to be there.
+    if let Some(own) = path.parent().filter(|own| *own != folder && folder.is_dir()) {
+        std::fs::create_dir_all(own).with_context(|| format!("the folder {} cannot be made", shown(own)))?;
+    }
+    atomic::publish(&path, file.text.as_bytes()).with_context(|| {
+        format!("{} cannot be written; is the folder there, and may you write to it?", shown(&path))
+    })?;
+    say!(context, "wrote {}", shown(&path));
+    Ok(())
+}
+
+/// What the package's units do not say; they look for each job at one place.
+fn drop_ins(units: &Units) -> Result<Vec<UnitFile>> {
+    let place = Path::new(PACKAGED_JOBS).join(format!("{}.toml", units.job));
+    if units.job_file != place {
+        return Err(UsageError(format!(
+            "the units of the package call {}, and this job is in {}; move it there, or write units of its own (without --package)",
+            shown(&place),
+            shown(&units.job_file)
+        ))
+        .into());
+    }
+    Ok(units.drop_ins())
 }
 
 fn units(job: &Job, args: &Args) -> Result<Units> {

@@ -18,9 +18,25 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 
 /// The same for what other programs are to read (mode 0644).
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    readable(path, bytes)?.commit()
+}
+
+/// The same for files that belong together: each is whole on the disk before the first gets its name.
+pub fn publish_all<'a>(files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<(), DiskError> {
+    let mut whole = Vec::new();
+    for (path, bytes) in files {
+        let file = readable(&path, bytes)?;
+        file.sync()?;
+        whole.push(file);
+    }
+    whole.into_iter().try_for_each(AtomicFile::commit)
+}
+
+/// A whole file that other programs may read, and that has no name yet.
+fn readable(path: &Path, bytes: &[u8]) -> Result<AtomicFile, DiskError> {
     let file = written(path, bytes)?;
     file.file.set_permissions(Permissions::from_mode(0o644)).map_err(DiskError::of("open to readers", path))?;
-    file.commit()
+    Ok(file)
 }
 
 /// A whole file that has no name yet.

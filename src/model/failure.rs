@@ -11,26 +11,48 @@ use super::situation::words;
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The system cannot be reached.
+    ///
+    /// The network's side, or the system's: `muster check JOB` says at which stage the way ends. The next run tries again.
     Connection,
     /// The credential is wrong, expired or inactive.
+    ///
+    /// Yours: renew it where its reference points to, then `muster check JOB`. What was not sent stays approved.
     Credential,
     /// The credential may not do this.
+    ///
+    /// The system's administrators: have granted what the message names.
     Permission,
     /// One of the two sides is set up wrongly.
+    ///
+    /// Yours, or the system's: correct what the message names, in the job file or there.
     Configuration,
     /// The data of this object is refused.
+    ///
+    /// The source's, or the job's: correct the value, or the rule that makes it.
     Data,
     /// A unique value is taken, or the object is there already.
+    ///
+    /// The data's: find the other object; `muster link` it, or correct one of the two values.
     Conflict,
     /// No seats, licences or room left.
+    ///
+    /// The system's: free some, or buy more.
     Capacity,
     /// The system asks to slow down.
+    ///
+    /// The system's: muster waits and tries again by itself; where that does not do, set `apply.rate`.
     Throttled,
     /// The system cannot do this at all.
+    ///
+    /// The system's: leave it out of the job, or do it by hand.
     Unsupported,
     /// The object changed or vanished since the plan.
+    ///
+    /// Nobody's: nothing is to be done.
     Stale,
     /// The system failed inside.
+    ///
+    /// The system's: look into its log; `muster support-bundle RUN` is for its vendor.
     Server,
 }
 

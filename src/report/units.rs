@@ -52,10 +52,8 @@ impl Units {
     /// The service and its timers.
     pub fn files(&self) -> Vec<UnitFile> {
         let mut files = vec![UnitFile { name: self.service_name(), text: self.service() }];
-        let calendars = [
-            ("incremental", self.schedule.incremental.map(every)),
-            ("complete", self.schedule.complete.map(|at| format!("*-*-* {at}:00"))),
-        ];
+        let calendars =
+            [("incremental", self.schedule.incremental.map(every)), ("complete", self.schedule.complete.map(daily))];
         for (mode, calendar) in calendars {
             if let Some(calendar) = calendar {
                 let text = format!(
@@ -102,6 +100,15 @@ impl Units {
             Some(user) => text.push_str(&format!("User={user}\n")),
             None => text.push_str(&format!("DynamicUser=yes\nUser=muster-{}\n", self.job)),
         }
+        text.push_str(&self.own());
+        text.push_str(if self.reads_homes { "ProtectHome=read-only\n" } else { "ProtectHome=yes\n" });
+        text.push_str(HARDENED);
+        text
+    }
+
+    /// What the service says because of this job.
+    fn own(&self) -> String {
+        let mut text = String::new();
         for name in &self.credentials {
             text.push_str(&format!("LoadCredential={name}:{}\n", bare(&self.credentials_from.join(name))));
         }
@@ -116,9 +123,42 @@ impl Units {
         for folder in &self.writes {
             text.push_str(&format!("ReadWritePaths={}\n", bare(folder)));
         }
-        text.push_str(if self.reads_homes { "ProtectHome=read-only\n" } else { "ProtectHome=yes\n" });
-        text.push_str(HARDENED);
         text
+    }
+
+    /// What the package's units, `muster@JOB` and `muster-complete@JOB`, do not say of this job: drop-ins for them, by their
+    /// paths below the folder of units. One that is empty has nothing to say, and is not to be there.
+    pub fn drop_ins(&self) -> Vec<UnitFile> {
+        let mut service = String::new();
+        if let Some(unit) = &self.on_failure {
+            service.push_str(&format!("[Unit]\nOnFailure={unit}\n\n"));
+        }
+        let homes = if self.reads_homes { "ProtectHome=read-only\n" } else { "" };
+        let own = format!("{}{homes}", self.own());
+        if !own.trim().is_empty() {
+            service.push_str(&format!("[Service]\n{}\n", own.trim()));
+        }
+        let usual = ScheduleSettings::default();
+        let calendars = [
+            ("muster", self.schedule.incremental.filter(|time| Some(*time) != usual.incremental).map(every)),
+            ("muster-complete", self.schedule.complete.filter(|at| Some(*at) != usual.complete).map(daily)),
+        ];
+        let mut files = Vec::new();
+        for (unit, calendar) in calendars {
+            // The empty setting takes the package's away.
+            let timer = calendar.map(|calendar| format!("[Timer]\nOnCalendar=\nOnCalendar={calendar}\n"));
+            for (kind, text) in [("service", service.clone()), ("timer", timer.unwrap_or_default())] {
+                files.push(UnitFile { name: format!("{unit}@{}.{kind}.d/job.conf", self.job), text });
+            }
+        }
+        files
+    }
+
+    /// The package's timers that the job's schedule asks for.
+    pub fn packaged_timers(&self) -> Vec<String> {
+        let asked =
+            [("muster", self.schedule.incremental.is_some()), ("muster-complete", self.schedule.complete.is_some())];
+        asked.iter().filter(|(_, asked)| *asked).map(|(unit, _)| format!("{unit}@{}.timer", self.job)).collect()
     }
 
     /// Lines of a crontab, as the user that runs the job.
@@ -187,7 +227,12 @@ fn every(time: Duration) -> String {
     }
 }
 
-/// The same in a crontab.
+/// `OnCalendar=` of a time of day.
+fn daily(at: TimeOfDay) -> String {
+    format!("*-*-* {at}:00")
+}
+
+/// A time that divides an hour or a day, in a crontab.
 fn cron_every(time: Duration) -> String {
     match time.as_secs() / 60 {
         1 => "* * * * *".to_owned(),
