@@ -6,7 +6,9 @@ use super::stdout::print;
 
 /// `muster completions`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  muster completions bash > /etc/bash_completion.d/muster")]
+#[command(
+    after_help = "Examples:\n  muster completions bash > /etc/bash_completion.d/muster\n  muster completions fish > ~/.config/fish/completions/muster.fish"
+)]
 pub(super) struct CompletionArgs {
     /// The shell to complete in
     shell: clap_complete::Shell,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
-use super::stdout::print;
+use super::stdout::print_as;
 use super::{log_names, selection};
 use crate::job::timer::duration;
 use crate::model::order::Operation;
@@ -80,10 +80,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             Err(broken) => bail!("{broken}"),
         };
         let (_, head) = store.log_head()?;
-        print(&match args.format {
+        let text = match args.format {
             Format::Json => format!("{}\n", json!({ "entries": entries, "head": head, "whole": true })),
-            _ => format!("the log is whole: entries 1 to {} of all jobs, head {head}\n", count(entries)),
-        })?;
+            Format::Csv => format!("entries,head,whole\n{entries},{head},yes\n"),
+            Format::Table => format!("the log is whole: entries 1 to {} of all jobs, head {head}\n", count(entries)),
+        };
+        print_as(context, args.format, &text)?;
         return Ok(Ending::Done.status());
     }
     let query = LogQuery {
@@ -105,15 +107,16 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if args.limit > 0 && entries.len() == args.limit {
         say!(context, "the newest {} entries; --limit 0 shows all", args.limit);
     }
-    print(&match args.format {
+    let text = match args.format {
         Format::Json => {
             let mut text = serde_json::to_string_pretty(&entries)?;
             text.push('\n');
             safe_text::json(text)
         }
-        Format::Csv => listing(&entries).render(Format::Csv, context.table_width()),
-        Format::Table => entries.iter().map(entry_line).collect(),
-    })?;
+        Format::Csv => listing(&entries).render(Format::Csv, context.screen()),
+        Format::Table => entries.iter().map(|entry| entry_line(entry, context.screen())).collect(),
+    };
+    print_as(context, args.format, &text)?;
     Ok(Ending::Done.status())
 }
 
