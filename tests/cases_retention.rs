@@ -105,6 +105,43 @@ async fn what_is_old_goes_at_the_end_of_a_run_and_what_waits_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn request_logs_and_history_go_in_a_time_of_their_own() {
+    let kept = "[retention]\nexports = \"14d\"\nruns = \"60d\"\nrequests = \"20d\"\nhistory = \"90d\"\n";
+    let house = House::found(&people(3), kept, lasting_address()).await;
+    days_ago(&house, 120);
+    house.settle().await;
+    let first = house.store().runs("corp", 0).unwrap().pop().unwrap().id.0;
+    for name in ["run.log", "requests.ndjson"] {
+        std::fs::write(folder(&house, "runs", &first).join(name), "GET /Users\n").unwrap();
+    }
+    let line_by_line = || folder(&house, "runs", &first).join("requests.ndjson").is_file();
+    for days in [110, 100, 90] {
+        days_ago(&house, days);
+        assert!(line_by_line());
+        house.run(Stage::Apply).await.unwrap();
+    }
+    assert_eq!((line_by_line(), there(&house, &first)), (false, (false, true)), "the plan stays longer");
+    assert!(folder(&house, "runs", &first).join("orders.ndjson").is_file());
+    for days in [80, 70, 60, 50, 40, 35] {
+        days_ago(&house, days);
+        house.run(Stage::Apply).await.unwrap();
+    }
+    assert_eq!(there(&house, &first), (false, false));
+    let said = |run: &str| muster(&house, &["log", run, "--limit", "0"]).ended(0);
+    said(&first).says(&["requests-removed", "run-removed", "order-applied", "E0001"]);
+    let listed = muster(&house, &["prune", "--dry-run", "--format", "json"]).ended(0).json();
+    assert_eq!(end_of(&listed, &first, "history"), "goes", "{listed}");
+    muster(&house, &["prune"]).ended(0).says(&["the history of", "removed"]);
+    // When, what, and who approved it stay; whom it was about does not.
+    said(&first).says(&["order-applied", "by jane", "operation=create"]).never_says(&["E0001", "looked at"]);
+    muster(&house, &["log", "--verify"]).ended(0).says(&["the log is whole", "was erased by 1 erasure", "retention"]);
+    muster(&house, &["thresholds", "corp", "backtest"]).ended(0);
+    muster(&house, &["list", "corp", "--managed"]).ended(0).says(&["E0001"]);
+    muster(&house, &["prune", "--dry-run"]).ended(0).never_says(&["history"]);
+    muster(&house, &["run", "corp"]).ended(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_accepted_snapshots_and_what_is_held_stay_however_old_they_are() {
     let house = House::found(&people(60), KEPT, lasting_address()).await;
     days_ago(&house, 100);

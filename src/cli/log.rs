@@ -9,13 +9,15 @@ use super::exit::{Ending, UsageError};
 use super::stdout::print_as;
 use super::{log_names, selection};
 use crate::job::timer::duration;
+use crate::model::erasure::ToldErasure;
 use crate::model::order::Operation;
 use crate::model::record::LogEntry;
 use crate::model::run::RunId;
-use crate::report::figures::count;
+use crate::report::figures::{count, counted};
 use crate::report::log_entry::{entry_detail, entry_line};
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
+use crate::store::chain_check::WholeLog;
 use crate::store::chain_query::LogQuery;
 
 /// `muster log`.
@@ -75,15 +77,23 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     if args.verify {
         store.check_whole()?;
-        let entries = match store.verify_log()? {
-            Ok(entries) => entries,
+        let whole = match store.whole_log()? {
+            Ok(whole) => whole,
             Err(broken) => bail!("{broken}"),
         };
         let (_, head) = store.log_head()?;
+        let WholeLog { entries, erased, erasures } = &whole;
         let text = match args.format {
-            Format::Json => format!("{}\n", json!({ "entries": entries, "head": head, "whole": true })),
-            Format::Csv => format!("entries,head,whole\n{entries},{head},yes\n"),
-            Format::Table => format!("the log is whole: entries 1 to {} of all jobs, head {head}\n", count(entries)),
+            Format::Json => {
+                let told =
+                    json!({ "entries": entries, "head": head, "whole": true, "erased": erased, "erasures": erasures });
+                safe_text::json(format!("{told}\n"))
+            }
+            Format::Csv => format!("entries,head,whole,erased\n{entries},{head},yes,{erased}\n"),
+            Format::Table => {
+                let head = format!("the log is whole: entries 1 to {} of all jobs, head {head}\n", count(*entries));
+                head + &told_erasures(*erased, erasures)
+            }
         };
         print_as(context, args.format, &text)?;
         return Ok(Ending::Done.status());
@@ -118,6 +128,26 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     };
     print_as(context, args.format, &text)?;
     Ok(Ending::Done.status())
+}
+
+/// That the content of some entries was erased, and by whom: what they said nobody can verify any more, what is left of them
+/// an erasure vouches for.
+fn told_erasures(erased: u64, erasures: &[ToldErasure]) -> String {
+    if erasures.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        format!("the content of {} was erased by {}:\n", entries_of(erased), counted(erasures.len() as u64, "erasure"));
+    for erasure in erasures {
+        let ToldErasure { at, who, comment, name, entries } = erasure;
+        let line = format!("{who}, {}: {comment} ({name}, {})", at.format("%Y-%m-%d"), entries_of(*entries));
+        text.push_str(&format!("  {}\n", safe_text::line(&line)));
+    }
+    text
+}
+
+fn entries_of(number: u64) -> String {
+    if number == 1 { "1 entry".to_owned() } else { format!("{} entries", count(number)) }
 }
 
 /// A run's id.

@@ -27,6 +27,7 @@ mod demo;
 mod diff;
 mod due;
 mod ending;
+mod erase;
 mod exit;
 mod explain;
 mod export;
@@ -164,6 +165,8 @@ enum Command {
     SupportBundle(support_bundle::Args),
     /// Remove folders of runs whose time is over, as every run does at its end
     Prune(prune::Args),
+    /// Erase the personal data of an identity that is gone from what is remembered
+    Erase(erase::Args),
     /// The limits in force, and what they would have done in the past
     Thresholds(thresholds::Args),
     /// The log of runs, decisions and outcomes
@@ -265,6 +268,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::SupportBundle(args) => support_bundle::run(&context()?, args).await,
         Command::Schedule(args) => schedule::run(&context()?, args),
         Command::Prune(args) => prune::run(&context()?, args),
+        Command::Erase(args) => erase::run(&context()?, args),
         Command::Thresholds(args) => thresholds::run(&context()?, args),
         Command::Log(args) => log::run(&context()?, args),
         Command::Diff(args) => diff::run(&args, cli.verbose || (!cli.quiet && std::io::stderr().is_terminal())),

@@ -20,7 +20,6 @@ use crate::report::next_steps::NextSteps;
 use crate::report::safe_text;
 use crate::report::section::Section;
 use crate::run::Conductor;
-use crate::store::layout::escaped;
 
 /// Causes that a message tells one by one.
 const TOLD: usize = 10;
@@ -63,7 +62,7 @@ pub(super) async fn tell(context: &Context, conductor: &Conductor, ended: &Ended
 
 /// What was told, by job.
 fn file(context: &Context, job: &str) -> PathBuf {
-    context.layout.root.join("notices").join(format!("{}.json", escaped(job)))
+    context.layout.notices(job)
 }
 
 /// What is remembered; nothing where the file is not there.

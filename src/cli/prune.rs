@@ -9,15 +9,16 @@ use super::exit::{self, Ending};
 use super::selection;
 use super::session::{self, Purpose};
 use super::stdout::print_as;
+use crate::model::run::RunId;
 use crate::report::figures::{bytes, counted};
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
-use crate::store::retention::Overdue;
+use crate::store::retention::{Folder, Overdue};
 
 /// `muster prune`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "How long things are kept says the job file: [retention] exports (14d unless set) and runs (1y). Every `muster run` does the same at its end. Time is counted from run to run: where none was made for longer than half of it, or the clock leapt, half is counted. Never removed are the last accepted snapshots, what is held, and runs with orders that have not ended or approvals that have not expired. A run whose folder is removed can be undone no more; the database keeps what it knows of it.\n\nExamples:\n  muster prune --dry-run   # what would go, and what stays although its time is over\n  muster prune idp-to-vault"
+    after_help = "How long things are kept says the job file: [retention] exports (14d unless set), runs (1y) and requests (requests.ndjson and run.log of each run; as long as runs) and history (what the database remembers of runs whose folders are gone; for ever). Every `muster run` does the same at its end. Time is counted from run to run: where none was made for longer than half of it, or the clock leapt, half is counted. Never removed are the last accepted snapshots, what is held, and runs with orders that have not ended or approvals that have not expired. A run whose folder is removed can be undone no more; the database keeps what it knows of it.\n\nExamples:\n  muster prune --dry-run   # what would go, and what stays although its time is over\n  muster prune idp-to-vault"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/ [default: every job that has run]
@@ -37,6 +38,8 @@ pub(super) struct Args {
 struct Pruned {
     job: String,
     overdue: Vec<Overdue>,
+    /// Runs whose history is forgotten, with the bytes of what the log says of each.
+    history: Vec<(RunId, u64)>,
     /// Bytes that are free now.
     freed: u64,
 }
@@ -66,8 +69,18 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         print_as(context, args.format, &listing.render(args.format, context.screen()))?;
     }
     for pruned in &all {
-        let going = pruned.overdue.iter().filter(|overdue| overdue.stays.is_none()).count() as u64;
-        let (job, folders) = (safe_text::line(&pruned.job), counted(going, "folder"));
+        let of = |is_requests: bool| {
+            let going = pruned.overdue.iter().filter(|overdue| overdue.stays.is_none());
+            going.filter(|overdue| (overdue.folder == Folder::Requests) == is_requests).count() as u64
+        };
+        let parts = [(of(false), "folder"), (of(true), "request log"), (pruned.history.len() as u64, "run's history")];
+        let going: u64 = parts.iter().map(|(number, _)| number).sum();
+        let job = safe_text::line(&pruned.job);
+        let told = parts.iter().filter(|(number, _)| *number > 0).map(|part| match *part {
+            (number, "run's history") if number > 1 => format!("the history of {number} runs"),
+            (number, what) => counted(number, what),
+        });
+        let folders = told.collect::<Vec<_>>().join(", ");
         match (going, args.dry_run) {
             (0, _) => say!(context, "job {job}: nothing to remove"),
             (_, true) => say!(context, "job {job}: {folders} would be removed; next: muster prune {job}"),
@@ -83,7 +96,12 @@ fn prune(context: &Context, job: crate::job::Job, args: &Args) -> Result<Pruned>
     let mut session = session::of(context, job, purpose)?;
     let overdue = session.conductor.overdue()?;
     let freed = if args.dry_run { 0 } else { session.conductor.prune(&overdue)? };
-    Ok(Pruned { job: name, overdue, freed })
+    // What goes now leaves a history that may be old enough itself.
+    let history = session.conductor.old_history()?;
+    if !args.dry_run {
+        session.conductor.forget_history(&history)?;
+    }
+    Ok(Pruned { job: name, overdue, history, freed })
 }
 
 /// The folders whose time is over, one a row.
@@ -104,6 +122,13 @@ fn listing(all: &[Pruned], dry_run: bool, format: Format) -> Listing {
         row.push(overdue.folder.word().into());
         row.push(if people { bytes(overdue.bytes).into() } else { overdue.bytes.into() });
         row.push(end.into());
+        listing.push(row);
+    }
+    for (job, (run, size)) in all.iter().flat_map(|pruned| pruned.history.iter().map(|run| (&pruned.job, run))) {
+        let mut row = if names_job { vec![job.as_str().into()] } else { Vec::new() };
+        row.extend([run.0.as_str().into(), "history".into()]);
+        row.push(if people { bytes(*size).into() } else { (*size).into() });
+        row.push(if dry_run { "goes" } else { "removed" }.into());
         listing.push(row);
     }
     listing

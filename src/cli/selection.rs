@@ -341,6 +341,7 @@ mod tests {
             approval_expires: None,
             handed_over: false,
             updated: chrono::DateTime::UNIX_EPOCH,
+            is_erased: false,
         };
         PlannedOrder { order, record, approved_by: None }
     }

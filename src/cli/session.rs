@@ -41,6 +41,8 @@ pub(super) enum Purpose {
     Apply(Duration),
     /// To remove what is old: waits so long for the lock.
     Prune(Duration),
+    /// To erase somebody who is gone: waits so long for the lock.
+    Erase(Duration),
 }
 
 /// How long to wait for the lock of a job: a duration, or `0s` for not at all.
@@ -106,7 +108,7 @@ pub(super) fn for_run(context: &Context, job_name: &str, patience: Duration) -> 
 pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Session> {
     let store = match purpose {
         Purpose::Check => Store::open(&context.layout, context.now())?,
-        Purpose::Look | Purpose::Apply(_) | Purpose::Prune(_) => open_store(context)?,
+        Purpose::Look | Purpose::Apply(_) | Purpose::Prune(_) | Purpose::Erase(_) => open_store(context)?,
     };
     match purpose {
         Purpose::Check | Purpose::Look => assemble(context, job, store, None, None),
@@ -117,6 +119,10 @@ pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Sessio
         }
         Purpose::Prune(patience) => {
             let (lock, _) = take(context, &job, patience, |_| ("prune", None))?;
+            assemble(context, job, store, Some(lock), None)
+        }
+        Purpose::Erase(patience) => {
+            let (lock, _) = take(context, &job, patience, |_| ("erase", None))?;
             assemble(context, job, store, Some(lock), None)
         }
     }

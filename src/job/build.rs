@@ -347,10 +347,10 @@ pub(super) fn schedule(one: &ScheduleFile) -> Result<ScheduleSettings, String> {
 
 fn retention(one: RetentionFile) -> Result<RetentionSettings, String> {
     let default = RetentionSettings::default();
-    Ok(RetentionSettings {
-        exports: or_default(one.exports, default.exports)?,
-        runs: or_default(one.runs, default.runs)?,
-    })
+    let runs = or_default(one.runs, default.runs)?;
+    let exports = or_default(one.exports, default.exports)?;
+    let history = one.history.as_deref().map_or(Ok(None), timer::or_forever)?;
+    Ok(RetentionSettings { exports, runs, requests: or_default(one.requests, runs)?, history })
 }
 
 fn or_default(text: Option<String>, default: Duration) -> Result<Duration, String> {

@@ -4,7 +4,7 @@ use super::operation_file::ScheduleFile;
 use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::validate::Checked;
-use super::{build, build_thresholds, size, timer};
+use super::{build, build_thresholds, check_thresholds, size, timer};
 use crate::model::grace::in_words;
 use crate::model::settings::RetentionSettings;
 
@@ -16,11 +16,15 @@ pub(super) fn durations(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         ("apply.delete_after", &file.apply.delete_after),
         ("retention.exports", &file.retention.exports),
         ("retention.runs", &file.retention.runs),
+        ("retention.requests", &file.retention.requests),
     ];
     for (path, text) in fixed {
         if let Some(Err(message)) = text.as_deref().map(timer::duration) {
             problems.push(checked.places.at(path, message));
         }
+    }
+    if let Some(Err(message)) = file.retention.history.as_deref().map(timer::or_forever) {
+        problems.push(checked.places.at("retention.history", message));
     }
     for (name, snapshot) in &file.snapshot {
         if let Some(Err(message)) = snapshot.window.as_deref().map(build_thresholds::window) {
@@ -57,6 +61,30 @@ pub(super) fn retention(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
             in_words(exports)
         );
         problems.push(checked.places.at(path, message));
+    }
+    if let Some(Ok(Some(history))) = file.history.as_deref().map(timer::or_forever) {
+        let window = check_thresholds::longest_window(checked).filter(|window| *window > runs);
+        let (needed, what) =
+            window.map_or((runs, "the folders of its runs"), |window| (window, "the longest window of a threshold"));
+        if history < needed {
+            let message = format!(
+                "the history would be kept for {}, less long than {what} ({}); keep it at least as long",
+                in_words(history),
+                in_words(needed)
+            );
+            problems.push(checked.places.at("retention.history", message));
+        }
+    }
+    // They lie in the folder of their run, and go with it.
+    if let Ok(requests) = time(&file.requests, runs)
+        && requests > runs
+    {
+        let message = format!(
+            "requests would be kept for {}, longer than the runs that they lie with ({}); keep them at most as long",
+            in_words(requests),
+            in_words(runs)
+        );
+        problems.push(checked.places.at("retention.requests", message));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks of thresholds: each limits something, and has a name of its own.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::build_thresholds;
 use super::check_names::{is_safe, unsafe_name};
@@ -10,7 +11,7 @@ use super::place::{entry_path, key_path};
 use super::problem::Problem;
 use super::threshold_file::{LimitParts, LimitsFile, Named, ScopedThresholdFile};
 use super::validate::{Checked, is_broken};
-use crate::model::threshold::Limit;
+use crate::model::threshold::{Limit, Window};
 use crate::reconcile::threshold::GROUPS;
 use crate::rules::problem::did_you_mean;
 use crate::rules::scope::Scope;
@@ -31,6 +32,23 @@ pub(super) fn limits(checked: &Checked<'_>, problems: &mut Vec<Problem>) {
         let path = key_path(&key_path("snapshot", name), "thresholds");
         each(checked, &path, &snapshot.thresholds.present(), Default::Inherited, problems);
     }
+}
+
+/// The longest time over which a threshold of a sync counts, as far as such times can be read.
+pub(super) fn longest_window(checked: &Checked<'_>) -> Option<Duration> {
+    let of = |limits: Named<'_>| {
+        let parts = limits.into_iter().flat_map(|(_, limits)| limits.parts());
+        let windows = parts.filter_map(|parts| build_thresholds::window(parts.window.as_deref()?).ok()?);
+        windows.map(|Window(time)| time).max()
+    };
+    let syncs = checked.syncs().map(|(_, sync)| sync);
+    syncs
+        .flat_map(|sync| {
+            std::iter::once(of(sync.thresholds.present()))
+                .chain(sync.threshold.iter().map(|scoped| of(scoped.present())))
+        })
+        .flatten()
+        .max()
 }
 
 fn each(checked: &Checked<'_>, path: &str, named: &Named<'_>, default: Default, problems: &mut Vec<Problem>) {

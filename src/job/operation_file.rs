@@ -26,6 +26,11 @@ pub(super) struct RetentionFile {
     pub(super) exports: Option<String>,
     /// Run folders, with plans, approvals and reports: as long as there is one, its run can be undone. Default 1y.
     pub(super) runs: Option<String>,
+    /// requests.ndjson and run.log of each run. Default: as long as `runs`.
+    pub(super) requests: Option<String>,
+    /// What muster.db remembers of runs whose folders are gone: whom their orders were about, what servers said, what the log
+    /// tells. At least as long as `runs`. Default `forever`.
+    pub(super) history: Option<String>,
 }
 
 /// Who is told.

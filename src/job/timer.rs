@@ -33,6 +33,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// A duration, or `forever`, which is none.
+///
+/// # Errors
+/// As of [`duration`].
+pub fn or_forever(text: &str) -> Result<Option<Duration>, String> {
+    if text == "forever" { Ok(None) } else { duration(text).map(Some).map_err(|wrong| format!("{wrong}; or forever")) }
+}
+
 /// A time that divides an hour or a day evenly, so that a clock can tell when the next one begins: `15m`, `6h`.
 ///
 /// # Errors

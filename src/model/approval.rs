@@ -125,6 +125,16 @@ pub enum Refusal {
         /// Which file, and how.
         what: String,
     },
+    /// Personal data was erased from its plan or its approvals.
+    #[error(
+        "personal data was erased from run {run}, so that nothing of it is approved or sent any more; `muster run {job}` plans what is wanted"
+    )]
+    Erased {
+        /// The run.
+        run: RunId,
+        /// Its job.
+        job: String,
+    },
     /// The job file names another target than the one that the plan was made for.
     #[error(
         "run {run} was planned for {system} = `{planned}`, and the job file now names `{named}`: nothing approved for the one is sent to the other; put the address back, or plan anew with `muster run`"
@@ -298,6 +308,7 @@ impl Refusal {
             | Self::NoApproval { .. }
             | Self::NoApprovers { .. }
             | Self::NotAccepted { .. }
+            | Self::Erased { .. }
             | Self::Format { .. } => None,
         }
     }

@@ -141,6 +141,8 @@ pub struct OrderRecord {
     pub handed_over: bool,
     /// When its state last changed.
     pub updated: DateTime<Utc>,
+    /// Whether its personal data was erased: then nobody knows any more what it did to whom, and it is never undone.
+    pub is_erased: bool,
 }
 
 /// An applied order that undid another: what the other did is not raised again by itself.

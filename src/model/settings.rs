@@ -161,11 +161,17 @@ pub struct RetentionSettings {
     pub exports: Duration,
     /// Run folders, at least as long as export folders: as long as there is one, its run can be undone.
     pub runs: Duration,
+    /// requests.ndjson and run.log in the folder of each run; at most as long as the folder.
+    pub requests: Duration,
+    /// What the database remembers of runs whose folders are gone: whom their orders were about, and what was said. At least
+    /// as long as these folders; `None` = for ever.
+    pub history: Option<Duration>,
 }
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { exports: Duration::from_secs(14 * 86_400), runs: Duration::from_secs(365 * 86_400) }
+        let runs = Duration::from_secs(365 * 86_400);
+        Self { exports: Duration::from_secs(14 * 86_400), runs, requests: runs, history: None }
     }
 }
 

@@ -59,6 +59,7 @@ pub fn entry_detail(entry: &LogEntry, digits: Option<usize>) -> String {
         }
         ("snapshots-moved", Value::Object(fields)) => told_of(fields.get("moved"), movement),
         ("run-held", Value::Object(fields)) => told_of(fields.get("holds"), |hold| text_of(hold, "detail")),
+        ("erased", Value::Object(fields)) => erased(fields),
         ("links", Value::Object(fields)) => {
             let changed = fields.iter().filter(|(_, value)| value.as_u64() != Some(0));
             pairs(&changed.map(|(name, value)| (name.clone(), value.clone())).collect(), digits)
@@ -87,6 +88,20 @@ fn movement(movement: &Value) -> Option<String> {
     let moved: Vec<String> = moved.map(|(number, name)| format!("{} {name}", count(*number))).collect();
     let moved = if moved.is_empty() { "nothing changed".to_owned() } else { moved.join(", ") };
     Some(format!("{resource}: {moved}, of {} before", counted(figure("rows"), "row")))
+}
+
+/// What an erasure took: `people erased-1f0c: 12 orders, 7 entries of the log; request 4711`.
+fn erased(fields: &Map<String, Value>) -> String {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    let orders =
+        fields.get("counts").and_then(|counts| counts.get("orders")).and_then(Value::as_u64).unwrap_or_default();
+    let entries = fields.get("entries").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    let (job, name, comment) = (text("job"), text("name"), text("comment"));
+    format!(
+        "{job} {name}: {}, log entries of which content went: {}; {comment}",
+        counted(orders, "order"),
+        count(entries)
+    )
 }
 
 /// What is known by its shape, without the names of its parts: why an order is blocked, what a review takes, a limit.

@@ -72,7 +72,7 @@ impl Conductor {
         }
     }
 
-    fn subjects(&self, look: &Look, ask: &ExplainRequest) -> Result<Vec<(Subject, KnownObject)>, RunError> {
+    pub(super) fn subjects(&self, look: &Look, ask: &ExplainRequest) -> Result<Vec<(Subject, KnownObject)>, RunError> {
         let opened = self.opened(look, false)?;
         self.with_input(&opened, |input, recall| {
             let hits = self.hits(input, ask, recall)?;
@@ -81,7 +81,7 @@ impl Conductor {
     }
 
     /// Objects that are in no snapshot any more, by the orders that were raised for them.
-    fn subjects_of_orders(&self, ask: &ExplainRequest) -> Result<Vec<(Subject, KnownObject)>, RunError> {
+    pub(super) fn subjects_of_orders(&self, ask: &ExplainRequest) -> Result<Vec<(Subject, KnownObject)>, RunError> {
         let mut found: BTreeMap<Subject, KnownObject> = BTreeMap::new();
         for (object, name) in self.store.objects_called(&self.job.name, &ask.key)? {
             for sync in self.job.syncs.iter().filter(|sync| matches!(sync.kind, SyncKind::Objects(_))) {

@@ -41,6 +41,7 @@ impl Conductor {
     /// Gives every order that a crash left in flight an outcome, or returns it to approved. Whoever calls this holds the
     /// job's lock, and has begun no run yet.
     pub(super) async fn recover(&mut self) -> Result<Recovered, RunError> {
+        self.finish_erasing()?;
         for run in self.store.runs(&self.job.name, 200)?.into_iter().filter(|run| run.state == RunState::Started) {
             let why = "interrupted: muster ended before its plan was made, so that nothing of it was sent";
             self.store.set_run_state(&run.id, RunState::Failed, why, (self.clock)())?;

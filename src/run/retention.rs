@@ -4,6 +4,7 @@ use super::Conductor;
 use super::error::RunError;
 use crate::model::event::Event;
 use crate::model::numbers::{count, counted};
+use crate::model::run::RunId;
 use crate::model::settings::RetentionSettings;
 use crate::store::retention::{Folder, Overdue};
 
@@ -27,6 +28,37 @@ impl Conductor {
         Ok(self.store.remove_overdue(&self.job.name, overdue, (self.clock)())?)
     }
 
+    /// The runs whose history the database is to forget, the oldest first, with the bytes of what the log says of each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn old_history(&self) -> Result<Vec<(RunId, u64)>, RunError> {
+        let mut settings: RetentionSettings = self.job.retention.clone();
+        let window = self.longest_window().unwrap_or_default();
+        settings.history = settings.history.map(|history| history.max(settings.runs).max(window));
+        Ok(self.store.old_history(&self.job.name, &settings, (self.clock)())?)
+    }
+
+    /// Forgets the history of these runs.
+    ///
+    /// # Errors
+    /// When the database cannot be written; then none of it is forgotten.
+    pub fn forget_history(&mut self, runs: &[(RunId, u64)]) -> Result<(), RunError> {
+        let runs: Vec<RunId> = runs.iter().map(|(run, _)| run.clone()).collect();
+        Ok(self.store.forget_history(&self.job.name, &runs, (self.clock)())?)
+    }
+
+    /// Does so at the end of a run, and says it.
+    fn tidy_history(&mut self) {
+        let forgotten = self.old_history().and_then(|runs| self.forget_history(&runs).map(|()| runs.len() as u64));
+        let told = match forgotten {
+            Ok(0) => return,
+            Ok(runs) => Event::Note(format!("the history of {} is forgotten ([retention])", counted(runs, "run"))),
+            Err(error) => Event::Warning(format!("old history is not forgotten: {error}")),
+        };
+        self.reporter.event(&told);
+    }
+
     /// Does so at the end of a run. That it fails takes nothing from the run.
     pub(super) fn tidy(&mut self) {
         let overdue = self.overdue();
@@ -36,17 +68,24 @@ impl Conductor {
         let told = match overdue.and_then(|overdue| Ok((self.prune(&overdue)?, overdue))) {
             Ok((freed, overdue)) => {
                 let gone = |folder| overdue.iter().filter(|o| o.folder == folder && o.stays.is_none()).count() as u64;
-                let (exports, runs) = (gone(Folder::Export), gone(Folder::Run));
-                if exports + runs == 0 {
-                    return;
+                let (exports, runs, requests) = (gone(Folder::Export), gone(Folder::Run), gone(Folder::Requests));
+                if exports + runs + requests == 0 {
+                    return self.tidy_history();
                 }
                 let (exports, runs) = (counted(exports, "export folder"), counted(runs, "run folder"));
+                let requests = match requests {
+                    0 => String::new(),
+                    some => format!(", and the request logs of {}", counted(some, "run")),
+                };
                 let freed = count(freed);
-                Event::Note(format!("{exports} and {runs} removed, whose time was over ([retention]): {freed} bytes"))
+                Event::Note(format!(
+                    "{exports} and {runs}{requests} removed, whose time was over ([retention]): {freed} bytes"
+                ))
             }
             Err(error) => Event::Warning(format!("old folders are not all removed: {error}")),
         };
         self.reporter.event(&told);
+        self.tidy_history();
     }
 
     /// That the clock calls folders old and the runs do not, where that is so since the run before this one.

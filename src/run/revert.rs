@@ -28,6 +28,7 @@ use crate::model::run::{RunId, RunState};
 use crate::reconcile::revert::{AppliedOrder, Now, Preflight, assemble_revert};
 use crate::reconcile::threshold::Loads;
 use crate::reconcile::{PlanDraft, PlanInput};
+use crate::store::erased_files::WHY;
 
 /// Rows that are asked about at once.
 const ROWS_AT_ONCE: usize = 500;
@@ -225,6 +226,11 @@ impl Conductor {
                 left.push(LeftOrder::of(&order, why, false));
                 continue;
             };
+            if record.is_erased {
+                let why = format!("{WHY}, so that nobody knows any more what there is to undo");
+                left.push(LeftOrder::of(&order, why, false));
+                continue;
+            }
             order.sync = sync.index;
             let outcome = outcomes.get(&order.id);
             let mut target_id = outcome.and_then(|o| o.target_id.clone()).or_else(|| order.target_id.clone());

@@ -38,6 +38,9 @@ impl Store {
         rules: &ReviewRules,
         now: DateTime<Utc>,
     ) -> Result<ApprovedPlan, StoreError> {
+        if self.is_rewritten(run)? {
+            return Err(Refusal::Erased { run: run.clone(), job: self.run(run)?.job }.into());
+        }
         let plan = self.verify_plan(run)?;
         let mut approvals = self.verified_approvals(run, rules, now)?;
         let open = self.unaccepted_holds(run)?;
@@ -239,6 +242,9 @@ impl Store {
         };
         let found = Digest::of(&bytes);
         if sealed.as_ref() != Some(&found) {
+            if self.rewritten_as(run, &format!("approval-{number}.json"))?.as_ref() == Some(&found) {
+                return Err(Refusal::Erased { run: run.clone(), job: record.job }.into());
+            }
             // A file that was sealed for another run, and copied, is told apart from one that was changed.
             if let Some(other) = elsewhere.get(&found).filter(|other| *other != run) {
                 return Err(Refusal::OtherRun { run: run.clone(), number, other: other.clone() }.into());
@@ -290,7 +296,8 @@ impl Store {
         Ok(Sealed { approval, reviewer })
     }
 
-    /// Reads a plan back and holds it against the database, and its orders against it.
+    /// Reads a plan back and holds it against the database, and its orders against it. What an erasure rewrote has to be as
+    /// it left it; nothing of such a plan is approved or sent any more (see [`Self::approved_plan`]).
     ///
     /// # Errors
     /// [`StoreError::Refused`] where plan.json or orders.ndjson is gone or is not what was registered.
@@ -301,7 +308,7 @@ impl Store {
         let orders = self.layout.orders(&job, run);
         match file_digest(&orders)? {
             None => Err(changed(format!("{} is gone", orders.display()))),
-            Some(found) if found != plan.orders_digest => {
+            Some(found) if found != plan.orders_digest && !self.is_left(run, "orders.ndjson", &found)? => {
                 let written = plan.orders_digest.short();
                 Err(changed(format!("orders.ndjson has SHA-256 {}, written was {written}", found.short())))
             }
@@ -329,7 +336,7 @@ impl Store {
             Err(source) => return Err(StoreError::file("read", &path, source)),
         };
         let found = Digest::of(&bytes);
-        if found != registered {
+        if found != registered && !self.is_left(run, "plan.json", &found)? {
             return Err(changed(format!(
                 "plan.json has SHA-256 {}, written was {}",
                 found.short(),
@@ -337,6 +344,11 @@ impl Store {
             )));
         }
         read_json(&path, &bytes, Plan::FORMAT)
+    }
+
+    /// Whether a file is as an erasure left it.
+    fn is_left(&self, run: &RunId, file: &str, found: &Digest) -> Result<bool, StoreError> {
+        Ok(self.rewritten_as(run, file)?.as_ref() == Some(found))
     }
 
     /// The orders of a run, from its folder, in the plan's sequence. Verify the plan first.

@@ -102,6 +102,17 @@ impl Store {
         })
     }
 
+    /// What the object of an order was called when it was raised; may be empty.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn name_of(&self, order: &OrderId) -> Result<Option<String>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached("SELECT name FROM orders WHERE id = ?")?;
+            Ok(statement.query_row([&order.0], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// An order as it was planned; `None` where its plan's files are gone.
     ///
     /// # Errors

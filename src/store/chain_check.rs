@@ -6,8 +6,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::chain::{Chain, link};
+use super::chain_erased::Vouched;
 use super::database::Store;
 use super::error::{Fault, StoreError};
+use crate::model::erasure::ToldErasure;
 use crate::model::numbers::{count, counted};
 
 /// Where the chain is broken.
@@ -34,15 +36,26 @@ fn whole(before: i64) -> String {
     }
 }
 
+/// A log that is whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeLog {
+    /// Its entries.
+    pub entries: u64,
+    /// Those whose content was erased: their hashes link their neighbours, and an erasure vouches for what is left.
+    pub erased: u64,
+    /// The erasures, the oldest first.
+    pub erasures: Vec<ToldErasure>,
+}
+
 /// An entry as it lies there.
-struct Found {
-    seq: i64,
-    fields: [String; 7],
-    hash: Vec<u8>,
+pub(super) struct Found {
+    pub(super) seq: i64,
+    pub(super) fields: [String; 7],
+    pub(super) hash: Vec<u8>,
 }
 
 impl Found {
-    fn of(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
+    pub(super) fn of(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
         // What is of another type than muster writes was altered: as it reads, no hash fits it.
         let text = |i: usize| {
             Ok::<_, rusqlite::Error>(match row.get_ref(i)? {
@@ -63,7 +76,7 @@ impl Found {
     }
 
     /// The hash that it had to have as number `seq` after an entry with the hash `previous`.
-    fn hash_as(&self, seq: i64, previous: &[u8; 32]) -> [u8; 32] {
+    pub(super) fn hash_as(&self, seq: i64, previous: &[u8; 32]) -> [u8; 32] {
         let [at, kind, run, orders, who, error, detail] = &self.fields;
         link(previous, &[&seq.to_string(), at, kind, run, orders, who, error, detail])
     }
@@ -85,12 +98,22 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn verify_log(&self) -> Result<Result<u64, ChainBreak>, StoreError> {
+        Ok(self.whole_log()?.map(|whole| whole.entries))
+    }
+
+    /// The same, with what was erased of it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn whole_log(&self) -> Result<Result<WholeLog, ChainBreak>, StoreError> {
         self.read(check)
     }
 }
 
-fn check(db: &Connection) -> Result<Result<u64, ChainBreak>, Fault> {
+fn check(db: &Connection) -> Result<Result<WholeLog, ChainBreak>, Fault> {
     let head = Chain::open(db)?;
+    let vouched = Vouched::read(db)?;
+    let mut erased = 0;
     let named = orders_named(db)?;
     let mut statement = db.prepare(ENTRIES)?;
     let mut rows = statement.query([])?;
@@ -110,7 +133,9 @@ fn check(db: &Connection) -> Result<Result<u64, ChainBreak>, Fault> {
             return broken(found.seq, what);
         }
         let expected = found.hash_as(found.seq, &hash);
-        if found.hash != expected {
+        let is_written = found.hash == expected;
+        let is_erased = !is_written && vouched.vouches_for(&found);
+        if !is_written && !is_erased {
             let what = match moved_from(db, &found)? {
                 Some(from) => {
                     format!("{} stands there, which was written as entry {from}: entries were moved", found.name())
@@ -127,7 +152,8 @@ fn check(db: &Connection) -> Result<Result<u64, ChainBreak>, Fault> {
             let what = "the list by which its orders are looked up (log_orders) was altered, the entry itself was not";
             return broken(found.seq, what.to_owned());
         }
-        (seq, hash) = (found.seq, expected);
+        (seq, hash) = (found.seq, if is_erased { kept(&found) } else { expected });
+        erased += u64::from(is_erased);
     }
     if head.seq != seq {
         let what = format!("{} removed, at the end of the log", removed(seq + 1, head.seq));
@@ -143,7 +169,15 @@ fn check(db: &Connection) -> Result<Result<u64, ChainBreak>, Fault> {
         let what = "the head of the log (log_head) names another last entry".to_owned();
         return Ok(Err(ChainBreak { seq, what, before: (seq - 1).max(0) }));
     }
-    Ok(Ok(seq as u64))
+    if let Some(what) = vouched.foreign_file(db)? {
+        return Ok(Err(ChainBreak { seq, what, before: (seq - 1).max(0) }));
+    }
+    Ok(Ok(WholeLog { entries: seq as u64, erased, erasures: vouched.told }))
+}
+
+/// The hash that an erased entry keeps. One of another length, nothing vouches for.
+fn kept(found: &Found) -> [u8; 32] {
+    <[u8; 32]>::try_from(found.hash.as_slice()).unwrap_or_default()
 }
 
 /// The entries that are not there, as a sentence about the first of them.

@@ -183,6 +183,30 @@ impl Store {
         run().map_err(|fault: Fault| fault.named(file))
     }
 
+    /// From now on what is deleted or replaced is overwritten with zeros.
+    pub(super) fn secure_delete(&self) -> Result<(), StoreError> {
+        // It answers with its new value.
+        let set = self.db.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()));
+        set.map_err(|error| Fault::from(error).named(&self.file))
+    }
+
+    /// Writes the whole database anew, without free pages, and empties the write-ahead log.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] where another process uses it all the time.
+    pub(super) fn vacuum(&self) -> Result<(), StoreError> {
+        let run = || {
+            self.db.execute_batch("VACUUM")?;
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let is_busy: bool = self.db.query_row(sql, [], |row| row.get(0))?;
+            match is_busy {
+                true => Err(StoreError::Locked { file: self.file.clone(), seconds: BUSY.as_secs() }.into()),
+                false => Ok(()),
+            }
+        };
+        run().map_err(|fault: Fault| fault.named(&self.file))
+    }
+
     fn check_references(&self, enabled: bool) -> Result<(), StoreError> {
         let set = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, enabled);
         set.map(drop).map_err(|error| Fault::from(error).named(&self.file))

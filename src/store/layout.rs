@@ -109,7 +109,17 @@ impl Layout {
 
     /// Who goes by which made name in what was written for a vendor's support: it never leaves the house.
     pub fn names_at_home(&self, job: &str, run: &RunId) -> PathBuf {
-        self.root.join("support").join(escaped(job)).join(format!("{run}.json"))
+        self.support(job).join(format!("{run}.json"))
+    }
+
+    /// The folder of what is known of a job's bundles for support.
+    pub fn support(&self, job: &str) -> PathBuf {
+        self.root.join("support").join(escaped(job))
+    }
+
+    /// Which messages of a job were sent, and which wait.
+    pub fn notices(&self, job: &str) -> PathBuf {
+        self.root.join("notices").join(format!("{}.json", escaped(job)))
     }
 
     /// requests.ndjson: every request of a run to its systems.

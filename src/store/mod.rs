@@ -3,7 +3,7 @@
 //! [`layout`] says where everything lies. [`database::Store`] is the one door to the database; what it can do stands
 //! by subject in [`runs`], [`baselines`], [`bygone`], [`raise`], [`orders`], [`stands`], [`live_kinds`], [`seal`], [`approvals`],
 //! [`journal`], [`apply_ends`], [`lapses`] and [`links`]. Whatever changes also goes into the hash-chained log of [`chain`], in the
-//! same transaction.
+//! same transaction. [`erasure`] takes somebody's personal data out of all of it, [`old_history`] what is old.
 //! [`plan_files`] and [`review_file`] write and read what people review.
 
 mod age;
@@ -15,9 +15,13 @@ pub mod baselines;
 pub mod bygone;
 pub mod chain;
 pub mod chain_check;
+mod chain_erased;
 pub mod chain_query;
 pub mod database;
 mod database_file;
+pub mod erased_files;
+mod erased_rows;
+pub mod erasure;
 pub mod error;
 pub mod first_orders;
 pub mod given_up;
@@ -31,6 +35,7 @@ pub mod links;
 pub mod links_of_moment;
 pub mod live_kinds;
 mod needs;
+pub mod old_history;
 mod one_link;
 pub mod orders;
 pub mod outcomes_since;

@@ -19,7 +19,7 @@ use crate::model::run::RunId;
 
 const ORDER: &str = "SELECT o.n, o.id, o.fingerprint, o.raised, o.run, s.job, s.sync_id, o.seq, o.resource, t.identity,
   o.object, o.key, o.operation, o.state, o.block_reason, o.block_detail, o.approved_by, o.approval_expires,
-  o.handed_over, o.updated FROM orders o JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target";
+  o.handed_over, o.updated, o.erased FROM orders o JOIN syncs s ON s.n = o.sync JOIN targets t ON t.n = o.target";
 
 /// Whether an order is live, word for word as the indexes of live orders have it: what is put otherwise is not looked up
 /// in them.
@@ -370,5 +370,6 @@ fn record(row: &Row<'_>) -> Result<OrderRecord, Fault> {
         approval_expires: maybe_instant(row, 17)?,
         handed_over: row.get(18)?,
         updated: instant(row, 19)?,
+        is_erased: row.get(20)?,
     })
 }

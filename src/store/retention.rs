@@ -35,14 +35,19 @@ pub const LOOK: &str = ".explain-";
 /// After so long nobody looks any more.
 const LOOK_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One of the two folders of a run.
+/// What of a run is kept for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folder {
     /// Its snapshots.
     Export,
     /// Its plan, approvals and reports.
     Run,
+    /// What it did line by line, and each of its requests: two files in the folder of its plan.
+    Requests,
 }
+
+/// What is kept for a time of its own in the folder of a run.
+const REQUESTS: [&str; 2] = ["requests.ndjson", "run.log"];
 
 impl Folder {
     /// The word for it.
@@ -50,6 +55,7 @@ impl Folder {
         match self {
             Self::Export => "export",
             Self::Run => "run",
+            Self::Requests => "requests",
         }
     }
 
@@ -58,6 +64,7 @@ impl Folder {
         match self {
             Self::Export => "export-removed",
             Self::Run => "run-removed",
+            Self::Requests => "requests-removed",
         }
     }
 
@@ -65,7 +72,7 @@ impl Folder {
     fn home(self, layout: &Layout, job: &str) -> PathBuf {
         match self {
             Self::Export => layout.exports(job),
-            Self::Run => layout.runs(job),
+            Self::Run | Self::Requests => layout.runs(job),
         }
     }
 }
@@ -105,10 +112,19 @@ impl Store {
         let needs = self.needs_of(job, now)?;
         let newest = runs.values().map(|run| run.started).filter(|start| *start <= now).max();
         let mut found = Vec::new();
-        for (folder, keep) in [(Folder::Export, settings.exports), (Folder::Run, settings.runs)] {
+        let mut kinds = vec![(Folder::Export, settings.exports), (Folder::Run, settings.runs)];
+        if settings.requests < settings.runs {
+            kinds.push((Folder::Requests, settings.requests));
+        }
+        for (folder, keep) in kinds {
             let ages = Ages::of(runs.values().map(|run| run.started), now, keep);
             for (name, path) in entries(&folder.home(&self.layout, job))? {
                 let Some(run) = runs.get(&RunId(name)) else { continue };
+                let whole =
+                    |found: &Overdue| found.folder == Folder::Run && found.run == run.id && found.stays.is_none();
+                if folder == Folder::Requests && (requests_in(&path).is_empty() || found.iter().any(whole)) {
+                    continue;
+                }
                 // A clock that went back makes nothing old.
                 if (now - run.started).to_std().unwrap_or_default() <= keep {
                     continue;
@@ -122,7 +138,10 @@ impl Store {
                     None if folder == Folder::Run => self.explains_changes(&run.id, needs.oldest_baseline)?,
                     stays => stays,
                 };
-                let bytes = Sizes::default().add(&path)?;
+                let bytes = match folder {
+                    Folder::Requests => requests_in(&path).iter().map(|(_, bytes)| bytes).sum(),
+                    _ => Sizes::default().add(&path)?,
+                };
                 found.push(Overdue { run: run.id.clone(), folder, bytes, stays, is_leap, path });
             }
         }
@@ -134,8 +153,34 @@ impl Store {
     /// # Errors
     /// When the database cannot be written or a folder cannot be removed; what was removed before stays removed.
     pub fn remove_overdue(&mut self, job: &str, overdue: &[Overdue], now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.sweep(job, now)?;
-        let going: Vec<&Overdue> = overdue.iter().filter(|folder| folder.stays.is_none()).collect();
+        self.remove(job, overdue, "its time was over", now)
+    }
+
+    /// Removes the snapshots of some runs because somebody is in them who is to be erased.
+    ///
+    /// # Errors
+    /// As of [`Self::remove_overdue`].
+    pub fn remove_erased_exports(
+        &mut self,
+        job: &str,
+        runs: &BTreeSet<RunId>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let folder = |run: &RunId| Overdue {
+            run: run.clone(),
+            folder: Folder::Export,
+            bytes: 0,
+            stays: None,
+            is_leap: false,
+            path: self.layout.export(job, run),
+        };
+        let going: Vec<Overdue> = runs.iter().map(folder).collect();
+        self.remove(job, &going, "somebody in it was erased", now)
+    }
+
+    fn remove(&mut self, job: &str, folders: &[Overdue], why: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.sweep(job, why, now)?;
+        let going: Vec<&Overdue> = folders.iter().filter(|folder| folder.stays.is_none()).collect();
         if going.is_empty() {
             return Ok(0);
         }
@@ -146,6 +191,11 @@ impl Store {
         });
         let kept: Vec<Shareable> = kept.collect();
         let mut sizes = Sizes::default();
+        let (files, going): (Vec<&Overdue>, Vec<&Overdue>) =
+            going.into_iter().partition(|going| going.folder == Folder::Requests);
+        let of_files = files
+            .into_iter()
+            .try_fold(0, |sum, going| self.remove_requests(job, going, why, now).map(|()| sum + going.bytes))?;
         for folder in &going {
             sizes.add(&folder.path)?;
             let removed = folder.path.with_file_name(format!("{REMOVED}{}", folder.run));
@@ -157,16 +207,31 @@ impl Store {
         for path in going.iter().map(|folder| folder.path.as_path()) {
             sync_folder_of(path)?;
         }
-        self.sweep(job, now)?;
+        self.sweep(job, why, now)?;
         for snapshot in kept {
             // Where it fails, its digests are made anew.
             let _ = snapshot.settle();
         }
-        Ok(sizes.freed())
+        Ok(sizes.freed() + of_files)
+    }
+
+    /// Removes what a run did line by line, which is logged before it goes.
+    fn remove_requests(&mut self, job: &str, going: &Overdue, why: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(|tx, log| {
+            if is_logged(tx, &going.run, going.folder)? {
+                return Ok(());
+            }
+            let detail = serde_json::json!({ "job": job, "bytes": going.bytes, "why": why });
+            log.append(tx, &Entry::new(now, going.folder.removal(), Some(&going.run), detail))
+        })?;
+        for (path, _) in requests_in(&going.path) {
+            fs::remove_file(&path).map_err(|error| StoreError::file("remove", &path, error))?;
+        }
+        Ok(())
     }
 
     /// Removes for good what was renamed, and logs it where that was not done yet.
-    fn sweep(&mut self, job: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    fn sweep(&mut self, job: &str, why: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         for folder in [Folder::Export, Folder::Run] {
             for (name, path) in entries(&folder.home(&self.layout, job))? {
                 if name.starts_with(LOOK) && is_left_behind(&path, now) {
@@ -179,7 +244,7 @@ impl Store {
                     if is_logged(tx, &run, folder)? {
                         return Ok(());
                     }
-                    let detail = serde_json::json!({ "job": job, "bytes": bytes, "why": "its time was over" });
+                    let detail = serde_json::json!({ "job": job, "bytes": bytes, "why": why });
                     log.append(tx, &Entry::new(now, folder.removal(), Some(&run), detail))
                 })?;
                 fs::remove_dir_all(&path).map_err(|error| StoreError::file("remove the folder", &path, error))?;
@@ -229,6 +294,16 @@ impl Store {
         let why = || "applied since the accepted snapshots".to_owned();
         Ok(explains.then(why))
     }
+}
+
+/// The files of a run's folder that tell line by line what it did, with their bytes.
+fn requests_in(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let there = |name: &&str| {
+        let path = folder.join(name);
+        let bytes = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
+        Some((path, bytes))
+    };
+    REQUESTS.iter().filter_map(|name| there(&name)).collect()
 }
 
 /// Why a folder is not as old as the clock says, short enough for a line of `prune`.

@@ -18,6 +18,7 @@ pub(super) const STEPS: &[&str] = &[
     TAKEN_BACK,
     BEGUN,
     LINKED,
+    ERASURES,
 ];
 
 const FIRST: &str = "
@@ -187,6 +188,18 @@ CREATE INDEX runs_of_job ON runs (job, begun);
 
 /// Whether approving an order linked its pair, or moved its link: a rejection takes that back.
 const LINKED: &str = "ALTER TABLE orders ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;";
+
+/// Orders whose personal data was erased; when the history of a run was forgotten, because its time was over; files of plans and approvals that an erasure rewrote, by the SHA-256 that they
+/// have since; and erasures that are not finished yet, one a job: whom each is about, as JSON, or nothing where only the
+/// database's own leavings are still to be swept.
+const ERASURES: &str = "
+ALTER TABLE orders ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN forgotten TEXT;
+CREATE TABLE erased_files (
+  run TEXT NOT NULL REFERENCES runs (id), file TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (run, file)
+) WITHOUT ROWID;
+CREATE TABLE erasures (job TEXT PRIMARY KEY, name TEXT NOT NULL, erasure TEXT) WITHOUT ROWID;
+";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
