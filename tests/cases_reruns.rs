@@ -324,7 +324,8 @@ fn the_examples_that_the_help_gives_work_as_they_stand() {
     company.world.muster(&["review", &run, "--output", "review.csv"]).ended(0);
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_muster")).parent().unwrap().to_owned();
     let mut tried = 0;
-    for command in ["review", "approve", "reject", "log"] {
+    let reading = ["status", "list", "links", "explain", "history", "thresholds", "check", "report", "prune", "export"];
+    for command in ["review", "approve", "reject", "log"].into_iter().chain(reading) {
         let help = company.world.muster(&[command, "--help"]).ended(0);
         let examples = help.out.lines().map(str::trim).filter(|line| line.starts_with(&format!("muster {command} ")));
         // Nothing is held here that could be accepted, nobody signed elsewhere, a review file is not written over another,
@@ -334,6 +335,8 @@ fn the_examples_that_the_help_gives_work_as_they_stand() {
             let line = example.replace("idp-to-vault", "corp").replace("20261122T150405Z-7f3a", &run);
             // A name that nobody knows is a slip of the pen.
             let line = line.replace("--key 4711", "--key E0001").replace("--reviewer jane", "--reviewer tester");
+            let line = line.replace("jane@example.com", "user0001@corp.example").replace("E0042", "E0002");
+            let line = line.replace("G7", "T1");
             let world = company.world.command(&[]);
             let mut shell = std::process::Command::new("/bin/sh");
             shell.args(["-c", &line]).current_dir(company.world.path()).env_clear();
@@ -344,5 +347,5 @@ fn the_examples_that_the_help_gives_work_as_they_stand() {
             tried += 1;
         }
     }
-    assert!(tried > 10, "{tried} examples");
+    assert!(tried > 35, "{tried} examples");
 }

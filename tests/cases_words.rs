@@ -96,10 +96,11 @@ fn an_old_error_hides_no_new_order_and_every_status_is_explained() {
     company.vault.faults(json!({ "rules": [] }));
     company.hr(&people(4));
     let anew = format!(
-        "what is corrected at the source or in the job, muster run corp plans anew; muster retry {old} sends the same again\n"
+        "muster run corp   # plans anew what is corrected at the source or in the job\nor:   muster retry {old}   # sends the \
+         same again\n"
     );
     let both = [
-        format!("1 order of run {old} is errored\nnext: muster report {old}; {anew}"),
+        format!("1 order of run {old} is errored\nnext: muster report {old}\nthen: {anew}"),
         "2 orders wait for review\nnext: muster review corp\n".to_owned(),
     ];
     let both: Vec<&str> = both.iter().map(String::as_str).collect();
@@ -107,7 +108,7 @@ fn an_old_error_hides_no_new_order_and_every_status_is_explained() {
     company.world.muster(&["apply", "corp"]).ended(5).says(&["nothing is approved"]).says(&both);
     company.world.muster(&["status", "corp"]).ended(0).says(&both);
     // The report is the old run's; what waits since then is told too.
-    let causes = format!("next: see to the causes above; {anew}");
+    let causes = format!("is errored: see to the causes above\nnext: {anew}");
     let newer = format!("run {} is newer, and nothing of it was sent yet", company.world.newest_run("corp"));
     company.world.muster(&["report", "corp"]).ended(0).says(&[&causes, both[1], &newer, "errors.csv"]);
     company.world.muster(&["report", &old]).ended(0).says(&[&causes]).never_says(&[both[1]]);
@@ -131,12 +132,14 @@ fn a_refused_value_is_corrected_at_the_source_and_planned_anew_not_sent_again() 
     company.world.muster(&["run", "corp"]).ended(3);
     company.world.muster(&["approve", "corp", "--all", "--comment", "first load"]).ended(0);
     let anew = "corrected at the source or in the job, muster run corp plans anew";
-    company.world.muster(&["apply", "corp"]).ended(5).says(&["1 errored", anew]);
+    let next = "next: muster run corp   # plans anew what is corrected at the source or in the job";
+    let then = next.replace("next:", "then:");
+    company.world.muster(&["apply", "corp"]).ended(5).says(&["1 errored", &then]);
     let run = company.world.newest_run("corp");
     company.world.muster(&["report", &run]).says(&[
         "[data, status 400, invalidValue]",
         "the next run plans it anew",
-        anew,
+        next,
     ]);
     // The value is as it was: nothing else can come of it.
     let said = company.world.muster(&["retry", "corp"]).ended(0);

@@ -7,6 +7,7 @@ use crate::model::threshold::{Bound, Excess};
 use crate::reconcile::backtest::{Backtest, Fate, Held};
 use crate::reconcile::suggestion::Suggestion;
 use crate::report::figures::{count, counted};
+use crate::report::screen::Screen;
 use crate::report::table::{Cell, Column, Format, Listing};
 
 /// Every limit in force.
@@ -19,7 +20,7 @@ pub(super) fn limits(backtest: &Backtest) -> Listing {
 }
 
 /// Each limit with how many runs it would have held, and each of these runs; for people.
-pub(super) fn summary(backtest: &Backtest, width: usize) -> String {
+pub(super) fn summary(backtest: &Backtest, screen: Screen) -> String {
     let mut of: BTreeMap<&str, Vec<&Held>> = BTreeMap::new();
     for held in &backtest.held {
         of.entry(&held.excess.name).or_default().push(held);
@@ -46,7 +47,7 @@ pub(super) fn summary(backtest: &Backtest, width: usize) -> String {
             cell(held.len() as u64 - wanted - refused),
         ]);
     }
-    let mut text = listing.render(Format::Table, width);
+    let mut text = listing.render(Format::Table, screen);
     if backtest.held.is_empty() {
         text.push_str("\nno run would have been held\n");
         return text;
@@ -67,7 +68,7 @@ pub(super) fn summary(backtest: &Backtest, width: usize) -> String {
         ]);
     }
     text.push('\n');
-    text.push_str(&runs.render(Format::Table, width));
+    text.push_str(&runs.render(Format::Table, screen));
     text
 }
 

@@ -10,24 +10,32 @@ use super::check_memory::Memory;
 use super::context::Context;
 use super::exit::Ending;
 use super::session::{self, Purpose, Session};
-use super::stdout::print;
+use super::stdout::print_as;
 use super::ways;
 use crate::connector::config::SystemConfig;
 use crate::connector::source::{Needs, Source, Step};
 use crate::model::failure::{Failure, Stage};
+use crate::report::figures::counted;
 use crate::report::safe_text;
+use crate::report::screen::Screen;
+use crate::report::table::{Column, Format, Listing};
+use crate::report::wrap::broken;
+use crate::run::typed;
+
+/// Columns that what is told of a step takes beside the others at least.
+const ROOM: usize = 28;
 
 /// `muster check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission, schema, and of SCIM services proof (what muster relies on, tried by questions alone) and capacity; what was not tried because an earlier stage failed is listed as such. Then the way to the mail server and the webhook of [report], up to the login; no message is sent. Exit status 0 only where every step passed.\n\nChanges that somebody makes at the target by hand come out as drift at the next run."
+    after_help = "Every system is tried, whatever becomes of the others. Stages: proxy, resolve, connect, tls, http, login, permission, schema, and of SCIM services proof (what muster relies on, tried by questions alone) and capacity; what was not tried because an earlier stage failed is listed as such. Then the way to the mail server and the webhook of [report], up to the login; no message is sent. Exit status 0 only where every step passed.\n\nChanges that somebody makes at the target by hand come out as drift at the next run.\n\nExamples:\n  muster check idp-to-vault\n  muster check jobs/idp-to-vault.toml --format json"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/
     job: String,
-    /// table or json
-    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
-    format: String,
+    /// table, json or csv
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -50,6 +58,18 @@ pub(super) enum End {
     NotTried,
     /// Nothing failed, and a person should know this.
     Warned(String),
+}
+
+impl End {
+    /// The word for it, for programs.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Passed(_) => "ok",
+            Self::Failed(_) => "failed",
+            Self::NotTried => "not-tried",
+            Self::Warned(_) => "warning",
+        }
+    }
 }
 
 impl From<Result<String, Failure>> for End {
@@ -84,8 +104,23 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let session = session::open(context, &args.job, Purpose::Check)?;
     let lines = look(context, &session).await;
     session.console.end();
-    print(&if args.json || args.format == "json" { json_text(&lines) } else { text(&lines) })?;
-    let failed = lines.iter().any(Line::has_failed);
+    let failed = lines.iter().filter(|line| matches!(line.end, End::Failed(_))).count() as u64;
+    let format = if args.json { Format::Json } else { args.format };
+    let shown = match format {
+        Format::Json => json_text(&lines),
+        Format::Csv => listing(&lines).render(format, context.screen()),
+        Format::Table => text(&lines, context.screen()),
+    };
+    print_as(context, format, &shown)?;
+    // Whoever reads a table at a terminal wants to go on.
+    if context.tells && format == Format::Table {
+        let job = typed(&args.job);
+        match failed {
+            0 => eprintln!("next: muster run {job}"),
+            some => eprintln!("{} failed: mend the cause\nnext: muster check {job}", counted(some, "step")),
+        }
+    }
+    let failed = failed > 0;
     Ok(if failed { Ending::Failed } else { Ending::Done }.status())
 }
 
@@ -243,7 +278,7 @@ pub(super) fn not_tried(system: &str, stages: &[Stage], tried: &[Line]) -> Vec<L
 }
 
 /// One line a step, the first three columns aligned; nothing of a failure is cut.
-pub(super) fn text(lines: &[Line]) -> String {
+pub(super) fn text(lines: &[Line], screen: Screen) -> String {
     let cells = |line: &Line| [&line.system, &line.stage, &line.what].map(|cell| safe_text::line(cell).into_owned());
     let mut widths = [0; 3];
     for line in lines {
@@ -251,23 +286,53 @@ pub(super) fn text(lines: &[Line]) -> String {
             *width = (*width).max(safe_text::width(&cell));
         }
     }
+    // Where the columns leave no room for what is told, it stands below.
+    let label = widths.iter().sum::<usize>() + 2 * widths.len();
+    let hanging = if label + ROOM <= screen.width { label + "FAILED  ".len() } else { 4 };
     let mut text = String::new();
     for line in lines {
+        let mut told = String::new();
         for (width, cell) in widths.iter().zip(cells(line)) {
             let blanks = " ".repeat(width - safe_text::width(&cell) + 2);
-            text.push_str(&cell);
-            text.push_str(&blanks);
+            told.push_str(&cell);
+            told.push_str(&blanks);
         }
         let took = format!("{} ms", line.milliseconds);
-        text.push_str(&match &line.end {
-            End::Passed(told) if told.is_empty() => format!("ok      {took}\n"),
-            End::Passed(told) => format!("ok      {took}  {}\n", safe_text::line(told)),
-            End::Failed(failure) => format!("FAILED  {took}  {}\n", safe_text::line(&failure.sentence())),
-            End::NotTried => "not tried\n".to_owned(),
-            End::Warned(told) => format!("warning  {}\n", safe_text::line(told)),
+        let (ok, failed, warning) =
+            (screen.paint_state("ok"), screen.paint_state("FAILED"), screen.paint_state("warning"));
+        told.push_str(&match &line.end {
+            End::Passed(said) if said.is_empty() => format!("{ok}      {took}"),
+            End::Passed(said) => format!("{ok}      {took}  {}", safe_text::line(said)),
+            End::Failed(failure) => format!("{failed}  {took}  {}", safe_text::line(&failure.sentence())),
+            End::NotTried => "not tried".to_owned(),
+            End::Warned(said) => format!("{warning}  {}", safe_text::line(said)),
         });
+        text.push_str(&broken(&told, hanging, screen.width));
+        text.push('\n');
     }
     text
+}
+
+/// The steps for programs that read CSV.
+fn listing(lines: &[Line]) -> Listing {
+    let columns = ["system", "stage", "what", "end", "told", "milliseconds"];
+    let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+    for line in lines {
+        let told = match &line.end {
+            End::Passed(told) | End::Warned(told) => Some(told.clone()),
+            End::Failed(failure) => Some(failure.sentence()),
+            End::NotTried => None,
+        };
+        listing.push(vec![
+            line.system.as_str().into(),
+            line.stage.as_str().into(),
+            line.what.as_str().into(),
+            line.end.word().into(),
+            told.into(),
+            line.milliseconds.into(),
+        ]);
+    }
+    listing
 }
 
 fn json_text(lines: &[Line]) -> String {
@@ -275,7 +340,7 @@ fn json_text(lines: &[Line]) -> String {
         let mut object = json!({
             "system": line.system, "stage": line.stage, "what": line.what,
             "ok": matches!(line.end, End::Passed(_) | End::Warned(_)), "tried": !matches!(line.end, End::NotTried),
-            "told": null, "milliseconds": line.milliseconds,
+            "end": line.end.word(), "told": null, "milliseconds": line.milliseconds,
         });
         match &line.end {
             End::Passed(told) | End::Warned(told) => object["told"] = json!(told),

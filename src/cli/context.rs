@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +11,11 @@ use chrono::{DateTime, Local, TimeZone as _, Utc};
 
 use super::exit::UsageError;
 use super::secrets::Environment;
+use super::stderr;
 use crate::connector::secret::Secrets;
 use crate::job::Job;
 use crate::model::approvers::Zone;
+use crate::report::screen::Screen;
 use crate::report::table::DEFAULT_WIDTH;
 use crate::rules::problem::nearest;
 use crate::store::layout::Layout;
@@ -28,8 +31,10 @@ pub(super) struct Context {
     pub tells: bool,
     /// Whether people want to hear only what went wrong.
     pub quiet: bool,
-    /// Whether colour is wanted there.
-    pub color: bool,
+    /// How many columns there are there for bars that show how far the work is; `None`: there are no bars.
+    pub bars: Option<usize>,
+    /// Whether whoever collects logs wants to hear everything, every order that ends included.
+    pub verbose: bool,
 }
 
 impl Context {
@@ -37,8 +42,10 @@ impl Context {
     pub(super) fn new(state: Option<PathBuf>, quiet: bool, verbose: bool) -> Result<Self> {
         let (root, state_from) = state_folder(state)?;
         let terminal = std::io::stderr().is_terminal();
-        let color = terminal && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Ok(Self { layout: Layout::new(root), state_from, tells: verbose || (terminal && !quiet), quiet, color })
+        let tells = verbose || ((terminal || stderr::is_log()) && !quiet);
+        let has_bars = terminal && tells && !is_dumb() && !stderr::is_json();
+        let bars = has_bars.then(|| columns(std::io::stderr()).unwrap_or(DEFAULT_WIDTH));
+        Ok(Self { layout: Layout::new(root), state_from, tells, quiet, bars, verbose })
     }
 
     /// The time.
@@ -81,23 +88,35 @@ impl Context {
 
     /// The columns that text is wrapped to: what `COLUMNS` or the terminal says, else 80.
     pub(super) fn width(&self) -> usize {
-        columns().unwrap_or(DEFAULT_WIDTH)
+        columns(std::io::stdout()).unwrap_or(DEFAULT_WIDTH)
     }
 
-    /// The columns that tables are cut to. What goes to a file, a pipe or a mail is whole.
-    pub(super) fn table_width(&self) -> usize {
-        columns().unwrap_or(if std::io::stdout().is_terminal() { DEFAULT_WIDTH } else { WHOLE })
+    /// Where data for people is shown. What goes to a file, a pipe or a mail is whole.
+    pub(super) fn screen(&self) -> Screen {
+        let is_terminal = std::io::stdout().is_terminal();
+        let width = columns(std::io::stdout()).unwrap_or(if is_terminal { DEFAULT_WIDTH } else { Screen::WHOLE });
+        Screen { width, color: is_terminal && wants_color() }
     }
 }
 
-/// Wider than any table is.
-const WHOLE: usize = usize::MAX / 2;
+/// The narrowest screen that is believed in.
+const NARROWEST: usize = 20;
 
 /// How wide the screen is, where that is known.
-fn columns() -> Option<usize> {
+pub(super) fn columns(screen: impl AsFd) -> Option<usize> {
     let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let seen = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    named.or_else(seen).filter(|columns| *columns >= 40)
+    let seen = || rustix::termios::tcgetwinsize(screen).ok().map(|size| usize::from(size.ws_col));
+    named.or_else(seen).filter(|columns| *columns >= NARROWEST)
+}
+
+/// Whether a terminal is to show colour (<https://no-color.org>).
+pub(super) fn wants_color() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
+}
+
+/// Whether the terminal says that it can do nothing but lines.
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|terminal| terminal == "dumb")
 }
 
 fn state_folder(given: Option<PathBuf>) -> Result<(PathBuf, &'static str)> {

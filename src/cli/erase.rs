@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
-use super::stdout::print;
+use super::stdout::print_text;
 use crate::model::erasure::Obstacle;
 use crate::model::resource::ResourceName;
 use crate::report::figures::counted;
@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if !args.dry_run
         && let Some((name, is_it)) = conductor.finish_erasure(&args.key)?
     {
-        print(&format!("the erasure that was cut short is finished; the identity goes by {name} now\n"))?;
+        print_text(context, &format!("the erasure that was cut short is finished; the identity goes by {name} now\n"))?;
         if is_it {
             return Ok(Ending::Done.status());
         }
@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         EraseEnd::None(nothing) => bail!("{}", safe_text::line(&nothing)),
     };
     if args.dry_run {
-        print(&listing(&plan))?;
+        print_text(context, &listing(&plan))?;
     }
     if !plan.obstacles.is_empty() {
         bail!("{}", in_the_way(&args.key, &plan.obstacles));
@@ -77,14 +77,17 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         return Ok(Ending::Done.status());
     }
     let rows = conductor.erase(&plan.erasure)?;
-    print(&format!("erased: {}\n", told_erased(&rows)))?;
-    print(&format!(
-        "  {} rewritten, {} removed; it goes by {} now\n",
-        counted(plan.places.iter().filter(|place| place.what == "rewritten").count() as u64, "file"),
-        counted(plan.erasure.exports.len() as u64, "export folder"),
-        plan.erasure.name
-    ))?;
-    print(&beyond(&plan))?;
+    print_text(context, &format!("erased: {}\n", told_erased(&rows)))?;
+    print_text(
+        context,
+        &format!(
+            "  {} rewritten, {} removed; it goes by {} now\n",
+            counted(plan.places.iter().filter(|place| place.what == "rewritten").count() as u64, "file"),
+            counted(plan.erasure.exports.len() as u64, "export folder"),
+            plan.erasure.name
+        ),
+    )?;
+    print_text(context, &beyond(&plan))?;
     Ok(Ending::Done.status())
 }
 

@@ -10,12 +10,12 @@ use super::exit::{Ending, UsageError};
 use super::run::carry;
 use super::selection;
 use super::session::{self, Purpose};
-use super::stdout::print;
+use super::stdout::print_as;
 use crate::model::order::OrderState;
 use crate::model::resource::ResourceName;
-use crate::report::explained_text::explained_text;
+use crate::report::explained_text::{explained_listing, explained_text};
 use crate::report::safe_text;
-use crate::report::table::{Column, Listing};
+use crate::report::table::{Column, Format, Listing};
 use crate::run::{ApplyRequest, ExplainEnd, ExplainRequest, KnownObject, PlanOptions, Stage};
 
 /// `muster explain`.
@@ -43,9 +43,14 @@ pub(super) struct Args {
     /// With --apply: how long to wait while another command works on the job; 0s: not at all
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = session::patience)]
     wait: Duration,
-    /// text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
-    format: String,
+    /// table (or text), json or csv
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format)]
+    format: Format,
+}
+
+/// What is told in steps is text rather than a table.
+fn format(text: &str) -> Result<Format, String> {
+    if text == "text" { Ok(Format::Table) } else { text.parse() }
 }
 
 /// Explains one object.
@@ -67,13 +72,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         ExplainEnd::Several(known) => return Err(several(context, &args.key, &known).into()),
         ExplainEnd::None(nowhere) => bail!("{nowhere}"),
     };
-    print(&if args.format == "json" {
-        let mut text = serde_json::to_string_pretty(&explained)?;
-        text.push('\n');
-        safe_text::json(text)
-    } else {
-        explained_text(&explained, context.now(), context.width())
-    })?;
+    let text = match args.format {
+        Format::Json => {
+            let mut text = serde_json::to_string_pretty(&explained)?;
+            text.push('\n');
+            safe_text::json(text)
+        }
+        Format::Csv => explained_listing(&explained).render(Format::Csv, context.screen()),
+        Format::Table => explained_text(&explained, context.now(), context.width()),
+    };
+    print_as(context, args.format, &text)?;
     if !args.apply {
         return Ok(Ending::Done.status());
     }
@@ -131,8 +139,13 @@ fn tell_planned(context: &Context, job: &str) -> Result<()> {
 
 /// Several objects go by one key: all of them, and how to choose.
 pub(super) fn several(context: &Context, key: &str, known: &[KnownObject]) -> UsageError {
-    let columns = ["resource", "source_key", "name", "target_id", "found_by"];
-    let mut listing = Listing::new(columns.map(Column::new).to_vec());
+    let mut listing = Listing::new(vec![
+        Column::whole("resource"),
+        Column::new("source_key"),
+        Column::new("name"),
+        Column::spare("target_id"),
+        Column::whole("found_by"),
+    ]);
     for object in known {
         listing.push(vec![
             object.to.to_string().as_str().into(),
@@ -142,7 +155,7 @@ pub(super) fn several(context: &Context, key: &str, known: &[KnownObject]) -> Us
             object.by.as_str().into(),
         ]);
     }
-    let table = listing.render(crate::report::table::Format::Table, context.table_width());
+    let table = listing.render(Format::Table, context.screen());
     UsageError(format!(
         "{} objects go by `{}`; name one by its key or id, and with --resource SYSTEM.RESOURCE where it is in several:\n{}",
         known.len(),

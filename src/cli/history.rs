@@ -6,13 +6,14 @@ use chrono::SecondsFormat;
 use super::context::Context;
 use super::exit::Ending;
 use super::session::{self, Purpose};
-use super::stdout::print;
+use super::stdout::print_as;
 use crate::model::history::{History, HistoryEntry, HistoryKind};
 use crate::model::resource::ResourceName;
 use crate::model::situation::Cause;
 use crate::report::safe_text;
 use crate::report::table::{Column, Format, Listing};
-use crate::run::{ExplainRequest, HistoryEnd};
+use crate::report::wrap::broken;
+use crate::run::{ExplainRequest, HistoryEnd, typed};
 
 /// `muster history`.
 #[derive(Debug, clap::Args)]
@@ -46,20 +47,27 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         HistoryEnd::None(nothing) => bail!("{nothing}"),
     };
     history.entries.retain(|entry| since.is_none_or(|since| entry.at >= since));
-    print(&match args.format {
+    let text = match args.format {
         Format::Json => {
             let mut text = serde_json::to_string_pretty(&history)?;
             text.push('\n');
             safe_text::json(text)
         }
-        Format::Csv => listing(&history.entries).render(Format::Csv, context.table_width()),
-        Format::Table => table(&history),
-    })?;
+        Format::Csv => listing(&history.entries).render(Format::Csv, context.screen()),
+        Format::Table => table(&history, context.screen().width),
+    };
+    print_as(context, args.format, &text)?;
+    if context.tells && args.format == Format::Table {
+        eprintln!("why it is as it is: muster explain {} {}", typed(&args.job), typed(&args.key));
+    }
     Ok(Ending::Done.status())
 }
 
-/// An entry on one or two lines: nothing of a value is cut.
-fn table(history: &History) -> String {
+/// Columns before what an entry says: its time.
+const LABEL: usize = 22;
+
+/// An entry on one or two lines, on a screen on as many as it takes: nothing of a value is cut.
+fn table(history: &History, width: usize) -> String {
     let mut text = format!("{}\n", safe_text::line(&history.about));
     // What the target shows of an applied order is told by the order's own entry.
     let repeats = |entry: &&HistoryEntry| entry.kind == HistoryKind::Target && entry.order.is_some();
@@ -74,7 +82,7 @@ fn table(history: &History) -> String {
             };
             line.push_str(&format!(": {} → {}", shown(&entry.before), shown(&entry.after)));
         }
-        text.push_str(&line);
+        text.push_str(&broken(&line, LABEL, width));
         text.push('\n');
         let mut parts: Vec<String> = entry.run.iter().map(|run| format!("run {run}")).collect();
         parts.extend(entry.cause.map(|cause| cause.to_string()));
@@ -91,7 +99,9 @@ fn table(history: &History) -> String {
         } else if entry.cause == Some(Cause::Drift) {
             parts.push("seen first in this run; who changed it there is not known here".to_owned());
         }
-        text.push_str(&format!("                      {}\n", parts.join(", ")));
+        let parts = format!("{:LABEL$}{}", "", parts.join(", "));
+        text.push_str(&broken(&parts, LABEL, width));
+        text.push('\n');
     }
     if history.entries.is_empty() {
         text.push_str("no change is known\n");

@@ -31,7 +31,7 @@ pub(super) struct LinkArgs {
 /// `muster unlink`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The object is correlated again by the next run, or left alone.\n\nExamples:\n  muster unlink idp-to-vault E0042"
+    after_help = "The object is correlated again by the next run, or left alone.\n\nExamples:\n  muster unlink idp-to-vault E0042\n  muster unlink idp-to-vault T1 --to vault.groups"
 )]
 pub(super) struct UnlinkArgs {
     /// A job file, or a name looked up in jobs/

@@ -92,9 +92,9 @@ fn known(session: &Session, args: &Args) -> Result<(Listing, String)> {
 fn checked(context: &Context, session: &Session, args: &Args) -> Result<(Listing, String)> {
     let report = session.conductor.check_links()?;
     let columns = [
-        Column::whole("trouble"),
+        Column::state("trouble"),
         Column::new("resource"),
-        Column::whole("source_key"),
+        Column::new("source_key"),
         Column::spare("target_id"),
         Column::whole("how"),
         Column::new("detail"),

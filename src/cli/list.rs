@@ -169,7 +169,7 @@ fn others(session: &Session, inventory: &Inventory, wanted: Option<Situation>, g
     };
     let is_dated = inventory.objects.iter().filter(shown).any(|object| due(object).is_some());
     let mut listing = Listing::new(vec![
-        Column::whole("situation"),
+        Column::state("situation"),
         Column::new("resource"),
         Column::new("key"),
         Column::new("name"),

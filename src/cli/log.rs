@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
-use super::stdout::print;
+use super::stdout::print_as;
 use super::{log_names, selection};
 use crate::job::timer::duration;
 use crate::model::erasure::ToldErasure;
@@ -83,17 +83,19 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         };
         let (_, head) = store.log_head()?;
         let WholeLog { entries, erased, erasures } = &whole;
-        print(&match args.format {
+        let text = match args.format {
             Format::Json => {
                 let told =
                     json!({ "entries": entries, "head": head, "whole": true, "erased": erased, "erasures": erasures });
                 safe_text::json(format!("{told}\n"))
             }
-            _ => {
+            Format::Csv => format!("entries,head,whole,erased\n{entries},{head},yes,{erased}\n"),
+            Format::Table => {
                 let head = format!("the log is whole: entries 1 to {} of all jobs, head {head}\n", count(*entries));
                 head + &told_erasures(*erased, erasures)
             }
-        })?;
+        };
+        print_as(context, args.format, &text)?;
         return Ok(Ending::Done.status());
     }
     let query = LogQuery {
@@ -115,15 +117,16 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if args.limit > 0 && entries.len() == args.limit {
         say!(context, "the newest {} entries; --limit 0 shows all", args.limit);
     }
-    print(&match args.format {
+    let text = match args.format {
         Format::Json => {
             let mut text = serde_json::to_string_pretty(&entries)?;
             text.push('\n');
             safe_text::json(text)
         }
-        Format::Csv => listing(&entries).render(Format::Csv, context.table_width()),
-        Format::Table => entries.iter().map(entry_line).collect(),
-    })?;
+        Format::Csv => listing(&entries).render(Format::Csv, context.screen()),
+        Format::Table => entries.iter().map(|entry| entry_line(entry, context.screen())).collect(),
+    };
+    print_as(context, args.format, &text)?;
     Ok(Ending::Done.status())
 }
 

@@ -1,12 +1,10 @@
 //! The door: what is typed, the clock, the environment, and the exit status.
 
-/// Says a line to people. Standard error may be closed or full; that changes nothing of what was done, nor of the exit
-/// status that says so.
+/// Says something to people, in lines.
 macro_rules! eprintln {
-    ($($said:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($said)*);
-    }};
+    ($($said:tt)*) => {
+        $crate::cli::stderr::say(&format!($($said)*))
+    };
 }
 
 /// The same, unless nobody wants to hear more than what went wrong (`--quiet`).
@@ -71,6 +69,7 @@ mod service;
 mod session;
 mod settle;
 mod status;
+mod stderr;
 mod stdout;
 mod support_bundle;
 mod thresholds;
@@ -85,6 +84,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::report::event_line::Level;
 use context::Context;
 use exit::Ending;
 pub use help_notes::HelpNotes;
@@ -103,6 +103,17 @@ struct Cli {
     /// Tell what happens even where standard error is no terminal
     #[arg(long, short, global = true, display_order = 1_002)]
     verbose: bool,
+    /// What standard error gets: lines for people, or a JSON object a line for programs that collect logs
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "MUSTER_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "human",
+        display_order = 1_003
+    )]
+    log_format: stderr::LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -170,7 +181,7 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Print the JSON Schema of job files
     #[command(
-        after_help = "Examples:\n  muster schema > muster.schema.json   # for an editor that completes TOML by it"
+        after_help = "Examples:\n  muster schema > muster.schema.json   # for an editor that completes TOML by it\n  muster schema | less"
     )]
     Schema,
     /// Print shell completions
@@ -190,11 +201,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let asked = !error.use_stderr();
-            // Nothing is left to tell anyone when even this cannot be printed.
-            let _ = error.print();
+            if !asked && stderr::is_log() {
+                stderr::tell(Level::Error, error.render().to_string().trim_end());
+            } else {
+                // Nothing is left to tell anyone when even this cannot be printed.
+                let _ = error.print();
+            }
             return if asked { Ending::Done.status() } else { Ending::Usage.status() };
         }
     };
+    stderr::begin(cli.log_format);
     // A comparison of two files waits for nothing: threads that wait would only be started and ended.
     let mut builder = match cli.command {
         Command::Diff(_) => tokio::runtime::Builder::new_current_thread(),
@@ -203,7 +219,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("muster: cannot start: {error}; the machine is out of threads or file handles");
+            let told = format!("muster: cannot start: {error}; the machine is out of threads or file handles");
+            stderr::tell(Level::Error, &told);
             return Ending::Failed.status();
         }
     };
@@ -211,14 +228,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     // A fault of muster's own is told in one line, not as a stack trace.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        eprintln!(
-            "muster: a fault in muster itself at {place}; nothing unapproved was sent, and the next run recovers: please report it"
-        );
+        let told = "nothing unapproved was sent, and the next run recovers: please report it";
+        stderr::tell(Level::Error, &format!("muster: a fault in muster itself at {place}; {told}"));
     }));
     match runtime.block_on(dispatch(cli)) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("muster: {error:#}");
+            stderr::tell(Level::Error, &format!("muster: {error:#}"));
             exit::status_of(&error).status()
         }
     }

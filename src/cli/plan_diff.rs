@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::exit::UsageError;
-use super::stdout::print;
+use super::stdout::{print, print_text};
 use crate::model::order::{ObjectKey, Order, OrderId};
 use crate::model::record::OrderRecord;
 use crate::model::run::RunId;
@@ -82,12 +82,12 @@ pub(super) fn tell(context: &Context, store: &Store, job: &str, since: &RunId, f
         listing.push(row.iter().map(|cell| cell.as_str().into()).collect());
     }
     if format == Format::Table {
-        let table = if rows.is_empty() { String::new() } else { listing.render(Format::Table, context.table_width()) };
-        return print(&format!("{table}{text}"));
+        let table = if rows.is_empty() { String::new() } else { listing.render(Format::Table, context.screen()) };
+        return print_text(context, &format!("{table}{text}"));
     }
-    print(&listing.render(format, context.table_width()))?;
+    print(&listing.render(format, context.screen()))?;
     if context.tells {
-        eprint!("{text}");
+        eprintln!("{}", text.trim_end());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::exit::{self, Ending};
 use super::selection;
 use super::session::{self, Purpose};
-use super::stdout::print;
+use super::stdout::print_as;
 use crate::model::run::RunId;
 use crate::report::figures::{bytes, counted};
 use crate::report::safe_text;
@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     }
     let listing = listing(&all, args.dry_run, args.format);
     if args.format != Format::Table || !listing.rows.is_empty() {
-        print(&listing.render(args.format, context.table_width()))?;
+        print_as(context, args.format, &listing.render(args.format, context.screen()))?;
     }
     for pruned in &all {
         let of = |is_requests: bool| {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::context::Context;
 use super::exit::{Ending, UsageError};
-use super::stdout::print;
+use super::stdout::{print, print_text};
 use super::{ending, log, outcome_report, period, selection};
 use crate::model::record::RunRecord;
 use crate::model::run::RunId;
@@ -76,7 +76,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             std::fs::read_to_string(&page).with_context(|| format!("{} cannot be read", page.display()))?
         }
     };
-    print(&text)?;
+    show(context, args.format, &text)?;
     if args.format == ReportFormat::Table {
         say!(context, "this report for programs: {}", context.layout.report_json(&run.job, &run.id).display());
         if !report.error_groups.is_empty() {
@@ -84,6 +84,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         }
     }
     Ok(Ending::Done.status())
+}
+
+/// Prints a report: for people as a screen shows it.
+fn show(context: &Context, format: ReportFormat, text: &str) -> Result<()> {
+    if format == ReportFormat::Table { print_text(context, text) } else { print(text) }
 }
 
 /// Tells what a job did in a time.
@@ -95,12 +100,13 @@ fn over_time(context: &Context, store: &Store, args: &Args, since: &str) -> Resu
     let now = context.now();
     let report = period::build(store, &job, log::since(since, now)?, now)?;
     let about = selection::typed(store, &args.run, &job);
-    print(&match args.format {
+    let text = match args.format {
         ReportFormat::Table => report.to_text(about, context.width()),
         ReportFormat::Json => report.to_json(),
         ReportFormat::Csv => report.to_csv(),
         ReportFormat::Html => trend_page(&report, about),
-    })?;
+    };
+    show(context, args.format, &text)?;
     Ok(Ending::Done.status())
 }
 

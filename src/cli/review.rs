@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::selection::{self, Filter, PlannedOrder};
-use super::stdout::print;
+use super::stdout::print_as;
 use super::{ending, lost, seconds};
 use crate::job::timer::duration;
 use crate::model::order::{BlockReason, Order, OrderState, Remedy};
@@ -120,9 +120,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         if format == Format::Table && !listing.rows.is_empty() {
             listing = listing.without_empty_columns();
         }
-        text = listing.render(format, context.table_width());
+        text = listing.render(format, context.screen());
     }
-    print(&text)?;
+    print_as(context, args.format.unwrap_or_default(), &text)?;
     Ok(Ending::Done.status())
 }
 
@@ -176,7 +176,7 @@ fn told(
     let shown = &chosen.shown;
     let most = if filtered { shown.len() } else { SHOWN };
     for planned in shown.iter().take(most) {
-        text.push_str(&review_text(&planned.row()));
+        text.push_str(&review_text(&planned.row(), context.screen()));
     }
     if shown.len() > most {
         let more = counted((shown.len() - most) as u64, "more order");

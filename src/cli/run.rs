@@ -235,7 +235,11 @@ impl Telling<'_> {
         eprintln!("run {} ends with status {status}", end.run);
         if !end.failures.is_empty() {
             let name = safe_text::line(&self.about);
-            eprintln!("next: mend the cause, then muster check {name} and muster run {name}");
+            eprintln!(
+                "the export of a system failed: mend the cause\nnext: muster check {name}\nthen: muster run {name}"
+            );
+        } else if stage == Stage::Export {
+            eprintln!("next: muster plan {} --from {}", safe_text::line(&self.about), end.run);
         }
         // What holds a run was told with the command that accepts it.
         let held = steps.held.len();

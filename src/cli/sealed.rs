@@ -39,7 +39,10 @@ pub(super) fn stand(context: &Context, store: &Store, run: &RunRecord) -> Result
 pub(super) fn conclude(context: &Context, store: &Store, run: &RunRecord) -> Result<Ending> {
     let (ending, waiting) = stand(context, store, run)?;
     if !context.quiet {
-        eprint!("{}", next(store, &store.run(&run.id)?, ending == Ending::Held, waiting)?);
+        let next = next(store, &store.run(&run.id)?, ending == Ending::Held, waiting)?;
+        if !next.is_empty() {
+            eprintln!("{next}");
+        }
     }
     Ok(ending)
 }

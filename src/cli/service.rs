@@ -2,6 +2,7 @@
 //!
 //! Source: sd_notify(3), systemd.service(5) on `WatchdogSec=` and `TimeoutStopSec=`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Ending;
 use crate::model::event::{Event, Reporter};
+use crate::report::console::Console;
 use crate::report::event_line::{Level, event_line};
 use crate::run::Halt;
 
@@ -30,7 +32,7 @@ impl Reporter for Status {
 ///
 /// Told to end, nothing new is begun; what has not ended of itself after eight seconds is left to the next run, which looks
 /// up what was under way.
-pub(super) fn begin(halt: &Halt) {
+pub(super) fn begin(halt: &Halt, console: &Arc<Console>) {
     tell(&[NotifyState::Ready]);
     if let Some(patience) = sd_notify::watchdog_enabled() {
         tokio::spawn(async move {
@@ -40,7 +42,7 @@ pub(super) fn begin(halt: &Halt) {
             }
         });
     }
-    let halt = halt.clone();
+    let (halt, console) = (halt.clone(), console.clone());
     let (Ok(mut end), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return;
     };
@@ -51,11 +53,13 @@ pub(super) fn begin(halt: &Halt) {
         };
         halt.raise(by);
         tell(&[NotifyState::Stopping, NotifyState::Status("told to end")]);
-        eprintln!("muster: {by}: nothing new is begun; what is under way may take {} s", GRACE.as_secs());
+        let seconds = GRACE.as_secs();
+        console.aside(|| eprintln!("muster: {by}: nothing new is begun; what is under way may take {seconds} s"));
         tokio::select! {
             () = tokio::time::sleep(GRACE) => {}
             _ = interrupt.recv() => {}
         }
+        console.end();
         eprintln!("muster: ended while something was under way; the next run looks it up before it sends anything");
         std::process::exit(i32::from(Ending::Failed.status()));
     });

@@ -12,7 +12,7 @@ use super::exit::BusyError;
 use super::proof_memory::ProofMemory;
 use super::registry::registry;
 use super::selection::open_store;
-use super::service;
+use super::{service, stderr};
 use crate::connector::registry::ConnectContext;
 use crate::disk::lock::{Lock, LockError, Owner, try_lock};
 use crate::disk::memory;
@@ -22,6 +22,8 @@ use crate::job::timer::duration;
 use crate::model::event::{Event, Reporter};
 use crate::model::run::RunId;
 use crate::report::console::{Console, ConsoleSettings};
+use crate::report::event_line::Level;
+use crate::report::json_log::{JsonLog, Subject};
 use crate::report::request_log::RequestLog;
 use crate::report::run_log::RunLog;
 use crate::report::tee::Tee;
@@ -128,12 +130,16 @@ pub(super) fn of(context: &Context, job: Job, purpose: Purpose) -> Result<Sessio
 
 /// Puts a session together. With the job's lock it is remembered where its file is; `run` is whose log is written.
 fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, run: Option<RunId>) -> Result<Session> {
-    let console = Arc::new(Console::new(ConsoleSettings {
-        is_terminal: context.tells,
-        color: context.color,
-        quiet: !context.tells,
-    }));
+    let subject = Subject { job: Some(job.name.clone()), run: run.clone() };
+    stderr::is_about(subject.clone());
+    let least = if context.tells { Level::Info } else { Level::Error };
+    let settings = ConsoleSettings { least: (!stderr::is_json()).then_some(least), bars: context.bars };
+    let console = Arc::new(Console::new(settings, Box::new(stderr::tell)));
     let mut reporters: Vec<Arc<dyn Reporter>> = vec![console.clone()];
+    if stderr::is_json() {
+        let least = if context.verbose { Level::Detail } else { least };
+        reporters.push(Arc::new(JsonLog::new(subject, context.clock(), least, Box::new(stderr::line))));
+    }
     if let Some(run) = &run {
         context.layout.create_run(&job.name, run)?;
         let log = RunLog::open(&context.layout.run_log(&job.name, run), context.clock())
@@ -147,7 +153,7 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
     }
     let halt = Halt::default();
     if lock.is_some() {
-        service::begin(&halt);
+        service::begin(&halt, &console);
         store.remember_job(&job.name, &std::path::absolute(&job.path)?)?;
     }
     let reporter: Arc<dyn Reporter> = Arc::new(Tee::new(reporters));
@@ -208,8 +214,10 @@ fn take(
             Err(error) => return Err(error.into()),
         };
         if begun.elapsed() >= patience {
-            let text =
-                format!("job {} is under way: {holder}; nothing was done, try again when it has ended", job.name);
+            let text = format!(
+                "job {0} is under way: {holder}; nothing was done\nnext: muster status {0}   # until it has ended; --wait 10m waits for it",
+                job.name
+            );
             return Err(BusyError(text).into());
         }
         if !is_told {

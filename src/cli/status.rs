@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::review::hold_sentence;
-use super::stdout::print;
+use super::stdout::print_as;
 use super::{due, ending, outcome_report, seconds, selection, session, withheld};
 use crate::disk::{atomic, lock};
 use crate::job::timer::duration;
@@ -22,6 +22,7 @@ use crate::model::run::{RunId, RunState};
 use crate::report::figures::{ago, time};
 use crate::report::metrics::{Measured, metrics};
 use crate::report::safe_text;
+use crate::report::screen::Screen;
 use crate::report::status::{JobStatus, RunLine};
 use crate::report::table::{Column, Format, Listing};
 use crate::store::database::Store;
@@ -85,18 +86,20 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if told.is_empty() {
         say!(context, "no job has run in {}; start with `muster run JOB`", context.layout.root.display());
     }
-    print(&match if args.json { Format::Json } else { args.format } {
+    let format = if args.json { Format::Json } else { args.format };
+    let text = match format {
         Format::Table => {
             let about = |told: &Told| {
                 let (called, job) = (args.job.as_deref(), told.status.job.clone());
                 called.map_or(job.clone(), |called| selection::typed(&store, called, &job).to_owned())
             };
-            told.iter().map(|told| text(told, &about(told), context.width())).collect::<Vec<_>>().join("\n")
+            told.iter().map(|told| text(told, &about(told), context.screen())).collect::<Vec<_>>().join("\n")
         }
         Format::Json if args.job.is_some() => json_text(told.iter().map(json_of).next().unwrap_or_default()),
         Format::Json => json_text(told.iter().map(json_of).collect()),
-        Format::Csv => listing(&told).render(Format::Csv, context.width()),
-    })?;
+        Format::Csv => listing(&told).render(Format::Csv, context.screen()),
+    };
+    print_as(context, format, &text)?;
     Ok(Ending::Done.status())
 }
 
@@ -265,13 +268,13 @@ fn undone(store: &Store, run: &RunRecord) -> Option<RunId> {
 }
 
 /// A status for people, failed exports before its last line, which is the next command.
-fn text(told: &Told, about: &str, width: usize) -> String {
+fn text(told: &Told, about: &str, screen: Screen) -> String {
     let mut status = told.status.clone();
     // What failed exports say below need not be said twice.
     for run in status.runs.iter_mut().filter(|run| run.state == RunState::Failed) {
         run.why = run.why.take().filter(|why| !told.failed.iter().any(|(_, _, failed)| why.contains(failed.as_str())));
     }
-    let mut text = status.to_text(about, width);
+    let mut text = status.to_text(about, screen);
     let mut failed = String::new();
     for (system, at, why) in &told.failed {
         let _ = writeln!(failed, "  {}: failed {}: {}", safe_text::line(system), time(*at), safe_text::line(why));

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::backtest_text::{held, limits, pasteable, proposals, summary};
 use super::context::Context;
 use super::exit::Ending;
-use super::stdout::print;
+use super::stdout::print_as;
 use super::{selection, session};
 use crate::job::{Job, SyncKind};
 use crate::model::run::RunId;
@@ -17,6 +17,7 @@ use crate::reconcile::suggestion::suggest;
 use crate::report::figures::counted;
 use crate::report::safe_text;
 use crate::report::table::Format;
+use crate::run::typed;
 use crate::store::database::Store;
 
 /// `muster thresholds`.
@@ -54,16 +55,24 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         Some(Action::Backtest) => history(&selection::open_store(context)?, &job, args.runs as usize, context.now())?,
     };
     let backtest = replay(&history, &tried);
-    let width = context.table_width();
+    let screen = context.screen();
     let people = args.format == Format::Table;
     let text = match args.action {
-        None => limits(&backtest).render(args.format, width),
+        None => limits(&backtest).render(args.format, screen),
         Some(_) if args.suggest && people => heading(&job, &history) + &pasteable(&suggest(&backtest)),
-        Some(_) if args.suggest => proposals(&suggest(&backtest)).render(args.format, width),
-        Some(_) if people => heading(&job, &history) + &summary(&backtest, width),
-        Some(_) => held(&backtest).render(args.format, width),
+        Some(_) if args.suggest => proposals(&suggest(&backtest)).render(args.format, screen),
+        Some(_) if people => heading(&job, &history) + &summary(&backtest, screen),
+        Some(_) => held(&backtest).render(args.format, screen),
     };
-    print(&text)?;
+    print_as(context, args.format, &text)?;
+    if context.tells && people {
+        let job = typed(&args.job);
+        match args.action {
+            None => eprintln!("what they would have done: muster thresholds {job} backtest"),
+            Some(_) if !args.suggest => eprintln!("limits to paste: muster thresholds {job} backtest --suggest"),
+            Some(_) => {}
+        }
+    }
     Ok(Ending::Done.status())
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::Result;
 
 use super::context::Context;
-use super::stdout::print;
+use super::stdout::print_listing;
 use crate::model::record::{WithheldFor, Withholding};
 use crate::report::figures::{counted, time};
 use crate::report::safe_text;
@@ -69,13 +69,5 @@ pub(super) fn list(context: &Context, store: &Store, job: &str, typed: &str, for
             "each is raised anew once a run finds that it is not wanted, and a later one that it is\nask again now, for all of them: muster plan {job} --ask-again\nwho decided, and why: muster log {job} --key ORDER (of what was undone: the one under `undone by`)\n"
         ));
     }
-    if format == Format::Table {
-        let table = listing.render(Format::Table, context.table_width());
-        return print(&format!("{}{text}", if number == 0 { "" } else { &table }));
-    }
-    print(&listing.render(format, context.table_width()))?;
-    if context.tells {
-        eprint!("{text}");
-    }
-    Ok(())
+    print_listing(context, listing, format, ("", &text))
 }

@@ -62,6 +62,11 @@ pub trait ExportSink: Send {
     /// open already begins anew: what came of it is thrown away.
     fn begin(&mut self, resource: &str, columns: &[String], key: &[String]) -> Result<(), ExportError>;
 
+    /// How many rows the system says that an open resource has, for whoever looks on: rows are counted, never believed.
+    fn expect(&mut self, resource: &str, rows: u64) {
+        let _ = (resource, rows);
+    }
+
     /// One row; cells in the order of `begin`'s columns, canonical as `Value::to_cell` writes them, empty = absent.
     fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError>;
 

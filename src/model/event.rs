@@ -61,6 +61,13 @@ pub enum Event {
         /// The cause, whose side it is on, and what to do next.
         why: String,
     },
+    /// A plan comes to its next stage.
+    Planning {
+        /// What is done now, in a word or two: `compare`.
+        stage: &'static str,
+        /// Of how many rows, where that is known.
+        rows: Option<u64>,
+    },
     /// The plan is written.
     Planned {
         /// The run.
@@ -76,7 +83,12 @@ pub enum Event {
     },
     /// A threshold tripped.
     Exceeded(Excess),
-    /// An apply began or entered a wave.
+    /// An apply begins.
+    Applying {
+        /// Orders that are to be sent, in all its waves.
+        orders: u64,
+    },
+    /// An apply entered a wave.
     Wave {
         /// What kind of orders.
         kind: String,

@@ -30,6 +30,14 @@ impl Cell {
         }
     }
 
+    /// The same where no text is taken for a formula.
+    pub(super) fn csv(&self) -> String {
+        match self {
+            Self::Text(_) | Self::List(_) => super::safe_text::spreadsheet_cell(&self.plain()).into_owned(),
+            _ => self.plain(),
+        }
+    }
+
     /// As people read it: numbers with a comma between groups of three digits.
     pub(super) fn shown(&self) -> String {
         match self {

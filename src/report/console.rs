@@ -1,7 +1,6 @@
 //! Events for people on a terminal.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,20 +16,22 @@ use crate::model::outcome::Outcome;
 /// What the console may do. Where it stands is found out by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsoleSettings {
-    /// Whether standard error is a terminal. Where it is not, only failures are told: cron mails every line.
-    pub is_terminal: bool,
-    /// Whether colour is wanted; used on a terminal only, and never without a word that says the same.
-    pub color: bool,
-    /// Only failures, on a terminal too.
-    pub quiet: bool,
+    /// The least that is told. Where nobody looks on, only failures are: cron mails every line. `None`: nothing, as
+    /// somebody else tells it.
+    pub least: Option<Level>,
+    /// How many columns the bars have that show how far the work is; `None`: there are none.
+    pub bars: Option<usize>,
 }
+
+/// Writes a text in whole lines, and is told how much it matters.
+pub type Say = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 /// Tells events on standard error: plain lines, and progress bars on a terminal.
 ///
 /// Orders that fail alike are told once; [`Console::end`] says how many there were.
 pub struct Console {
     settings: ConsoleSettings,
-    out: Mutex<Box<dyn Write + Send>>,
+    say: Say,
     progress: Option<Progress>,
     /// Failed orders by state, class and normalised message: the order told, and how many more were not.
     alike: Mutex<HashMap<Alike, (String, u64)>>,
@@ -46,33 +47,23 @@ const RETRIES_APART: Duration = Duration::from_secs(10);
 type Alike = (OrderState, Option<Class>, String);
 
 impl Console {
-    /// A console on standard error.
-    pub fn new(settings: ConsoleSettings) -> Self {
-        let bars = settings.is_terminal && !settings.quiet;
-        Self::with(settings, Box::new(io::stderr()), bars.then(Progress::on_stderr))
-    }
-
-    /// A console elsewhere, without progress bars.
-    pub fn to(settings: ConsoleSettings, out: Box<dyn Write + Send>) -> Self {
-        Self::with(settings, out, None)
-    }
-
-    fn with(settings: ConsoleSettings, out: Box<dyn Write + Send>, progress: Option<Progress>) -> Self {
+    /// A console that says what it tells by a function.
+    pub fn new(settings: ConsoleSettings, say: Say) -> Self {
         Self {
             settings,
-            out: Mutex::new(out),
-            progress,
+            say,
+            progress: settings.bars.map(Progress::on_stderr),
             alike: Mutex::default(),
             causes: Mutex::default(),
             retries: Mutex::default(),
         }
     }
 
-    /// Tells a text for people that belongs to no event (a summary, a listing, the next command), as it is: the text
-    /// has to be safe already. Nothing where the console tells failures only.
-    pub fn tell(&self, text: &str) {
-        if self.tells(Level::Info) {
-            self.write(text.trim_end());
+    /// Does something while the progress bars are out of the way.
+    pub fn aside<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &self.progress {
+            Some(progress) => progress.aside(work),
+            None => work(),
         }
     }
 
@@ -84,39 +75,22 @@ impl Console {
         let alike = std::mem::take(&mut *self.alike.lock().unwrap_or_else(PoisonError::into_inner));
         let mut more: Vec<(String, u64)> = alike.into_values().filter(|(_, more)| *more > 0).collect();
         more.sort();
-        for (first, more) in more {
+        for (first, more) in more.into_iter().filter(|_| self.tells(Level::Error)) {
             self.line(Level::Error, &format!("{} ended like {first}", counted(more, "more order")));
         }
     }
 
     fn tells(&self, level: Level) -> bool {
-        let least = if self.settings.is_terminal && !self.settings.quiet { Level::Info } else { Level::Error };
-        level >= least
+        self.settings.least.is_some_and(|least| level >= least)
     }
 
     fn line(&self, level: Level, text: &str) {
-        let (word, color) = match level {
-            Level::Error => ("error: ", "\u{1b}[31m"),
-            Level::Warning => ("warning: ", "\u{1b}[33m"),
-            Level::Info | Level::Detail => ("", ""),
+        let word = match level {
+            Level::Error => "error: ",
+            Level::Warning => "warning: ",
+            Level::Info | Level::Detail => "",
         };
-        if self.settings.color && self.settings.is_terminal && !word.is_empty() {
-            self.write(&format!("{color}{word}\u{1b}[0m{text}"));
-        } else {
-            self.write(&format!("{word}{text}"));
-        }
-    }
-
-    /// Writes whole lines; where standard error is gone there is nobody to tell.
-    fn write(&self, text: &str) {
-        let write = || {
-            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
-        };
-        match &self.progress {
-            Some(progress) => progress.aside(write),
-            None => write(),
-        }
+        self.aside(|| (self.say)(level, &format!("{word}{text}")));
     }
 
     /// Remembers the causes that were told; the end of an apply with such a cause left out.
@@ -206,19 +180,6 @@ mod tests {
     use crate::model::failure::Recourse;
     use crate::model::order::OrderId;
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn failed(order: u32) -> Event {
         let cause = format!("userName 'u{order}' is taken");
         let failure = Failure::new(Class::Conflict, Recourse::GiveUp, "vault", cause, "rename it");
@@ -234,23 +195,28 @@ mod tests {
         }))
     }
 
-    fn told(is_terminal: bool, color: bool, quiet: bool) -> String {
-        let page = Page::default();
-        let console = Console::to(ConsoleSettings { is_terminal, color, quiet }, Box::new(page.clone()));
+    fn console(least: Option<Level>) -> (Console, Arc<Mutex<Vec<String>>>) {
+        let page = Arc::new(Mutex::new(Vec::new()));
+        let lines = page.clone();
+        let say = Box::new(move |_, text: &str| lines.lock().unwrap().push(text.to_owned()));
+        (Console::new(ConsoleSettings { least, bars: None }, say), page)
+    }
+
+    fn told(least: Option<Level>) -> String {
+        let (console, page) = console(least);
         console.event(&Event::Warning("look \u{1b}]0;x".to_owned()));
         console.event(&Event::Note("log only".to_owned()));
         for order in 0..4 {
             console.event(&failed(order));
         }
-        console.tell("done\n");
         console.end();
-        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+        let page = page.lock().unwrap();
+        page.join("\n")
     }
 
     #[test]
     fn retries_of_one_system_are_told_again_after_a_while() {
-        let console =
-            Console::to(ConsoleSettings { is_terminal: true, color: false, quiet: false }, Box::new(io::sink()));
+        let (console, _) = console(Some(Level::Info));
         let begun = Instant::now();
         let after = |seconds| begun + Duration::from_secs(seconds);
         let told = [("vault", 0), ("vault", 9), ("hr", 9), ("vault", 10), ("vault", 19), ("vault", 20)];
@@ -259,12 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_are_alike_are_told_once_and_only_failures_leave_a_terminal() {
-        let errors = "error: o-0-1 errored: vault: userName 'u0' is taken [conflict]; rename it\n";
-        let rest = "error: 3 more orders ended like o-0-1\n";
-        assert_eq!(told(true, false, false), format!("warning: look \\u{{1b}}]0;x\n{errors}done\n{rest}"));
-        assert_eq!(told(false, true, false), format!("{errors}{rest}"));
-        assert_eq!(told(true, false, true), format!("{errors}{rest}"));
-        assert!(told(true, true, false).starts_with("\u{1b}[33mwarning: \u{1b}[0mlook"));
+    fn failures_that_are_alike_are_told_once_and_no_more_than_is_wanted() {
+        let errors = "error: o-0-1 errored: vault: userName 'u0' is taken [conflict]; rename it";
+        let rest = "error: 3 more orders ended like o-0-1";
+        assert_eq!(told(Some(Level::Info)), format!("warning: look \\u{{1b}}]0;x\n{errors}\n{rest}"));
+        assert_eq!(told(Some(Level::Error)), format!("{errors}\n{rest}"));
+        assert_eq!(told(None), "");
     }
 }

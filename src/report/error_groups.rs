@@ -140,7 +140,7 @@ pub fn groups_text(groups: &[ErrorGroup]) -> String {
             safe_text::line(&group.example),
         ));
         if !group.remedy.is_empty() {
-            text.push_str(&format!("   next: {}\n", safe_text::line(&group.remedy)));
+            text.push_str(&format!("   remedy: {}\n", safe_text::line(&group.remedy)));
         }
         if !group.retry.is_empty() {
             text.push_str(&format!("   one order again, {}: {}\n", group.when(), group.retry));
@@ -202,7 +202,7 @@ mod tests {
             groups_text(&groups),
             format!(
                 "{name}, create vault.users: 3 failed, 147 not tried [conflict, status 409, uniqueness]\n   \
-                 userName 'user 0' is taken\n   objects: `u-0`, `u-1`, `u-2`\n   next: rename one of the two\n   \
+                 userName 'user 0' is taken\n   objects: `u-0`, `u-1`, `u-2`\n   remedy: rename one of the two\n   \
                  one order again, as it was: muster retry 20261122T150405Z-7f3a --group {name} --first\n"
             )
         );

@@ -57,7 +57,9 @@ pub fn event_line(event: &Event) -> Option<(Level, String)> {
                 counted(*orders, "order")
             ),
         ),
-        Event::ExportProgress { .. } => return None,
+        // They move progress bars alone.
+        Event::ExportProgress { .. } | Event::Planning { .. } => return None,
+        Event::Applying { orders } => (Level::Detail, format!("{} to be sent", counted(*orders, "order"))),
         Event::Exported { resource, rows, missed, read_again, verdict } => {
             let told = missed.map(|missed| format!(", of which the increments had missed {missed}"));
             let again = read_again.as_ref().map(|why| format!(", read twice (at first {why})"));

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use super::figures::{ago, time};
 use super::safe_text;
+use super::table::{Cell, Column, Listing};
+use super::wrap::broken;
 use crate::model::explained::{Explained, Fact};
 
 /// Columns before the text of a step: its name.
@@ -47,6 +49,29 @@ pub fn explained_text(explained: &Explained, now: chrono::DateTime<chrono::Utc>,
     text
 }
 
+/// The same for programs that read CSV: a record a detail; of what has none, one without.
+pub fn explained_listing(explained: &Explained) -> Listing {
+    let columns = ["step", "verdict", "about", "found", "name", "detail"];
+    let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+    for step in &explained.steps {
+        let of_step: [Cell; 2] = [step.step.word().into(), step.verdict.as_str().into()];
+        if step.facts.is_empty() {
+            listing.push(of_step.to_vec());
+        }
+        for fact in &step.facts {
+            let found = Some(fact.verdict.as_str()).filter(|found| !found.is_empty());
+            let of_fact = [&of_step[..], &[fact.about.as_str().into(), found.into()]].concat();
+            if fact.details.is_empty() {
+                listing.push(of_fact.clone());
+            }
+            for (name, detail) in &fact.details {
+                listing.push([&of_fact[..], &[name.as_str().into(), detail.as_str().into()]].concat());
+            }
+        }
+    }
+    listing
+}
+
 fn fact_text(text: &mut String, fact: &Fact, width: usize) {
     let about = safe_text::line(&fact.about);
     let verdict = safe_text::line(&fact.verdict);
@@ -59,22 +84,8 @@ fn fact_text(text: &mut String, fact: &Fact, width: usize) {
     }
 }
 
-/// A paragraph: the first line after `label`, the others after `indent` columns; broken at blanks where it can be.
+/// A paragraph: the first line after `label`, the others after `indent` columns.
 fn wrapped(text: &mut String, label: &str, paragraph: &str, indent: usize, width: usize) {
-    let mut line = label.to_owned();
-    let mut is_empty = true;
-    for word in paragraph.split(' ') {
-        let room = width.saturating_sub(safe_text::width(&line));
-        if !is_empty && safe_text::width(word) + 1 > room {
-            let _ = writeln!(text, "{}", line.trim_end());
-            line = " ".repeat(indent);
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
-    }
-    let _ = writeln!(text, "{}", line.trim_end());
+    text.push_str(broken(&format!("{label}{paragraph}"), indent, width).trim_end());
+    text.push('\n');
 }

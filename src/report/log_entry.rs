@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 use super::figures::{count, counted};
 use super::safe_text;
+use super::screen::Screen;
+use super::wrap::broken;
 use crate::model::apply_end::ApplyEnd;
 use crate::model::record::LogEntry;
 
@@ -14,9 +16,13 @@ const NAMED: usize = 3;
 /// Digits of a SHA-256 that a line shows.
 const DIGITS: usize = 12;
 
-/// An entry in one line, whole but for the digits of digests: what is looked for in a log stands at its end as often as
-/// not. Ends with a line break.
-pub fn entry_line(entry: &LogEntry) -> String {
+/// Columns before what an entry says: its number and time.
+const LABEL: usize = 30;
+
+/// An entry in one line, on a screen in as many as it takes, whole but for the digits of digests: what is looked for in a
+/// log stands at its end as often as not. Ends with a line break.
+pub fn entry_line(entry: &LogEntry, on: impl Into<Screen>) -> String {
+    let on = on.into();
     let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut parts = vec![format!("{:>6}  {at}  {:<16}", entry.seq, entry.kind)];
     if entry.error {
@@ -35,7 +41,14 @@ pub fn entry_line(entry: &LogEntry) -> String {
         parts.push(orders.join(" "));
     }
     parts.push(entry_detail(entry, Some(DIGITS)));
-    safe_text::line(parts.join("  ").trim_end()).into_owned() + "\n"
+    let whole = parts.join("  ");
+    let line = safe_text::line(whole.trim_end());
+    let coloured = if entry.error {
+        line.replacen("  ERROR  ", &format!("  {}  ", on.paint_state("ERROR")), 1)
+    } else {
+        line.into_owned()
+    };
+    broken(&coloured, LABEL, on.width) + "\n"
 }
 
 /// What an entry says besides, in words; of each digest so many digits, all where it is not said.

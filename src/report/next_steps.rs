@@ -118,28 +118,29 @@ impl NextSteps {
             step(format!("what held run {run} is accepted"), format!("muster run {job}"));
         }
         for (run, number) in first(&self.uncertain) {
-            let what = format!("{} of run {run} {} uncertain", counted(number, "order"), is(number));
-            let mut next = format!("look at the target, then muster review {run}");
+            let what =
+                format!("{} of run {run} {} uncertain: look at the target", counted(number, "order"), is(number));
+            let mut next = format!("muster review {run}");
             if let Some(order) = self.to_settle.get(run) {
-                next = format!(
-                    "look at the target, then muster settle {order} --took-effect (or --had-no-effect) --comment \"why\""
-                );
+                next = format!("muster settle {order} --took-effect --comment \"why\"   # or --had-no-effect");
                 if number > 1 {
-                    next.push_str(&format!("; the others: muster report {run} --format csv"));
+                    next.push_str(&format!("\nthe others: muster report {run} --format csv"));
                 }
             }
             step(what, next);
         }
         for (run, number) in first(&self.errored) {
-            let see =
-                if told == Some(run) { "see to the causes above".to_owned() } else { format!("muster report {run}") };
-            let next = match self.to_correct.get(run) {
-                None => format!("{see}, then muster retry {run}"),
-                Some(_) => format!(
-                    "{see}; what is corrected at the source or in the job, muster run {job} plans anew; muster retry {run} sends the same again"
-                ),
+            let what = format!("{} of run {run} {} errored", counted(number, "order"), is(number));
+            let anew = format!("muster run {job}   # plans anew what is corrected at the source or in the job");
+            let again = format!("muster retry {run}");
+            let then = match self.to_correct.contains_key(run) {
+                false => vec![again],
+                true => vec![anew, format!("{again}   # sends the same again")],
             };
-            step(format!("{} of run {run} {} errored", counted(number, "order"), is(number)), next);
+            match told == Some(run) {
+                true => step(format!("{what}: see to the causes above"), then.join("\nor:   ")),
+                false => step(what, format!("muster report {run}\nthen: {}", then.join("\nor:   "))),
+            }
         }
         if self.review > 0 {
             let verb = if self.review == 1 { "waits" } else { "wait" };
@@ -148,13 +149,13 @@ impl NextSteps {
         if self.approved > 0 {
             let what = format!("{} {} approved", counted(self.approved, "order"), is(self.approved));
             match self.refused {
-                true => step(what, "what the refusal above says".to_owned()),
+                true => step(format!("{what}, and refused for what is said above"), format!("muster review {name}")),
                 false => step(what, format!("muster apply {name}")),
             }
         } else if self.in_flight > 0 {
             let what =
                 format!("{} {} in flight, outcome unknown", counted(self.in_flight, "order"), is(self.in_flight));
-            step(what, format!("muster apply {name}, which looks up what became of it"));
+            step(what, format!("muster apply {name}   # looks up first what became of it"));
         }
         let more = self.uncertain.len().saturating_sub(RUNS) + self.errored.len().saturating_sub(RUNS);
         if more > 0 {
@@ -207,14 +208,15 @@ mod tests {
         let rest = format!(
             "2 orders wait for review\nnext: muster review corp\n1 order is approved\nnext: muster apply corp\n{blocked}"
         );
-        let errored = format!("1 order of run {run} is errored\nnext:");
-        assert_eq!(steps.text("corp", None), format!("{errored} muster report {run}, then muster retry {run}\n{rest}"));
+        let errored = format!("1 order of run {run} is errored");
+        let first = format!("{errored}\nnext: muster report {run}\nthen: ");
+        assert_eq!(steps.text("corp", None), format!("{first}muster retry {run}\n{rest}"));
         let told = steps.text("corp", Some(&run));
-        assert_eq!(told, format!("{errored} see to the causes above, then muster retry {run}\n{rest}"));
+        assert_eq!(told, format!("{errored}: see to the causes above\nnext: muster retry {run}\n{rest}"));
         steps.to_correct.insert(run.clone(), 1);
         let anew = format!(
-            "{errored} muster report {run}; what is corrected at the source or in the job, muster run corp plans anew; \
-             muster retry {run} sends the same again\n{rest}"
+            "{first}muster run corp   # plans anew what is corrected at the source or in the job\n\
+             or:   muster retry {run}   # sends the same again\n{rest}"
         );
         assert_eq!(steps.text("corp", None), anew);
         let left = NextSteps { blocked: steps.blocked, ..NextSteps::default() };

@@ -4,13 +4,20 @@ use std::fmt::Write as _;
 
 use super::figures::counted;
 use super::safe_text;
+use super::screen::Screen;
 use super::table::{Column, Listing};
 use crate::model::order::{Block, Change, Order, OrderState};
 use crate::model::situation::Situation;
 use crate::model::value::Value;
 
-/// How much of one value is shown, in columns.
+/// How much of one value a screen shows, in columns.
 const SHOWN: usize = 120;
+
+/// How much of it a file or a pipe gets: whole but for what nobody reads.
+const WHOLE: usize = 4_096;
+
+/// How much of a key or a name stands in the first line there.
+const NAMED: usize = 48;
 
 /// An order and where it stands now.
 #[derive(Clone, Copy, Debug)]
@@ -26,23 +33,30 @@ pub struct ReviewRow<'a> {
 }
 
 /// One order for people, over several lines, ending with a line break.
-pub fn review_text(row: &ReviewRow) -> String {
+pub fn review_text(row: &ReviewRow, on: impl Into<Screen>) -> String {
+    let on = on.into();
+    let shown = if on.width < Screen::WHOLE { SHOWN } else { WHOLE };
     let order = row.order;
-    let was = order.renamed_from.as_ref().map(|was| format!("{} → ", safe_text::line(was))).unwrap_or_default();
-    let key = safe_text::line(&order.key);
+    let named = |text: &str| {
+        let safe = safe_text::line(text);
+        let head = if on.width < Screen::WHOLE { NAMED } else { WHOLE };
+        safe_text::clip(&safe, head).into_owned()
+    };
+    let was = order.renamed_from.as_ref().map(|was| format!("{} → ", named(was))).unwrap_or_default();
+    let key = named(&order.key);
     let mut text = format!("{}  {} {}  {was}{key}", order.id, order.operation, order.resource);
     if !order.name.is_empty() && order.name != order.key {
-        let _ = write!(text, " ({})", safe_text::line(&order.name));
+        let _ = write!(text, " ({})", named(&order.name));
     }
     let state = match row.approved_by.map(safe_text::line) {
         Some(by) if row.state == OrderState::Approved => format!("approved by {by}"),
-        Some(by) => format!("{}, approved by {by}", row.state),
-        None => row.state.to_string(),
+        Some(by) => format!("{}, approved by {by}", on.paint_state(row.state.word())),
+        None => on.paint_state(row.state.word()).into_owned(),
     };
     let rename = if order.renamed_from.is_some() { "  rename" } else { "" };
     let _ = writeln!(text, "{rename}  [{state}]");
     for change in &order.changes {
-        let _ = write!(text, "    {}", change_text(change));
+        let _ = write!(text, "    {}", shown_change(change, shown));
         if change.cause != order.cause {
             let _ = write!(text, "  ({})", change.cause);
         }
@@ -70,7 +84,7 @@ pub fn review_text(row: &ReviewRow) -> String {
 pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> Listing {
     let mut listing = Listing::new(vec![
         Column::whole("order"),
-        Column::whole("state"),
+        Column::state("state"),
         Column::whole("operation"),
         Column::new("resource"),
         Column::new("key"),
@@ -114,26 +128,37 @@ pub fn review_listing<'a>(rows: impl IntoIterator<Item = ReviewRow<'a>>) -> List
 
 /// One change: `title: "Nurse" → "Head nurse"`; `(absent)` where there is no value. Safe for a terminal.
 pub fn change_text(change: &Change) -> String {
+    shown_change(change, WHOLE)
+}
+
+/// The same with the beginning of a long value, for where there is little room.
+pub fn change_brief(change: &Change) -> String {
+    shown_change(change, SHOWN)
+}
+
+/// The same with so many columns of each value at most.
+fn shown_change(change: &Change, most: usize) -> String {
     let attribute = safe_text::line(&change.attribute);
-    format!("{attribute}: {} → {}", value_text(change.before.as_ref()), value_text(change.after.as_ref()))
+    let value = |value: Option<&Value>| value_text(value, most);
+    format!("{attribute}: {} → {}", value(change.before.as_ref()), value(change.after.as_ref()))
 }
 
 /// A value in quotes, several in brackets; a long one is cut and its length told.
-fn value_text(value: Option<&Value>) -> String {
+fn value_text(value: Option<&Value>, most: usize) -> String {
     match value {
         None => "(absent)".to_owned(),
-        Some(Value::Text(text)) => quoted(text),
+        Some(Value::Text(text)) => quoted(text, most),
         Some(Value::Many(values)) => {
             let mut shown = String::new();
             let mut told = 0;
             for value in values {
-                if safe_text::width(&shown) > SHOWN {
+                if safe_text::width(&shown) > most {
                     break;
                 }
                 if told > 0 {
                     shown.push_str(", ");
                 }
-                shown.push_str(&quoted(value));
+                shown.push_str(&quoted(value, most));
                 told += 1;
             }
             if told < values.len() {
@@ -144,12 +169,12 @@ fn value_text(value: Option<&Value>) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
+fn quoted(text: &str, most: usize) -> String {
     let safe = safe_text::line(text);
-    if safe_text::width(&safe) <= SHOWN {
+    if safe_text::width(&safe) <= most {
         return format!("\"{safe}\"");
     }
-    format!("\"{}\" ({})", safe_text::clip(&safe, SHOWN), counted(text.chars().count() as u64, "character"))
+    format!("\"{}\" ({})", safe_text::clip(&safe, most), counted(text.chars().count() as u64, "character"))
 }
 
 #[cfg(test)]
@@ -217,7 +242,7 @@ pub(super) mod tests {
         let row = ReviewRow { order: &order, state: OrderState::Blocked, block: Some(&block), approved_by: None };
         let long = "x".repeat(119);
         assert_eq!(
-            review_text(&row),
+            review_text(&row, 80),
             format!(
                 "o-0123456789abcdef-1  update vault.users  jane@corp (Jane)  [blocked]\n    \
                  roles: (absent) → [\"a\", \"b\"]\n    \

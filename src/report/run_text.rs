@@ -179,15 +179,15 @@ errors: 1 cause, 1 order failed, 149 not tried
   {name}, create vault.users: 1 failed, 149 not tried [conflict, status 409, uniqueness]
      no seat left
      objects: `u-1`
-     next: rename one of the two
+     remedy: rename one of the two
      one order again, as it was: muster retry 20261122T150405Z-7f3a --group {name} --first
 
 149 orders were not tried and stay approved
     149  create vault.users: stopped by {name}
     149  add vault.memberships: not started: what they tie is not at the target yet
 
-1 order of run 20261122T150405Z-7f3a is errored
-next: see to the causes above, then muster retry 20261122T150405Z-7f3a
+1 order of run 20261122T150405Z-7f3a is errored: see to the causes above
+next: muster retry 20261122T150405Z-7f3a
 149 orders are approved
 next: muster apply people
 "

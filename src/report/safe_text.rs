@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Whether a character must not reach a terminal or a line of a log as it is.
 ///
@@ -52,9 +53,14 @@ pub fn json(text: String) -> String {
     safe
 }
 
+/// What a reader takes for one character (a letter with its accents, a family of emoji), and its columns on a terminal.
+pub fn characters(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    text.graphemes(true).map(|one| (one, one.width()))
+}
+
 /// How many columns a safe text takes on a terminal.
 pub fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    if text.is_ascii() { text.len() } else { characters(text).map(|(_, columns)| columns).sum() }
 }
 
 /// A safe text cut to at most `columns` columns, with `…` for what was left out.
@@ -65,12 +71,12 @@ pub fn clip(text: &str, columns: usize) -> Cow<'_, str> {
     let room = columns.saturating_sub(1);
     let mut used = 0;
     let mut kept = String::with_capacity(columns + 3);
-    for c in text.chars() {
-        used += UnicodeWidthChar::width(c).unwrap_or(0);
+    for (one, columns) in characters(text) {
+        used += columns;
         if used > room {
             break;
         }
-        kept.push(c);
+        kept.push_str(one);
     }
     if columns > 0 {
         kept.push('…');
@@ -117,5 +123,8 @@ mod tests {
         assert_eq!(clip("abcdefg", 6), "abcde…");
         assert_eq!(clip("田中角栄", 6), "田中…");
         assert_eq!(clip("abc", 0), "");
+        let family = "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467}";
+        assert_eq!((width(family), width("e\u{301}")), (2, 1));
+        assert_eq!(clip(&format!("{family}{family}e\u{301}x"), 5), format!("{family}{family}…"));
     }
 }

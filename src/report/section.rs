@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::safe_text;
 use super::summary::indented;
 use super::table::{Format, Listing};
+use super::wrap::broken;
 
 /// Lines of a part that are told; of more, how many there are.
 const TOLD: usize = 20;
@@ -105,27 +106,10 @@ pub fn sections_text(sections: &[Section], width: usize) -> String {
     text
 }
 
-/// A line broken at blanks, what follows two columns further in. Nothing is cut: a word that is too long stands out.
+/// A line of a part, what of it does not fit two columns further in.
 fn wrapped(line: &str, indent: usize, width: usize) -> String {
-    let safe = safe_text::line(line);
-    let (mut text, mut at) = (" ".repeat(indent), indent);
-    let mut is_first = true;
-    for word in safe.split(' ') {
-        let long = safe_text::width(word);
-        if !is_first && at + 1 + long > width {
-            text.push('\n');
-            text.push_str(&" ".repeat(indent + 2));
-            at = indent + 2;
-        } else if !is_first {
-            text.push(' ');
-            at += 1;
-        }
-        text.push_str(word);
-        at += long;
-        is_first = false;
-    }
-    text.push('\n');
-    text
+    let line = format!("{:indent$}{}", "", safe_text::line(line));
+    broken(&line, indent + 2, width) + "\n"
 }
 
 /// Sections for programs: an array of objects with `heading`, and `lines` and `tables` where there are any.

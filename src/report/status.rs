@@ -10,6 +10,7 @@ use super::figures::{ago, bytes, count, counted, time};
 use super::next_steps::NextSteps;
 use super::report_json::Export;
 use super::safe_text;
+use super::screen::Screen;
 use super::summary::{in_grace, indented};
 use super::table::{Column, Format, Listing};
 use crate::model::evidence::Mode;
@@ -114,8 +115,8 @@ impl JobStatus {
     }
 
     /// The status for people.
-    pub fn to_text(&self, about: &str, width: usize) -> String {
-        let inner = width.saturating_sub(2);
+    pub fn to_text(&self, about: &str, on: impl Into<Screen>) -> String {
+        let inner = on.into().narrower(2);
         let mut text = format!("job {}", safe_text::line(&self.job));
         match &self.under_way {
             Some(owner) => {
@@ -225,8 +226,9 @@ impl JobStatus {
 
     /// The last runs.
     pub fn run_listing(&self) -> Listing {
+        let of = |name| if name == "state" { Column::state(name) } else { Column::whole(name) };
         let columns = ["run", "mode", "state", "began", "took", "orders"];
-        let mut listing = Listing::new(columns.map(Column::whole).to_vec());
+        let mut listing = Listing::new(columns.map(of).to_vec());
         for run in &self.runs {
             let took = run
                 .ended
@@ -265,7 +267,7 @@ impl JobStatus {
             Column::whole("date"),
             Column::whole("rows"),
             Column::whole("size"),
-            Column::whole("verdict"),
+            Column::state("verdict"),
         ];
         let mut listing = Listing::new(columns.to_vec());
         for export in &self.exports {

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 pub use super::cell::Cell;
 use super::safe_text;
+use super::screen::Screen;
+use super::wrap::broken;
 
 /// How wide a table is where nobody says how wide the terminal is, in columns.
 pub const DEFAULT_WIDTH: usize = 80;
@@ -67,6 +69,8 @@ pub struct Column {
     pub name: String,
     /// What happens to its cells where a table is too wide.
     pub cut: Cut,
+    /// Whether its cells are words for states, which a screen may show in colour.
+    pub is_state: bool,
 }
 
 /// What happens to a column's cells where a table is too wide.
@@ -85,22 +89,27 @@ pub enum Cut {
 impl Column {
     /// A column whose cells are cut where the table would be too wide.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), cut: Cut::Then }
+        Self { name: name.to_owned(), cut: Cut::Then, is_state: false }
     }
 
     /// A column whose cells are never cut.
     pub fn whole(name: &str) -> Self {
-        Self { name: name.to_owned(), cut: Cut::Never }
+        Self { name: name.to_owned(), cut: Cut::Never, is_state: false }
+    }
+
+    /// A column of words for states; never cut.
+    pub fn state(name: &str) -> Self {
+        Self { is_state: true, ..Self::whole(name) }
     }
 
     /// A column whose cells are cut before those of others.
     pub fn spare(name: &str) -> Self {
-        Self { name: name.to_owned(), cut: Cut::First }
+        Self { name: name.to_owned(), cut: Cut::First, is_state: false }
     }
 
     /// A column that a table shows only where there is room for it; JSON and CSV always have it.
     pub fn roomy(name: &str) -> Self {
-        Self { name: name.to_owned(), cut: Cut::LeftOut }
+        Self { name: name.to_owned(), cut: Cut::LeftOut, is_state: false }
     }
 }
 
@@ -137,14 +146,14 @@ impl Listing {
         self.rows.push(row);
     }
 
-    /// The listing in a format, ending with a line break; a table at most `width` columns wide where its whole
-    /// columns let it.
+    /// The listing in a format, ending with a line break; a table is as wide as the screen at most. Where its whole
+    /// columns do not let it, each row is told on lines of its own, a cell on each.
     ///
     /// In every format the text is safe for a terminal. JSON loses nothing; in tables and CSV control characters stand
-    /// as visible escapes.
-    pub fn render(&self, format: Format, width: usize) -> String {
+    /// as visible escapes, and in CSV no text is taken for a formula (see [`safe_text::spreadsheet_cell`]).
+    pub fn render(&self, format: Format, on: impl Into<Screen>) -> String {
         match format {
-            Format::Table => self.table(width),
+            Format::Table => self.table(on.into()),
             Format::Json => self.json(),
             Format::Csv => self.csv(),
         }
@@ -166,11 +175,12 @@ impl Listing {
 
     fn csv(&self) -> String {
         let header = self.columns.iter().map(|column| column.name.clone()).collect();
-        let rows = self.rows.iter().map(|row| (0..self.columns.len()).map(|i| Self::cell(row, i).plain()).collect());
+        let rows = self.rows.iter().map(|row| (0..self.columns.len()).map(|i| Self::cell(row, i).csv()).collect());
         csv_text(std::iter::once(header).chain(rows))
     }
 
-    fn table(&self, width: usize) -> String {
+    fn table(&self, on: Screen) -> String {
+        let width = on.width;
         let heading: Vec<String> = self.columns.iter().map(|c| safe_text::line(&c.name).into_owned()).collect();
         let rows: Vec<Vec<String>> = self
             .rows
@@ -192,6 +202,9 @@ impl Listing {
         };
         let widths: Vec<usize> = shown.iter().map(|i| natural[*i]).collect();
         let widths = squeeze(squeeze(widths, &cut(&[Cut::First]), width), &cut(&[Cut::Then, Cut::LeftOut]), width);
+        if all(&widths) > width && !rows.is_empty() {
+            return self.blocks(on, &heading, &rows);
+        }
 
         let mut text = String::new();
         for row in std::iter::once(&heading).chain(&rows) {
@@ -205,13 +218,31 @@ impl Listing {
                 if right[*i] {
                     line.push_str(&blanks);
                 }
-                line.push_str(&cell);
+                line.push_str(&if self.columns[*i].is_state { on.paint_state(&cell) } else { cell });
                 if !right[*i] {
                     line.push_str(&blanks);
                 }
             }
             text.push_str(line.trim_end());
             text.push('\n');
+        }
+        text
+    }
+
+    /// Row by row, each cell that is not empty behind its column's name: for screens that are too narrow for a table.
+    fn blocks(&self, on: Screen, heading: &[String], rows: &[Vec<String>]) -> String {
+        let names = heading.iter().map(|name| safe_text::width(name)).max().unwrap_or(0);
+        let mut text = String::new();
+        for (number, row) in rows.iter().enumerate() {
+            if number > 0 {
+                text.push('\n');
+            }
+            for (i, cell) in row.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
+                let blanks = " ".repeat(names - safe_text::width(&heading[i]) + GAP);
+                let cell = if self.columns[i].is_state { on.paint_state(cell) } else { cell.as_str().into() };
+                text.push_str(&broken(&format!("{}{blanks}{cell}", heading[i]), names + GAP, on.width));
+                text.push('\n');
+            }
         }
         text
     }
@@ -255,9 +286,14 @@ pub(super) fn csv_text(records: impl Iterator<Item = Vec<String>>) -> String {
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
+/// How wide columns are together.
+fn all(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
 /// Takes columns away from the widest that may be cut until the table fits, or nothing more can be taken.
 fn squeeze(mut widths: Vec<usize>, may: &[bool], width: usize) -> Vec<usize> {
-    let mut excess = (widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)).saturating_sub(width);
+    let mut excess = all(&widths).saturating_sub(width);
     while excess > 0 {
         let cuttable = |i: &usize| may[*i] && widths[*i] > NARROWEST;
         let Some(widest) = (0..widths.len()).filter(cuttable).max_by_key(|i| widths[*i]) else { break };
@@ -291,7 +327,20 @@ mod tests {
              o-22   a rather long n…  1,234\n\
              o-3\n"
         );
-        assert!(listing().render(Format::Table, 1).lines().all(|line| line.len() < 40), "never endless");
+    }
+
+    #[test]
+    fn a_screen_that_is_too_narrow_for_a_table_has_a_line_a_cell() {
+        let mut listing = Listing::new(vec![Column::whole("order"), Column::state("state"), Column::new("name")]);
+        listing.push(vec!["o-0123456789".into(), "errored".into(), "one two three".into()]);
+        listing.push(vec!["o-1".into(), "approved".into()]);
+        assert_eq!(
+            listing.render(Format::Table, 20),
+            "order  o-0123456789\nstate  errored\nname   one two\n       three\n\norder  o-1\nstate  approved\n"
+        );
+        let colours = listing.render(Format::Table, Screen { width: 80, color: true });
+        assert!(colours.contains("o-0123456789  \u{1b}[31merrored\u{1b}[0m   one"), "{colours:?}");
+        assert!(!listing().render(Format::Table, 1).is_empty(), "never endless");
     }
 
     #[test]

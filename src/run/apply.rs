@@ -112,6 +112,8 @@ impl Conductor {
             }
             kinds.retain(|kind| !kind.orders.is_empty());
         }
+        let all = kinds.iter().map(|kind| kind.orders.len() as u64).sum();
+        self.reporter.event(&Event::Applying { orders: all });
         let leavers: HashSet<String> = kinds
             .iter()
             .filter(|kind| matches!(kind.operation, Operation::Disable | Operation::Delete))

@@ -19,7 +19,7 @@ use crate::snapshot::writer::{Writer, Written};
 use crate::store::baselines::Baseline;
 
 /// After how many rows the reporter hears of progress.
-const PROGRESS: u64 = 1_000;
+const PROGRESS: u64 = 200;
 
 /// The folder that one system's rows land in.
 pub(super) struct Landing<'a> {
@@ -31,6 +31,8 @@ pub(super) struct Landing<'a> {
     accepted: &'a BTreeMap<String, (Baseline, PathBuf)>,
     open: BTreeMap<String, Open>,
     landed: BTreeMap<String, Landed>,
+    /// How many rows there will be, as the system says.
+    expected: BTreeMap<String, u64>,
 }
 
 struct Open {
@@ -70,8 +72,8 @@ impl<'a> Landing<'a> {
         reporter: Arc<dyn Reporter>,
         accepted: &'a BTreeMap<String, (Baseline, PathBuf)>,
     ) -> Self {
-        let (open, landed) = Default::default();
-        Self { folder, suffix, system: system.to_owned(), reporter, accepted, open, landed }
+        let (open, landed, expected) = Default::default();
+        Self { folder, suffix, system: system.to_owned(), reporter, accepted, open, landed, expected }
     }
 
     /// Everything that was read to its end.
@@ -101,9 +103,14 @@ impl<'a> Landing<'a> {
 
     fn tell(&self, resource: &str, before: u64, rows: u64) {
         if before / PROGRESS != rows / PROGRESS {
-            let resource = ResourceName::new(&self.system, resource);
-            self.reporter.event(&Event::ExportProgress { resource, rows, total: None });
+            self.progress(resource, rows);
         }
+    }
+
+    fn progress(&self, resource: &str, rows: u64) {
+        let total = self.expected.get(resource).copied();
+        let resource = ResourceName::new(&self.system, resource);
+        self.reporter.event(&Event::ExportProgress { resource, rows, total });
     }
 
     /// The file that a resource lands in; its folder is there.
@@ -176,6 +183,16 @@ impl ExportSink for Landing<'_> {
         let writer = Writer::create(&path, columns, key).map_err(disk)?;
         self.opened(resource, path, Rows::Arriving(Box::new(writer)));
         Ok(())
+    }
+
+    fn expect(&mut self, resource: &str, rows: u64) {
+        if self.expected.insert(resource.to_owned(), rows) != Some(rows) {
+            let so_far = match self.open.get(resource).map(|open| &open.rows) {
+                Some(Rows::Arriving(writer)) => writer.rows(),
+                _ => return,
+            };
+            self.progress(resource, so_far);
+        }
     }
 
     fn row(&mut self, resource: &str, cells: &[&str]) -> Result<(), ExportError> {

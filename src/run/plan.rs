@@ -81,6 +81,12 @@ pub(super) struct Basis {
     pub(super) holds: Vec<Hold>,
 }
 
+/// The rows of all snapshots that are used.
+fn rows_of(proof: &Proof) -> u64 {
+    let rows = |name: &ResourceName| proof.manifest.resource(&name.system, &name.resource).map_or(0, |one| one.rows);
+    proof.usable.iter().map(rows).sum()
+}
+
 impl Conductor {
     /// Plans every sync whose snapshots may be used, and registers the plan. The run's state says how it ended.
     pub(super) async fn plan(
@@ -120,6 +126,13 @@ impl Conductor {
         known: Remembered,
         list: bool,
     ) -> Result<(PlanDraft, Snapshots), RunError> {
+        // A list is told at once; of a plan that takes its time, how far it is.
+        let tell = |stage, rows| {
+            if !list {
+                self.reporter.event(&Event::Planning { stage, rows });
+            }
+        };
+        tell("reading what is known of", Some(rows_of(proof)));
         let mut snapshots = open(&self.job, proof)?;
         let mut links = known.links.taken(&self.store)?;
         let mut memories = Vec::new();
@@ -147,6 +160,7 @@ impl Conductor {
             block_all: options.block,
             wishes: self.wishes(list),
         };
+        tell("comparing", Some(rows_of(proof)));
         let mut draft = match &options.only {
             None => assemble(&input)?,
             Some(only) => assemble_only(&input, &self.subject_of(&input, only)?)?,
@@ -276,6 +290,7 @@ impl Conductor {
         targets: &Offers,
     ) -> Result<Vec<Hold>, RunError> {
         let now = (self.clock)();
+        self.reporter.event(&Event::Planning { stage: "writing what is new", rows: None });
         let folder = self.layout.run_folder(&self.job.name, run);
         let plan = |orders_digest: &Digest| Plan {
             format_version: Plan::FORMAT,

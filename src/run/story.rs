@@ -262,8 +262,22 @@ fn accept(run: &RunId, block: &Block) -> String {
     }
 }
 
-/// A key as it is typed in a shell: in quotes where it has anything that a shell would take for its own.
+/// A key as it is typed in a shell: in quotes where it has anything that a shell would take for its own; what cannot be
+/// typed, or seen, by its number.
 pub fn typed(key: &str) -> String {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    if key.contains(hides) {
+        let shown = key.chars().map(|c| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if hides(c) => format!("\\U{:08x}", u32::from(c)),
+            c => c.to_string(),
+        });
+        return format!("$'{}'", shown.collect::<String>());
+    }
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | ':' | '+' | '/');
     match key.chars().all(is_plain) && !key.is_empty() {
         true => key.to_owned(),

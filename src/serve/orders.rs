@@ -8,7 +8,7 @@ use crate::model::approval::Decision;
 use crate::model::order::{Change, End, EndRef, Operation, Order, OrderId, OrderState};
 use crate::model::value::Value;
 use crate::report::figures::time;
-use crate::report::review::change_text;
+use crate::report::review::change_brief;
 use crate::report::safe_text;
 use crate::report::summary::way_out;
 use crate::store::database::Store;
@@ -73,7 +73,7 @@ fn brief(order: &Order) -> (Option<String>, usize) {
         return ((!told.is_empty()).then(|| told.join(" · ")), 0);
     }
     let first = order.changes.iter().find(|change| !said(change)).or(order.changes.first());
-    let text = first.map(|change| change_text(&Change { attribute: short(&change.attribute), ..change.clone() }));
+    let text = first.map(|change| change_brief(&Change { attribute: short(&change.attribute), ..change.clone() }));
     (text, order.changes.len().saturating_sub(1))
 }
 

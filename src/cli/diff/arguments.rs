@@ -14,7 +14,7 @@ use crate::snapshot::diff::Normaliser;
 #[derive(clap::Args, Clone, Debug)]
 #[command(
     after_help = "Exit status: 0 done, whether anything differs or not · 1 with --exit-code, something differs · \
-2 an error, also a key that repeats or is empty"
+2 an error, also a key that repeats or is empty\n\nExamples:\n  muster diff before.csv after.csv --key id\n  muster diff before.csv after.csv --key id --format summary --samples 3\n  muster diff before.csv after.csv --key id --values > changes.csv"
 )]
 pub(in crate::cli) struct Args {
     /// The snapshot before: CSV with a header, plain or packed with gzip or zstd; `-` is standard input

@@ -76,7 +76,7 @@ impl Session<'_> {
                 Err(why) => bail!("{name}: {why}"),
             };
             let tried = self.tried(&name, config, writes).await?;
-            say!(self.context, "{}", text(&tried.lines).trim_end());
+            say!(self.context, "{}", text(&tried.lines, self.context.screen()).trim_end());
             if !tried.has_failed() {
                 settled.is_tried = true;
                 settled.text.about.clear();
@@ -97,7 +97,7 @@ impl Session<'_> {
                 }
                 None => {
                     if self.context.quiet {
-                        eprintln!("{}", text(&tried.lines).trim_end());
+                        eprintln!("{}", text(&tried.lines, self.context.screen()).trim_end());
                     }
                     bail!(
                         "{name} cannot be used as it is; nothing was written. Mend what FAILED above, or let --untried write the file without trying"

@@ -111,6 +111,7 @@ async fn aliases(
     sink.begin(resource, &columns, &["id".to_owned()])?;
     let mut listed = system.list_of_aliases(&[place(resource).unwrap_or_default(), &["id"]].concat()).await?;
     let total = Some(listed.keys.len() as u64);
+    sink.expect(resource, listed.keys.len() as u64);
     let (mut rows, mut vanished) = (0, 0_u64);
     for id in listed.keys {
         let told = listed.told.remove(&id).and_then(|alias| serde_json::to_value(alias).ok());
@@ -164,6 +165,9 @@ async fn walk(
         columns.insert(resource, names);
     }
     let first = system.list(&path).await?;
+    if columns.contains_key(list) {
+        sink.expect(list, first.len() as u64);
+    }
     let total_start = first.len() as u64;
     let (mut rows, mut seen): (BTreeMap<&str, u64>, HashSet<String>) = Default::default();
     let (mut asked, mut vanished) = (0, 0u64);

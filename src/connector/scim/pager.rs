@@ -94,6 +94,11 @@ impl<'a> Pager<'a> {
         self
     }
 
+    /// How many rows there are, as the server says; `None` where it does not.
+    pub(super) fn total(&self) -> Option<u64> {
+        Some(self.largest_total).filter(|total| *total > 0)
+    }
+
     /// The rows of the next page that has any; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Json>>, Failure> {
         loop {

@@ -125,6 +125,9 @@ impl Walk<'_> {
         })?;
         let mut page = first;
         while let Some(resources) = page {
+            if let (Some(total), true) = (pager.total(), feeds.iter().any(|feed| feed.resource == self.list)) {
+                sink.expect(&self.list, total);
+            }
             if let Some(since) = manner.filter {
                 self.check_filtered(system, since, &resources)?;
             }
