@@ -340,7 +340,7 @@ mod tests {
         );
         let colours = listing.render(Format::Table, Screen { width: 80, color: true });
         assert!(colours.contains("o-0123456789  \u{1b}[31merrored\u{1b}[0m   one"), "{colours:?}");
-        assert!(!listing().render(Format::Table, 1).is_empty(), "never endless");
+        assert!(!listing.render(Format::Table, 1).is_empty(), "never endless");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Person {
             let _ = write!(screen, "{}{default}: ", safe_text::line(&question.text));
             let _ = screen.flush();
             let Some(line) = self.lines.get_or_insert_with(typed).recv().await else {
-                eprintln!();
+                eprintln!("");
                 bail!("the input ended before all was answered; nothing was written");
             };
             let answer = match (line.trim(), &question.default) {

@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
         done = init(context, args) => done,
         told = until_told() => {
             told?;
-            eprintln!();
+            eprintln!("");
             bail!("stopped; nothing was written")
         }
     }
