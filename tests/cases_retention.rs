@@ -106,7 +106,7 @@ async fn what_is_old_goes_at_the_end_of_a_run_and_what_waits_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_logs_and_history_go_in_a_time_of_their_own() {
-    let kept = "[retention]\nexports = \"14d\"\nruns = \"60d\"\nrequests = \"20d\"\nhistory = \"90d\"\n";
+    let kept = "[retention]\nexports = \"14d\"\nruns = \"60d\"\nrequests = \"25d\"\nhistory = \"90d\"\n";
     let house = House::found(&people(3), kept, lasting_address()).await;
     days_ago(&house, 120);
     house.settle().await;

@@ -335,7 +335,7 @@ mod tests {
         listing.push(vec!["o-0123456789".into(), "errored".into(), "one two three".into()]);
         listing.push(vec!["o-1".into(), "approved".into()]);
         assert_eq!(
-            listing.render(Format::Table, 20),
+            listing.render(Format::Table, 19),
             "order  o-0123456789\nstate  errored\nname   one two\n       three\n\norder  o-1\nstate  approved\n"
         );
         let colours = listing.render(Format::Table, Screen { width: 80, color: true });

@@ -117,7 +117,7 @@ impl Broken {
                 self.next_line(" \\");
                 self.push(0, word, long);
             } else {
-                self.push(usize::from(self.at > 0), word, long);
+                self.push(if number == 0 { gap } else { 1 }, word, long);
             }
         }
     }

@@ -161,7 +161,7 @@ impl Conductor {
     /// Does so before anything else is begun.
     pub(super) fn finish_erasing(&mut self) -> Result<(), RunError> {
         if let Some((name, _)) = self.finish_erasure("")? {
-            self.reporter.event(&Event::Note(format!("an erasure that was cut short is finished: {name}")));
+            self.reporter.event(&Event::Warning(format!("an erasure that was cut short is finished: {name}")));
         }
         Ok(())
     }

@@ -303,7 +303,7 @@ fn requests_in(folder: &Path) -> Vec<(PathBuf, u64)> {
         let bytes = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         Some((path, bytes))
     };
-    REQUESTS.iter().filter_map(|name| there(&name)).collect()
+    REQUESTS.iter().filter_map(there).collect()
 }
 
 /// Why a folder is not as old as the clock says, short enough for a line of `prune`.
