@@ -19,7 +19,7 @@ use muster::run::Stage;
 use rusqlite::Connection;
 use serde_json::Value;
 use support::company::{Person, people};
-use support::{Said, TOKEN, files_below};
+use support::{Said, TOKEN, World, files_below};
 
 const JANE: &str = "JD-0815";
 const LOGIN: &str = "jane.doe@corp.example";
@@ -119,12 +119,12 @@ async fn a_removed_identity_is_erased_and_all_else_stays() {
     assert!(naming(&house.state(), &names).len() > 10);
 
     let listed = muster(&house, &["erase", "corp", MAIL, "--dry-run"]).ended(0);
-    listed.says(&["would be erased", &format!("runs/corp/{joined}/orders.ndjson"), "removed", "out of reach: backups"]);
+    listed.says(&["would be erased", &format!("runs/corp/{joined}/orders.ndjson"), "removed", "out of reach: "]);
     assert!(naming(&house.state(), &names).len() > 10, "looking erases nothing");
     let comment = format!("request 4711 of {LOGIN}");
     let said = muster(&house, &["erase", "corp", JANE, "--comment", &comment]).ended(0);
     let made = said.out.split("goes by ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    said.says(&["erased: ", "out of reach: backups"]);
+    said.says(&["erased: ", "out of reach: "]);
 
     assert_eq!(naming(&house.state(), &names), []);
     // What concerns others is as it was, byte for byte, and in the same place.
@@ -258,4 +258,75 @@ async fn a_removed_identity_that_was_erased_opens_no_door_for_whoever_tampers() 
     fs::write(&orders, text.replace("Family3", "Family9")).unwrap();
     muster(&house, &["review", &joined]).ended(1).says(&["orders.ndjson has SHA-256"]);
     muster(&house, &["revert", &joined]).ended(1).says(&["orders.ndjson has SHA-256"]);
+}
+
+/// The lines of a run's orders that are not of somebody.
+fn orders_without(world: &World, run: &str, key: &str) -> Vec<String> {
+    let text = fs::read_to_string(world.run_file("corp", run, "orders.ndjson")).unwrap();
+    text.lines().filter(|line| !line.contains(key) && !line.contains("erased")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_removed_identity_with_a_number_for_a_key_goes_whole_and_takes_nothing_of_others_along() {
+    let world = World::new();
+    // A manager who was created in the same run, a title that is a word of every plan, a login of two letters.
+    let staff =
+        |more: &str| format!("id,login,title,manager,enabled\nE2,grace,Admiral,,true\nE3,ada,Countess,E2,true\n{more}");
+    world.write("hr/users.csv", staff("4711,wu,create,E2,true\n"));
+    world.write(
+        "jobs/corp.toml",
+        r#"name = "corp"
+[systems.hr]
+kind = "csv"
+path = "../hr"
+[systems.vault]
+kind = "sandbox"
+[[sync]]
+from = "hr.users"
+to = "vault.users"
+match = [{ source = "id", target = "externalId" }]
+on = { orphan = "delete" }
+[sync.references]
+"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value" = { source = "manager" }
+[sync.attributes]
+externalId = "id"
+userName = "login"
+title = "title"
+active = "enabled"
+"#,
+    );
+    let carried_out = || {
+        world.muster(&["run", "corp"]).ended(3);
+        world.muster(&["approve", "corp", "--all", "--comment", "as 4711 asked"]);
+        world.muster(&["apply", "corp"]).ended(0);
+        world.newest_run("corp")
+    };
+    let first = carried_out();
+    world.muster(&["run", "corp"]).ended(0);
+    world.write("hr/users.csv", staff(""));
+    carried_out();
+    world.muster(&["run", "corp"]).ended(0);
+    let db = Connection::open(world.state().join("muster.db")).unwrap();
+    db.execute("UPDATE approvals SET expires = '2020-01-01T00:00:00Z'", []).unwrap();
+    let others = orders_without(&world, &first, "4711");
+    assert_eq!(others.len(), 2);
+    world.muster(&["erase", "corp", "", "--comment", "x"]).ended(2).says(&["KEY is empty"]);
+    let said = world.muster(&["erase", "corp", "4711", "--comment", "4711 asked, ticket 12 of wu"]).ended(0);
+    assert!(said.out.contains("erased-"), "{}", said.out);
+
+    assert_eq!(orders_without(&world, &first, "4711"), others, "others keep their bytes");
+    let is_part = |c: char| c.is_alphanumeric() || "-:.".contains(c);
+    for file in files_below(&world.state()).into_iter().filter(|file| !file.starts_with(world.state().join("sandbox")))
+    {
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        let mut words = text.split(|c: char| !is_part(c));
+        let left = words.find(|word| ["4711", "wu"].contains(word));
+        assert_eq!(left, None, "{}", file.display());
+    }
+    for command in ["review", "report", "revert"] {
+        let said = world.muster(&[command, &first]);
+        assert!([0, 3].contains(&said.status), "{command}: {}", said.err);
+    }
+    world.muster(&["history", "corp", "E2"]).ended(0).says(&["grace", "Admiral"]);
+    world.muster(&["log", "corp", "--verify"]).ended(0).says(&["asked, ticket 12 of erased-"]);
 }

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::exit::{Ending, UsageError};
 use super::session::{self, Purpose};
 use super::stdout::print_text;
+use super::{outcome_report, report, selection};
 use crate::model::erasure::Obstacle;
 use crate::model::resource::ResourceName;
 use crate::report::figures::counted;
@@ -47,6 +48,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if !args.dry_run && comment.trim().is_empty() {
         return Err(UsageError("--comment is empty: say why, a ticket or a request".to_owned()).into());
     }
+    if args.key.trim().is_empty() {
+        return Err(UsageError("KEY is empty: name a source key, an id, a login or an address".to_owned()).into());
+    }
     let purpose = if args.dry_run { Purpose::Look } else { Purpose::Erase(args.wait) };
     let mut session = session::open(context, &args.job, purpose)?;
     let conductor = &mut session.conductor;
@@ -77,6 +81,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         return Ok(Ending::Done.status());
     }
     let rows = conductor.erase(&plan.erasure)?;
+    let store = selection::open_store(context)?;
+    for run in &plan.erasure.runs {
+        let record = store.run(run)?;
+        outcome_report::write(context, &store, run, report::exit_of(context, &store, &record)?)?;
+    }
     print_text(context, &format!("erased: {}\n", told_erased(&rows)))?;
     print_text(
         context,
@@ -113,7 +122,7 @@ fn listing(plan: &ErasePlan) -> String {
 /// What stays out of reach.
 fn beyond(plan: &ErasePlan) -> String {
     let mut text = String::from(
-        "out of reach: backups, mails and messages that were sent, bundles for support, what the systems themselves keep, and who decided or started something; heads of the log that were written down stay valid\n",
+        "out of reach: the job file and the copies of it that runs keep, backups, mails and messages that were sent, bundles for support, what the systems themselves keep, and who decided or started something; heads of the log that were written down stay valid\n",
     );
     for file in &plan.handed_over {
         text.push_str(&format!("  handed over, and left: {}\n", safe_text::line(file)));

@@ -231,7 +231,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         let told = "nothing unapproved was sent, and the next run recovers: please report it";
         stderr::tell(Level::Error, &format!("muster: a fault in muster itself at {place}; {told}"));
     }));
-    match runtime.block_on(dispatch(cli)) {
+    let ended = runtime.block_on(dispatch(cli));
+    // What is still waited for ends with the process. A runtime that is shut down would wake it once more, to no use.
+    std::mem::forget(runtime);
+    match ended {
         Ok(status) => status,
         Err(error) => {
             stderr::tell(Level::Error, &format!("muster: {error:#}"));

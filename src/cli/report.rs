@@ -15,6 +15,7 @@ use crate::report::report_json::RunReport;
 use crate::report::run_text::run_text;
 use crate::report::trend_page::trend_page;
 use crate::store::database::Store;
+use crate::store::retention::Folder;
 
 /// `muster report`.
 #[derive(Debug, clap::Args)]
@@ -51,11 +52,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         return over_time(context, &store, &args, since);
     }
     let run = newest(&store, &args.run)?;
-    let exit = match told_before(&context.layout.report_json(&run.job, &run.id)).or(run.exit) {
-        Some(exit) => exit,
-        None => ending::of_job(&store, &run.job, context.now())?.status(),
+    let exit = exit_of(context, &store, &run)?;
+    // A folder whose time is over is not made again.
+    let report = match store.removed_at(&run.id, Folder::Run)? {
+        Some(_) => outcome_report::build(&store, &run, exit)?.0,
+        None => outcome_report::write(context, &store, &run.id, exit)?,
     };
-    let report = outcome_report::write(context, &store, &run.id, exit)?;
     let text = match args.format {
         ReportFormat::Table => {
             let is_run = RunId::is_id(&args.run);
@@ -77,7 +79,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         }
     };
     show(context, args.format, &text)?;
-    if args.format == ReportFormat::Table {
+    if args.format == ReportFormat::Table && context.layout.report_json(&run.job, &run.id).exists() {
         say!(context, "this report for programs: {}", context.layout.report_json(&run.job, &run.id).display());
         if !report.error_groups.is_empty() {
             say!(context, "the errors, order by order: {}", context.layout.errors(&run.job, &run.id).display());
@@ -108,6 +110,14 @@ fn over_time(context: &Context, store: &Store, args: &Args, since: &str) -> Resu
     };
     show(context, args.format, &text)?;
     Ok(Ending::Done.status())
+}
+
+/// The exit status that a run's record tells; of one without a record what its job would end with now.
+pub(super) fn exit_of(context: &Context, store: &Store, run: &RunRecord) -> Result<u8> {
+    match told_before(&context.layout.report_json(&run.job, &run.id)).or(run.exit) {
+        Some(exit) => Ok(exit),
+        None => Ok(ending::of_job(store, &run.job, context.now())?.status()),
+    }
 }
 
 /// The exit status of the run or apply that wrote the record last.

@@ -27,7 +27,7 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// `muster schedule`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "When it runs says the job file: [schedule] incremental (15m unless set) and complete (03:05). Without --output the units are printed, each under its file's name. With --package nothing is printed where the package's units say all that the job needs.\n\nExamples:\n  muster schedule idp-to-vault\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --output /etc/systemd/system\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --package --output /etc/systemd/system\n  muster schedule idp-to-vault --crontab | crontab -u muster -"
+    after_help = "When it runs says the job file: [schedule] incremental (15m unless set) and complete (03:05). Without --output the units are printed, each under its file's name. With --package nothing is printed where the package's units say all that the job needs.\n\nExamples:\n  muster schedule idp-to-vault\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --output /etc/systemd/system\n  sudo muster schedule /etc/muster/jobs/idp-to-vault.toml --package --output /etc/systemd/system\n  (crontab -l -u muster; muster schedule idp-to-vault --crontab) | crontab -u muster -"
 )]
 pub(super) struct Args {
     /// A job file, or a name looked up in jobs/

@@ -8,10 +8,50 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::erasure::Whom;
+use super::order::OrderId;
 
 /// Members of JSON objects whose text names an object, however short it is.
 const NAMING: [&str; 9] =
     ["key", "source_key", "target_id", "renamed_from", "label", "object", "name", "user", "externalId"];
+
+/// Members that are of a format, and name nobody: words of enums, names of attributes and resources, ids of orders and runs.
+const STRUCTURE: [&str; 29] = [
+    "id",
+    "order",
+    "orders",
+    "run",
+    "runs",
+    "job",
+    "fingerprint",
+    "operation",
+    "resource",
+    "system",
+    "sync",
+    "state",
+    "cause",
+    "situation",
+    "class",
+    "stage",
+    "kind",
+    "mode",
+    "verdict",
+    "attribute",
+    "closes",
+    "undoes",
+    "effect",
+    "recourse",
+    "method",
+    "digest",
+    "sha256",
+    "thresholds",
+    "format_version",
+];
+
+/// What follows a number that counts something, in sentences.
+const COUNTED: [&str; 16] = [
+    "row", "rows", "order", "orders", "ms", "s", "byte", "bytes", "B", "new", "request", "requests", "object",
+    "objects", "runs", "errors",
+];
 
 /// Shorter values are replaced only where they stand alone: within a sentence they are mostly something else.
 const LEAST_LETTERS: usize = 3;
@@ -45,9 +85,12 @@ impl Scrub {
                 patterns.insert(written, name.to_owned());
             }
         }
-        // Those that tell nothing within a sentence are told in backticks.
-        for value in whom.keys.iter().chain(&whom.ids).filter(|value| !is_telling(value)) {
+        // Those that tell little within a sentence are told in backticks, or stand between blanks.
+        for value in whom.values.iter().chain(&whom.keys).chain(&whom.ids).filter(|value| !is_telling(value)) {
             patterns.insert(format!("`{value}`"), format!("`{name}`"));
+            if is_sought(value) {
+                patterns.insert(value.clone(), name.to_owned());
+            }
         }
         let patterns: Vec<(String, String)> = patterns.into_iter().collect();
         let found = AhoCorasick::builder()
@@ -64,7 +107,9 @@ impl Scrub {
             .find_overlapping_iter(text)
             .map(|found| (found.start(), found.end(), found.pattern().as_usize()))
             .filter(|(start, end, pattern)| {
-                self.is_meant(&text[*start..*end], *pattern) && is_whole(text, *start, *end)
+                let found = &text[*start..*end];
+                let stands = if is_telling(found) || found.starts_with('`') { is_whole } else { is_apart };
+                self.is_meant(found, *pattern) && stands(text, *start, *end)
             })
             .collect();
         if places.is_empty() {
@@ -83,15 +128,45 @@ impl Scrub {
         Cow::Owned(told)
     }
 
-    /// Takes the names out of every text of a JSON value; whether there were any.
+    /// A text of the identity's own, or about it alone: without what it is called, whoever else may be called so.
+    pub fn own_text(&self, text: &str) -> String {
+        let mut told = self.text(text).into_owned();
+        for name in self.whom.names.iter().filter(|name| is_telling(name)) {
+            let mut from = 0;
+            while let Some(start) = told[from..].find(name.as_str()).map(|at| at + from) {
+                let end = start + name.len();
+                if is_whole(&told, start, end) {
+                    told.replace_range(start..end, &self.name);
+                    from = start + self.name.len();
+                } else {
+                    from = end;
+                }
+            }
+        }
+        told
+    }
+
+    /// Takes the names out of the texts of a JSON value, but for what belongs to its format; whether there were any.
     pub fn json(&self, value: &mut Value) -> bool {
         match value {
+            // What is nothing but a short word or a number is mostly something else.
+            Value::String(text) if !is_telling(text) || OrderId::is_id(text) => false,
             Value::String(text) => self.replace(text),
             Value::Array(values) => values.iter_mut().fold(false, |changed, value| self.json(value) | changed),
             Value::Object(members) => {
                 let mut changed = false;
                 for (member, value) in members.iter_mut() {
+                    let is_text = matches!(value, Value::String(_));
                     match value {
+                        _ if is_text && STRUCTURE.contains(&member.as_str()) => {}
+                        Value::String(text) if NAMING.contains(&member.as_str()) && text.contains(" → ") => {
+                            let part = |part| {
+                                if self.is_name(part) { self.name.clone() } else { self.text(part).into_owned() }
+                            };
+                            let told = text.split(" → ").map(part).collect::<Vec<_>>().join(" → ");
+                            changed |= told != *text;
+                            *text = told;
+                        }
                         Value::String(text) if NAMING.contains(&member.as_str()) && self.is_name(text) => {
                             changed |= *text != self.name;
                             text.clone_from(&self.name);
@@ -142,6 +217,30 @@ pub fn is_telling(value: &str) -> bool {
     has_letter && !is_flag && value.chars().count() >= LEAST_LETTERS
 }
 
+/// Whether a value that tells little within a sentence is looked for all the same, where it stands apart.
+pub fn is_sought(value: &str) -> bool {
+    let is_flag = ["true", "false", "yes", "no", "none", "null"].iter().any(|word| value.eq_ignore_ascii_case(word));
+    let least = if value.chars().all(|c| c.is_ascii_digit()) { LEAST_LETTERS } else { 2 };
+    !is_flag && value.chars().count() >= least && value.chars().all(char::is_alphanumeric)
+}
+
+/// Whether what stands there stands between blanks, brackets or quotes, and counts nothing.
+fn is_apart(text: &str, start: usize, end: usize) -> bool {
+    let opens = |c: char| c.is_whitespace() || "`'\"(<>/=→".contains(c);
+    let is_open = text[..start].chars().next_back().is_none_or(opens);
+    let rest = &text[end..];
+    let mut after = rest.chars();
+    let is_closed = match (after.next(), after.next()) {
+        (None, _) => true,
+        (Some('.' | ',' | ';' | ':'), next) => next.is_none_or(char::is_whitespace),
+        (Some(c), _) => c.is_whitespace() || "`'\")<>/&?→".contains(c),
+    };
+    let word = rest.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let counts =
+        rest.starts_with(' ') && text[start..end].bytes().all(|b| b.is_ascii_digit()) && COUNTED.contains(&word);
+    is_open && is_closed && !counts
+}
+
 /// A value as it stands in plain text, in JSON, in pages, in addresses and in cells.
 fn spellings(value: &str) -> BTreeSet<String> {
     let mut written = BTreeSet::from([value.to_owned()]);
@@ -188,9 +287,9 @@ mod tests {
     fn jane() -> Scrub {
         let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let whom = Whom {
-            keys: set(&["E0042", "42"]),
+            keys: set(&["E0042", "42", "4711"]),
             ids: set(&["d1c6"]),
-            values: set(&["jane", "Jane D'Oe", "jane@corp.example"]),
+            values: set(&["jane", "wu", "Jane D'Oe", "jane@corp.example"]),
             objects: set(&["vault.users/hr.users=42", "hr.users=42"]),
             ..Whom::default()
         };
@@ -205,6 +304,11 @@ mod tests {
             ("GET /Users/d1c6 and %22jane%22, uid%3Djane", "GET /Users/erased-1 and %22erased-1%22, uid%3Derased-1"),
             ("vault.users/hr.users=42 ; x, `42`, 42 rows", "vault.users/hr.users=erased-1 ; x, `erased-1`, 42 rows"),
             ("<b>Jane D&#39;Oe</b>, e0042", "<b>erased-1</b>, erased-1"),
+            (
+                "create vault.users 4711: 4711 rows, 2026-4711, 14711",
+                "create vault.users erased-1: 4711 rows, 2026-4711, 14711",
+            ),
+            ("4711 asked, ticket 12 of wu.", "erased-1 asked, ticket 12 of erased-1."),
         ] {
             assert_eq!(scrub.text(text), told);
         }
@@ -222,5 +326,9 @@ mod tests {
             serde_json::json!({"key": "erased-1", "rows": "42", "of": ["erased-1", 42], "erased-1": {"x": "ok"}})
         );
         assert!(!jane().json(&mut value), "what is clean stays as it is");
+        let mut row = serde_json::json!({"key": "G1 → 4711", "operation": "jane", "n": "4711"});
+        assert!(jane().json(&mut row));
+        assert_eq!(row, serde_json::json!({"key": "G1 → erased-1", "operation": "jane", "n": "4711"}));
+        assert_eq!(jane().own_text("of Doe"), "of Doe");
     }
 }

@@ -9,9 +9,11 @@ use super::error::RunError;
 use super::explain::{ExplainRequest, KnownObject};
 use crate::job::{Sync, SyncKind};
 use crate::model::erasure::Whom;
-use crate::model::order::{EndRef, ObjectKey, Order};
+use crate::model::failure::Class;
+use crate::model::order::{BlockReason, EndRef, ObjectKey, Operation, Order, OrderId, OrderState};
 use crate::model::resource::ResourceName;
-use crate::model::scrub::is_telling;
+use crate::model::scrub::{is_sought, is_telling};
+use crate::model::situation::{Cause, Situation};
 use crate::model::value::Value;
 use crate::store::erasure::is_about;
 
@@ -202,9 +204,13 @@ impl Conductor {
         kept: &[Kept],
         whom: &Whom,
     ) -> Result<BTreeSet<String>, RunError> {
-        let own_words = self.words();
-        let mut left: BTreeSet<String> =
-            candidates.into_iter().filter(|value| is_telling(value) && !own_words.contains(value)).collect();
+        let own_words = self.words()?;
+        let is_name = |value: &String| {
+            (is_telling(value) || is_sought(value))
+                && !OrderId::is_id(value)
+                && !own_words.contains(&value.to_lowercase())
+        };
+        let mut left: BTreeSet<String> = candidates.into_iter().filter(is_name).collect();
         self.every_order(|order| {
             if is_about(&order.object, &whom.objects) {
                 return;
@@ -222,17 +228,31 @@ impl Conductor {
         Ok(left)
     }
 
-    /// The job's own words: who is called like a system or an attribute is not looked for by that.
-    fn words(&self) -> BTreeSet<String> {
-        let mut words: BTreeSet<String> = self.job.systems.keys().cloned().collect();
-        words.insert(self.job.name.clone());
-        for sync in &self.job.syncs {
-            words.extend([&sync.from, &sync.to].iter().flat_map(|name| [name.resource.clone(), name.to_string()]));
-            if let SyncKind::Objects(objects) = &sync.kind {
-                words.extend(objects.rules.mapping.attributes().iter().cloned());
+    /// The words of the job's files and formats, in small letters: who is called like a system, an attribute, or a state of an
+    /// order is not looked for by that, only in what is their own.
+    fn words(&self) -> Result<BTreeSet<String>, RunError> {
+        let mut texts = vec![std::fs::read_to_string(&self.job.path).unwrap_or_default()];
+        for run in self.store.runs(&self.job.name, 0)? {
+            for path in [self.layout.job_file(&self.job.name, &run.id), self.layout.targets(&self.job.name, &run.id)] {
+                texts.extend(std::fs::read_to_string(path).ok());
             }
         }
-        words
+        // The words of a plan, of its orders, and of what became of them.
+        texts.extend(Operation::ALL.iter().map(|word| word.word().to_owned()));
+        texts.extend(OrderState::ALL.iter().map(|word| word.word().to_owned()));
+        texts.extend(Situation::ALL.iter().map(|word| word.word().to_owned()));
+        texts.extend(Cause::ALL.iter().map(|word| word.word().to_owned()));
+        texts.extend(Class::ALL.iter().map(|word| word.word().to_owned()));
+        texts.extend(BlockReason::ALL.iter().map(|word| word.word().to_owned()));
+        let mut words: BTreeSet<String> = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        for text in texts.into_iter().filter(|text| seen.insert(text.clone())) {
+            let lower = text.to_lowercase();
+            words
+                .extend(lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned));
+            words.extend(lower.split(|c: char| c.is_whitespace() || "\"',[]{}=".contains(c)).map(str::to_owned));
+        }
+        Ok(words)
     }
 }
 

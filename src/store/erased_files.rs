@@ -65,6 +65,12 @@ impl Store {
     /// # Errors
     /// When a file or the database cannot be read or written. Called again, it goes on where it ended.
     pub fn rewrite_run(&mut self, erasure: &Erasure, scrub: &Scrub, run: &RunId) -> Result<(), StoreError> {
+        // What is made of the others is made anew: no text of it is worth searching.
+        let page = self.layout.report_page(&erasure.job, run);
+        match fs::remove_file(&page) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(StoreError::file("remove", &page, error)),
+            _ => {}
+        }
         for path in files_of(&self.layout.run_folder(&erasure.job, run))? {
             let Some(bytes) = rewritten(&path, erasure, scrub)? else { continue };
             let name = name_of(&path);
@@ -178,6 +184,10 @@ pub fn rewritten(path: &Path, erasure: &Erasure, scrub: &Scrub) -> Result<Option
     let name = name_of(path);
     if is_left_over(path) {
         return Ok(Some(Vec::new()));
+    }
+    // What the job and the targets are is nobody's.
+    if ["job.toml", "targets.json"].contains(&name.as_str()) {
+        return Ok(None);
     }
     let bytes = fs::read(path).map_err(|error| StoreError::file("read", path, error))?;
     // A signature is of bytes, and names nobody.

@@ -231,7 +231,7 @@ impl Store {
             })?;
             let files = files.collect::<Result<Vec<_>, _>>()?;
             let said = json!({
-                "job": erasure.job, "name": erasure.name, "comment": scrub.text(&erasure.comment), "counts": rows,
+                "job": erasure.job, "name": erasure.name, "comment": scrub.own_text(&erasure.comment), "counts": rows,
                 "runs": erasure.runs, "exports": erasure.exports, "files": files,
             });
             vouch(tx, log, &entries, &said, &erasure.who, at)?;

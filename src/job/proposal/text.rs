@@ -23,7 +23,7 @@ pub struct SystemText {
 pub fn job_text(name: &str, systems: [&SystemText; 2], proposal: &Proposal) -> String {
     let mut text = Text::default();
     text.say(
-        "Written by `muster init`: a begin, to be read and changed. What begins with # and no blank behind it is an",
+        "Written by `muster init`: a first draft, to be read and changed. What begins with # and no blank behind it is an",
     );
     text.say("example: take the # away where you want it. After a change:");
     text.say("");
