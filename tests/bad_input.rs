@@ -418,3 +418,17 @@ fn case_x3_a_company_without_anybody_is_held_on_the_first_run_too() {
     company.world.muster(&["run", "corp"]).ended(4).says(&["hr.users/empty"]);
     no_user_planned(&company);
 }
+
+#[test]
+fn another_file_of_the_same_name_is_told_before_it_takes_the_runs_of_the_first() {
+    let company = Company::of(3);
+    company.settle();
+    let path = company.world.path().join("jobs/corp.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    company.world.write("elsewhere/corp.toml", &text);
+    let told = ["was ", &path.to_string_lossy(), "share runs, links and approvals"];
+    company.world.muster(&["run", "elsewhere/corp.toml"]).says(&told);
+    // A file that was moved is the same job.
+    std::fs::remove_file(company.world.path().join("elsewhere/corp.toml")).unwrap();
+    company.world.muster(&["run", "corp"]).ended(0).never_says(&["so far"]);
+}

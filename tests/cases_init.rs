@@ -188,6 +188,18 @@ fn a_folder_as_the_target_gets_work_orders_and_a_stated_rule_goes_before_names()
 }
 
 #[test]
+fn whoever_is_switched_off_is_told_to_a_folder_too() {
+    let world = World::new();
+    let staff = |ada: &str| format!("id,login,enabled\nE1,ada,{ada}\nE2,grace,true\n");
+    world.write("hr/users.csv", staff("true"));
+    world.write("desk/users.csv", staff("true"));
+    world.muster(&["init", "desk", "--from", "csv:hr", "--to", "csv:desk"]).ended(0);
+    world.muster(&["run", "desk"]).ended(0);
+    world.write("hr/users.csv", staff("false"));
+    world.muster(&["run", "desk"]).ended(3).says(&["1 new order"]);
+}
+
+#[test]
 fn the_examples_of_its_help_write_job_files() {
     let help = World::new().muster(&["init", "--help"]).ended(0);
     let examples = help.out.split("Examples:").nth(1).unwrap().replace("\\\n", "");

@@ -70,14 +70,18 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
         EraseEnd::None(nothing) => bail!("{}", safe_text::line(&nothing)),
     };
     if args.dry_run {
-        print_text(context, &listing(&plan))?;
+        print_text(context, &listing(&plan, &args.key))?;
     }
     if !plan.obstacles.is_empty() {
         bail!("{}", in_the_way(&args.key, &plan.obstacles));
     }
     if args.dry_run {
         let job = &plan.erasure.job;
-        say!(context, "nothing is in the way, and nothing was erased; next: muster erase {job} KEY --comment …");
+        let key = crate::run::typed(&args.key);
+        say!(
+            context,
+            "nothing is in the way, and nothing was erased\nnext: muster erase {job} {key} --comment \"why\""
+        );
         return Ok(Ending::Done.status());
     }
     let rows = conductor.erase(&plan.erasure)?;
@@ -96,12 +100,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
             plan.erasure.name
         ),
     )?;
-    print_text(context, &beyond(&plan))?;
+    print_text(context, &beyond(&plan, &args.key))?;
     Ok(Ending::Done.status())
 }
 
 /// What would be erased, place by place.
-fn listing(plan: &ErasePlan) -> String {
+fn listing(plan: &ErasePlan, key: &str) -> String {
     let mut text = format!("would be erased: {}\n", told_erased(&plan.rows));
     for place in &plan.places {
         text.push_str(&format!("  {:<9}  {}\n", place.what, safe_text::line(&place.path)));
@@ -115,12 +119,12 @@ fn listing(plan: &ErasePlan) -> String {
     if !entries.is_empty() {
         text.push_str(&format!("  log        {}{more}\n", entries.join(", ")));
     }
-    text.push_str(&beyond(plan));
+    text.push_str(&beyond(plan, key));
     text
 }
 
 /// What stays out of reach.
-fn beyond(plan: &ErasePlan) -> String {
+fn beyond(plan: &ErasePlan, key: &str) -> String {
     let mut text = String::from(
         "out of reach: the job file and the copies of it that runs keep, backups, mails and messages that were sent, bundles for support, what the systems themselves keep, and who decided or started something; heads of the log that were written down stay valid\n",
     );
@@ -129,7 +133,10 @@ fn beyond(plan: &ErasePlan) -> String {
     }
     for job in &plan.other_jobs {
         let job = safe_text::line(job);
-        text.push_str(&format!("  job {job} knows it, too; next: muster erase {job} KEY --comment …\n"));
+        text.push_str(&format!(
+            "  job {job} knows it, too; next: muster erase {job} {} --dry-run\n",
+            crate::run::typed(key)
+        ));
     }
     text
 }

@@ -58,6 +58,9 @@ pub(super) struct Args {
     program: Option<PathBuf>,
 }
 
+/// Folders that the service does not see.
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+
 /// Prints or writes the schedule.
 pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     let job = session::find_job(context, &args.job)?;
@@ -65,6 +68,13 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8> {
     if args.crontab {
         print(&units.crontab(&context.layout.root))?;
         return Ok(Ending::Done.status());
+    }
+    // Units that cannot see their job are found out at night.
+    if let Some(hidden) = HIDDEN.iter().find(|folder| units.job_file.starts_with(folder)) {
+        let file = shown(&units.job_file);
+        eprintln!(
+            "muster: warning: the service cannot see {file}: nothing below {hidden} is there for it (ProtectHome, PrivateTmp); move the job and its files elsewhere, such as /etc/muster/jobs"
+        );
     }
     let files = if args.package { drop_ins(&units)? } else { units.files() };
     let Some(folder) = &args.output else {

@@ -29,7 +29,7 @@ impl Secrets for Environment {
             SecretRef::Credential(name) => {
                 let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     format!(
-                        "{reference}: $CREDENTIALS_DIRECTORY is not set, as systemd does for LoadCredential={name}:…"
+                        "{reference}: $CREDENTIALS_DIRECTORY is not set, as systemd does for LoadCredential={name}:…; start the job's service, or see \"Install\" in docs/operating.md for a command by hand"
                     )
                 })?;
                 read(&Path::new(&folder).join(name), reference)?

@@ -26,6 +26,7 @@ use crate::report::event_line::Level;
 use crate::report::json_log::{JsonLog, Subject};
 use crate::report::request_log::RequestLog;
 use crate::report::run_log::RunLog;
+use crate::report::safe_text;
 use crate::report::tee::Tee;
 use crate::run::{Conductor, Halt};
 use crate::store::database::Store;
@@ -154,7 +155,9 @@ fn assemble(context: &Context, job: Job, mut store: Store, lock: Option<Lock>, r
     let halt = Halt::default();
     if lock.is_some() {
         service::begin(&halt, &console);
-        store.remember_job(&job.name, &std::path::absolute(&job.path)?)?;
+        let path = std::path::absolute(&job.path)?;
+        tell_of_namesake(context, &store, &job.name, &path)?;
+        store.remember_job(&job.name, &path)?;
     }
     let reporter: Arc<dyn Reporter> = Arc::new(Tee::new(reporters));
     let (noticed, retried, exchanged) = (reporter.clone(), reporter.clone(), reporter.clone());
@@ -243,4 +246,20 @@ pub(super) fn job_of(store: &Store, job: &str) -> Result<Job> {
         ),
         None => load_job(job),
     }
+}
+
+/// Tells that another file of the same name, which is still there, shares runs, links and approvals with this one.
+fn tell_of_namesake(context: &Context, store: &Store, job: &str, path: &Path) -> Result<()> {
+    if let Some(other) = store.job_path(job)?.filter(|other| other != path && other.is_file()) {
+        let (job, other, root) = (
+            safe_text::line(job),
+            safe_text::line(&other.to_string_lossy()).into_owned(),
+            context.layout.root.display(),
+        );
+        eprintln!(
+            "muster: warning: the job {job} was {other} so far, which is still there: both share runs, links and approvals in {root}, \
+             and what only one of them has looks gone to the other; give one another `name`, or a state folder of its own (--state DIR)"
+        );
+    }
+    Ok(())
 }

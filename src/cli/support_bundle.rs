@@ -83,6 +83,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let (report, errors) = outcome_report::build(&store, &run, run.exit.unwrap_or_default())?;
     let orders = selection::orders(&store, &run).unwrap_or_default();
     let (values, spared) = values(&store, &run, (&orders, &errors), &args.with)?;
+    let mut values = values;
+    let protected = job.iter().flat_map(|job| &job.apply.protect).filter_map(|place| place.split_once('/'));
+    values.extend(protected.map(|(_, name)| name.to_owned()).filter(|name| !spared.contains(name)));
     let mut names = Pseudonyms::new(key_of(&at_home.key)?, values, spared, words(&job_text, job.as_ref()));
 
     let mut files: Vec<(&str, &str, String)> = Vec::new();
@@ -257,6 +260,10 @@ fn words(job_text: &str, job: Option<&Job>) -> String {
     let mut words = job_text.to_owned();
     for name in job.iter().flat_map(|job| job.syncs.iter().flat_map(|sync| sync.resources())) {
         words.push_str(&format!("\n{name}"));
+    }
+    // Whoever is protected by name is somebody all the same.
+    for name in job.iter().flat_map(|job| &job.apply.protect).filter_map(|place| place.split_once('/')) {
+        words = words.replace(&format!("/{}\"", name.1), "/\"");
     }
     words
 }

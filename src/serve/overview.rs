@@ -73,7 +73,7 @@ fn stage(record: &RunRecord, has_plan: bool, open: &[String]) -> Option<String> 
     let job = safe_text::line(&record.job);
     match record.state {
         RunState::HeldSnapshot if open.is_empty() => {
-            Some(format!("Everything that held it is accepted. Next: muster run {job}"))
+            Some(format!("Everything that held it is accepted; once that is sealed, muster run {job} goes on."))
         }
         RunState::HeldSnapshot if has_plan => Some(format!(
             "Once that is accepted: muster run {job}; or mend the data at its system, and the next run is clean."

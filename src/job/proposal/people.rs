@@ -207,7 +207,11 @@ pub(super) fn flow(
             flow.from, flow.to
         ));
     }
-    flow.scope = scope(&columns, login.as_ref().map(|(_, rule)| rule.as_str()));
+    let is_told = columns.get(Meaning::InUse).and_then(rule::column).is_some_and(|in_use| {
+        flow.attributes.iter().any(|(_, rule)| *rule == in_use || rule::columns(rule).contains(&in_use))
+    });
+    let leaves_out = flow.disables || !is_told;
+    flow.scope = scope(&columns, login.as_ref().map(|(_, rule)| rule.as_str()), leaves_out);
     flow.unused = unused(&flow, &columns);
     Ok(flow)
 }
@@ -344,8 +348,11 @@ fn needs(flow: &mut ObjectFlow, columns: &Columns<'_>, to: &Side, target: &Resou
 }
 
 /// Whoever is in use, and has what logs them in where some rows have not.
-fn scope(columns: &Columns<'_>, login: Option<&str>) -> Option<String> {
-    let in_use = columns.in_use().ok().flatten();
+///
+/// Where the target cannot switch anybody off and has a column for it, whoever is not in use takes part as well: what the
+/// column says is a value that changes, and nothing would tell it otherwise.
+fn scope(columns: &Columns<'_>, login: Option<&str>, leaves_out: bool) -> Option<String> {
+    let in_use = columns.in_use().ok().flatten().filter(|_| leaves_out);
     let by = [Meaning::Login, Meaning::Email].into_iter().filter_map(|meaning| columns.get(meaning));
     let gap = by
         .filter(|name| columns.has_gaps(name))
