@@ -127,6 +127,7 @@ fn case_x3_schedule_writes_a_service_and_timers_that_say_what_the_job_needs() {
     for line in [
         "Type=notify",
         "SuccessExitStatus=3 75",
+        "RestartForceExitStatus=75",
         "User=muster",
         "StateDirectory=muster",
         "LoadCredential=vault-token:/etc/muster/credentials/vault-token",

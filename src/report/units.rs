@@ -89,7 +89,9 @@ impl Units {
         text.push_str(&format!(
             "\n[Service]\nType=notify\nNotifyAccess=main\nExecStart={program} run {file} --mode %i\nWorkingDirectory={folder}\n\
              # 3: orders wait for a review. 75: another run of the job is under way. 1, 2, 4 and 5 are failures: see OnFailure.\n\
-             SuccessExitStatus=3 75\nWatchdogSec=5min\nTimeoutStopSec={STOP_SECONDS}\n\
+             SuccessExitStatus=3 75\n\
+             # Whoever found the job under way comes again: a complete run is not skipped because an incremental one took long.\n\
+             RestartForceExitStatus=75\nRestartSec=2min\nWatchdogSec=5min\nTimeoutStopSec={STOP_SECONDS}\n\
              StateDirectory={state}\nStateDirectoryMode=0700\nUMask=0077\n",
             program = quoted(&self.program),
             file = quoted(&self.job_file),
