@@ -97,7 +97,7 @@ fn prune(context: &Context, job: crate::job::Job, args: &Args) -> Result<Pruned>
     let overdue = session.conductor.overdue()?;
     let freed = if args.dry_run { 0 } else { session.conductor.prune(&overdue)? };
     // What goes now leaves a history that may be old enough itself.
-    let history = session.conductor.old_history()?;
+    let history = session.conductor.old_history(&overdue)?;
     if !args.dry_run {
         session.conductor.forget_history(&history)?;
     }

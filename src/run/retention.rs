@@ -28,15 +28,16 @@ impl Conductor {
         Ok(self.store.remove_overdue(&self.job.name, overdue, (self.clock)())?)
     }
 
-    /// The runs whose history the database is to forget, the oldest first, with the bytes of what the log says of each.
+    /// The runs whose history the database is to forget, the oldest first, with the bytes of what the log says of each, once
+    /// the folders that are `going` are gone.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn old_history(&self) -> Result<Vec<(RunId, u64)>, RunError> {
+    pub fn old_history(&self, going: &[Overdue]) -> Result<Vec<(RunId, u64)>, RunError> {
         let mut settings: RetentionSettings = self.job.retention.clone();
         let window = self.longest_window().unwrap_or_default();
         settings.history = settings.history.map(|history| history.max(settings.runs).max(window));
-        Ok(self.store.old_history(&self.job.name, &settings, (self.clock)())?)
+        Ok(self.store.old_history(&self.job.name, &settings, (self.clock)(), going)?)
     }
 
     /// Forgets the history of these runs.
@@ -50,7 +51,7 @@ impl Conductor {
 
     /// Does so at the end of a run, and says it.
     fn tidy_history(&mut self) {
-        let forgotten = self.old_history().and_then(|runs| self.forget_history(&runs).map(|()| runs.len() as u64));
+        let forgotten = self.old_history(&[]).and_then(|runs| self.forget_history(&runs).map(|()| runs.len() as u64));
         let told = match forgotten {
             Ok(0) => return,
             Ok(runs) => Event::Note(format!("the history of {} is forgotten ([retention])", counted(runs, "run"))),

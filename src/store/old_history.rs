@@ -1,6 +1,8 @@
 //! What the database remembers of runs that are long over: their orders without whom they were about, and their entries of
 //! the log without what was said. That there was something, what it did, when, and who approved it, stays.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use super::database::{Store, as_json, stamp};
 use super::erased_rows::nameless;
 use super::error::{Fault, StoreError};
 use super::orders::LIVE;
+use super::retention::{Folder, Overdue};
 use crate::model::outcome::Outcome;
 use crate::model::run::RunId;
 use crate::model::settings::RetentionSettings;
@@ -49,7 +52,8 @@ const WITHHOLDS: &str = "o.lapsed IS NULL AND (o.state = 'rejected' OR o.handed_
 
 impl Store {
     /// The runs of a job whose history is older than the job keeps it and was not forgotten yet, the oldest first, with the
-    /// bytes of what the log says of each. Those of which a folder is there or an order is live are left: they are needed.
+    /// bytes of what the log says of each. Those of which a folder stays or an order is live are left: they are needed.
+    /// `going` are folders whose time is over; they count as gone unless they stay.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -58,15 +62,21 @@ impl Store {
         job: &str,
         settings: &RetentionSettings,
         now: DateTime<Utc>,
+        going: &[Overdue],
     ) -> Result<Vec<(RunId, u64)>, StoreError> {
+        let goes = |run: &RunId, folder: Folder| {
+            going.iter().any(|overdue| overdue.run == *run && overdue.folder == folder && overdue.stays.is_none())
+        };
         let Some(keep) = settings.history else { return Ok(Vec::new()) };
         let runs = self.runs(job, 0)?;
         let ages = Ages::of(runs.iter().map(|run| run.started), now, keep);
         let is_old = |started| ages.age(started).to_std().unwrap_or_default() > keep;
         let mut old = Vec::new();
         for run in runs.iter().rev().filter(|run| !run.state.is_held() && is_old(run.started)) {
-            let is_there = |folder: std::path::PathBuf| folder.exists();
-            if is_there(self.layout.run_folder(job, &run.id)) || is_there(self.layout.export(job, &run.id)) {
+            let stays = |folder: Folder, path: PathBuf| path.exists() && !goes(&run.id, folder);
+            if stays(Folder::Run, self.layout.run_folder(job, &run.id))
+                || stays(Folder::Export, self.layout.export(job, &run.id))
+            {
                 continue;
             }
             let bytes = self.read(|db| {
