@@ -9,33 +9,20 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use house::{House, lasting_address};
+use house::{House, days_ago, lasting_address, muster};
 use muster::model::approval::Decision;
 use muster::run::Stage;
 use rusqlite::Connection;
 use serde_json::Value;
 use support::company::{Person, people};
-use support::{Said, TOKEN, World, files_below};
+use support::{World, files_below};
 
 const JANE: &str = "JD-0815";
 const LOGIN: &str = "jane.doe@corp.example";
 const MAIL: &str = "j.d@mail.example";
 const FAMILY: &str = "Doe-O'Neill";
-
-fn muster(house: &House, args: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    command.current_dir(house.path()).args(args).env_clear().env("HOME", house.path()).env("USER", "tester");
-    command.env("VAULT_TOKEN", TOKEN).env("STATE_DIRECTORY", house.state());
-    command.output().unwrap().into()
-}
-
-fn days_ago(house: &House, days: i64) {
-    house.ahead.store(-24 * days, Ordering::SeqCst);
-}
 
 /// Four people; the second is Jane.
 fn staff() -> Vec<Person> {

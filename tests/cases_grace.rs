@@ -6,27 +6,17 @@
 mod house;
 mod support;
 
-use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use house::{House, lasting_address};
+use house::{House, lasting_address, muster};
 use muster::model::approval::Decision;
 use muster::model::order::{Operation, Order};
 use muster::run::Stage;
 use serde_json::{Value, json};
 use support::company::{Company, people};
-use support::{Said, TOKEN};
 
 const GRACE: &str = "[apply]\ndelete_after = \"30d\"\n";
-
-/// The program on a house's folder, now.
-fn muster(house: &House, args: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    command.current_dir(house.path()).args(args).env_clear().env("HOME", house.path()).env("USER", "tester");
-    command.env("VAULT_TOKEN", TOKEN).env("STATE_DIRECTORY", house.state());
-    command.output().unwrap().into()
-}
 
 /// From now on it is so many hours before, or after, the present.
 fn at(house: &House, hours: i64) {

@@ -7,31 +7,16 @@ mod house;
 mod support;
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use house::{House, lasting_address};
+use house::{House, days_ago, lasting_address, muster};
 use muster::model::approval::Decision;
 use muster::model::run::RunId;
 use muster::run::Stage;
 use serde_json::Value;
 use support::company::people;
-use support::{Said, TOKEN};
 
 const KEPT: &str = "[retention]\nruns = \"60d\"\n";
-
-fn muster(house: &House, args: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    command.current_dir(house.path()).args(args).env_clear().env("HOME", house.path()).env("USER", "tester");
-    command.env("VAULT_TOKEN", TOKEN).env("STATE_DIRECTORY", house.state());
-    command.output().unwrap().into()
-}
-
-/// From now on it is so many days ago.
-fn days_ago(house: &House, days: i64) {
-    house.ahead.store(-24 * days, Ordering::SeqCst);
-}
 
 fn folder(house: &House, kind: &str, run: &str) -> PathBuf {
     house.state().join(kind).join("corp").join(run)

@@ -28,12 +28,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, quiet: bool) -> Result<u8> {
     let program = built(super::command());
     let Some(folder) = &args.output else {
-        print(&page(&program)?.1)?;
+        print(&page(&program, &program)?.1)?;
         return Ok(0);
     };
-    let mut pages = vec![page(&program)?];
+    let mut pages = vec![page(&program, &program)?];
     for command in program.get_subcommands() {
-        pages.push(page(command)?);
+        pages.push(page(command, &program)?);
     }
     write(folder, &pages)?;
     if !quiet {
@@ -63,11 +63,14 @@ fn built(command: clap::Command) -> clap::Command {
     command
 }
 
-/// A page: the name of its file, and its text.
-fn page(command: &clap::Command) -> Result<(String, String)> {
+/// A page: the name of its file, and its text. Exit statuses are the program's, where the command says none of its own.
+fn page(command: &clap::Command, program: &clap::Command) -> Result<(String, String)> {
     let is_program = command.has_subcommands();
     let man = Man::new(command.clone());
-    let notes = HelpNotes::of(command);
+    let mut notes = HelpNotes::of(command);
+    if notes.statuses.is_empty() {
+        notes.statuses = HelpNotes::of(program).statuses;
+    }
     let mut text = Vec::new();
     // By hand: the library leaves the empty day out, and what follows would move into its place.
     let (name, version) = (man.get_filename(), env!("CARGO_PKG_VERSION"));

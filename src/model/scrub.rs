@@ -210,18 +210,21 @@ impl Scrub {
     }
 }
 
+/// Words that many a value is.
+fn is_flag(value: &str) -> bool {
+    ["true", "false", "yes", "no", "none", "null"].iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
 /// Whether a value tells somebody within a sentence: neither short nor only of digits, nor a time.
 pub fn is_telling(value: &str) -> bool {
     let has_letter = value.chars().any(|c| c.is_alphabetic() && c != 'T' && c != 'Z');
-    let is_flag = ["true", "false", "yes", "no", "none", "null"].iter().any(|word| value.eq_ignore_ascii_case(word));
-    has_letter && !is_flag && value.chars().count() >= LEAST_LETTERS
+    has_letter && !is_flag(value) && value.chars().count() >= LEAST_LETTERS
 }
 
 /// Whether a value that tells little within a sentence is looked for all the same, where it stands apart.
 pub fn is_sought(value: &str) -> bool {
-    let is_flag = ["true", "false", "yes", "no", "none", "null"].iter().any(|word| value.eq_ignore_ascii_case(word));
     let least = if value.chars().all(|c| c.is_ascii_digit()) { LEAST_LETTERS } else { 2 };
-    !is_flag && value.chars().count() >= least && value.chars().all(char::is_alphanumeric)
+    !is_flag(value) && value.chars().count() >= least && value.chars().all(char::is_alphanumeric)
 }
 
 /// Whether what stands there stands between blanks, brackets or quotes, and counts nothing.

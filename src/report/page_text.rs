@@ -8,6 +8,29 @@ use super::safe_text;
 use super::section::{Part, Section};
 use super::table::Listing;
 
+/// How pages look: colours by name, light and dark, and the type. The review page looks the same.
+const LOOK: &str = include_str!("look.css");
+
+/// What a page that stands alone has in common with others.
+const FRAME: &str = "
+body { margin: 0; background: var(--bg); color: var(--text); }
+main { max-width: 920px; margin: 0 auto; padding: 28px 20px 60px; }
+h1 { font-size: 20px; overflow-wrap: anywhere; } h2 { font-size: 15px; margin: 28px 0 8px; }
+";
+
+/// The beginning of a page that stands alone, up to its title: it may load nothing.
+pub(super) fn opened(title: &str, style: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+         <title>{title}</title>\n<style>\n{LOOK}{FRAME}{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+    )
+}
+
+/// The end of such a page.
+pub(super) const CLOSED: &str = "</main>\n</body>\n</html>\n";
+
 /// A text that is nothing but text: whatever it holds, no mark of HTML and no character that hides or turns others.
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());

@@ -5,18 +5,12 @@ use std::fmt::Write as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::figures::{count, counted, time};
-use super::page_text::escaped;
+use super::page_text::{CLOSED, escaped, opened};
 use super::report_json::RunReport;
 use super::value_change::shown_pair;
 use crate::model::evidence::Completeness;
 use crate::model::order::{Operation, OrderState};
 use crate::model::resource::ResourceName;
-
-/// How pages look: colours by name, light and dark, and the type. The review page looks the same.
-pub(super) const LOOK: &str = include_str!("look.css");
-
-/// What a page that stands alone may load: nothing.
-pub(super) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">";
 
 /// Bars of the picture of an apply.
 const BARS: usize = 60;
@@ -90,13 +84,7 @@ pub struct Sealed {
 /// The page of one run.
 pub fn run_page(report: &RunReport, evidence: &Evidence) -> String {
     let title = format!("{}: run {}", report.job, report.run);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         {POLICY}\n\
-         <title>{}</title>\n<style>\n{LOOK}{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{}</h1>\n",
-        escaped(&title),
-        escaped(&title)
-    );
+    let mut page = opened(&title, STYLE);
     let ended = report.ended.map_or("is under way".to_owned(), |ended| format!("ended {}", time(ended)));
     let _ = writeln!(
         page,
@@ -113,7 +101,7 @@ pub fn run_page(report: &RunReport, evidence: &Evidence) -> String {
     one_by_one(&mut page, report, evidence);
     exports(&mut page, report);
     vouched(&mut page, report, evidence);
-    page.push_str("</main>\n</body>\n</html>\n");
+    page.push_str(CLOSED);
     page
 }
 
@@ -357,9 +345,7 @@ fn vouched(page: &mut String, report: &RunReport, evidence: &Evidence) {
 }
 
 const STYLE: &str = "
-body { margin: 0; background: var(--bg); color: var(--text); }
-main { max-width: 920px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 20px; overflow-wrap: anywhere; } h2 { font-size: 15px; margin: 30px 0 8px; } h3 { font-size: 13px; margin: 0; }
+h3 { font-size: 13px; margin: 0; }
 table { border-collapse: collapse; width: 100%; background: var(--panel); border: 1px solid var(--line); }
 th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 th { font-size: 12px; color: var(--soft); } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use super::figures::{count, time};
-use super::page_text::{escaped, sections_html};
+use super::page_text::{CLOSED, escaped, opened, sections_html};
 use super::period::{Day, PeriodReport};
-use super::run_page::{LOOK, POLICY};
 
 /// Pixels of a picture's height.
 const HEIGHT: f64 = 90.0;
@@ -16,11 +15,7 @@ const DAYS: usize = 120;
 /// The page; commands name the job by `about`.
 pub fn trend_page(report: &PeriodReport, about: &str) -> String {
     let title = format!("{}: {} to {}", report.job, time(report.from), time(report.to));
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         {POLICY}\n<title>{0}</title>\n<style>\n{LOOK}{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-        escaped(&title)
-    );
+    let mut page = opened(&title, STYLE);
     let days = report.days();
     let days = &days[days.len().saturating_sub(DAYS)..];
     if days.len() > 1 {
@@ -48,7 +43,7 @@ pub fn trend_page(report: &PeriodReport, about: &str) -> String {
         }
     }
     page.push_str(&sections_html(&report.sections(about)));
-    page.push_str("</main>\n</body>\n</html>\n");
+    page.push_str(CLOSED);
     page
 }
 
@@ -93,9 +88,6 @@ fn picture(
 }
 
 const STYLE: &str = "
-body { margin: 0; background: var(--bg); color: var(--text); }
-main { max-width: 920px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 20px; overflow-wrap: anywhere; } h2 { font-size: 15px; margin: 26px 0 6px; }
 p { margin: 4px 0; overflow-wrap: anywhere; } p.detail { margin-left: 1.5em; } .soft, p.detail { color: var(--soft); }
 table { border-collapse: collapse; background: var(--panel); border: 1px solid var(--line); }
 th, td { text-align: left; padding: 4px 10px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }

@@ -118,7 +118,7 @@ impl Store {
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn planned_order(&self, job: &str, run: &RunId, order: &OrderId) -> Result<Option<Order>, StoreError> {
-        plan_files::find_order(&self.layout.orders(job, run), order)
+        Ok(self.planned_orders(job, run, &BTreeSet::from([order]))?.remove(order))
     }
 
     /// Those of some orders of a run that are still there as they were planned.

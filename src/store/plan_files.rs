@@ -138,6 +138,7 @@ pub fn find_orders(path: &Path, orders: &BTreeSet<&OrderId>) -> Result<BTreeMap<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(source) => return Err(StoreError::file("read", path, source)),
     };
+    let ids: BTreeSet<&[u8]> = orders.iter().map(|order| order.0.as_bytes()).collect();
     let mut lines = BufReader::with_capacity(1 << 18, file);
     let (mut found, mut line) = (BTreeMap::new(), Vec::new());
     while found.len() < orders.len() {
@@ -147,31 +148,11 @@ pub fn find_orders(path: &Path, orders: &BTreeSet<&OrderId>) -> Result<BTreeMap<
         }
         // Every order begins with its id.
         let id = line.strip_prefix(b"{\"id\":\"").and_then(|rest| rest.split(|byte| *byte == b'"').next());
-        let Some(id) = id.and_then(|id| std::str::from_utf8(id).ok()) else { continue };
-        if orders.contains(&OrderId(id.to_owned()))
+        if id.is_some_and(|id| ids.contains(id))
             && let Ok(order) = serde_json::from_slice::<Order>(&line)
         {
             found.insert(order.id.clone(), order);
         }
     }
     Ok(found)
-}
-
-/// One order of orders.ndjson; only its line is read as one. `None` where the file is gone, or has no such order that can
-/// be read.
-///
-/// # Errors
-/// Where the file cannot be read.
-pub fn find_order(path: &Path, order: &OrderId) -> Result<Option<Order>, StoreError> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(StoreError::file("read", path, source)),
-    };
-    // Every order begins with its id; others name it further on.
-    let begins = format!("{{\"id\":\"{order}\"");
-    let line = memchr::memmem::find_iter(&bytes, begins.as_bytes()).find(|at| *at == 0 || bytes[at - 1] == b'\n');
-    let Some(at) = line else { return Ok(None) };
-    let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
-    Ok(serde_json::from_slice(&bytes[at..end]).ok())
 }

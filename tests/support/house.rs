@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::time::Duration;
@@ -34,8 +35,8 @@ use muster::store::seal::{SealReport, SealRequest};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::support::TOKEN;
 use crate::support::company::{Person, hr_files, job_text};
+use crate::support::{Said, TOKEN};
 
 /// How a user of the vault looks, for comparisons.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -333,4 +334,17 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), place).unwrap();
         }
     }
+}
+
+/// The program on a house's folder, now.
+pub fn muster(house: &House, args: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.current_dir(house.path()).args(args).env_clear().env("HOME", house.path()).env("USER", "tester");
+    command.env("VAULT_TOKEN", TOKEN).env("STATE_DIRECTORY", house.state());
+    command.output().unwrap().into()
+}
+
+/// From now on it is so many days ago.
+pub fn days_ago(house: &House, days: i64) {
+    house.ahead.store(-24 * days, Ordering::SeqCst);
 }

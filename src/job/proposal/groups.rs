@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::meaning::{links, of_groups, plain};
-use super::{MembershipFlow, ObjectFlow, Side, disables, is_resource, rule, takes};
+use super::{MembershipFlow, ObjectFlow, Side, is_resource, rule, takes};
 use crate::model::capabilities::ResourceCapabilities;
 use crate::model::resource::ResourceName;
 
@@ -27,19 +27,7 @@ pub(super) fn flow(from: &Side, to: &Side) -> Option<ObjectFlow> {
     let key = source_has.key.first()?;
     // Groups of a realm are a tree: the same name may stand in two places, a path in one alone.
     let name = if from.kind == "keycloak" { Some("path") } else { name_of(source_has) }.unwrap_or(key);
-    let mut flow = ObjectFlow {
-        from: ResourceName::new(&from.system, source),
-        to: ResourceName::new(&to.system, target),
-        scope: None,
-        matching: Vec::new(),
-        attributes: Vec::new(),
-        required: Vec::new(),
-        unique: Vec::new(),
-        open: Vec::new(),
-        doubtful: Vec::new(),
-        unused: Vec::new(),
-        disables: disables(target_has),
-    };
+    let mut flow = ObjectFlow::between((from, source), (to, target), target_has);
     let by_id = links(&to.kind).iter().find(|link| **link == "externalId" && takes(&to.kind, target_has, link));
     if let Some(link) = by_id {
         let rule = rule::column(key)?;

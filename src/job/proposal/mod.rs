@@ -129,6 +129,23 @@ pub fn rule_of_column(side: &Side, column: &str) -> Option<String> {
 }
 
 impl ObjectFlow {
+    /// What flows from one resource to another, before anything is known of it.
+    fn between(from: (&Side, &str), to: (&Side, &str), offered: &ResourceCapabilities) -> Self {
+        Self {
+            from: ResourceName::new(&from.0.system, from.1),
+            to: ResourceName::new(&to.0.system, to.1),
+            scope: None,
+            matching: Vec::new(),
+            attributes: Vec::new(),
+            required: Vec::new(),
+            unique: Vec::new(),
+            open: Vec::new(),
+            doubtful: Vec::new(),
+            unused: Vec::new(),
+            disables: disables(offered),
+        }
+    }
+
     fn maps(&self, attribute: &str) -> bool {
         self.attributes.iter().any(|(mapped, _)| {
             let is_part = |whole: &str, part: &str| {

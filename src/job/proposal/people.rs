@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::meaning::{Meaning, links, of_people, plain};
-use super::{ObjectFlow, Side, disables, is_list, rule, takes};
+use super::{ObjectFlow, Side, is_list, rule, takes};
 use crate::model::capabilities::{AttributeType, Form, ResourceCapabilities};
-use crate::model::resource::ResourceName;
 
 /// Attributes that say what somebody may do, lead to other objects, or are secrets: never copied because of their name.
 const NEVER: &[&str] = &[
@@ -175,19 +174,7 @@ pub(super) fn flow(
     if from.kind == "csv" && source_has.key.first() != Some(&columns.key) {
         keys.insert(source.to_owned(), columns.key.clone());
     }
-    let mut flow = ObjectFlow {
-        from: ResourceName::new(&from.system, source),
-        to: ResourceName::new(&to.system, target),
-        scope: None,
-        matching: Vec::new(),
-        attributes: Vec::new(),
-        required: Vec::new(),
-        unique: Vec::new(),
-        open: Vec::new(),
-        doubtful: Vec::new(),
-        unused: Vec::new(),
-        disables: disables(target_has),
-    };
+    let mut flow = ObjectFlow::between((from, source), (to, target), target_has);
     for (attribute, rule) in said {
         flow.map(attribute, rule);
     }
